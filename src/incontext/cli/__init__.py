@@ -1,0 +1,69 @@
+"""The command line: one thin file per verb, imported only when that verb runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App
+from cyclopts.exceptions import CycloptsError
+
+from incontext import __version__
+
+EXIT_CHECK_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+app = App(
+    name="incontext",
+    version=__version__,
+    help="The workbench for in-context learning of function classes by transformers.",
+    result_action="return_value",
+)
+# The help texts stand here so that `incontext --help` imports no verb.
+for _verb, _help in {
+    "verify": "Check every claim of the paper and print the table of verdicts.",
+    "reproduce": "Verify, train, evaluate and draw the whole paper, and write one report.",
+    "train": "Train a model from a configuration, or resume a run.",
+    "evaluate": "Compare predictors at every context length, under every shift.",
+    "flow": "Follow the gradient flow of a linear self-attention layer.",
+    "exchange": "Convert models from and to other formats.",
+}.items():
+    app.command(f"incontext.cli.{_verb}:{_verb}", help=_help)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 done, 1 a check failed, 2 bad input, 130 interrupted."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        result = app(arguments, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return _refuse(" ".join(str(error).split()))
+    except ValueError as error:
+        from incontext.foundations import InvalidInputError  # numpy would double the time of --help
+
+        if not isinstance(error, InvalidInputError):
+            raise
+        return _refuse(str(error))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            # The reader has gone (`incontext verify | head`): nothing more to say, and nothing is wrong.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        if error.filename is None:
+            raise
+        return _refuse(f"{error.filename}: {error.strerror}.")
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; run the same command again to go on\n")
+        return EXIT_INTERRUPTED
+    return result if isinstance(result, int) else 0
+
+
+def _refuse(sentence: str) -> int:
+    sys.stderr.write(f"incontext: {sentence}\n")
+    return EXIT_BAD_INPUT

@@ -1,0 +1,6 @@
+"""``incontext evaluate``."""
+
+
+def evaluate() -> int:
+    """X."""
+    return 0

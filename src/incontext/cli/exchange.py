@@ -1,0 +1,6 @@
+"""``incontext exchange``."""
+
+
+def exchange() -> int:
+    """X."""
+    return 0

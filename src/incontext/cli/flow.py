@@ -1,0 +1,6 @@
+"""``incontext flow``."""
+
+
+def flow() -> int:
+    """X."""
+    return 0

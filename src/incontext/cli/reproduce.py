@@ -1,0 +1,6 @@
+"""``incontext reproduce``."""
+
+
+def reproduce() -> int:
+    """X."""
+    return 0

@@ -1,0 +1,43 @@
+"""What every room stands on: shape aliases, input checks, seeded streams, estimates and safe files."""
+
+from incontext.foundations.arrays import Matrices, Matrix, PromptInputs, PromptLabels, Scalar, Vector, Vectors
+from incontext.foundations.errors import InvalidInputError
+from incontext.foundations.estimates import Estimate
+from incontext.foundations.files import atomic_path, read_json, require_writable, write_json, write_text
+from incontext.foundations.streams import PURPOSES, STREAMS, Draws
+from incontext.foundations.validation import (
+    check_array,
+    check_choice,
+    check_covariance,
+    check_integer,
+    check_matrix,
+    check_real,
+    check_vector,
+)
+
+__all__ = [
+    "PURPOSES",
+    "STREAMS",
+    "Draws",
+    "Estimate",
+    "InvalidInputError",
+    "Matrices",
+    "Matrix",
+    "PromptInputs",
+    "PromptLabels",
+    "Scalar",
+    "Vector",
+    "Vectors",
+    "atomic_path",
+    "check_array",
+    "check_choice",
+    "check_covariance",
+    "check_integer",
+    "check_matrix",
+    "check_real",
+    "check_vector",
+    "read_json",
+    "require_writable",
+    "write_json",
+    "write_text",
+]

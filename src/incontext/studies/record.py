@@ -1,0 +1,58 @@
+"""What a study leaves behind: tables and facts, from which pages are drawn without rerunning anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incontext.foundations import atomic_path, read_json, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """Result of one study.
+
+    Attributes
+    ----------
+    name : str
+        Identifier, also the folder's name.
+    title : str
+        Heading on the page.
+    tables : dict of DataFrame
+        Tidy tables; figures are drawn from these alone.
+    facts : dict
+        JSON-serialisable numbers and sentences that the page prints: configuration, seeds, sample sizes,
+        conclusions computed from the tables.
+    """
+
+    name: str
+    title: str
+    tables: dict[str, pd.DataFrame]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, directory: Path) -> None:
+        """Write ``record.json`` and every table as Parquet and CSV under ``directory / name``."""
+        folder = Path(directory) / self.name
+        for key, table in self.tables.items():
+            with atomic_path(folder / f"{key}.parquet") as temporary:
+                table.to_parquet(temporary)
+            with atomic_path(folder / f"{key}.csv") as temporary:
+                table.to_csv(temporary, index=False)
+        # Last: a folder with a record is complete.
+        write_json(
+            folder / "record.json",
+            {"name": self.name, "title": self.title, "tables": list(self.tables), "facts": self.facts},
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> StudyRecord:
+        """Read what ``save`` wrote into ``folder``."""
+        import pandas as pd
+
+        content = read_json(Path(folder) / "record.json")
+        tables = {key: pd.read_parquet(Path(folder) / f"{key}.parquet") for key in content["tables"]}
+        return cls(content["name"], content["title"], tables, content["facts"])
