@@ -3,7 +3,7 @@
 from incontext.foundations.arrays import Matrices, Matrix, PromptInputs, PromptLabels, Scalar, Vector, Vectors
 from incontext.foundations.errors import InvalidInputError
 from incontext.foundations.estimates import Estimate
-from incontext.foundations.files import atomic_path, read_json, require_writable, write_json, write_text
+from incontext.foundations.files import atomic_path, exclusive, read_json, require_writable, write_json, write_text
 from incontext.foundations.streams import PURPOSES, STREAMS, Draws
 from incontext.foundations.validation import (
     check_array,
@@ -36,6 +36,7 @@ __all__ = [
     "check_matrix",
     "check_real",
     "check_vector",
+    "exclusive",
     "read_json",
     "require_writable",
     "write_json",

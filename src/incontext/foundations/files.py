@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tempfile
@@ -91,3 +92,24 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+@contextmanager
+def exclusive(directory: Path) -> Generator[None]:
+    """Hold ``directory`` alone for the length of the block; the lock vanishes with the process.
+
+    Raises
+    ------
+    InvalidInputError
+        If another process holds it.
+    """
+    path = Path(directory) / ".lock"
+    with path.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InvalidInputError(
+                f"{directory} must not be in use; another process is writing there, so wait for it or choose another "
+                "directory."
+            ) from error
+        yield

@@ -1,0 +1,94 @@
+"""One look for every figure: fixed colours per predictor, readable in print, safe for colour-blind readers."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from incontext.foundations import atomic_path
+
+# Okabe and Ito's palette; shades within a family run from light (short training) to dark (long training).
+LEAST_SQUARES = "#000000"
+ZERO = "#8c8c8c"
+LSA = "#009e73"
+LIMIT = "#cc79a7"
+ACCENT = "#0072b2"
+SECOND = "#d55e00"
+THIRD = "#e69f00"
+FAMILY_SHADES = {
+    "fixed": ("#8fc5ea", "#2f8fcd", "#0a4f82"),
+    "random": ("#f6bd8b", "#e0762a", "#93400a"),
+}
+CYCLE = (ACCENT, SECOND, LSA, LIMIT, THIRD, "#56b4e9", LEAST_SQUARES)
+
+_PARAMETERS = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9.0,
+    "legend.fontsize": 8.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.5,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 160,
+    "svg.fonttype": "path",
+    # Element names in the SVG would otherwise be random, and a redrawn figure would differ.
+    "svg.hashsalt": "incontext",
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with the words that belong under it.
+
+    Attributes
+    ----------
+    name : str
+        File name, without suffix.
+    figure : Figure
+        The drawing.
+    caption : str
+        What is drawn, what bands cover, how it was obtained.
+    alt : str
+        One sentence for readers who cannot see it.
+    """
+
+    name: str
+    figure: Figure
+    caption: str
+    alt: str
+
+    def save(self, directory: Path) -> None:
+        """Write ``name.svg`` and ``name.png``; the same figure gives the same bytes."""
+        for suffix, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
+            with atomic_path(directory / f"{self.name}.{suffix}") as temporary, house_style():
+                self.figure.savefig(temporary, format=suffix, metadata=metadata)
+
+
+@contextmanager
+def house_style() -> Generator[None]:
+    """Draw with the house's parameters and leave the user's matplotlib as it was."""
+    with mpl.rc_context(_PARAMETERS):
+        yield
+
+
+def shade(family: str, index: int, count: int) -> str:
+    """Colour of the ``index``-th of ``count`` training lengths of a family."""
+    shades = FAMILY_SHADES[family]
+    if count == 1:
+        return shades[1]
+    return shades[round(index * (len(shades) - 1) / (count - 1))]

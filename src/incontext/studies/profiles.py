@@ -1,0 +1,87 @@
+"""Sizes of the main job: the same code, other numbers.
+
+``smoke`` shows that everything runs, ``laptop`` keeps the paper's proportions at d = 5, ``paper`` has the
+paper's own sizes (d = 20, N = 40, 70, 100, the standard GPT-2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from incontext.foundations import check_choice
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Settings of each part of the main job, as keyword arguments of the studies' ``run``."""
+
+    name: str
+    parts: Mapping[str, Mapping[str, Any]]
+
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            "smoke",
+            {
+                "claims": {"effort": "quick"},
+                "gradient-flow": {"dimension": 3, "n_times": 60},
+                "shifts": {"dimension": 3, "n_train": 10, "n_prompts": 2_000},
+                "figure1": {
+                    "dimension": 2,
+                    "n_train": (4, 7, 10),
+                    "max_context": 10,
+                    "preset": "tiny",
+                    "overrides": {"steps": 40, "batch_size": 16},
+                    "n_prompts": 200,
+                },
+            },
+        ),
+        Profile(
+            "laptop",
+            {
+                "claims": {},
+                "gradient-flow": {},
+                "shifts": {},
+                "figure1": {
+                    "dimension": 5,
+                    "n_train": (10, 18, 25),
+                    "max_context": 25,
+                    "preset": "tiny",
+                    "overrides": {},
+                    "n_prompts": 4_000,
+                },
+            },
+        ),
+        Profile(
+            "paper",
+            {
+                "claims": {},
+                "gradient-flow": {"dimension": 20, "n_train": 40},
+                "shifts": {"dimension": 20, "n_train": 40, "n_prompts": 100_000},
+                "figure1": {
+                    "dimension": 20,
+                    "n_train": (40, 70, 100),
+                    "max_context": 100,
+                    "preset": "garg-linear",
+                    "overrides": {},
+                    "n_prompts": 1_280,
+                },
+            },
+        ),
+    )
+}
+
+
+def get_profile(name: str) -> Profile:
+    """The profile of that name.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none.
+    """
+    return PROFILES[check_choice(name, "profile", PROFILES)]

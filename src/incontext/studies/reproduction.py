@@ -1,0 +1,164 @@
+"""The main job: every part of the paper, from claims to Figure 1, into one folder that can be resumed.
+
+The folder holds ``studies/`` (finished records), ``units/`` (finished pieces of work), ``runs/``
+(trainings) and ``reproduction.json``, which says what the folder is. A record is written when its study is
+complete; whatever was finished before an interruption is found again through ``units/`` and ``runs/``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from incontext import __version__
+from incontext.foundations import InvalidInputError, check_choice, exclusive, read_json, require_writable, write_json
+from incontext.studies.profiles import Profile
+from incontext.studies.record import StudyRecord
+from incontext.studies.store import Store
+
+Progress = Callable[[str, int, int], None]
+
+# Part → module with ``run``. Modules are imported when their part runs: only figure1 needs torch.
+PARTS: Mapping[str, str] = {
+    "claims": "incontext.studies.claims",
+    "gradient-flow": "incontext.studies.gradient_flow",
+    "shifts": "incontext.studies.shifts",
+    "figure1": "incontext.studies.figure1",
+}
+_NEED_TORCH = frozenset({"figure1"})
+_MARKER = "reproduction.json"
+_LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "torch", "safetensors")
+
+
+def choose_parts(only: Iterable[str]) -> list[str]:
+    """The parts named in ``only`` in their order of work, all of them if none is named.
+
+    Raises
+    ------
+    InvalidInputError
+        If a name is unknown, or a part needs torch and torch is not installed.
+    """
+    chosen = {check_choice(name, "part", PARTS) for name in only} or set(PARTS)
+    without_torch = importlib.util.find_spec("torch") is None or importlib.util.find_spec("safetensors") is None
+    if without_torch and chosen & _NEED_TORCH:
+        raise InvalidInputError(
+            "figure1 must train models and needs torch, which is not installed; install it with "
+            "`pip install -c constraints.txt '.[train]'`, or leave it out with "
+            f"`--only {','.join(part for part in PARTS if part not in _NEED_TORCH)}`."
+        )
+    return [part for part in PARTS if part in chosen]
+
+
+def reproduce(profile: Profile, directory: Path, parts: Iterable[str], progress: Progress) -> list[StudyRecord]:
+    """Run the chosen parts, reusing what is finished, and return every record that the folder then holds.
+
+    Parameters
+    ----------
+    profile : Profile
+        Sizes.
+    directory : Path
+        A new folder, or one that an earlier reproduction with the same profile began.
+    parts : iterable of str
+        Names from ``PARTS``.
+    progress : callable
+        Called with (what is being done, done, total).
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder cannot be written, holds something else or another profile, or is in use.
+    """
+    directory = claim_directory(directory, profile)
+    with exclusive(directory):
+        store = Store(directory / "units")
+        for part in parts:
+            started = time.monotonic()
+            settings = dict(profile.parts[part])
+            if part in _NEED_TORCH:
+                settings["runs"] = directory / "runs"
+            record = importlib.import_module(PARTS[part]).run(**settings, store=store, progress=progress)
+            record.save(directory / "studies")
+            _note_duration(directory, part, time.monotonic() - started)
+        return [
+            StudyRecord.load(folder)
+            for part in PARTS
+            if (folder := directory / "studies" / part.replace("-", "_")) and (folder / "record.json").exists()
+        ]
+
+
+def claim_directory(directory: Path, profile: Profile) -> Path:
+    """Check that the folder is new, or a reproduction of this profile, and mark it as such."""
+    directory = require_writable(directory)
+    marker = directory / _MARKER
+    if marker.exists():
+        found = read_json(marker)
+        earlier = found.get("profile") if isinstance(found, dict) else None
+        if earlier != profile.name:
+            raise InvalidInputError(
+                f"{directory} must be a new folder or a reproduction with profile {profile.name}; it holds one with "
+                f"profile {earlier}, so choose another --directory."
+            )
+    elif any(directory.iterdir()):
+        raise InvalidInputError(
+            f"{directory} must be empty or an earlier reproduction; it holds other files, so choose another --directory."
+        )
+    else:
+        write_json(marker, {"profile": profile.name, "version": __version__, "durations": {}})
+    return directory
+
+
+def provenance(profile: Profile, directory: Path) -> dict[str, Any]:
+    """Versions, hardware, and how long each part took, for the end of the page."""
+    return {
+        "profile": profile.name,
+        "version": __version__,
+        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "gpu": _gpu(),
+        "libraries": {name: found for name in _LIBRARIES if (found := _installed(name))},
+        "durations": read_json(directory / _MARKER)["durations"],
+    }
+
+
+def _note_duration(directory: Path, part: str, seconds: float) -> None:
+    """Add the time spent on a part in this session; resumed sessions add up."""
+    marker = directory / _MARKER
+    content = read_json(marker)
+    sessions = content["durations"].setdefault(part, [])
+    sessions.append(round(seconds, 1))
+    write_json(marker, content)
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _gpu() -> str:
+    if _installed("torch") is None:
+        return "none"
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
