@@ -1,0 +1,186 @@
+"""Several predictors on the same prompts: curves side by side, and paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.special import stdtrit
+
+from incontext.evaluation.curves import SquaredErrors, check_level
+from incontext.evaluation.streaming import Histogram, Moments, SamplesPrompts, accumulate
+from incontext.foundations import InvalidInputError, check_choice
+from incontext.predictors import Predictor
+from incontext.prompts import Prompts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def compare(
+    predictors: Mapping[str, Predictor],
+    distributions: Mapping[str, SamplesPrompts],
+    n_points: int,
+    *,
+    n_prompts: int,
+    seed: int,
+    quantiles: Sequence[float] = (),
+    n_jobs: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Error curves of every predictor on every distribution, all predictors on the same prompts.
+
+    Parameters
+    ----------
+    predictors : dict of str to predictor
+        Names are kept in the table.
+    distributions : dict of str to PromptDistribution
+        Names are kept in the table.
+    n_points, n_prompts, seed, quantiles, n_jobs
+        As in ``error_curve``.
+    progress : callable, optional
+        Called with (distribution, prompts done, prompts in all).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns predictor, distribution, position, mean, stderr, n, and one column ``q<level>`` per quantile.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no predictor or no distribution, or as in ``error_curve``.
+    """
+    import pandas as pd
+
+    _require(predictors, distributions)
+    levels = [check_level(level) for level in quantiles]
+    measure = SquaredErrors(tuple(predictors.items()))
+    tables: list[pd.DataFrame] = []
+    for name, distribution in distributions.items():
+        first, *rest = accumulate(
+            measure,
+            distribution,
+            n_points,
+            n_prompts=n_prompts,
+            seed=seed,
+            summaries=(Moments, Histogram) if levels else (Moments,),
+            n_jobs=n_jobs,
+            progress=_labelled(progress, name),
+        )
+        columns = {"mean": first.mean, "stderr": first.stderr}
+        columns |= {f"q{level:g}": rest[0].quantile(level) for level in levels}
+        tables.append(_tidy(list(predictors), name, columns, first.n))
+    return pd.concat(tables, ignore_index=True)
+
+
+def differences(
+    predictors: Mapping[str, Predictor],
+    distributions: Mapping[str, SamplesPrompts],
+    n_points: int,
+    *,
+    baseline: str,
+    n_prompts: int,
+    seed: int,
+    level: float = 0.95,
+    n_jobs: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Squared error of every predictor minus that of ``baseline`` on the same prompts, with intervals.
+
+    Pairing removes what all predictors share, the difficulty of a prompt; with the Bayes predictor or least
+    squares as baseline the difference is the excess error over it.
+
+    Parameters
+    ----------
+    predictors, distributions, n_points, n_prompts, seed, n_jobs, progress
+        As in ``compare``.
+    baseline : str
+        A name in ``predictors``.
+    level : float
+        Confidence level of the two-sided Student interval around each mean difference.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns predictor, baseline, distribution, position, mean, stderr, lower, upper, n.
+
+    Raises
+    ------
+    InvalidInputError
+        If the baseline is unknown, or as in ``compare``.
+    """
+    import pandas as pd
+
+    _require(predictors, distributions)
+    check_choice(baseline, "baseline", predictors)
+    others = [name for name in predictors if name != baseline]
+    if not others:
+        raise InvalidInputError("predictors must hold one more than the baseline; only the baseline was given.")
+    tail = (1 + check_level(level)) / 2
+    measure = PairedDifferences((baseline, predictors[baseline]), tuple((name, predictors[name]) for name in others))
+    tables: list[pd.DataFrame] = []
+    for name, distribution in distributions.items():
+        [found] = accumulate(
+            measure,
+            distribution,
+            n_points,
+            n_prompts=n_prompts,
+            seed=seed,
+            n_jobs=n_jobs,
+            progress=_labelled(progress, name),
+        )
+        reach = float(stdtrit(found.n - 1, tail)) * found.stderr
+        columns = {
+            "mean": found.mean,
+            "stderr": found.stderr,
+            "lower": found.mean - reach,
+            "upper": found.mean + reach,
+        }
+        table = _tidy(others, name, columns, found.n)
+        table.insert(1, "baseline", baseline)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class PairedDifferences:
+    """Measures squared errors minus the baseline's on the same prompts: samples of shape (B, K, P)."""
+
+    baseline: tuple[str, Predictor]
+    others: tuple[tuple[str, Predictor], ...]
+
+    def __call__(self, prompts: Prompts) -> Float64[np.ndarray, "B K P"]:
+        """Differences of squared errors."""
+        errors = SquaredErrors((self.baseline, *self.others))(prompts)
+        return errors[:, 1:] - errors[:, :1]
+
+
+def _require(predictors: Mapping[str, Predictor], distributions: Mapping[str, SamplesPrompts]) -> None:
+    for name, given in (("predictors", predictors), ("distributions", distributions)):
+        if not given:
+            raise InvalidInputError(f"{name} must name at least one member; an empty mapping was given.")
+
+
+def _labelled(progress: Callable[[str, int, int], None] | None, name: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(name, done, total)
+
+
+def _tidy(
+    predictors: Sequence[str], distribution: str, columns: Mapping[str, Float64[np.ndarray, "K P"]], n: int
+) -> pd.DataFrame:
+    import pandas as pd
+
+    n_points = next(iter(columns.values())).shape[1]
+    return pd.DataFrame(
+        {
+            "predictor": np.repeat(list(predictors), n_points),
+            "distribution": distribution,
+            "position": np.tile(np.arange(n_points), len(predictors)),
+            **{name: values.ravel() for name, values in columns.items()},
+            "n": n,
+        }
+    )

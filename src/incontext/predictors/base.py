@@ -1,0 +1,51 @@
+"""What a predictor is, and the sums over earlier examples that several of them share."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float64
+
+from incontext.foundations import PromptInputs, PromptLabels
+from incontext.prompts import Prompts
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Maps prompts to one prediction per position, using only the examples before it.
+
+    Any callable of this signature is one: a function, a trained model, or the classes of this room. It reads
+    ``prompts.xs``, ``prompts.ys`` and ``prompts.queries``, never ``prompts.targets``; position i may depend
+    on ``xs[:, :i]``, ``ys[:, :i]`` and ``queries[:, i]`` alone, and position 0 predicts 0.
+    """
+
+    def __call__(self, prompts: Prompts) -> PromptLabels:
+        """Predictions, shape (B, P)."""
+        ...
+
+
+@runtime_checkable
+class LinearPredictor(Predictor, Protocol):
+    """A predictor that is linear in the query: ŷ_i = queries_i · weights_i."""
+
+    def weights(self, prompts: Prompts) -> PromptInputs:
+        """Weight vector at every position, shape (B, P, d)."""
+        ...
+
+
+def sums_before(values: Float64[np.ndarray, "B P *rest"]) -> Float64[np.ndarray, "B P *rest"]:
+    """At every position, the sum over the positions before it; zero at position 0."""
+    sums = np.zeros_like(values)
+    np.cumsum(values[:, :-1], axis=1, out=sums[:, 1:])
+    return sums
+
+
+def counts(n_points: int) -> Float64[np.ndarray, " P"]:
+    """Number of examples at every position, with 1 in place of 0 so that one may divide by it."""
+    return np.maximum(np.arange(n_points, dtype=np.float64), 1.0)
+
+
+def apply(weights: PromptInputs, queries: PromptInputs) -> PromptLabels:
+    """ŷ_i = queries_i · weights_i, shape (B, P)."""
+    return np.einsum("bpd,bpd->bp", weights, queries, optimize=False)
