@@ -1,0 +1,273 @@
+"""Exact expectations over the covariance Λ of a prompt.
+
+Everything the theory averages over Λ is a polynomial of degree at most 3 in it (Lemma 21 of the paper, and the loss
+on all parameters). So a law of Λ enters only through a *rule*: finitely many matrices Λ_k with signed weights that
+integrate every such polynomial exactly. A fixed Λ is a rule with one node; independent coordinates need 2d + 1,
+because a polynomial of degree 3 has no mixed term of independent centred variables whose mean is not zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
+
+from incontext.foundations import InvalidInputError, Matrix, Vector, check_vector
+from incontext.prompts import Gaussian, RandomDiagonal
+from incontext.theory.lengths import TrainLength, inverse_moments
+
+
+@dataclass(frozen=True, eq=False)
+class CovarianceRule:
+    """Nodes Λ_k = Q_k diag(l_k) Q_k' and weights with E p(Λ) = Σ_k w_k p(Λ_k) for polynomials p of degree ≤ 3.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (K,)
+        Sum to 1; may be negative.
+    spectra : ndarray, shape (K, d)
+        Eigenvalues of the nodes.
+    rotations : ndarray, shape (d, d) or (K, d, d), or None
+        Eigenvectors as columns: common to all nodes, one matrix per node, or the identity (None).
+    """
+
+    weights: Vector
+    spectra: Float64[np.ndarray, "K d"]
+    rotations: Float64[np.ndarray, "..."] | None = None
+
+    @property
+    def dimension(self) -> int:
+        """Input dimension d."""
+        return self.spectra.shape[1]
+
+    @property
+    def commuting(self) -> bool:
+        """Whether all nodes share their eigenvectors."""
+        return self.rotations is None or self.rotations.ndim == 2
+
+    @property
+    def matrices(self) -> Float64[np.ndarray, "K d d"]:
+        """The nodes Λ_k."""
+        if self.rotations is None:
+            return self.spectra[:, :, None] * np.eye(self.dimension)
+        return (self.rotations * self.spectra[:, None, :]) @ np.swapaxes(self.rotations, -1, -2)
+
+    def mean(self, values: Float64[np.ndarray, "K ..."]) -> Float64[np.ndarray, "..."]:
+        """Σ_k w_k values_k: the expectation of a polynomial from its values at the nodes."""
+        return np.tensordot(self.weights, values, axes=1)
+
+
+@dataclass(frozen=True, eq=False)
+class DiagonalMoments:
+    """Λ_τ = diag(λ_1, …, λ_d), independent coordinates known only by their first three moments (Lemma 23).
+
+    Parameters
+    ----------
+    first, second, third : array_like, shape (d,)
+        E λ_i, E λ_i², E λ_i³ of positive λ_i.
+
+    Raises
+    ------
+    InvalidInputError
+        If a moment is infinite, or no positive law has these moments (E λ² < (E λ)² or E λ E λ³ < (E λ²)²).
+    """
+
+    first: Vector
+    second: Vector
+    third: Vector
+
+    def __init__(self, first: ArrayLike, second: ArrayLike, third: ArrayLike) -> None:
+        one = check_vector(first, "first")
+        two = check_vector(second, "second", one.shape[0])
+        three = check_vector(third, "third", one.shape[0])
+        slack = 1 + 1e-12
+        if np.any(one < 0) or np.any(one**2 > two * slack) or np.any(two**2 > one * three * slack):
+            raise InvalidInputError(
+                "first, second and third must be the moments of positive variables: E λ ≥ 0, E λ² ≥ (E λ)² and "
+                f"E λ · E λ³ ≥ (E λ²)²; {one}, {two} and {three} were given."
+            )
+        for name, value in (("first", one), ("second", two), ("third", three)):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(cls, covariates: RandomDiagonal) -> DiagonalMoments:
+        """The moments of a law given by distributions."""
+        moments = [covariates.moments(order) for order in (1, 2, 3)]
+        if not np.isfinite(moments).all():
+            raise InvalidInputError(
+                f"every law of covariates must have a finite third moment (Theorem 8); E λ³ = {moments[2]} was given."
+            )
+        return cls(*moments)
+
+    @property
+    def dimension(self) -> int:
+        """Input dimension d."""
+        return self.first.shape[0]
+
+    def rule(self) -> CovarianceRule:
+        """2d + 1 diagonal nodes: the mean, and each coordinate moved to the two Gauss points of its law."""
+        variance = self.second - self.first**2
+        random = variance > 1e-14 * self.second
+        spread = variance[random]
+        third = (self.third - 3 * self.first * self.second + 2 * self.first**3)[random]
+        # The two-point Gauss rule of a centred variable: roots of z² − (m₃/m₂) z − m₂.
+        half = third / spread / 2
+        root = np.sqrt(half**2 + spread)
+        upper, lower = half + root, half - root
+        index = np.flatnonzero(random)
+        spectra = np.tile(self.first, (1 + 2 * index.size, 1))
+        spectra[1 + np.arange(index.size), index] += upper
+        spectra[1 + index.size + np.arange(index.size), index] += lower
+        share = -lower / (upper - lower)
+        return CovarianceRule(np.concatenate([[1.0 - index.size], share, 1 - share]), spectra)
+
+
+# Every law the theory accepts.
+CovarianceLaw = Gaussian | RandomDiagonal | DiagonalMoments
+
+
+def covariance_rule(covariates: CovarianceLaw) -> CovarianceRule:
+    """The rule of degree 3 of a law of covariances.
+
+    Parameters
+    ----------
+    covariates : Gaussian, RandomDiagonal or DiagonalMoments
+        Law of Λ.
+
+    Returns
+    -------
+    CovarianceRule
+
+    Raises
+    ------
+    InvalidInputError
+        If the law is of another kind, or E λ³ is infinite.
+    """
+    if isinstance(covariates, Gaussian):
+        spectrum, rotation = eigenbasis(covariates.covariance)
+        return CovarianceRule(np.ones(1), spectrum[None], rotation)
+    if isinstance(covariates, RandomDiagonal):
+        return DiagonalMoments.of(covariates).rule()
+    if isinstance(covariates, DiagonalMoments):
+        return covariates.rule()
+    raise _unknown(covariates)
+
+
+@dataclass(frozen=True, eq=False)
+class FlowCoefficients:
+    """The numbers that drive (27) and (52): in the common eigenbasis of all Λ, with a = b = 0,
+
+    U̇_ij = −u² k_ij U_ij + u ξ_i δ_ij,  u̇ = −u Σ k_ij U_ij² + Σ ξ_i U_ii,
+    L = ½u² Σ k_ij U_ij² − u Σ ξ_i U_ii + ½ E tr Λ.
+
+    For a fixed Λ with eigenvalues l_i (Theorem 4), k_ij = g_i l_i l_j and ξ_i = l_i²; for random diagonal Λ_τ
+    (Theorem 8, Corollary 22), k_ii = γ_i, k_ij = ζ_ij and ξ_i = E λ_i².
+
+    Attributes
+    ----------
+    rotation : ndarray, shape (d, d), or None
+        Common eigenvectors Q as columns; None when they are the coordinate axes.
+    decay : ndarray, shape (d, d)
+        k_ij.
+    drive : ndarray, shape (d,)
+        ξ_i.
+    mean_trace : float
+        E tr Λ.
+    """  # noqa: D400, D205
+
+    rotation: Matrix | None
+    decay: Matrix
+    drive: Vector
+    mean_trace: float
+
+    @property
+    def dimension(self) -> int:
+        """Input dimension d."""
+        return self.drive.shape[0]
+
+    @property
+    def target(self) -> Vector:
+        """The limit of the eigenvalues of uU: ξ_i/k_ii, and 0 where both vanish; shape (d,)."""
+        diagonal = np.diagonal(self.decay)
+        return np.divide(self.drive, diagonal, out=np.zeros_like(self.drive), where=diagonal > 0)
+
+    def to_eigenbasis(self, matrix: Matrix) -> Matrix:
+        """Q'XQ."""
+        return matrix if self.rotation is None else self.rotation.T @ matrix @ self.rotation
+
+    def from_eigenbasis(self, matrix: Matrix) -> Matrix:
+        """QXQ'."""
+        return matrix if self.rotation is None else self.rotation @ matrix @ self.rotation.T
+
+    def loss(self, u: float, U: Matrix) -> float:
+        """L at a = b = 0 (Lemmas 15 and 23), for U in the eigenbasis."""
+        quadratic = np.einsum("ij,ij,ij->", self.decay, U, U)
+        return float(u**2 * quadratic / 2 - u * (self.drive @ np.diagonal(U)) + self.mean_trace / 2)
+
+    def excess(self, u: float, U: Matrix) -> float:
+        """L − min L at a = b = 0, as a sum of squares (Lemma 24), for U in the eigenbasis."""
+        return float(np.einsum("ij,ij->", self.decay, (u * U - np.diag(self.target)) ** 2) / 2)
+
+
+def flow_coefficients(covariates: CovarianceLaw, n_train: TrainLength) -> FlowCoefficients:
+    """The coefficients of the flow for covariances that commute with one another.
+
+    Parameters
+    ----------
+    covariates : Gaussian, RandomDiagonal or DiagonalMoments
+        Law of Λ.
+    n_train : int, math.inf or AllPositions
+        Length of training prompts.
+
+    Returns
+    -------
+    FlowCoefficients
+
+    Raises
+    ------
+    InvalidInputError
+        If the covariances do not commute, or as :func:`covariance_rule`.
+    """
+    inverse, _ = inverse_moments(n_train)
+    if isinstance(covariates, Gaussian):
+        spectrum, rotation = eigenbasis(covariates.covariance)
+        trace = float(spectrum.sum())
+        decay = np.outer((1 + inverse) * spectrum**2 + inverse * trace * spectrum, spectrum)
+        return FlowCoefficients(rotation, decay, spectrum**2, trace)
+    if isinstance(covariates, RandomDiagonal):
+        covariates = DiagonalMoments.of(covariates)
+    if isinstance(covariates, DiagonalMoments):
+        one, two, three = covariates.first, covariates.second, covariates.third
+        trace = float(one.sum())
+        # E λ_i²λ_j and E λ_iλ_j trΛ for i ≠ j, then the diagonals (Corollary 22, (51)).
+        square = np.outer(two, one)
+        with_trace = square + square.T + np.outer(one, one) * (trace - one[:, None] - one[None, :])
+        np.fill_diagonal(square, three)
+        np.fill_diagonal(with_trace, three + two * (trace - one))
+        return FlowCoefficients(None, (1 + inverse) * square + inverse * with_trace, two, trace)
+    raise _unknown(covariates)
+
+
+def eigenbasis(covariance: Matrix) -> tuple[Vector, Matrix | None]:
+    """Eigenvalues (d,), rounded up to 0, and eigenvectors (d, d) or None for a diagonal Λ (which keeps its order)."""
+    diagonal = np.diagonal(covariance)
+    if np.count_nonzero(covariance) == np.count_nonzero(diagonal):
+        return np.array(diagonal), None
+    values, vectors = np.linalg.eigh(covariance)
+    return np.clip(values, 0, None), vectors
+
+
+def mean_of_nodes(rule: CovarianceRule, values: Sequence[Any]) -> float:
+    """Expectation of a scalar polynomial from its values at the nodes."""
+    return float(rule.weights @ np.asarray(values, dtype=np.float64))
+
+
+def _unknown(covariates: object) -> InvalidInputError:
+    return InvalidInputError(
+        "covariates must be Gaussian(covariance) or another law whose covariance moments are known "
+        f"(RandomDiagonal, DiagonalMoments); {covariates!r} was given."
+    )

@@ -1,0 +1,293 @@
+"""The population loss L = ½ E(ŷ − w'x_q)² of a linear self-attention layer, w ~ N(0, I), on all its parameters.
+
+At a = b = 0 it is Lemma 15's (28) and Lemma 23's (53) plus the constant ½ E tr Λ. On all parameters ŷ splits into a
+part odd in w, with V = uU + ab', and an even part that is independent of the target:
+
+L = ½tr(ΓΛVΛV') − tr(Λ²V) + ½trΛ + ½ E(even part)²,
+
+a polynomial of degree 4 in the parameters and 3 in Λ. As it is covariant under rotations, it is evaluated in the
+eigenbasis of each node of the covariance rule, where products with Λ are elementwise.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
+
+from incontext.foundations import InvalidInputError, Matrix, check_covariance
+from incontext.theory.covariance_rules import CovarianceLaw, CovarianceRule, FlowCoefficients, covariance_rule
+from incontext.theory.covariance_rules import flow_coefficients as _flow_coefficients
+from incontext.theory.lengths import TrainLength, inverse_moments
+from incontext.theory.lsa import LSAParameters
+
+_Array: TypeAlias = Float64[np.ndarray, "..."]
+# a (..., d), u (...), U (..., d, d), b (..., d)
+_Blocks: TypeAlias = tuple[_Array, _Array, _Array, _Array]
+
+
+def gamma(covariance: ArrayLike, n_train: TrainLength) -> Matrix:
+    """Γ = (1 + 1/N)Λ + (trΛ/N) I of Theorem 4, so that E[Λ̂²] = ΓΛ.
+
+    Parameters
+    ----------
+    covariance : array_like, shape (d, d)
+        Λ, positive semi-definite.
+    n_train : int, math.inf or AllPositions
+        Prompt length N; ``AllPositions(N)`` puts H_N/N for 1/N.
+
+    Returns
+    -------
+    ndarray, shape (d, d)
+    """
+    matrix = check_covariance(covariance)
+    inverse, _ = inverse_moments(n_train)
+    return (1 + inverse) * matrix + inverse * np.trace(matrix) * np.eye(matrix.shape[0])
+
+
+class PopulationLoss:
+    """L as a function of the parameters, for one law of covariances and one prompt length.
+
+    Use it where many evaluations are needed; :func:`population_loss` and :func:`population_gradient` are one each.
+
+    Parameters
+    ----------
+    covariates : Gaussian, RandomDiagonal or any law of :func:`covariance_rule`
+        Law of Λ, in dimension d.
+    n_train : int, math.inf or AllPositions
+        Prompt length N. ``AllPositions(N)`` averages the loss over contexts of 1, …, N examples.
+    """
+
+    def __init__(self, covariates: CovarianceLaw, n_train: TrainLength) -> None:
+        self.covariates = covariates
+        self.n_train = n_train
+        self._inverse = inverse_moments(n_train)
+        self.dimension = covariates.dimension
+
+    @cached_property
+    def rule(self) -> CovarianceRule:
+        """Nodes and weights for expectations over Λ."""
+        return covariance_rule(self.covariates)
+
+    @cached_property
+    def coefficients(self) -> FlowCoefficients:
+        """Coefficients of the loss at a = b = 0, if the covariances commute."""
+        return _flow_coefficients(self.covariates, self.n_train)
+
+    def __call__(self, parameters: LSAParameters) -> float:
+        """L(θ)."""
+        self._check(parameters)
+        a, u, U, b = parameters.blocks
+        if not a.any() and not b.any() and self.rule.commuting:
+            return self.coefficients.loss(u, self.coefficients.to_eigenbasis(U))
+        return float(self._values(_as_arrays(parameters)))
+
+    def gradient(self, parameters: LSAParameters) -> LSAParameters:
+        """∇L(θ), arranged as parameters: ∂L/∂a, ∂L/∂u, ∂L/∂U, ∂L/∂b in the blocks and zeros elsewhere."""
+        self._check(parameters)
+        a, u, U, b = self._gradients(_as_arrays(parameters))
+        return LSAParameters.from_blocks(a, float(u), U, b)
+
+    def values(self, vectors: ArrayLike) -> _Array:
+        """L at parameters given as vectors t of Lemma 9, shape (..., (d + 1)²); shape (...)."""
+        return self._values(self._split(vectors))
+
+    def gradients(self, vectors: ArrayLike) -> _Array:
+        """∇L in the coordinates t of Lemma 9, at and with the shape of ``vectors`` (..., (d + 1)²)."""
+        a, u, U, b = self._gradients(self._split(vectors))
+        size = self.dimension + 1
+        reduced = np.empty((*u.shape, size, size))
+        reduced[..., :-1, :-1], reduced[..., :-1, -1], reduced[..., -1, :-1], reduced[..., -1, -1] = U, a, b, u
+        return np.swapaxes(reduced, -1, -2).reshape(*u.shape, size**2)
+
+    def hessian(self, parameters: LSAParameters) -> Float64[np.ndarray, "(d+1)**2 (d+1)**2"]:
+        """∇²L(θ) in the coordinates t of Lemma 9, shape ((d + 1)², (d + 1)²).
+
+        Central differences of the gradient with two steps: exact up to rounding, as the gradient is a cubic.
+        """
+        self._check(parameters)
+        t = parameters.vector
+        step = max(1.0, float(np.abs(t).max())) / 4
+        shifts = step * np.eye(t.shape[0])
+        near = (self.gradients(t + shifts) - self.gradients(t - shifts)) / (2 * step)
+        far = (self.gradients(t + 2 * shifts) - self.gradients(t - 2 * shifts)) / (4 * step)
+        hessian = (4 * near - far) / 3
+        return (hessian + hessian.T) / 2
+
+    def _check(self, parameters: LSAParameters) -> None:
+        if parameters.dimension != self.dimension:
+            raise InvalidInputError(
+                f"parameters must have the dimension {self.dimension} of the covariates; "
+                f"dimension {parameters.dimension} was given."
+            )
+
+    def _split(self, vectors: ArrayLike) -> _Blocks:
+        t = np.asarray(vectors, dtype=np.float64)
+        size = self.dimension + 1
+        if t.ndim < 1 or t.shape[-1] != size**2:
+            raise InvalidInputError(f"vectors must have shape (..., {size**2}); {t.shape} was given.")
+        reduced = np.swapaxes(t.reshape(*t.shape[:-1], size, size), -1, -2)
+        return reduced[..., :-1, -1], reduced[..., -1, -1], reduced[..., :-1, :-1], reduced[..., -1, :-1]
+
+    def _rotated(self, blocks: _Blocks) -> _Blocks:
+        """Blocks in the eigenbasis of every node: a node axis before the last ones."""
+        a, u, U, b = blocks
+        Q = self.rule.rotations
+        if Q is None:
+            return a[..., None, :], u[..., None], U[..., None, :, :], b[..., None, :]
+        a, b = (np.einsum("...i,...ij->...j", v[..., None, :], Q) for v in (a, b))
+        return a, u[..., None], np.swapaxes(Q, -1, -2) @ U[..., None, :, :] @ Q, b
+
+    def _values(self, blocks: _Blocks) -> _Array:
+        return _node_values(self._rotated(blocks), self.rule.spectra, *self._inverse) @ self.rule.weights
+
+    def _gradients(self, blocks: _Blocks) -> _Blocks:
+        rule = self.rule
+        a, u, U, b = _node_gradients(self._rotated(blocks), rule.spectra, *self._inverse)
+        u = u @ rule.weights
+        Q = rule.rotations
+        if Q is not None and not rule.commuting:
+            a, b = (np.einsum("...j,...ij->...i", v, Q) for v in (a, b))
+            U = Q @ U @ np.swapaxes(Q, -1, -2)
+        a, b = (np.einsum("...ki,k->...i", v, rule.weights) for v in (a, b))
+        U = np.einsum("...kij,k->...ij", U, rule.weights)
+        if Q is not None and rule.commuting:
+            a, b, U = a @ Q.T, b @ Q.T, Q @ U @ Q.T
+        return a, u, U, b
+
+
+def population_loss(parameters: LSAParameters, covariates: CovarianceLaw, n_train: TrainLength) -> float:
+    """L(θ) = ½ E(ŷ − w'x_q)², (8) and (20), with the constant ½ E tr Λ, on all parameters.
+
+    Parameters
+    ----------
+    parameters : LSAParameters
+        θ, in dimension d; only its blocks a, u, U, b matter.
+    covariates : Gaussian, RandomDiagonal or any law of :func:`covariance_rule`
+        Law of Λ.
+    n_train : int, math.inf or AllPositions
+        Prompt length N.
+
+    Raises
+    ------
+    InvalidInputError
+        If dimensions differ, N is below 1 or E λ³ is infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from incontext.prompts import Gaussian
+    >>> zero = LSAParameters.from_blocks([0, 0], 0.0, np.zeros((2, 2)), [0, 0])
+    >>> population_loss(zero, Gaussian([[2.0, 0.5], [0.5, 1.0]]), 10)  # ½ tr Λ
+    1.5
+    """
+    return PopulationLoss(covariates, n_train)(parameters)
+
+
+def population_gradient(parameters: LSAParameters, covariates: CovarianceLaw, n_train: TrainLength) -> LSAParameters:
+    """∇L(θ) with ∂L/∂a, ∂L/∂u, ∂L/∂U, ∂L/∂b in the blocks (Lemma 10 extended to all parameters).
+
+    Parameters and errors are those of :func:`population_loss`.
+    """
+    return PopulationLoss(covariates, n_train).gradient(parameters)
+
+
+def _as_arrays(parameters: LSAParameters) -> _Blocks:
+    a, u, U, b = parameters.blocks
+    return a, np.asarray(u), U, b
+
+
+def _dot(x: _Array, y: _Array) -> _Array:
+    return np.einsum("...i,...i->...", x, y)
+
+
+def _apply(matrix: _Array, vector: _Array) -> _Array:
+    return np.einsum("...ij,...j->...i", matrix, vector)
+
+
+def _outer(x: _Array, y: _Array) -> _Array:
+    return x[..., :, None] * y[..., None, :]
+
+
+def _node_values(blocks: _Blocks, l: _Array, inverse: float, inverse_square: float) -> _Array:  # noqa: E741
+    """L for Λ = diag(l), with the means of 1/N and 1/N²; blocks broadcast against l, shape (K, d)."""
+    a, u, U, b = blocks
+    trace = l.sum(-1)
+    p = (1 + inverse) * l**2 + inverse * trace[..., None] * l  # the diagonal of ΓΛ
+    V = u[..., None, None] * U + _outer(a, b)
+    odd = _dot(_apply(V**2, l), p) / 2 - _dot(np.diagonal(V, axis1=-2, axis2=-1), l**2) + trace / 2
+    if not a.any() and not b.any():
+        return odd
+    S = (U + np.swapaxes(U, -1, -2)) / 2
+    la, lb = l * a, l * b
+    c = _apply(np.swapaxes(U, -1, -2), la)
+    Sa = _apply(S, la)  # SΛa
+    aa, ab, bb, aSa = _dot(a, la), _dot(la, b), _dot(b, lb), _dot(la, Sa)
+    tau = _dot(np.diagonal(U, axis1=-2, axis2=-1), l)  # tr SΛ
+    uu = _dot(_apply(U**2, l), l)  # tr ΛUΛU'
+    ss = _dot(_apply(S**2, l), l)  # tr SΛSΛ
+    t1 = (1 + inverse) * _dot(c, l * c) + inverse * uu * aa
+    t2 = inverse_square * (aa * (tau**2 + 2 * ss) + 4 * aSa * tau + 8 * _dot(Sa, l * Sa))
+    t3 = u**2 * bb * (trace**2 + 2 * inverse * (l**2).sum(-1) + 2 * p.sum(-1))
+    t12 = 2 * inverse * (aSa * tau + 2 * _dot(l * c, Sa))
+    q = trace[..., None] * l + 2 * inverse * l**2
+    t13 = 2 * u * _dot(q * a, _apply(U, lb))
+    t23 = 2 * inverse * u * trace * (ab * tau + 2 * _dot(lb, Sa))
+    return odd + (t1 + t2 + t3 + t12 + t13 + t23) / 2
+
+
+def _node_gradients(blocks: _Blocks, l: _Array, inverse: float, inverse_square: float) -> _Blocks:  # noqa: E741
+    """Derivatives of :func:`_node_values` in a, u, U, b, term by term."""
+    a, u, U, b = blocks
+    trace = l.sum(-1)
+    p = (1 + inverse) * l**2 + inverse * trace[..., None] * l
+    ll = _outer(l, l)
+    u2 = u[..., None, None]
+    R = _outer(p, l) * (u2 * U + _outer(a, b))
+    index = np.arange(l.shape[-1])
+    R[..., index, index] -= l**2
+    grad_u, grad_U = np.einsum("...ij,...ij->...", R, U), u2 * R
+    if not a.any() and not b.any():
+        zero = np.zeros(R.shape[:-1])
+        return zero, grad_u, grad_U, zero
+
+    S = (U + np.swapaxes(U, -1, -2)) / 2
+    la, lb = l * a, l * b
+    c = _apply(np.swapaxes(U, -1, -2), la)
+    Sa, lc = _apply(S, la), l * c
+    lSa = l * Sa  # ΛSΛa
+    aa, ab, bb, aSa = _dot(a, la), _dot(la, b), _dot(b, lb), _dot(la, Sa)
+    tau = _dot(np.diagonal(U, axis1=-2, axis2=-1), l)
+    uu, ss = _dot(_apply(U**2, l), l), _dot(_apply(S**2, l), l)
+    q = trace[..., None] * l + 2 * inverse * l**2
+    k3 = trace**2 + 2 * inverse * (l**2).sum(-1) + 2 * p.sum(-1)
+    aa2, aSa2, tau2 = (x[..., None, None] for x in (aa, aSa, tau))
+    aa1, ab1, aSa1, tau1, u1 = (x[..., None] for x in (aa, ab, aSa, tau, u))
+    Ulb = _apply(U, lb)
+    mixed = u * inverse * trace
+
+    # Halves of the derivatives of T1, T2, T3, T12, T13, T23, in this order.
+    grad_a = _apply(R, b)
+    grad_a += (1 + inverse) * l * _apply(U, lc) + inverse * la * uu[..., None]
+    grad_a += inverse_square * (la * (tau**2 + 2 * ss)[..., None] + 4 * lSa * tau1 + 8 * l * _apply(S, lSa))
+    grad_a += inverse * (2 * lSa * tau1 + 2 * l * _apply(U, lSa) + 2 * l * _apply(S, lc))
+    grad_a += u1 * q * Ulb
+    grad_a += mixed[..., None] * (lb * tau1 + 2 * l * _apply(S, lb))
+
+    grad_b = _apply(np.swapaxes(R, -1, -2), a)
+    grad_b += u1**2 * k3[..., None] * lb
+    grad_b += u1 * l * _apply(np.swapaxes(U, -1, -2), q * a)
+    grad_b += mixed[..., None] * (la * tau1 + 2 * lSa)
+
+    grad_u += u * bb * k3 + _dot(q * a, Ulb) + inverse * trace * (ab * tau + 2 * _dot(lb, Sa))
+
+    grad_U += (1 + inverse) * _outer(la, lc) + inverse * ll * U * aa2
+    diagonal = inverse_square * (aa1 * tau1 + 2 * aSa1) * l + inverse * aSa1 * l + mixed[..., None] * ab1 * l
+    grad_U[..., index, index] += diagonal
+    grad_U += inverse_square * (2 * aa2 * ll * S + 2 * tau2 * _outer(la, la) + 4 * (_outer(la, lSa) + _outer(lSa, la)))
+    grad_U += inverse * (tau2 * _outer(la, la) + 2 * _outer(la, lSa) + _outer(lc, la) + _outer(la, lc))
+    grad_U += u2 * _outer(q * a, lb) + mixed[..., None, None] * (_outer(la, lb) + _outer(lb, la))
+    return grad_a, grad_u, grad_U, grad_b
