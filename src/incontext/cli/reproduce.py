@@ -1,6 +1,36 @@
-"""``incontext reproduce``."""
+"""``incontext reproduce``: the whole paper, one command, one report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 
-def reproduce() -> int:
-    """X."""
+def reproduce(*, profile: str = "laptop", directory: Path = Path("reproduction"), only: list[str] | None = None) -> int:
+    """Verify, train, evaluate and draw the whole paper, and write one report.
+
+    Interrupt it at any moment; the same command goes on where it was and reuses what is finished.
+
+    Parameters
+    ----------
+    profile
+        Sizes: smoke (under two minutes), laptop (at most 25 minutes on two cores), paper (the paper's own; a GPU
+        helps).
+    directory
+        Where the report, its figures, tables and trainings go.
+    only
+        Parts to run: claims, gradient-flow, shifts, figure1. Repeat the option or separate by commas.
+    """
+    from incontext.cli.progress import Reporter
+    from incontext.report import write_report
+    from incontext.studies.profiles import get_profile
+    from incontext.studies.reproduction import choose_parts, provenance
+    from incontext.studies.reproduction import reproduce as run
+
+    chosen = get_profile(profile)
+    parts = choose_parts(name for entry in only or [] for name in entry.split(",") if name)
+    with Reporter() as progress:
+        records = run(chosen, directory, parts, progress)
+        page = write_report(records, directory, provenance(chosen, directory), progress)
+    sys.stdout.write(f"{page}\n")
     return 0

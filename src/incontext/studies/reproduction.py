@@ -106,9 +106,10 @@ def claim_directory(directory: Path, profile: Profile) -> Path:
                 f"{directory} must be a new folder or a reproduction with profile {profile.name}; it holds one with "
                 f"profile {earlier}, so choose another --directory."
             )
-    elif any(directory.iterdir()):
+    elif any(not entry.name.startswith(".") for entry in directory.iterdir()):
         raise InvalidInputError(
-            f"{directory} must be empty or an earlier reproduction; it holds other files, so choose another --directory."
+            f"{directory} must be empty or an earlier reproduction; it holds other files, so choose another "
+            "--directory."
         )
     else:
         write_json(marker, {"profile": profile.name, "version": __version__, "durations": {}})

@@ -1,0 +1,144 @@
+"""The sentences of the page: every one is made from the numbers of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from incontext.studies.record import StudyRecord
+
+Table = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Words:
+    """Text and tables of one section.
+
+    Attributes
+    ----------
+    paragraphs : list of str
+        Opening of the section.
+    summary : list of str
+        Lines for the top of the page.
+    deviations : list of str
+        How this part differs from the paper.
+    claims, observations : list of dict
+        Rows with a verdict.
+    tables : list of (str, Table)
+        Further tables with their captions.
+    """
+
+    paragraphs: list[str]
+    summary: list[str] = field(default_factory=list)
+    deviations: list[str] = field(default_factory=list)
+    claims: list[dict[str, Any]] = field(default_factory=list)
+    observations: list[dict[str, Any]] = field(default_factory=list)
+    tables: list[tuple[str, Table]] = field(default_factory=list)
+
+
+def words_of(record: StudyRecord) -> Words:
+    """The words of a record, by its study."""
+    return _WRITERS.get(record.name, _plain)(record)
+
+
+def table_of(frame: pd.DataFrame) -> Table:
+    """A DataFrame as the template's table."""
+    return {"columns": [str(column) for column in frame.columns], "rows": frame.astype(object).to_numpy().tolist()}
+
+
+def _plain(record: StudyRecord) -> Words:
+    return Words(list(record.facts.get("sentences", [])))
+
+
+def _claims(record: StudyRecord) -> Words:
+    table = record.tables["claims"]
+    kinds = table["verdict"].str.replace(r"^holds only if.*", "holds only if …", regex=True)
+    counts = kinds.value_counts()
+    listed = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    unexpected = table[~table["as_expected"]]
+    agreement = (
+        "Every verdict is the recorded one."
+        if unexpected.empty
+        else f"{len(unexpected)} differ from the recorded verdict: {', '.join(unexpected['claim'])}."
+    )
+    refuted = table[kinds == "does not hold"]["claim"]
+    summary = [f"{len(table)} claims checked: {listed}. {agreement}"]
+    if len(refuted):
+        summary.append(f"Claims that do not hold as printed: {'; '.join(refuted)}.")
+    return Words(
+        [
+            "Each row is a statement of the paper, of its summary document or of its errata, and what came out when it was "
+            "computed on problems drawn from seeds.",
+            *record.facts.get("sentences", []),
+        ],
+        summary=summary,
+        claims=table.to_dict("records"),
+    )
+
+
+def _gradient_flow(record: StudyRecord) -> Words:
+    sentences = list(record.facts["sentences"])
+    return Words(sentences, summary=sentences[:1])
+
+
+def _shifts(record: StudyRecord) -> Words:
+    sentences = list(record.facts["sentences"])
+    return Words(sentences, summary=sentences[:1])
+
+
+def _figure1(record: StudyRecord) -> Words:
+    settings = record.facts["settings"]
+    models = record.tables["models"]
+    learned = int(models["learned"].sum())
+    observations = [{**entry, "sentence": _weighed(entry)} for entry in record.facts["summary"]]
+    not_learned = models[~models["learned"]]["model"]
+    verdict = f"{learned} of {len(models)} GPT-2 models learned their task (d = {settings['dimension']})."
+    if len(not_learned):
+        verdict += f" Not learned: {', '.join(not_learned)}."
+    appear = [o["observation"] for o in observations if o["verdict"] == "appears"]
+    partly = [f"{o['observation']} ({o['count']} of {o['total']})" for o in observations if o["verdict"] == "appears in part"]
+    missing = [o["observation"] for o in observations if o["verdict"] == "does not appear"]
+    reading = "Figure 1 at this scale. Appears: " + ("; ".join(appear) or "nothing") + "."
+    reading += f" In part: {'; '.join(partly)}." if partly else ""
+    reading += f" Does not appear: {'; '.join(missing)}." if missing else ""
+    columns = {
+        "model": "model",
+        "own_law": "own law",
+        "steps": "steps",
+        "error_at_2d": "error/d at 2d",
+        "stderr_at_2d": "standard error",
+        "error_at_N": "error/d at N",
+        "stderr_at_N": "standard error ",
+        "largest_ratio_to_lsa": "largest ratio to exact LSA, M = 1 … N",
+        "learned": "learned",
+    }
+    return Words(
+        [
+            f"Six families of curves on four laws, d = {settings['dimension']}, N = "
+            f"{', '.join(str(n) for n in settings['n_train'])}. All errors are divided by d: "
+            f"{record.facts['normaliser']}. The paper does not state the normaliser of its random panels.",
+            verdict,
+        ],
+        summary=[verdict, reading],
+        deviations=list(record.facts["deviations"]),
+        observations=observations,
+        tables=[("The models on their own law", table_of(models[list(columns)].rename(columns=columns)))],
+    )
+
+
+def _weighed(entry: Mapping[str, Any]) -> str:
+    values = (
+        f"{entry['lowest']:.3g}" if entry["total"] == 1 else f"between {entry['lowest']:.3g} and {entry['highest']:.3g}"
+    )
+    return f"{entry['count']} of {entry['total']} checks meet the criterion ({entry['criterion']}); measured {values}."
+
+
+_WRITERS: Mapping[str, Callable[[StudyRecord], Words]] = {
+    "claims": _claims,
+    "gradient_flow": _gradient_flow,
+    "shifts": _shifts,
+    "figure1": _figure1,
+}

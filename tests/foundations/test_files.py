@@ -1,0 +1,60 @@
+"""Writes happen whole or not at all."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from incontext.foundations import InvalidInputError, atomic_path, exclusive, read_json, require_writable, write_json
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "record.json"
+    write_json(path, {"kept": 1})
+
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert read_json(path) == {"kept": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_not_a_number_is_never_written_as_json(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x.json", {"value": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ["", "{", "\x00"])
+def test_a_torn_file_is_named(tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(InvalidInputError, match=r"x\.json must be a readable JSON file"):
+        read_json(tmp_path / "x.json")
+
+
+def test_a_file_is_no_directory_to_write_into(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(InvalidInputError, match="must be writable"):
+        require_writable(tmp_path / "taken" / "below")
+
+
+def test_a_directory_is_held_by_one_process_and_freed_with_it(tmp_path):
+    program = textwrap.dedent(f"""
+        from pathlib import Path
+        from incontext.foundations import exclusive
+        with exclusive(Path({str(tmp_path)!r})):
+            print("held", flush=True)
+            input()
+    """)
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(InvalidInputError, match="must not be in use"), exclusive(tmp_path):
+            pass
+        other.kill()
+        other.wait()
+    with exclusive(tmp_path):
+        pass
