@@ -15,7 +15,13 @@ from numpy.typing import ArrayLike
 
 from incontext.foundations import InvalidInputError, Matrix, Vector, check_real
 from incontext.prompts import Gaussian, RandomDiagonal
-from incontext.theory.covariance_rules import CovarianceLaw, FlowCoefficients, eigenbasis, flow_coefficients
+from incontext.theory.covariance_rules import (
+    CovarianceLaw,
+    FlowCoefficients,
+    eigenbasis,
+    flow_coefficients,
+    law_dimension,
+)
 from incontext.theory.lengths import TrainLength, inverse_moments
 from incontext.theory.lsa import check_theta
 
@@ -86,7 +92,7 @@ def certificate(covariates: CovarianceLaw, n_train: TrainLength, theta: ArrayLik
         If θ is zero or not positive semi-definite, ΛΘ = 0, σ is not positive, N is below 1, E λ³ is infinite, or
         the law is none of the two.
     """
-    matrix = check_theta(theta, covariates.dimension)
+    matrix = check_theta(theta, law_dimension(covariates))
     sigma = check_real(scale, "scale", above=0.0)
     coefficients = flow_coefficients(covariates, n_train)
     Theta = coefficients.to_eigenbasis(matrix)
@@ -141,20 +147,17 @@ def _rate(coefficients: FlowCoefficients, balance: float) -> float:
     rho = float(np.linalg.norm(target))
     root = math.hypot(balance, 2 * rho)
     # The product of u² and ‖U‖² is ρ²; the smaller of the two without cancellation.
-    u2, U2 = (balance + root) / 2, (root - balance) / 2
-    if balance > 0:
-        U2 = rho**2 / u2
-    else:
-        u2 = rho**2 / U2
+    larger = (abs(balance) + root) / 2
+    u_squared, norm_squared = (larger, rho**2 / larger) if balance > 0 else (rho**2 / larger, larger)
     diagonal = np.diagonal(decay)
     learned = diagonal > 0
     roots = np.sqrt(diagonal[learned])
     direction = roots * target[learned] / rho
-    block = u2 * np.diag(roots**2) + U2 * np.outer(direction, direction)
+    block = u_squared * np.diag(roots**2) + norm_squared * np.outer(direction, direction)
     slowest = float(np.linalg.eigvalsh(block)[0])
     off = decay[~np.eye(decay.shape[0], dtype=bool)]
     if np.any(off > 0):
-        slowest = min(slowest, u2 * float(off[off > 0].min()))
+        slowest = min(slowest, u_squared * float(off[off > 0].min()))
     return 2 * slowest
 
 

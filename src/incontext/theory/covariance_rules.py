@@ -8,9 +8,9 @@ because a polynomial of degree 3 has no mixed term of independent centred variab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import singledispatch
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float64
@@ -37,7 +37,7 @@ class CovarianceRule:
 
     weights: Vector
     spectra: Float64[np.ndarray, "K d"]
-    rotations: Float64[np.ndarray, "..."] | None = None
+    rotations: np.ndarray | None = None
 
     @property
     def dimension(self) -> int:
@@ -56,7 +56,7 @@ class CovarianceRule:
             return self.spectra[:, :, None] * np.eye(self.dimension)
         return (self.rotations * self.spectra[:, None, :]) @ np.swapaxes(self.rotations, -1, -2)
 
-    def mean(self, values: Float64[np.ndarray, "K ..."]) -> Float64[np.ndarray, "..."]:
+    def mean(self, values: Float64[np.ndarray, "K ..."]) -> np.ndarray:
         """Σ_k w_k values_k: the expectation of a polynomial from its values at the nodes."""
         return np.tensordot(self.weights, values, axes=1)
 
@@ -127,9 +127,10 @@ class DiagonalMoments:
 
 
 # Every law the theory accepts.
-CovarianceLaw = Gaussian | RandomDiagonal | DiagonalMoments
+CovarianceLaw: TypeAlias = Gaussian | RandomDiagonal | DiagonalMoments
 
 
+@singledispatch
 def covariance_rule(covariates: CovarianceLaw) -> CovarianceRule:
     """The rule of degree 3 of a law of covariances.
 
@@ -147,14 +148,23 @@ def covariance_rule(covariates: CovarianceLaw) -> CovarianceRule:
     InvalidInputError
         If the law is of another kind, or E λ³ is infinite.
     """
-    if isinstance(covariates, Gaussian):
-        spectrum, rotation = eigenbasis(covariates.covariance)
-        return CovarianceRule(np.ones(1), spectrum[None], rotation)
-    if isinstance(covariates, RandomDiagonal):
-        return DiagonalMoments.of(covariates).rule()
-    if isinstance(covariates, DiagonalMoments):
-        return covariates.rule()
     raise _unknown(covariates)
+
+
+@covariance_rule.register
+def _(covariates: Gaussian) -> CovarianceRule:
+    spectrum, rotation = eigenbasis(covariates.covariance)
+    return CovarianceRule(np.ones(1), spectrum[None], rotation)
+
+
+@covariance_rule.register
+def _(covariates: RandomDiagonal) -> CovarianceRule:
+    return DiagonalMoments.of(covariates).rule()
+
+
+@covariance_rule.register
+def _(covariates: DiagonalMoments) -> CovarianceRule:
+    return covariates.rule()
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +187,7 @@ class FlowCoefficients:
         ξ_i.
     mean_trace : float
         E tr Λ.
-    """  # noqa: D400, D205
+    """  # noqa: D400
 
     rotation: Matrix | None
     decay: Matrix
@@ -213,12 +223,13 @@ class FlowCoefficients:
         return float(np.einsum("ij,ij->", self.decay, (u * U - np.diag(self.target)) ** 2) / 2)
 
 
+@singledispatch
 def flow_coefficients(covariates: CovarianceLaw, n_train: TrainLength) -> FlowCoefficients:
     """The coefficients of the flow for covariances that commute with one another.
 
     Parameters
     ----------
-    covariates : Gaussian, RandomDiagonal or DiagonalMoments
+    covariates : Gaussian, RandomDiagonal or any law of :func:`covariance_rule`
         Law of Λ.
     n_train : int, math.inf or AllPositions
         Length of training prompts.
@@ -232,24 +243,44 @@ def flow_coefficients(covariates: CovarianceLaw, n_train: TrainLength) -> FlowCo
     InvalidInputError
         If the covariances do not commute, or as :func:`covariance_rule`.
     """
+    rule = covariance_rule(covariates)
+    if not rule.commuting:
+        raise InvalidInputError(
+            "covariates must have covariances that commute with one another, for the flow to fall apart into modes; "
+            f"those of {covariates!r} do not."
+        )
     inverse, _ = inverse_moments(n_train)
-    if isinstance(covariates, Gaussian):
-        spectrum, rotation = eigenbasis(covariates.covariance)
-        trace = float(spectrum.sum())
-        decay = np.outer((1 + inverse) * spectrum**2 + inverse * trace * spectrum, spectrum)
-        return FlowCoefficients(rotation, decay, spectrum**2, trace)
-    if isinstance(covariates, RandomDiagonal):
-        covariates = DiagonalMoments.of(covariates)
-    if isinstance(covariates, DiagonalMoments):
-        one, two, three = covariates.first, covariates.second, covariates.third
-        trace = float(one.sum())
-        # E λ_i²λ_j and E λ_iλ_j trΛ for i ≠ j, then the diagonals (Corollary 22, (51)).
-        square = np.outer(two, one)
-        with_trace = square + square.T + np.outer(one, one) * (trace - one[:, None] - one[None, :])
-        np.fill_diagonal(square, three)
-        np.fill_diagonal(with_trace, three + two * (trace - one))
-        return FlowCoefficients(None, (1 + inverse) * square + inverse * with_trace, two, trace)
-    raise _unknown(covariates)
+    l = rule.spectra  # noqa: E741
+    trace = l.sum(-1, keepdims=True)
+    p = (1 + inverse) * l**2 + inverse * trace * l
+    decay = np.einsum("n,ni,nj->ij", rule.weights, p, l, optimize=True)
+    return FlowCoefficients(rule.rotations, decay, rule.weights @ l**2, float(rule.weights @ trace[:, 0]))
+
+
+@flow_coefficients.register
+def _(covariates: RandomDiagonal, n_train: TrainLength) -> FlowCoefficients:
+    return flow_coefficients(DiagonalMoments.of(covariates), n_train)
+
+
+@flow_coefficients.register
+def _(covariates: DiagonalMoments, n_train: TrainLength) -> FlowCoefficients:
+    inverse, _ = inverse_moments(n_train)
+    one, two, three = covariates.first, covariates.second, covariates.third
+    trace = float(one.sum())
+    # E λ_i²λ_j and E λ_iλ_j trΛ for i ≠ j, then the diagonals (Corollary 22, (51)): O(d²), unlike the 2d + 1 nodes.
+    square = np.outer(two, one)
+    with_trace = square + square.T + np.outer(one, one) * (trace - one[:, None] - one[None, :])
+    np.fill_diagonal(square, three)
+    np.fill_diagonal(with_trace, three + two * (trace - one))
+    return FlowCoefficients(None, (1 + inverse) * square + inverse * with_trace, two, trace)
+
+
+def law_dimension(covariates: CovarianceLaw) -> int:
+    """Dimension d of the inputs of a law; an :class:`InvalidInputError` for what is no law."""
+    dimension: object = getattr(covariates, "dimension", None)
+    if not isinstance(dimension, int):
+        raise _unknown(covariates)
+    return dimension
 
 
 def eigenbasis(covariance: Matrix) -> tuple[Vector, Matrix | None]:
@@ -259,11 +290,6 @@ def eigenbasis(covariance: Matrix) -> tuple[Vector, Matrix | None]:
         return np.array(diagonal), None
     values, vectors = np.linalg.eigh(covariance)
     return np.clip(values, 0, None), vectors
-
-
-def mean_of_nodes(rule: CovarianceRule, values: Sequence[Any]) -> float:
-    """Expectation of a scalar polynomial from its values at the nodes."""
-    return float(rule.weights @ np.asarray(values, dtype=np.float64))
 
 
 def _unknown(covariates: object) -> InvalidInputError:

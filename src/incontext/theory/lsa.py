@@ -71,12 +71,12 @@ class LSAParameters:
         U : array_like, shape (d, d)
             W11^KQ.
         """
-        U = check_matrix(U, "U")
-        d = U.shape[0]
+        block = check_matrix(U, "U")
+        d = block.shape[0]
         w_pv, w_kq = np.zeros((2, d + 1, d + 1))
         w_pv[d, :d] = check_vector(a, "a", d)
         w_pv[d, d] = check_real(u, "u")
-        w_kq[:d, :d] = U
+        w_kq[:d, :d] = block
         w_kq[d, :d] = check_vector(b, "b", d)
         return cls(w_pv, w_kq)
 
@@ -248,7 +248,7 @@ def predict(parameters: LSAParameters, xs: ArrayLike, ys: ArrayLike, x_query: Ar
     return (np.einsum("...n,...n->...", values, scores) + own) / x.shape[-2]
 
 
-def quadratic_form(embedding: ArrayLike) -> Float64[np.ndarray, "*batch (d+1)**2 (d+1)**2"]:
+def quadratic_form(embedding: ArrayLike) -> _Array:
     """The matrix H of Lemma 9: ŷ = t'Ht with t = ``parameters.vector`` and H = ½ X ⊗ (E E'/n).
 
     X = [[0, x_q], [x_q', 0]]. H has exactly min(n, d) + 1 negative eigenvalues for a prompt in general position

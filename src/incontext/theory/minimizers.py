@@ -1,6 +1,6 @@
-"""Global minimisers of the population loss: Theorem 4 (fixed Λ) and Theorem 8 (random Λ_τ), with label noise and any
-prior of w, and how far given weights are from them.
+"""Global minimisers of the population loss, and how far given weights are from them.
 
+Theorem 4 (fixed Λ) and Theorem 8 (random Λ_τ), also with label noise and any prior of w.
 The minimum over u and U that the paper proves is the minimum over all parameters, for every N, as the part of ŷ that
 is even in (w, noise) only adds a square; so it is enough to find the best linear learner ŷ = x_q'K (1/N) Σ y_i x_i.
 """
@@ -15,7 +15,13 @@ from numpy.typing import ArrayLike
 
 from incontext.foundations import InvalidInputError, Matrix, check_covariance, check_matrix, check_real
 from incontext.prompts import Gaussian
-from incontext.theory.covariance_rules import CovarianceLaw, CovarianceRule, covariance_rule, flow_coefficients
+from incontext.theory.covariance_rules import (
+    CovarianceLaw,
+    CovarianceRule,
+    covariance_rule,
+    flow_coefficients,
+    law_dimension,
+)
 from incontext.theory.lengths import TrainLength, inverse_moments
 from incontext.theory.lsa import LSAParameters
 from incontext.theory.population import PopulationLoss
@@ -51,7 +57,7 @@ def optimal_learner(
     """
     noise = check_real(noise_variance, "noise_variance", minimum=0.0)
     inverse, _ = inverse_moments(n_train)
-    d = covariates.dimension
+    d = law_dimension(covariates)
     W = np.eye(d) if weight_covariance is None else check_covariance(weight_covariance, "weight_covariance", d)
     if isinstance(covariates, Gaussian):
         Lambda = covariates.covariance
@@ -108,14 +114,14 @@ def learner_loss(
     """
     noise = check_real(noise_variance, "noise_variance", minimum=0.0)
     inverse, _ = inverse_moments(n_train)
-    d = covariates.dimension
+    d = law_dimension(covariates)
     K = check_matrix(learner, "learner", d)
     W = np.eye(d) if weight_covariance is None else check_covariance(weight_covariance, "weight_covariance", d)
     rule = covariance_rule(covariates)
     nodes = rule.matrices
-    LWL, A = _learner_moments(nodes, W, inverse, noise)
-    second = np.einsum("nij,jk,nkl,il->n", nodes, K, A, K, optimize=True)
-    cross = np.einsum("nij,ij->n", LWL, K)
+    signal, gram = _learner_moments(nodes, W, inverse, noise)
+    second = np.einsum("nij,jk,nkl,il->n", nodes, K, gram, K, optimize=True)
+    cross = np.einsum("nij,ij->n", signal, K)
     prior = np.einsum("nij,ij->n", nodes, W)
     return float(rule.weights @ (second - 2 * cross + prior)) / 2
 
@@ -126,7 +132,7 @@ def minimum_loss(
     noise_variance: float = 0.0,
     weight_covariance: ArrayLike | None = None,
 ) -> float:
-    """min L over all parameters, with the constant ½ E tr Λ (Corollary 16 and Lemma 24).
+    """Minimum of L over all parameters, with the constant ½ E tr Λ (Corollary 16 and Lemma 24).
 
     ½trΛ − ½tr(Λ²Γ⁻¹) for a fixed Λ, ½ E trΛ − ½ Σ ξ_i²/γ_i for random diagonal Λ_τ. Parameters are those of
     :func:`optimal_learner`.
@@ -231,29 +237,30 @@ def _learner_moments(
     nodes: Float64[np.ndarray, "K d d"], W: Matrix, inverse: float, noise: float
 ) -> tuple[Float64[np.ndarray, "K d d"], Float64[np.ndarray, "K d d"]]:
     """ΛWΛ and A = E[(1/N²) X'yy'X] = (1 + 1/N) ΛWΛ + (tr WΛ + s²)/N Λ at every node."""
-    LWL = nodes @ W @ nodes
+    signal = nodes @ W @ nodes
     level = inverse * (np.einsum("nij,ij->n", nodes, W) + noise)
-    return LWL, (1 + inverse) * LWL + level[:, None, None] * nodes
+    return signal, (1 + inverse) * signal + level[:, None, None] * nodes
 
 
 def _solve_learner(rule: CovarianceRule, inverse: float, noise: float, W: Matrix) -> Matrix:
     d = rule.dimension
     if not rule.commuting:
         nodes = rule.matrices
-        LWL, A = _learner_moments(nodes, W, inverse, noise)
+        signal, gram = _learner_moments(nodes, W, inverse, noise)
         # E[Λ K A] = E[ΛWΛ] as one linear system in vec K (by rows).
-        system = np.einsum("n,nij,nkl->ikjl", rule.weights, nodes, A, optimize=True).reshape(d**2, d**2)
-        return (np.linalg.pinv(system, hermitian=True) @ rule.mean(LWL).ravel()).reshape(d, d)
+        system: np.ndarray = np.einsum("n,nij,nkl->ikjl", rule.weights, nodes, gram, optimize=True)
+        inverted = np.linalg.pinv(system.reshape(d**2, d**2), hermitian=True)
+        return (inverted @ rule.mean(signal).ravel()).reshape(d, d)
     Q = np.eye(d) if rule.rotations is None else rule.rotations
     diagonal = CovarianceRule(rule.weights, rule.spectra)
-    LWL, A = _learner_moments(diagonal.matrices, Q.T @ W @ Q, inverse, noise)
+    signal, gram = _learner_moments(diagonal.matrices, Q.T @ W @ Q, inverse, noise)
     # With diagonal nodes the system falls apart into one of size d for each row of K.
-    systems = np.einsum("n,ni,nkl->ikl", rule.weights, rule.spectra, A, optimize=True)
-    rows = np.einsum("ikl,il->ik", np.linalg.pinv(systems, hermitian=True), rule.mean(LWL))
+    systems: np.ndarray = np.einsum("n,ni,nkl->ikl", rule.weights, rule.spectra, gram, optimize=True)
+    rows = np.einsum("ikl,il->ik", np.linalg.pinv(systems, hermitian=True), rule.mean(signal))
     return Q @ rows @ Q.T
 
 
-def _norm(array: Float64[np.ndarray, "..."]) -> float:
+def _norm(array: np.ndarray) -> float:
     return float(np.linalg.norm(array))
 
 

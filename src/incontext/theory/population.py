@@ -19,8 +19,14 @@ from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from incontext.foundations import InvalidInputError, Matrix, check_covariance
-from incontext.theory.covariance_rules import CovarianceLaw, CovarianceRule, FlowCoefficients, covariance_rule
-from incontext.theory.covariance_rules import flow_coefficients as _flow_coefficients
+from incontext.theory.covariance_rules import (
+    CovarianceLaw,
+    CovarianceRule,
+    FlowCoefficients,
+    covariance_rule,
+    flow_coefficients,
+    law_dimension,
+)
 from incontext.theory.lengths import TrainLength, inverse_moments
 from incontext.theory.lsa import LSAParameters
 
@@ -65,7 +71,7 @@ class PopulationLoss:
         self.covariates = covariates
         self.n_train = n_train
         self._inverse = inverse_moments(n_train)
-        self.dimension = covariates.dimension
+        self.dimension = law_dimension(covariates)
 
     @cached_property
     def rule(self) -> CovarianceRule:
@@ -75,7 +81,7 @@ class PopulationLoss:
     @cached_property
     def coefficients(self) -> FlowCoefficients:
         """Coefficients of the loss at a = b = 0, if the covariances commute."""
-        return _flow_coefficients(self.covariates, self.n_train)
+        return flow_coefficients(self.covariates, self.n_train)
 
     def __call__(self, parameters: LSAParameters) -> float:
         """L(θ)."""
@@ -103,7 +109,7 @@ class PopulationLoss:
         reduced[..., :-1, :-1], reduced[..., :-1, -1], reduced[..., -1, :-1], reduced[..., -1, -1] = U, a, b, u
         return np.swapaxes(reduced, -1, -2).reshape(*u.shape, size**2)
 
-    def hessian(self, parameters: LSAParameters) -> Float64[np.ndarray, "(d+1)**2 (d+1)**2"]:
+    def hessian(self, parameters: LSAParameters) -> Matrix:
         """∇²L(θ) in the coordinates t of Lemma 9, shape ((d + 1)², (d + 1)²).
 
         Central differences of the gradient with two steps: exact up to rounding, as the gradient is a cubic.
@@ -139,24 +145,22 @@ class PopulationLoss:
         if Q is None:
             return a[..., None, :], u[..., None], U[..., None, :, :], b[..., None, :]
         a, b = (np.einsum("...i,...ij->...j", v[..., None, :], Q) for v in (a, b))
-        return a, u[..., None], np.swapaxes(Q, -1, -2) @ U[..., None, :, :] @ Q, b
+        core = np.swapaxes(Q, -1, -2) @ U[..., None, :, :] @ Q
+        return a, u[..., None], core, b
 
     def _values(self, blocks: _Blocks) -> _Array:
         return _node_values(self._rotated(blocks), self.rule.spectra, *self._inverse) @ self.rule.weights
 
     def _gradients(self, blocks: _Blocks) -> _Blocks:
         rule = self.rule
-        a, u, U, b = _node_gradients(self._rotated(blocks), rule.spectra, *self._inverse)
-        u = u @ rule.weights
-        Q = rule.rotations
-        if Q is not None and not rule.commuting:
-            a, b = (np.einsum("...j,...ij->...i", v, Q) for v in (a, b))
-            U = Q @ U @ np.swapaxes(Q, -1, -2)
+        a, u, core, b = _node_gradients(self._rotated(blocks), rule.spectra, *self._inverse)
+        if not rule.commuting:
+            a, core, b = _rotated_back((a, core, b), rule.rotations)
         a, b = (np.einsum("...ki,k->...i", v, rule.weights) for v in (a, b))
-        U = np.einsum("...kij,k->...ij", U, rule.weights)
-        if Q is not None and rule.commuting:
-            a, b, U = a @ Q.T, b @ Q.T, Q @ U @ Q.T
-        return a, u, U, b
+        core = np.einsum("...kij,k->...ij", core, rule.weights)
+        if rule.commuting:
+            a, core, b = _rotated_back((a, core, b), rule.rotations)
+        return a, u @ rule.weights, core, b
 
 
 def population_loss(parameters: LSAParameters, covariates: CovarianceLaw, n_train: TrainLength) -> float:
@@ -193,6 +197,14 @@ def population_gradient(parameters: LSAParameters, covariates: CovarianceLaw, n_
     Parameters and errors are those of :func:`population_loss`.
     """
     return PopulationLoss(covariates, n_train).gradient(parameters)
+
+
+def _rotated_back(blocks: tuple[_Array, _Array, _Array], Q: _Array | None) -> tuple[_Array, _Array, _Array]:
+    if Q is None:
+        return blocks
+    a, U, b = blocks
+    back = np.swapaxes(Q, -1, -2)
+    return np.einsum("...j,...ji->...i", a, back), Q @ U @ back, np.einsum("...j,...ji->...i", b, back)
 
 
 def _as_arrays(parameters: LSAParameters) -> _Blocks:
@@ -247,7 +259,7 @@ def _node_gradients(blocks: _Blocks, l: _Array, inverse: float, inverse_square: 
     ll = _outer(l, l)
     u2 = u[..., None, None]
     R = _outer(p, l) * (u2 * U + _outer(a, b))
-    index = np.arange(l.shape[-1])
+    index = list(range(l.shape[-1]))
     R[..., index, index] -= l**2
     grad_u, grad_U = np.einsum("...ij,...ij->...", R, U), u2 * R
     if not a.any() and not b.any():
@@ -264,7 +276,7 @@ def _node_gradients(blocks: _Blocks, l: _Array, inverse: float, inverse_square: 
     uu, ss = _dot(_apply(U**2, l), l), _dot(_apply(S**2, l), l)
     q = trace[..., None] * l + 2 * inverse * l**2
     k3 = trace**2 + 2 * inverse * (l**2).sum(-1) + 2 * p.sum(-1)
-    aa2, aSa2, tau2 = (x[..., None, None] for x in (aa, aSa, tau))
+    aa2, tau2 = aa[..., None, None], tau[..., None, None]
     aa1, ab1, aSa1, tau1, u1 = (x[..., None] for x in (aa, ab, aSa, tau, u))
     Ulb = _apply(U, lb)
     mixed = u * inverse * trace

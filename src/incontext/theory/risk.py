@@ -22,7 +22,7 @@ from incontext.foundations import (
     check_vector,
 )
 from incontext.prompts import Gaussian
-from incontext.theory.covariance_rules import CovarianceLaw, CovarianceRule, covariance_rule
+from incontext.theory.covariance_rules import CovarianceLaw, CovarianceRule, covariance_rule, law_dimension
 from incontext.theory.lengths import TrainLength, inverse_moments
 from incontext.theory.minimizers import optimal_learner
 from incontext.theory.population import gamma
@@ -47,7 +47,7 @@ class LabelLaw(NamedTuple):
 
 
 def noisy_linear_law(covariance: ArrayLike, weights: ArrayLike, noise_variance: float = 0.0) -> LabelLaw:
-    """y = w'x + ε with Var ε = s²: a = w, Σ = (w'Λw + s²)Λ + Λww'Λ, best = s².
+    """Labels y = w'x + ε with Var ε = s²: a = w, Σ = (w'Λw + s²)Λ + Λww'Λ, best = s².
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def noisy_linear_law(covariance: ArrayLike, weights: ArrayLike, noise_variance: 
 
 
 def quadratic_law(covariance: ArrayLike, weights: ArrayLike, direction: ArrayLike, strength: float) -> LabelLaw:
-    """y = w'x + c((v'x)² − v'Λv): a = w, best = 2c²q² with q = v'Λv.
+    """Labels y = w'x + c((v'x)² − v'Λv): a = w, best = 2c²q² with q = v'Λv.
 
     Σ = (w'Λw + 2c²q²)Λ + Λww'Λ + 8c²q Λvv'Λ.
 
@@ -90,7 +90,7 @@ def quadratic_law(covariance: ArrayLike, weights: ArrayLike, direction: ArrayLik
 
 
 def cubic_law(covariance: ArrayLike, direction: ArrayLike, strength: float) -> LabelLaw:
-    """y = c(v'x)³: a = 3cqv, best = 6c²q³, Σ = c²(15q³Λ + 81q²Λvv'Λ) with q = v'Λv.
+    """Labels y = c(v'x)³: a = 3cqv, best = 6c²q³, Σ = c²(15q³Λ + 81q²Λvv'Λ) with q = v'Λv.
 
     Parameters
     ----------
@@ -157,8 +157,8 @@ def theorem5_risk(
     G = _invertible_gamma(Lambda, n_train)
     variance = np.trace(np.linalg.solve(G, np.linalg.solve(G, Lambda) @ spread))
     # a − Γ⁻¹Λa = (1/N) Γ⁻¹(Λ + trΛ I)a, without cancellation.
-    bias = inverse * np.linalg.solve(G, Lambda @ slope + np.trace(Lambda) * slope)
-    return float(floor + inverse_test * variance + bias @ Lambda @ bias)
+    bias: Vector = inverse * np.linalg.solve(G, Lambda @ slope + float(np.trace(Lambda)) * slope)
+    return floor + inverse_test * float(variance) + float(bias @ Lambda @ bias)
 
 
 def shift_risk(
@@ -254,7 +254,7 @@ def learner_risk(learner: ArrayLike, covariates: CovarianceLaw, n_test: float, n
 
     The other parameters are those of :func:`expected_risk`.
     """
-    K = check_matrix(learner, "learner", covariates.dimension)
+    K = check_matrix(learner, "learner", law_dimension(covariates))
     noise = check_real(noise_variance, "noise_variance", minimum=0.0)
     inverse, _ = inverse_moments(n_test, "n_test")
     rule = covariance_rule(covariates)
