@@ -55,9 +55,9 @@ def _run(arguments: Sequence[str] | None) -> int:
             # The reader has gone (`incontext verify | head`): nothing more to say, and nothing is wrong.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        if error.filename is None:
+        if error.strerror is None:
             raise
-        return _refuse(f"{error.filename}: {error.strerror}.")
+        return _refuse(f"{error.filename or 'a file'} could not be read or written: {error.strerror}.")
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; run the same command again to go on\n")
         return EXIT_INTERRUPTED

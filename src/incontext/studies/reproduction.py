@@ -104,7 +104,7 @@ def claim_directory(directory: Path, profile: Profile) -> Path:
         if earlier != profile.name:
             raise InvalidInputError(
                 f"{directory} must be a new folder or a reproduction with profile {profile.name}; it holds one with "
-                f"profile {earlier}, so choose another --directory."
+                f"profile {earlier or 'unknown'}, so choose another --directory."
             )
     elif any(not entry.name.startswith(".") for entry in directory.iterdir()):
         raise InvalidInputError(
@@ -128,7 +128,7 @@ def provenance(profile: Profile, directory: Path) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "gpu": _gpu(),
         "libraries": {name: found for name in _LIBRARIES if (found := _installed(name))},
-        "durations": read_json(directory / _MARKER)["durations"],
+        "durations": read_json(directory / _MARKER).get("durations", {}),
     }
 
 
@@ -136,8 +136,7 @@ def _note_duration(directory: Path, part: str, seconds: float) -> None:
     """Add the time spent on a part in this session; resumed sessions add up."""
     marker = directory / _MARKER
     content = read_json(marker)
-    sessions = content["durations"].setdefault(part, [])
-    sessions.append(round(seconds, 1))
+    content.setdefault("durations", {}).setdefault(part, []).append(round(seconds, 1))
     write_json(marker, content)
 
 

@@ -1,0 +1,105 @@
+"""The command line as a user meets it: start-up, help, bad input, exit codes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from incontext.cli import main
+
+VERBS = ("verify", "reproduce", "train", "evaluate", "flow", "exchange")
+HEAVY = ("scipy", "sklearn", "pandas", "matplotlib", "torch")
+
+
+@pytest.fixture
+def incontext(capfd, monkeypatch, tmp_path):
+    """Run the command line in this process, in an empty folder: (exit code, stdout, stderr)."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        return stop.value.code, *capfd.readouterr()
+
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return run
+
+
+@pytest.mark.parametrize("program", ["import incontext", "import incontext.cli; incontext.cli._run(['--help'])"])
+def test_starting_up_loads_nothing_heavy(program):
+    check = f"import sys; {program}; print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert result.stderr == "[]\n"
+
+
+def test_help_names_every_verb(incontext):
+    code, out, _ = incontext("--help")
+    assert code == 0
+    for verb in VERBS:
+        assert verb in out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb, incontext):
+    code, out, err = incontext(verb, "--help")
+    assert code == 0, err
+    assert "Usage" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("reprodce",), 'Did you mean "reproduce"'),
+        (("reproduce", "--profile", "labtop"), "Did you mean 'laptop'"),
+        (("reproduce", "--only", "figure2"), "Did you mean 'figure1'"),
+        (("reproduce", "--profiles", "smoke"), "--profile"),
+        (("reproduce", "--profile", "smoke", "--directory", "/proc/nowhere"), "must be writable"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(arguments, expected, incontext, tmp_path):
+    code, out, err = incontext(*arguments)
+    assert code == 2
+    assert expected in err
+    assert err.startswith("incontext: ")
+    assert err.count("\n") == 1
+    assert out == ""
+    assert not list((tmp_path / "here").iterdir())
+
+
+def test_a_folder_with_other_files_is_left_alone(incontext, tmp_path):
+    (tmp_path / "here" / "thesis.tex").write_text("precious")
+    code, _, err = incontext("reproduce", "--profile", "smoke", "--only", "claims", "--directory", ".")
+    assert code == 2
+    assert "must be empty or an earlier reproduction" in err
+    assert [entry.name for entry in (tmp_path / "here").iterdir()] == ["thesis.tex"]
+
+
+def test_a_reproduction_of_another_profile_is_not_overwritten(incontext, tmp_path):
+    marker = tmp_path / "here" / "reproduction.json"
+    marker.write_text(json.dumps({"profile": "laptop", "version": "0", "durations": {}}))
+    before = marker.read_text()
+    code, _, err = incontext("reproduce", "--profile", "smoke", "--only", "claims", "--directory", ".")
+    assert code == 2
+    assert "profile laptop" in err
+    assert marker.read_text() == before
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"profile": 3}', "\x00"])
+def test_a_torn_marker_is_named_and_kept(content, incontext, tmp_path):
+    marker = tmp_path / "here" / "reproduction.json"
+    marker.write_text(content)
+    code, _, err = incontext("reproduce", "--profile", "smoke", "--only", "claims", "--directory", ".")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert marker.read_text() == content
+
+
+def test_interrupting_exits_with_130(incontext, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("incontext.cli.app", interrupt)
+    code, _, err = incontext("verify")
+    assert code == 130
+    assert "run the same command again to go on" in err
