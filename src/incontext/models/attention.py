@@ -1,0 +1,116 @@
+"""Attention: softmax or linear with separate Q, K, V, P, and the paper's linear attention with merged matrices."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from incontext.models.architecture import Architecture
+from incontext.models.embedding import Layout
+
+
+class Attention(nn.Module):
+    """Multi-head attention with separate Q, K, V and P, as in GPT-2.
+
+    With ``attention="softmax"`` a token t attends by softmax(q_t·k_j/√h) over the tokens j it sees, h the width
+    of a head; with "linear" by q_t·k_j/ρ_t, ρ_t the number of examples it sees.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.heads = architecture.heads
+        self.softmax = architecture.attention == "softmax"
+        self.rotary = architecture.positions == "rotary"
+        self.alibi = architecture.positions == "alibi"
+        self.qkv = nn.Linear(architecture.width, 3 * architecture.width)
+        self.out = nn.Linear(architecture.width, architecture.width)
+
+    def forward(self, x: Float[Tensor, "B T w"], layout: Layout, rows: slice) -> Float[Tensor, "B R w"]:
+        """The update of the tokens ``rows``, each from all tokens it sees."""
+        batch, length, width = x.shape
+        size = width // self.heads
+        # (B, T, 3w) → (3, B, H, T, h)
+        q, k, v = self.qkv(x).view(batch, length, 3, self.heads, size).permute(2, 0, 3, 1, 4)
+        if self.rotary:
+            turn = _rotation(layout, size, x.dtype)
+            q, k = _rotate(q, turn), _rotate(k, turn)
+        q = q[:, :, rows]
+        if not self.softmax:
+            scores = (q @ k.transpose(-1, -2)) * _shares(layout, x.dtype)[rows]  # (B, H, R, T)
+            mixed = scores @ v
+        elif x.is_cuda:
+            bias = _bias(layout, self.heads if self.alibi else 0, q.dtype)[:, rows]
+            mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
+        else:
+            # Written out: on CPUs the fused kernel's backward pass is slow for sequences this short.
+            bias = _bias(layout, self.heads if self.alibi else 0, q.dtype)[:, rows]
+            flat = batch * self.heads
+            bias = bias.expand(self.heads, -1, -1).repeat(batch, 1, 1) if self.alibi else bias
+            scores = torch.baddbmm(
+                bias,  # (1 or B·H, R, T)
+                q.reshape(flat, -1, size),
+                k.reshape(flat, length, size).transpose(1, 2),
+                alpha=1 / math.sqrt(size),
+            )
+            mixed = (scores.softmax(-1).to(v.dtype) @ v.reshape(flat, length, size)).view(batch, self.heads, -1, size)
+        return self.out(mixed.transpose(1, 2).reshape(batch, -1, width))
+
+
+class MergedLinearAttention(nn.Module):
+    """Linear attention of (3): Σ_h W_h^PV E (E' W_h^KQ E)/ρ, over the tokens that each column sees.
+
+    Attributes
+    ----------
+    w_pv, w_kq : Parameter, shape (heads, w, w)
+        The paper's W^PV and W^KQ.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        shape = (architecture.heads, architecture.width, architecture.width)
+        self.w_pv = nn.Parameter(torch.zeros(shape))
+        self.w_kq = nn.Parameter(torch.zeros(shape))
+
+    def forward(self, x: Float[Tensor, "B T w"], layout: Layout, rows: slice) -> Float[Tensor, "B R w"]:
+        """The update of the tokens ``rows``, each from all tokens it sees."""
+        columns = x[:, None]  # (B, 1, T, w)
+        # scores[t, j] = e_j' W^KQ e_t / ρ_t
+        scores = (columns[:, :, rows] @ self.w_kq.mT) @ columns.mT * _shares(layout, x.dtype)[rows]
+        return (scores @ (columns @ self.w_pv.mT)).sum(1)
+
+
+@lru_cache(maxsize=256)
+def _shares(layout: Layout, dtype: torch.dtype) -> Float[Tensor, "T T"]:
+    """1/ρ_t where token t sees token j, else 0."""
+    return layout.visible.to(dtype) / layout.examples[:, None].to(dtype)
+
+
+@lru_cache(maxsize=256)
+def _bias(layout: Layout, alibi_heads: int, dtype: torch.dtype) -> Float[Tensor, "H T T"]:
+    """Added to softmax scores: −∞ where nothing is seen; with ALiBi (Press et al. 2022) also −slope·distance."""
+    hidden = torch.zeros(layout.visible.shape, dtype=dtype, device=layout.visible.device)
+    hidden.masked_fill_(~layout.visible, -math.inf)
+    if not alibi_heads:
+        return hidden[None]
+    exponents = torch.arange(1, alibi_heads + 1, dtype=dtype, device=hidden.device)
+    slopes = torch.exp2(-8 * exponents / alibi_heads)
+    distance = (layout.positions[:, None] - layout.positions[None, :]).to(dtype)
+    return hidden - slopes[:, None, None] * distance
+
+
+@lru_cache(maxsize=256)
+def _rotation(layout: Layout, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of rotary positions (Su et al. 2021), each (T, size/2)."""
+    frequencies = 10000 ** (-torch.arange(0, size, 2, dtype=torch.float64, device=layout.positions.device) / size)
+    angles = layout.positions.to(torch.float64)[:, None] * frequencies
+    return angles.cos().to(dtype), angles.sin().to(dtype)
+
+
+def _rotate(x: Float[Tensor, "B H T h"], turn: tuple[Tensor, Tensor]) -> Float[Tensor, "B H T h"]:
+    cosine, sine = turn
+    first, second = x.chunk(2, -1)
+    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], -1)

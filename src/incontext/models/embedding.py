@@ -1,0 +1,79 @@
+"""From a prompt to tokens, and which token sees which.
+
+Every embedding turns P positions into one sequence in which position i's prediction is read at a token
+that sees exactly i examples and its own query. Where the query of position i is also its example, it stands
+in the sequence itself. Where it is not (shifted queries; stacked columns, whose example carries the
+label), queries are *branches*: tokens behind the sequence, each seeing its own context and itself, and
+seen by nobody. One forward pass therefore answers every position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Who stands where in a sequence of T tokens and sees whom.
+
+    Attributes
+    ----------
+    positions : Tensor, shape (T,)
+        Position index of each token; a branch has the index of the token it stands for.
+    visible : Tensor of bool, shape (T, T)
+        Whether token t (row) sees token j (column).
+    examples : Tensor, shape (T,)
+        Number ρ of labelled examples a token sees, at least 1 so that it can divide.
+    readout : slice
+        The tokens at which the P predictions are read.
+    """
+
+    positions: Int[Tensor, " T"]
+    visible: Bool[Tensor, "T T"]
+    examples: Int[Tensor, " T"]
+    readout: slice
+
+
+@lru_cache(maxsize=256)
+def layout(embedding: str, n_points: int, branches: bool, device: torch.device) -> Layout:
+    """The layout of a prompt of ``n_points`` positions; stacked columns always use branches."""
+    if embedding == "interleaved" and not branches:
+        # The label of the last example is never seen by a prediction: 2P − 1 tokens.
+        positions = torch.arange(2 * n_points - 1, device=device)
+        visible = positions[:, None] >= positions[None, :]
+        return Layout(positions, visible, ((positions + 1) // 2).clamp(min=1), slice(0, None, 2))
+    stride = 2 if embedding == "interleaved" else 1
+    context = torch.arange(stride * (n_points - 1), device=device)
+    queries = stride * torch.arange(n_points, device=device)
+    size = len(context) + n_points
+    visible = torch.eye(size, dtype=torch.bool, device=device)
+    visible[: len(context), : len(context)] = context[:, None] >= context[None, :]
+    visible[len(context) :, : len(context)] = queries[:, None] > context[None, :]
+    examples = torch.cat([(context + 1) // stride, queries // stride])
+    return Layout(torch.cat([context, queries]), visible, examples.clamp(min=1), slice(len(context), None))
+
+
+def tokens(
+    embedding: str, xs: Float[Tensor, "B P d"], ys: Float[Tensor, "B P"], queries: Float[Tensor, "B P d"] | None
+) -> Float[Tensor, "B T s"]:
+    """The tokens of a batch of prompts, in the order of ``layout(embedding, P, branches=queries is not None)``.
+
+    Interleaved tokens have size d, stacked ones d + 1. Stacked columns take ``xs`` as queries if none are given.
+    """
+    batch, n_points, dimension = xs.shape
+    if embedding == "stacked":
+        columns = torch.cat([xs, ys[..., None]], -1)[:, :-1]  # (B, P−1, d+1)
+        asked = torch.nn.functional.pad(xs if queries is None else queries, (0, 1))  # (B, P, d+1), label 0
+        return torch.cat([columns, asked], 1)
+    pairs = xs.new_zeros(batch, n_points, 2, dimension)
+    pairs[:, :, 0] = xs
+    pairs[:, :, 1, 0] = ys
+    sequence = pairs.view(batch, 2 * n_points, dimension)
+    if queries is None:
+        return sequence[:, :-1]
+    return torch.cat([sequence[:, :-2], queries], 1)

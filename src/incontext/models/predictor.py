@@ -1,0 +1,133 @@
+"""A trained model as a predictor: prompts in, one prediction per position out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from incontext.foundations import InvalidInputError, PromptLabels, check_choice
+from incontext.models.architecture import Architecture
+from incontext.models.storage import read_model, verify
+from incontext.models.transformer import Transformer
+from incontext.prompts import Prompts
+
+# Tokens per forward pass: bounds memory, and being fixed makes results independent of the batch given.
+_TOKENS = 1 << 14
+
+
+@dataclass(frozen=True, eq=False)
+class TransformerPredictor:
+    """A transformer that answers prompts like any other predictor.
+
+    Unlike the classical predictors it may predict something other than 0 at position 0: what the network says
+    when it has seen no example.
+
+    Parameters
+    ----------
+    model : Transformer
+        Evaluated on its own device and in its own precision.
+    name : str
+        Shown in tables and figures.
+    """
+
+    model: Transformer = field(repr=False)
+    name: str = "transformer"
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the model is."""
+        return self.model.architecture
+
+    def __call__(self, prompts: Prompts) -> PromptLabels:
+        """Predictions at every position, shape (B, P), float64.
+
+        Raises
+        ------
+        InvalidInputError
+            If the prompts have another dimension than the model, or more positions than it has learned.
+        """
+        architecture = self.architecture
+        if prompts.dimension != architecture.dimension:
+            raise InvalidInputError(
+                f"prompts must have the model's dimension {architecture.dimension}; {prompts.dimension} was given."
+            )
+        if architecture.positions == "learned" and prompts.n_points > architecture.max_points:
+            raise InvalidInputError(
+                f"prompts must have at most the model's {architecture.max_points} positions; "
+                f"{prompts.n_points} were given."
+            )
+        parameter = next(self.model.parameters())
+        chunk = max(1, _TOKENS // (2 * prompts.n_points))
+        predictions = np.empty(prompts.ys.shape)
+        training = self.model.training
+        self.model.eval()
+        # no_grad, not inference_mode: cached masks must stay usable in training.
+        with torch.no_grad():
+            for start in range(0, len(prompts), chunk):
+                batch = slice(start, start + chunk)
+                given = [prompts.xs[batch], prompts.ys[batch]]
+                if prompts.shifted_queries:
+                    given.append(prompts.queries[batch])
+                out: Tensor = self.model(*(torch.as_tensor(part).to(parameter) for part in given))
+                predictions[batch] = out.double().cpu().numpy()
+        self.model.train(training)
+        return predictions
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the model to a device, such as "cuda"; returns itself."""
+        self.model.to(device)
+        return self
+
+
+def load(path_or_name: str | Path, *, device: str = "cpu") -> TransformerPredictor:
+    """Load a trained model as a predictor.
+
+    Parameters
+    ----------
+    path_or_name : str or Path
+        A run's folder (its last good checkpoint), a checkpoint, a saved model's folder, or the name of a
+        model that ships with the package.
+    device : str
+        Where it computes: "cpu", "cuda", ….
+
+    Returns
+    -------
+    TransformerPredictor
+
+    Raises
+    ------
+    InvalidInputError
+        If nothing whole is found there.
+    """
+    path = Path(path_or_name)
+    if not path.exists():
+        known = sorted(_shipped())
+        if not known or "/" in str(path_or_name):
+            raise InvalidInputError(f"{path} must be the folder of a run or model; no such folder was found.")
+        check_choice(str(path_or_name), "the model's name", known)
+        path = _shipped()[str(path_or_name)]
+    name = path.name
+    if (path / "checkpoints").is_dir():
+        path = next((folder for folder in checkpoints(path) if verify(folder) is None), path)
+        if path.parent.name != "checkpoints":
+            raise InvalidInputError(f"{path} must hold a whole checkpoint; train it first.")
+    return TransformerPredictor(read_model(path), name).to(device)
+
+
+def checkpoints(run: Path) -> Iterator[Path]:
+    """The checkpoint folders of a run, latest first, whole or not."""
+    folder = run / "checkpoints"
+    steps = sorted((int(path.name) for path in folder.iterdir() if path.name.isdigit()), reverse=True)
+    return (folder / str(step) for step in steps)
+
+
+def _shipped() -> dict[str, Path]:
+    folder = Path(str(files("incontext.models"))) / "shipped"
+    return {path.name: path for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else {}

@@ -1,0 +1,125 @@
+"""Models on disk: a folder of safetensors and JSON with a manifest of checksums; no pickle.
+
+A folder is written under a temporary name, flushed, and renamed, and its manifest lists the SHA-256 of every
+file. So it is either whole or recognisably not: ``verify`` says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from incontext.foundations import InvalidInputError, read_json
+from incontext.models.architecture import Architecture
+from incontext.models.transformer import Transformer
+
+MANIFEST = "manifest.json"
+WEIGHTS = "model.safetensors"
+ARCHITECTURE = "architecture.json"
+_ADAPTER = TypeAdapter(Architecture)
+
+
+def write_folder(folder: Path, *, tensors: Mapping[str, Mapping[str, Tensor]], documents: Mapping[str, object]) -> None:
+    """Write safetensors and JSON files into a new ``folder`` that appears whole or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        Must not exist, or be one that ``verify`` finds fault with: then it is replaced.
+    tensors, documents : mapping
+        File names to named tensors, and to JSON-serialisable values.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        for name, values in tensors.items():
+            # safetensors refuses tensors that share memory or are not contiguous.
+            save_file(
+                {key: value.detach().cpu().contiguous().clone() for key, value in values.items()}, temporary / name
+            )
+        for name, document in documents.items():
+            (temporary / name).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        sums = {path.name: _checksum(path) for path in sorted(temporary.iterdir())}
+        (temporary / MANIFEST).write_text(json.dumps({"sha256": sums}, indent=2) + "\n", encoding="utf-8")
+        for path in [*temporary.iterdir(), temporary]:
+            _flush(path)
+        temporary.chmod(0o755)  # mkdtemp gives 0700; a model should be as readable as any folder
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+        _flush(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def verify(folder: Path) -> str | None:
+    """What is wrong with a folder that ``write_folder`` wrote, in words; None if it is whole."""
+    try:
+        sums: dict[str, str] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
+        for name, expected in sums.items():
+            if _checksum(folder / name) != expected:
+                return f"{name} does not match its checksum"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"it cannot be read ({error})"
+    return None
+
+
+def save_model(model: Transformer, folder: Path, *, card: Mapping[str, Any] | None = None) -> None:
+    """Write a model's weights and architecture, with an optional card (any JSON-serialisable facts)."""
+    documents: dict[str, object] = {ARCHITECTURE: describe(model.architecture)}
+    if card is not None:
+        documents["card.json"] = dict(card)
+    write_folder(Path(folder), tensors={WEIGHTS: model.state_dict()}, documents=documents)
+
+
+def read_model(folder: Path) -> Transformer:
+    """Read a model from a folder written by ``save_model`` or from a training checkpoint, on the CPU.
+
+    Raises
+    ------
+    InvalidInputError
+        If a file is missing, damaged, or does not fit the architecture.
+    """
+    fault = verify(folder)
+    if fault is not None:
+        raise InvalidInputError(f"{folder} must hold a whole model; {fault}.")
+    try:
+        architecture = _ADAPTER.validate_python(read_json(folder / ARCHITECTURE))
+        weights = load_file(folder / WEIGHTS)
+        # The file says the precision: a float64 model comes back as one.
+        dtype = next(iter(weights.values())).dtype
+        model = Transformer(architecture, seed=None).to(dtype)
+        model.load_state_dict(weights)
+    except (ValidationError, RuntimeError, OSError, StopIteration) as error:
+        raise InvalidInputError(f"{folder} must hold a model of this version; {error}.") from error
+    return model
+
+
+def describe(architecture: Architecture) -> dict[str, Any]:
+    """The architecture as JSON-serialisable values."""
+    return _ADAPTER.dump_python(architecture, mode="json")
+
+
+def _checksum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,91 @@
+"""Training batches, drawn one ahead in a thread while the model computes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from incontext.foundations import PromptInputs, PromptLabels
+from incontext.prompts import PromptDistribution
+from incontext.training.config import TrainingConfig
+from incontext.training.curriculum import Stage, Truncated
+from incontext.training.targets import labels, posterior_mean
+
+
+@dataclass(eq=False)
+class Batch:
+    """The share of a step's prompts that one process trains on.
+
+    Attributes
+    ----------
+    xs, ys, targets : ndarray, shapes (B, P, d), (B, P), (B, P)
+        Examples, labels, and what the predictions are fitted to.
+    stage : Stage
+        Of the curriculum.
+    loss : Tensor
+        Of the global batch; set by the step.
+    """
+
+    xs: PromptInputs
+    ys: PromptLabels
+    targets: PromptLabels
+    stage: Stage
+    loss: Tensor = field(default_factory=lambda: torch.tensor(math.nan))
+
+
+class Batches:
+    """The batches of a training from step ``start`` on; a pure function of configuration, step and share.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        What is trained.
+    share : range
+        Indices of the prompts within the global batch.
+    start : int
+        First step.
+    """
+
+    def __init__(self, config: TrainingConfig, share: range, start: int = 0) -> None:
+        self._config = config
+        self._share = share
+        self._start = start
+        self._distribution = config.prompts.build()
+        self._targets = posterior_mean(self._distribution) if config.targets == "posterior_mean" else labels
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+
+    def draw(self, step: int) -> Batch:
+        """The batch of one step."""
+        config, distribution = self._config, self._distribution
+        stage = config.curriculum.at(step, distribution.dimension, config.n_points)
+        if stage.dimensions < distribution.dimension:
+            seen = Truncated(distribution.covariates, stage.dimensions)
+            distribution = PromptDistribution(seen, distribution.tasks, distribution.noise)
+        prompts = distribution.sample(
+            len(self._share), stage.points, seed=config.seed, step=step, start=self._share.start, stream="training"
+        )
+        return Batch(prompts.xs, prompts.ys, np.asarray(self._targets(prompts)), stage)
+
+    def __iter__(self) -> Iterator[Batch]:
+        ahead: Future[Batch] | None = None
+        for step in range(self._start, self._config.steps):
+            batch = self.draw(step) if ahead is None else ahead.result()
+            if step + 1 < self._config.steps:
+                ahead = self._thread.submit(self.draw, step + 1)
+            yield batch
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(cancel_futures=True)

@@ -1,0 +1,229 @@
+"""A training as one frozen, validated object; the library and the command line read it the same way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from incontext.foundations import InvalidInputError
+from incontext.models import Architecture
+from incontext.prompts.specification import PromptSpecification, plain, validated
+from incontext.training.curriculum import Curriculum
+from incontext.training.optimisation import Optimizer, Schedule
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class TrainingConfig:
+    """Everything that determines a trained model.
+
+    Attributes
+    ----------
+    prompts : PromptSpecification
+        Where training and evaluation prompts come from.
+    model : Architecture
+        What is trained.
+    n_train : int
+        N: prompts have N + 1 points, so that predictions are made from 0 … N examples.
+    steps, batch_size, seed : int
+        Optimiser steps, prompts per step, and the seed of weights and prompts.
+    optimizer, schedule, curriculum : Optimizer, Schedule, Curriculum
+        How it is trained.
+    targets : {"labels", "posterior_mean"}
+        What predictions are fitted to: the labels, or their exact posterior mean given the context
+        (Rao-Blackwell: the same expected gradient with less noise).
+    loss : {"all", "query"}
+        Squared error averaged over all positions, or at the last position only (Definition 1 of the paper).
+    per_dimension : bool
+        Whether the loss is divided by the number of visible dimensions.
+    precision : {"float32", "bfloat16", "float64"}
+        Of weights and products; "bfloat16" keeps float32 weights and multiplies under autocast.
+    device : {"auto", "cpu", "cuda"}
+        "auto" takes a GPU if there is one.
+    compile : bool
+        Whether torch.compile is used; it pays on GPUs.
+    log_every, evaluate_every, checkpoint_every : int, optional
+        Steps between lines of metrics, evaluations and checkpoints; a hundredth, a tenth and a twentieth of
+        the run when omitted.
+    n_evaluation : int
+        Held-out prompts of each evaluation.
+    keep_checkpoints : int
+        How many of the latest checkpoints stay on disk.
+    """
+
+    prompts: PromptSpecification
+    model: Architecture
+    n_train: int = Field(ge=1)
+    steps: int = Field(ge=1)
+    batch_size: int = Field(64, ge=1)
+    seed: int = Field(0, ge=0, lt=2**63)
+    optimizer: Optimizer = Field(default_factory=Optimizer)
+    schedule: Schedule = Field(default_factory=Schedule)
+    curriculum: Curriculum = Field(default_factory=Curriculum)
+    targets: Literal["labels", "posterior_mean"] = "labels"
+    loss: Literal["all", "query"] = "all"
+    per_dimension: bool = False
+    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: bool = False
+    log_every: int | None = Field(None, ge=1)
+    evaluate_every: int | None = Field(None, ge=1)
+    checkpoint_every: int | None = Field(None, ge=1)
+    n_evaluation: int = Field(512, ge=2)
+    keep_checkpoints: int = Field(2, ge=2)
+
+    def __post_init__(self) -> None:
+        dimension = self.prompts.build().dimension
+        if dimension != self.model.dimension:
+            raise InvalidInputError(
+                f"prompts and model must have the same dimension; {dimension} and {self.model.dimension} were given."
+            )
+        if self.n_points > self.model.max_points:
+            raise InvalidInputError(
+                f"model.max_points must be at least n_train + 1 = {self.n_points}; {self.model.max_points} was given."
+            )
+        if self.targets == "posterior_mean":
+            from incontext.training.targets import posterior_mean
+
+            posterior_mean(self.prompts.build())
+
+    @property
+    def n_points(self) -> int:
+        """P = n_train + 1, points of a full training prompt."""
+        return self.n_train + 1
+
+    @property
+    def log_interval(self) -> int:
+        """Steps between lines of metrics."""
+        return self.log_every or max(1, self.steps // 100)
+
+    @property
+    def evaluation_interval(self) -> int:
+        """Steps between evaluations."""
+        return self.evaluate_every or max(1, self.steps // 10)
+
+    @property
+    def checkpoint_interval(self) -> int:
+        """Steps between checkpoints."""
+        return self.checkpoint_every or max(1, self.steps // 20)
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with other fields, validated anew."""
+        return replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that ``read_config`` reads back."""
+        return plain(self)
+
+
+def read_config(source: Path | str | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> TrainingConfig:
+    """Read a configuration from a YAML file or plain data.
+
+    Parameters
+    ----------
+    source : Path, str or mapping
+        A file, or what it would hold. The key ``preset`` (with that preset's arguments) starts from a preset;
+        the other keys then change it.
+    overrides : mapping
+        Dotted keys to values, such as ``{"optimizer.clip": None}``; they win over the source.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is missing or no YAML mapping, a key is given twice or unknown (the closest known one is
+        named), or a value does not fit.
+    """
+    name = "the configuration" if isinstance(source, Mapping) else str(source)
+    data = merge({}, source if isinstance(source, Mapping) else _read_yaml(Path(source)))
+    for key, value in (overrides or {}).items():
+        nested: Any = value
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        data = merge(data, nested)
+    if "preset" in data:
+        from incontext.training.presets import preset
+
+        arguments = {
+            key: data.pop(key) for key in ("preset", "dimension", "n_train", "covariates", "max_points") if key in data
+        }
+        return preset(arguments.pop("preset"), **arguments, **data)
+    return validated(TrainingConfig, data, name)
+
+
+def write_yaml(config: TrainingConfig) -> str:
+    """The configuration as YAML text."""
+    return yaml.safe_dump(config.as_dict(), sort_keys=False, allow_unicode=True)
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted keys at which two configurations differ."""
+    found: list[str] = []
+    for key in one.keys() | other.keys():
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}")
+    return sorted(found)
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes``; mappings are merged unless the change has another ``kind``."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if (
+            isinstance(old, Mapping)
+            and isinstance(value, Mapping)
+            and value.get("kind", old.get("kind")) == old.get("kind")
+        ):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = merge({}, value) if isinstance(value, Mapping) else value
+    return merged
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people write it: duplicate keys are an error, and 1e6 is a number."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise InvalidInputError(f"a key must be given once; {key!r} is given twice{key_node.start_mark}.")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def parse_value(text: str) -> Any:
+    """A value as written on the command line, read as YAML."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise InvalidInputError(f"a value must be valid YAML; {text!r} was given.") from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError as error:
+        raise InvalidInputError(f"{path} must be a configuration file; no such file was found.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidInputError(f"{path} must be a readable YAML file; {' '.join(str(error).split())}.") from error
+    if not isinstance(data, dict):
+        raise InvalidInputError(f"{path} must hold a YAML mapping of keys to values; {type(data).__name__} was found.")
+    return data

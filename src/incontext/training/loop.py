@@ -1,0 +1,118 @@
+"""The training loop: draw, predict, compare, step; now and then log, evaluate and checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from incontext.foundations import InvalidInputError, require_writable
+from incontext.training.batches import Batches
+from incontext.training.checkpoint import clean, last_good, restore, save_checkpoint
+from incontext.training.config import TrainingConfig
+from incontext.training.distributed import World, world
+from incontext.training.interruption import Signals
+from incontext.training.reporting import Clock, Examiner, metrics_line
+from incontext.training.run import CONFIG, METRICS, Run, append_metrics, locked, rewind_metrics
+from incontext.training.step import Step, check_sound, new_state
+
+# Called with (steps done, steps in all, loss, seconds left); the last two are NaN before they are known.
+Progress = Callable[[int, int, float, float], None]
+
+
+def train(
+    config: TrainingConfig,
+    directory: str | Path,
+    *,
+    resume: bool | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Train a model into a folder, or go on where an interrupted training of it stands.
+
+    A finished run returns at once. An unfinished one goes on from its last whole checkpoint and ends with the
+    same weights and metrics, bit for bit (the field ``seconds`` aside), as if it had never been interrupted, on
+    the same machine with the same number of threads. Under ``torchrun`` every process calls this with the same
+    arguments; the global batch holds the same prompts for any number of processes.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        What to train.
+    directory : str or Path
+        The run's folder; created if needed.
+    resume : bool, optional
+        None goes on with a run that is there or starts a new one; True requires one to be there; False requires
+        the folder to hold none.
+    progress : callable, optional
+        Called about twice a second and at the end with (step, total, loss, seconds left).
+
+    Returns
+    -------
+    Run
+        The finished run.
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder is not writable, holds a run of another configuration, is being trained by another
+        process, or ``resume`` does not fit what is there.
+    TrainingDivergedError
+        If the loss is NaN, infinite or huge; the last good checkpoint stays.
+    OSError
+        If the disk is full; the last good checkpoint stays.
+    KeyboardInterrupt
+        After SIGINT or SIGTERM, once the state is saved.
+    """
+    directory = Path(directory)
+    with world() as processes:
+        if not processes.leads:
+            processes.wait()  # until the folder is set up
+            return _fit(Run.open(directory), processes, None)
+        exists = (directory / CONFIG).exists()
+        if resume is True and not exists:
+            raise InvalidInputError(f"{directory} must hold a run to resume; it holds none: train without resuming.")
+        if resume is False and exists:
+            raise InvalidInputError(
+                f"{directory} must hold no run yet; it holds one: resume it or choose another directory."
+            )
+        with locked(require_writable(directory)):
+            run = Run.create(directory, config)
+            clean(directory)
+            processes.wait()
+            return _fit(run, processes, progress)
+
+
+def _fit(run: Run, processes: World, progress: Progress | None) -> Run:
+    config, metrics = run.config, run.directory / METRICS
+    checkpoint = last_good(run.directory)
+    if checkpoint is not None and int(checkpoint.name) >= config.steps:
+        return run
+    state = new_state(config)
+    if checkpoint is not None:
+        restore(state, checkpoint)
+    if processes.leads:
+        rewind_metrics(metrics, state.step)
+    advance, clock, examine = Step(config, state, processes), Clock(config, state.step, progress), Examiner(config)
+    with Signals() as signals, Batches(config, processes.share(config.batch_size), state.step) as batches:
+        for batch in batches:
+            advance(batch)
+            done = state.step == config.steps
+            stop = processes.any(signals.received)
+            logged = done or state.step % config.log_interval == 0
+            saved = done or stop or state.step % config.checkpoint_interval == 0
+            if logged or saved:
+                check_sound(state, run.directory, weights=saved)
+            if processes.leads:
+                if logged:
+                    append_metrics(metrics, metrics_line(state, config, batch.stage, clock))
+                if done or state.step % config.evaluation_interval == 0:
+                    append_metrics(metrics, examine(state))
+            if logged:
+                state.losses.clear()
+            if processes.leads:
+                if saved:
+                    save_checkpoint(state, run.directory, keep=config.keep_checkpoints)
+                clock.report(state.step, batch.loss)
+            if stop and not done:
+                raise KeyboardInterrupt
+    processes.wait()
+    return run

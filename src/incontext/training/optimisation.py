@@ -1,0 +1,102 @@
+"""How weights move: optimisers from torch, and the learning rate's schedule."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from incontext.models import Transformer
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Optimizer:
+    """Which optimiser, with which constants.
+
+    Attributes
+    ----------
+    kind : {"muon", "adamw", "adam", "sgd"}
+        "muon" orthogonalises the updates of the blocks' matrices (torch.optim.Muon, scaled to AdamW's size)
+        and uses AdamW for everything else.
+    learning_rate : float
+        Peak rate of Adam, AdamW or SGD.
+    matrix_learning_rate : float, optional
+        Peak rate of Muon; ``learning_rate`` when omitted.
+    betas, weight_decay, momentum : tuple of float, float, float
+        Adam's averages; decoupled decay; momentum of Muon and SGD.
+    clip : float, optional
+        Largest norm of the whole gradient.
+    """
+
+    kind: Literal["muon", "adamw", "adam", "sgd"] = "muon"
+    learning_rate: float = Field(2e-3, gt=0)
+    matrix_learning_rate: float | None = Field(None, gt=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.95, ge=0, lt=1)
+    clip: float | None = Field(1.0, gt=0)
+
+    def build(self, model: Transformer) -> dict[str, torch.optim.Optimizer]:
+        """The optimisers of a model's parameters, by name."""
+        fused = next(model.parameters()).dtype != torch.float64
+        everything = list(model.parameters())
+        if self.kind == "sgd":
+            return {"sgd": torch.optim.SGD(everything, lr=self.learning_rate, momentum=self.momentum)}
+        if self.kind == "adam":
+            return {"adam": torch.optim.Adam(everything, lr=self.learning_rate, betas=self.betas, fused=fused)}
+        matrices = _matrices(model) if self.kind == "muon" else []
+        chosen = {id(matrix) for matrix in matrices}
+        built: dict[str, torch.optim.Optimizer] = {}
+        rest = [parameter for parameter in everything if id(parameter) not in chosen]
+        if rest:
+            built["adamw"] = torch.optim.AdamW(
+                rest, lr=self.learning_rate, betas=self.betas, weight_decay=self.weight_decay, fused=fused
+            )
+        if matrices:
+            built["muon"] = torch.optim.Muon(
+                matrices,
+                lr=self.matrix_learning_rate or self.learning_rate,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            )
+        return built
+
+
+def _matrices(model: Transformer) -> list[nn.Parameter]:
+    """The blocks' weight matrices; merged W^PV and W^KQ are stacks of heads and stay with AdamW."""
+    return [parameter for parameter in model.blocks.parameters() if parameter.ndim == 2]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Schedule:
+    """The learning rate as a share of its peak: linear warm-up, constant, then decay to 0 at the last step.
+
+    Attributes
+    ----------
+    warmup : int
+        Steps until the peak.
+    decay : float
+        Share of the run over which the rate falls; 0 never.
+    shape : {"linear", "cosine"}
+        How it falls.
+    """
+
+    warmup: int = Field(0, ge=0)
+    decay: float = Field(0.0, ge=0, le=1)
+    shape: Literal["linear", "cosine"] = "linear"
+
+    def at(self, step: int, steps: int) -> float:
+        """The share of the peak used in step ``step`` (0-based) of ``steps``."""
+        rise = min(1.0, (step + 1) / (self.warmup + 1))
+        left = steps - step
+        if self.decay == 0 or left >= self.decay * steps:
+            return rise
+        share = left / (self.decay * steps)
+        if self.shape == "cosine":
+            share = 0.5 - 0.5 * math.cos(math.pi * share)
+        return rise * share

@@ -1,0 +1,184 @@
+"""Named recipes: each is a function of the dimension, the training length and the law of x."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from incontext.foundations import InvalidInputError, check_choice, check_integer
+from incontext.models import SIZES
+from incontext.prompts.specification import plain, validated
+from incontext.training.config import TrainingConfig, merge
+
+# From dimension, n_train, max_points and steps to fields of the configuration.
+Recipe: TypeAlias = Callable[[int, int, int, int], dict[str, Any]]
+
+
+def preset(
+    name: str,
+    *,
+    dimension: int = 5,
+    n_train: int | None = None,
+    covariates: str | Mapping[str, Any] | Any = "identity",
+    max_points: int | None = None,
+    **overrides: Any,
+) -> TrainingConfig:
+    """A named recipe as a configuration.
+
+    Parameters
+    ----------
+    name : str
+        - ``lsa``: the paper's linear self-attention, loss at the query (Definition 1), labels;
+        - ``deep-linear``: four such layers, loss at all positions;
+        - ``tiny``, ``small``, ``standard``: GPT-2 of Garg et al.'s sizes, our recipe (Muon, Rao-Blackwell targets);
+        - ``fast``: ``small`` under bfloat16, the recipe for d = 20 on a CPU;
+        - ``garg-linear``: Garg et al.'s recipe (2022) to the letter.
+    dimension : int
+        d.
+    n_train : int, optional
+        N; 2d when omitted.
+    covariates : str, mapping or specification
+        "identity", "exponential" (Λ = diag(λ), λ_i ~ Exponential(1) per prompt), or a specification.
+    max_points : int, optional
+        Longest prompt the model can read; enough for 5d examples when omitted, as in the paper's Figure 1.
+    **overrides
+        Fields of the configuration, as values or (for nested ones) mappings of what changes.
+
+    Returns
+    -------
+    TrainingConfig
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such preset, or a field does not fit.
+
+    Examples
+    --------
+    >>> preset("tiny", dimension=5, n_train=10, steps=100).model.width
+    64
+    """
+    check_choice(name, "preset", PRESETS)
+    dimension = check_integer(dimension, "dimension", minimum=1)
+    n_train = check_integer(2 * dimension if n_train is None else n_train, "n_train", minimum=1)
+    if max_points is None:
+        max_points = max(n_train, 5 * dimension) + 1
+    max_points = check_integer(max_points, "max_points", minimum=n_train + 1)
+    recipe, steps = PRESETS[name]
+    # Warm-up and curriculum are shares of the run, so that a shorter run is the same recipe in small.
+    steps = check_integer(overrides.pop("steps", steps), "steps", minimum=1)
+    data: dict[str, Any] = {
+        "prompts": {"covariates": _covariates(covariates, dimension), "tasks": {"kind": "linear"}},
+        "n_train": n_train,
+        "steps": steps,
+        **recipe(dimension, n_train, max_points, steps),
+    }
+    return validated(TrainingConfig, merge(data, overrides), f"the preset {name}")
+
+
+def _covariates(given: Any, dimension: int) -> dict[str, Any]:
+    if given == "identity":
+        return {"kind": "gaussian", "dimension": dimension}
+    if given == "exponential":
+        return {"kind": "random_diagonal", "dimension": dimension, "law": {"name": "expon", "scale": 1.0}}
+    if isinstance(given, str):
+        check_choice(given, "covariates", ("identity", "exponential"))
+    if isinstance(given, Mapping):
+        return dict(given)
+    try:
+        return plain(given)
+    except Exception as error:
+        raise InvalidInputError(
+            f"covariates must be 'identity', 'exponential' or a specification; {given!r} was given."
+        ) from error
+
+
+def _gpt2(size: str, dimension: int, max_points: int) -> dict[str, Any]:
+    width, layers, heads = SIZES[size]
+    return {"dimension": dimension, "max_points": max_points, "width": width, "layers": layers, "heads": heads}
+
+
+def _ramps(dimension: int, n_train: int, end: float) -> dict[str, Any]:
+    """Dimensions from a quarter of d to d and points from 2·dims + 1 to N + 1, complete after ``end`` steps."""
+    first = max(1, dimension // 4)
+    points = min(2 * first + 1, n_train + 1)
+    changes = max(1, dimension - first)
+    every = max(1, round(end / changes))
+    growth = max(1, -(-(n_train + 1 - points) // changes))
+    return {
+        "dimensions": {"start": first, "end": dimension, "increment": 1, "every": every},
+        "points": {"start": points, "end": n_train + 1, "increment": growth, "every": every},
+    }
+
+
+def _ours(size: str, *, batch: int, rate: float, curriculum: float, precision: str) -> Recipe:
+    """Muon, Rao-Blackwell targets, and a curriculum over the given share of the run."""
+
+    def build(dimension: int, n_train: int, max_points: int, steps: int) -> dict[str, Any]:
+        return {
+            "model": _gpt2(size, dimension, max_points),
+            "batch_size": batch,
+            "optimizer": {"kind": "muon", "learning_rate": 2e-3, "matrix_learning_rate": rate},
+            "schedule": {"warmup": min(100, steps // 10), "decay": 0.4},
+            "curriculum": _ramps(dimension, n_train, curriculum * steps),
+            "targets": "posterior_mean",
+            "per_dimension": True,
+            "precision": precision,
+        }
+
+    return build
+
+
+def _garg(dimension: int, n_train: int, max_points: int, steps: int) -> dict[str, Any]:
+    """Garg et al. (2022): dimensions 5 → d, one more, and points 11 → N + 1, two more, every 2000 of 500 001 steps."""
+    every = max(1, round(2000 * steps / _GARG_STEPS))
+    return {
+        "model": _gpt2("standard", dimension, max_points),
+        "batch_size": 64,
+        "optimizer": {"kind": "adam", "learning_rate": 1e-4, "betas": [0.9, 0.999], "clip": None},
+        "curriculum": {
+            "dimensions": {"start": min(5, dimension), "end": dimension, "increment": 1, "every": every},
+            "points": {"start": min(11, n_train + 1), "end": n_train + 1, "increment": 2, "every": every},
+        },
+        "targets": "labels",
+    }
+
+
+def _lsa(layers: int, loss: str) -> Recipe:
+    def build(dimension: int, n_train: int, max_points: int, steps: int) -> dict[str, Any]:
+        return {
+            "model": {
+                "dimension": dimension,
+                "max_points": max_points,
+                "width": dimension + 1,
+                "layers": layers,
+                "heads": 1,
+                "embedding": "stacked",
+                "read_in": "identity",
+                "attention": "merged",
+                "positions": "none",
+                "mlp": False,
+                "layer_norm": False,
+            },
+            "batch_size": 256,
+            "optimizer": {"kind": "adam", "learning_rate": 5e-3 if layers == 1 else 2e-3, "betas": [0.9, 0.95]},
+            "schedule": {"warmup": steps // 40, "decay": 0.6},
+            "targets": "labels",
+            "loss": loss,
+            "per_dimension": True,
+        }
+
+    return build
+
+
+_GARG_STEPS = 500_001
+# Recipe and default number of steps. Sizes, steps and rates were found on two cores.
+PRESETS: dict[str, tuple[Recipe, int]] = {
+    "lsa": (_lsa(1, "query"), 2000),
+    "deep-linear": (_lsa(4, "all"), 2000),
+    "tiny": (_ours("tiny", batch=64, rate=2e-3, curriculum=0.1, precision="float32"), 3000),
+    "small": (_ours("small", batch=64, rate=3e-3, curriculum=0.2, precision="float32"), 5000),
+    "standard": (_ours("standard", batch=64, rate=2e-3, curriculum=0.2, precision="float32"), 10_000),
+    "fast": (_ours("small", batch=64, rate=3e-3, curriculum=0.18, precision="bfloat16"), 6000),
+    "garg-linear": (_garg, _GARG_STEPS),
+}

@@ -1,0 +1,98 @@
+"""What a training says while it runs: lines of metrics, held-out errors by position, time left."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from incontext.models import TransformerPredictor
+from incontext.predictors import LeastSquares
+from incontext.prompts import Prompts
+from incontext.training.checkpoint import State
+from incontext.training.config import TrainingConfig
+from incontext.training.curriculum import Stage
+
+_SECONDS_BETWEEN_REPORTS = 0.5
+# The part of a step's cost that does not grow with the prompt (mostly the optimiser), in points.
+_FIXED_COST = 6
+
+
+class Clock:
+    """Calls ``progress`` at a readable rate, and knows how long the rest will take.
+
+    Steps cost more as the curriculum lengthens prompts, so time left is counted in points.
+    """
+
+    def __init__(self, config: TrainingConfig, start: int, progress: Callable[[int, int, float, float], None] | None):
+        costs = [
+            config.curriculum.at(step, config.model.dimension, config.n_points).points + _FIXED_COST
+            for step in range(config.steps)
+        ]
+        self._cost = np.concatenate([[0], np.cumsum(costs)])
+        self._start, self._total, self._progress = start, config.steps, progress
+        self._began = self._told = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since this process began."""
+        return time.perf_counter() - self._began
+
+    def report(self, step: int, loss: Tensor | float) -> None:
+        """Tell how far it is, unless that was told just now."""
+        now = time.perf_counter()
+        if self._progress is None or (now - self._told < _SECONDS_BETWEEN_REPORTS and step < self._total):
+            return
+        self._told = now
+        done = self._cost[step] - self._cost[self._start]
+        left = (self._cost[-1] - self._cost[step]) * (now - self._began) / done if done else math.nan
+        self._progress(step, self._total, float(loss), float(left))
+
+
+def metrics_line(state: State, config: TrainingConfig, stage: Stage, clock: Clock) -> dict[str, Any]:
+    """The mean loss since the last line, beside the loss of predicting 0 on the same prompts."""
+    loss, zero = torch.stack(state.losses).mean(0).tolist()
+    return {
+        "step": state.step,
+        "loss": loss,
+        "zero": zero,
+        "dimensions": stage.dimensions,
+        "points": stage.points,
+        "learning_rate": config.optimizer.learning_rate * config.schedule.at(state.step - 1, config.steps),
+        "seconds": round(clock.seconds, 3),
+    }
+
+
+class Examiner:
+    """Squared errors by position on held-out prompts, always the same ones, beside least squares."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self._config = config
+
+    @cached_property
+    def _prompts(self) -> Prompts:
+        config = self._config
+        return config.prompts.build().sample(
+            config.n_evaluation, config.n_points, seed=config.seed, stream="evaluation"
+        )
+
+    @cached_property
+    def _reference(self) -> list[float]:
+        return ((LeastSquares()(self._prompts) - self._prompts.targets) ** 2).mean(0).tolist()
+
+    def __call__(self, state: State) -> dict[str, Any]:
+        """One line of metrics: ``error``, ``stderr`` and ``least_squares`` by position, raw."""
+        prompts = self._prompts
+        errors = (TransformerPredictor(state.model)(prompts) - prompts.targets) ** 2
+        return {
+            "step": state.step,
+            "error": errors.mean(0).tolist(),
+            "stderr": (errors.std(0, ddof=1) / np.sqrt(len(prompts))).tolist(),
+            "least_squares": self._reference,
+        }

@@ -1,0 +1,165 @@
+"""A run: the folder that holds a training's configuration, checkpoints and metrics."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from incontext.foundations import InvalidInputError, write_text
+from incontext.models import TransformerPredictor, load
+from incontext.training.checkpoint import last_good
+from incontext.training.config import TrainingConfig, differences, read_config, write_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONFIG = "config.yaml"
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training's folder: ``config.yaml``, ``metrics.jsonl`` and ``checkpoints/<step>/``.
+
+    Attributes
+    ----------
+    directory : Path
+        The folder.
+    config : TrainingConfig
+        What is trained there.
+    """
+
+    directory: Path
+    config: TrainingConfig
+
+    @classmethod
+    def open(cls, directory: str | Path) -> Self:
+        """The run in a folder.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is none.
+        """
+        directory = Path(directory)
+        if not (directory / CONFIG).exists():
+            raise InvalidInputError(f"{directory} must be the folder of a run; it holds no {CONFIG}.")
+        return cls(directory, read_config(directory / CONFIG))
+
+    @classmethod
+    def create(cls, directory: Path, config: TrainingConfig) -> Self:
+        """A run of ``config`` in a folder: a new one, or the one of the same configuration that is there.
+
+        Raises
+        ------
+        InvalidInputError
+            If the folder holds a run of another configuration.
+        """
+        if (directory / CONFIG).exists():
+            run = cls.open(directory)
+            changed = differences(run.config.as_dict(), config.as_dict())
+            if changed:
+                raise InvalidInputError(
+                    f"{directory} must be empty or hold a run of the same configuration; it differs in "
+                    f"{', '.join(changed)}: choose another directory."
+                )
+            return run
+        write_text(directory / CONFIG, write_yaml(config))
+        return cls(directory, config)
+
+    @property
+    def step(self) -> int:
+        """Steps done, as of the last whole checkpoint."""
+        folder = last_good(self.directory)
+        return 0 if folder is None else int(folder.name)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is on disk."""
+        return self.step >= self.config.steps
+
+    def predictor(self, device: str = "cpu") -> TransformerPredictor:
+        """The model of the last whole checkpoint."""
+        return load(self.directory, device=device)
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``, also while the training runs; a torn last line is left out."""
+        return read_metrics(self.directory / METRICS)
+
+    def losses(self) -> pd.DataFrame:
+        """Step, loss and what else was logged, one row per line of metrics without evaluations."""
+        import pandas as pd
+
+        return pd.DataFrame([line for line in self.metrics if "loss" in line])
+
+    def evaluations(self) -> pd.DataFrame:
+        """Tidy held-out errors: step, position, mean, stderr, least_squares (all raw, squared)."""
+        import pandas as pd
+
+        rows = [
+            {"step": line["step"], "position": i, "mean": mean, "stderr": stderr, "least_squares": reference}
+            for line in self.metrics
+            if "error" in line
+            for i, (mean, stderr, reference) in enumerate(
+                zip(line["error"], line["stderr"], line["least_squares"], strict=True)
+            )
+        ]
+        return pd.DataFrame(rows, columns=["step", "position", "mean", "stderr", "least_squares"])
+
+
+@contextmanager
+def locked(directory: Path) -> Generator[None]:
+    """Hold a run's folder; the lock goes with the process, however that ends.
+
+    Raises
+    ------
+    InvalidInputError
+        If another training holds it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / ".lock", "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InvalidInputError(
+                f"{directory} must be trained by one process at a time; another training holds it: wait for it or "
+                "choose another directory."
+            ) from error
+        yield
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Whole lines of a metrics file."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    lines: list[dict[str, Any]] = []
+    for line in text.splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break  # torn by a crash: the resumed training writes it anew
+    return lines
+
+
+def rewind_metrics(path: Path, step: int) -> None:
+    """Drop the lines after ``step``, which a training resumed there writes again."""
+    if path.exists():
+        kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= step]
+        write_text(path, "".join(kept))
+
+
+def append_metrics(path: Path, line: Mapping[str, Any]) -> None:
+    """Append one line; it is on disk when this returns."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line, allow_nan=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())

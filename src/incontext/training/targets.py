@@ -1,0 +1,63 @@
+r"""What a prediction is trained towards: the labels, or their posterior mean given the context.
+
+**Rao-Blackwell targets.** Position i's prediction f is a function of the context C = (x_1, y_1, …, x_i, y_i) and
+the query x. With m = E[y | C, x],
+
+    E(f − y)² = E(f − m)² + 2 E[(f − m)(m − y)] + E(m − y)²,
+
+and the middle term vanishes, because f − m is a function of (C, x) and E[m − y | C, x] = 0. The last term does
+not depend on f. So both losses have the same expected gradient and the same minimiser; the gradient of the
+second is the conditional expectation of the first's given (C, x), hence of no larger variance. What is left of
+the loss is the excess over the Bayes predictor.
+
+For h(x) = w'x with w ~ N(0, W) and label noise of variance s², m is ridge regression with penalty s² on
+W^½x; without noise its limit, minimum-norm least squares. Neither depends on the law of x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from incontext.foundations import InvalidInputError, PromptLabels
+from incontext.predictors import LeastSquares, Ridge
+from incontext.prompts import Linear, PromptDistribution, Prompts
+
+Targets = Callable[[Prompts], PromptLabels]
+
+
+def labels(prompts: Prompts) -> PromptLabels:
+    """The labels themselves, noise included."""
+    return prompts.ys
+
+
+def posterior_mean(distribution: PromptDistribution) -> Targets:
+    """The exact posterior mean of y given the context before it, for the laws that have one in closed form.
+
+    Parameters
+    ----------
+    distribution : PromptDistribution
+        Where the prompts come from; its law of x may be anything.
+
+    Raises
+    ------
+    InvalidInputError
+        If the tasks are not linear with Gaussian weights.
+    """
+    tasks = distribution.tasks
+    if not isinstance(tasks, Linear):
+        raise InvalidInputError(
+            f"targets 'posterior_mean' need linear tasks with Gaussian weights; {tasks!r} was given: use 'labels'."
+        )
+    bayes = Ridge(distribution.noise**2) if distribution.noise else LeastSquares()
+    if tasks.weight_covariance is None:
+        return bayes
+    values, vectors = np.linalg.eigh(tasks.weight_covariance)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+
+    def whitened(prompts: Prompts) -> PromptLabels:
+        xs = prompts.xs @ root
+        return bayes(Prompts(xs, prompts.ys, xs, prompts.targets))
+
+    return whitened
