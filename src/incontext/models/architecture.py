@@ -43,9 +43,9 @@ class Architecture:
 
     dimension: int = Field(ge=1)
     max_points: int = Field(ge=1)
-    width: int = Field(64, ge=1)
-    layers: int = Field(3, ge=1)
-    heads: int = Field(2, ge=1)
+    width: int = Field(default=64, ge=1)
+    layers: int = Field(default=3, ge=1)
+    heads: int = Field(default=2, ge=1)
     embedding: Literal["interleaved", "stacked"] = "interleaved"
     read_in: Literal["linear", "identity"] = "linear"
     attention: Literal["softmax", "linear", "merged"] = "softmax"

@@ -61,22 +61,22 @@ class TrainingConfig:
     model: Architecture
     n_train: int = Field(ge=1)
     steps: int = Field(ge=1)
-    batch_size: int = Field(64, ge=1)
-    seed: int = Field(0, ge=0, lt=2**63)
-    optimizer: Optimizer = Field(default_factory=Optimizer)
-    schedule: Schedule = Field(default_factory=Schedule)
-    curriculum: Curriculum = Field(default_factory=Curriculum)
+    batch_size: int = Field(default=64, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    curriculum: Curriculum = Curriculum()
     targets: Literal["labels", "posterior_mean"] = "labels"
     loss: Literal["all", "query"] = "all"
     per_dimension: bool = False
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compile: bool = False
-    log_every: int | None = Field(None, ge=1)
-    evaluate_every: int | None = Field(None, ge=1)
-    checkpoint_every: int | None = Field(None, ge=1)
-    n_evaluation: int = Field(512, ge=2)
-    keep_checkpoints: int = Field(2, ge=2)
+    log_every: int | None = Field(default=None, ge=1)
+    evaluate_every: int | None = Field(default=None, ge=1)
+    checkpoint_every: int | None = Field(default=None, ge=1)
+    n_evaluation: int = Field(default=512, ge=2)
+    keep_checkpoints: int = Field(default=2, ge=2)
 
     def __post_init__(self) -> None:
         dimension = self.prompts.build().dimension

@@ -22,8 +22,8 @@ class Ramp:
 
     start: int = Field(ge=1)
     end: int = Field(ge=1)
-    increment: int = Field(1, ge=1)
-    every: int = Field(100, ge=1)
+    increment: int = Field(default=1, ge=1)
+    every: int = Field(default=100, ge=1)
 
     @model_validator(mode="after")
     def _grows(self) -> Self:

@@ -33,12 +33,12 @@ class Optimizer:
     """
 
     kind: Literal["muon", "adamw", "adam", "sgd"] = "muon"
-    learning_rate: float = Field(2e-3, gt=0)
-    matrix_learning_rate: float | None = Field(None, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    matrix_learning_rate: float | None = Field(default=None, gt=0)
     betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = Field(0.0, ge=0)
-    momentum: float = Field(0.95, ge=0, lt=1)
-    clip: float | None = Field(1.0, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    momentum: float = Field(default=0.95, ge=0, lt=1)
+    clip: float | None = Field(default=1.0, gt=0)
 
     def build(self, model: Transformer) -> dict[str, torch.optim.Optimizer]:
         """The optimisers of a model's parameters, by name."""
@@ -86,8 +86,8 @@ class Schedule:
         How it falls.
     """
 
-    warmup: int = Field(0, ge=0)
-    decay: float = Field(0.0, ge=0, le=1)
+    warmup: int = Field(default=0, ge=0)
+    decay: float = Field(default=0.0, ge=0, le=1)
     shape: Literal["linear", "cosine"] = "linear"
 
     def at(self, step: int, steps: int) -> float:

@@ -1,0 +1,95 @@
+"""A model as a predictor, and on disk."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from incontext.foundations import InvalidInputError
+from incontext.models import Architecture, Transformer, TransformerPredictor, load, save_model
+from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts
+
+
+def test_a_prompt_is_answered_the_same_in_any_batch(randomised):
+    model = randomised(Architecture.gpt2("tiny", 3, 7), torch.float32)
+    prompts = PromptDistribution(Gaussian.isotropic(3), Linear()).sample(1200, 7, seed=0)
+    predictor = TransformerPredictor(model)
+    whole = predictor(prompts)
+    part = slice(1100, 1200)
+    alone = predictor(Prompts(prompts.xs[part], prompts.ys[part], prompts.xs[part], prompts.targets[part]))
+    assert whole.dtype == np.float64
+    np.testing.assert_allclose(whole[part], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_predicting_leaves_the_model_as_it_was(model, prompts):
+    model.train()
+    TransformerPredictor(model)(prompts)
+    assert model.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_what_is_saved_is_what_is_loaded(model, prompts, tmp_path):
+    save_model(model, tmp_path / "saved", card={"note": "Γ"})
+    loaded = load(tmp_path / "saved")
+    assert loaded.architecture == model.architecture
+    np.testing.assert_array_equal(loaded(prompts), TransformerPredictor(model)(prompts))
+    assert not list(tmp_path.glob(".*"))
+    assert {path.suffix for path in (tmp_path / "saved").iterdir()} == {".json", ".safetensors"}
+
+
+@pytest.mark.parametrize("fault", ["truncate", "flip", "remove", "no manifest"])
+def test_a_damaged_model_is_refused_in_words(fault, tmp_path):
+    folder = tmp_path / "saved"
+    save_model(Transformer(Architecture.lsa(3, 7)), folder)
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    if fault == "truncate":
+        weights.write_bytes(content[:-7])
+    elif fault == "flip":
+        content[-5] ^= 1
+        weights.write_bytes(content)
+    else:
+        (weights if fault == "remove" else folder / "manifest.json").unlink()
+    with pytest.raises(InvalidInputError, match=r"checksum|missing"):
+        load(folder)
+
+
+def test_a_model_of_another_kind_is_refused(tmp_path):
+    folder = tmp_path / "saved"
+    save_model(Transformer(Architecture.lsa(3, 7)), folder)
+    text = (folder / "architecture.json").read_text()
+    (folder / "architecture.json").write_text(text.replace('"dimension": 3', '"dimension": 4'))
+    (folder / "manifest.json").write_text(json.dumps({"sha256": {}}))
+    with pytest.raises(InvalidInputError, match="must hold a model of this version"):
+        load(folder)
+
+
+def test_prompts_that_do_not_fit_are_refused(randomised):
+    predictor = TransformerPredictor(randomised(Architecture.gpt2("tiny", 3, 7)))
+    draw = PromptDistribution(Gaussian.isotropic(3), Linear()).sample
+    with pytest.raises(InvalidInputError, match="at most the model's 7 positions; 8 were given"):
+        predictor(draw(2, 8, seed=0))
+    with pytest.raises(InvalidInputError, match="dimension 3; 4 was given"):
+        predictor(PromptDistribution(Gaussian.isotropic(4), Linear()).sample(2, 5, seed=0))
+    assert predictor(draw(2, 5, seed=0)).shape == (2, 5)
+
+
+def test_no_folder_is_refused_in_words(tmp_path):
+    with pytest.raises(InvalidInputError, match="no such folder"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"width": 7}, "multiple of heads"),
+        ({"positions": "rotary", "width": 6}, "even width per head"),
+        ({"positions": "alibi", "attention": "linear"}, "softmax"),
+        ({"read_in": "identity"}, "dimension \\+ 1 = 4"),
+        ({"dimension": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_architectures_that_make_no_sense_are_refused(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Architecture(**({"dimension": 3, "max_points": 7, "width": 8} | change))
