@@ -19,8 +19,11 @@ from incontext.foundations import (
     PromptInputs,
     check_covariance,
     check_integer,
+    check_matrix,
     check_real,
+    check_vector,
 )
+from incontext.prompts.linear_algebra import symmetric_root
 
 
 @runtime_checkable
@@ -64,6 +67,23 @@ class Gaussian:
         size = check_integer(dimension, "dimension", minimum=1)
         return cls(check_real(variance, "variance", minimum=0.0) * np.eye(size))
 
+    @classmethod
+    def from_spectrum(cls, spectrum: ArrayLike, rotation: ArrayLike | None = None) -> Gaussian:
+        """Λ = R diag(spectrum) R', R = ``rotation`` with orthonormal columns (the identity when omitted).
+
+        Zeros in the spectrum make the law low rank.
+        """
+        values = check_vector(spectrum, "spectrum")
+        if rotation is None:
+            return cls(np.diag(values))
+        columns = check_matrix(rotation, "rotation", len(values))
+        defect = np.abs(columns.T @ columns - np.eye(len(values))).max()
+        if defect > 1e-8:
+            raise InvalidInputError(
+                f"rotation must have orthonormal columns; R'R differs from the identity by {defect:.3g}."
+            )
+        return cls((columns * values) @ columns.T)
+
     @property
     def dimension(self) -> int:
         """Length d of an input."""
@@ -71,9 +91,7 @@ class Gaussian:
 
     @cached_property
     def _root(self) -> Matrix:
-        # The symmetric root exists for singular Λ too, and does not depend on an ordering of eigenvectors.
-        values, vectors = np.linalg.eigh(self.covariance)
-        return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+        return symmetric_root(self.covariance)
 
     @cached_property
     def _is_diagonal(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -69,9 +70,54 @@ class Prompts:
         return self.queries is not self.xs
 
 
+class PointChange(Protocol):
+    """A change of inputs and queries of drawn prompts, the stuff shifts are made of."""
+
+    def __call__(self, xs: PromptInputs, queries: PromptInputs, draws: Draws) -> tuple[PromptInputs, PromptInputs]:
+        """Changed inputs and queries, both (B, P, d); ``draws`` addresses randomness of the stream "shift".
+
+        When queries remain the inputs themselves, one array is returned twice. Position i of the result may
+        depend on positions up to i only.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """Adds ``scale`` · N(0, 1) to each label with the given probability, independently.
+
+    Parameters
+    ----------
+    probability : float
+        Of a label to be an outlier, from 0 to 1.
+    scale : float
+        Standard deviation of what is added.
+
+    Raises
+    ------
+    InvalidInputError
+        If the probability is not one, or the scale is negative.
+    """
+
+    probability: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        number = check_real(self.probability, "probability", minimum=0.0)
+        if number > 1:
+            raise InvalidInputError(f"probability must lie between 0 and 1; {number} was given.")
+        object.__setattr__(self, "probability", number)
+        object.__setattr__(self, "scale", check_real(self.scale, "scale", minimum=0.0))
+
+    def sample(self, draws: Draws, n_points: int) -> PromptLabels:
+        """What is added to the labels, shape (B, P)."""
+        struck = draws.at(channel=draws.channel + 1).uniforms("noise", n_points) < self.probability
+        return np.where(struck, self.scale * draws.normals("noise", n_points), 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class PromptDistribution:
-    """Draws prompts: covariates × tasks × label noise.
+    """Draws prompts: covariates × tasks × label noise, and what shifts change of them.
 
     Parameters
     ----------
@@ -81,14 +127,25 @@ class PromptDistribution:
         Law of the function h.
     noise : float
         Standard deviation of the Gaussian noise on the labels ``ys``; targets stay noise-free.
+    outliers : Outliers, optional
+        A second, rarer and larger noise on the labels.
+    changes : tuple of PointChange
+        What shifts do to inputs and queries, applied in order. Usually set by ``shift(name).apply``.
+
+    Raises
+    ------
+    InvalidInputError
+        If the noise is negative or not finite.
     """
 
     covariates: Covariates
     tasks: Tasks
     noise: float = 0.0
+    outliers: Outliers | None = None
+    changes: tuple[PointChange, ...] = ()
 
     def __post_init__(self) -> None:
-        check_real(self.noise, "noise", minimum=0.0)
+        object.__setattr__(self, "noise", check_real(self.noise, "noise", minimum=0.0))
 
     @property
     def dimension(self) -> int:
@@ -124,7 +181,15 @@ class PromptDistribution:
         """
         n_points = check_integer(n_points, "n_points", minimum=1)
         draws = Draws(seed, stream, step, start, check_integer(n_prompts, "n_prompts", minimum=1))
-        xs = self.covariates.sample(draws, n_points)
-        targets = self.tasks.draw(draws, self.dimension)(xs)
-        ys = targets + self.noise * draws.normals("noise", n_points) if self.noise else targets
-        return Prompts(xs=xs, ys=np.asarray(ys), queries=xs, targets=targets)
+        xs = queries = self.covariates.sample(draws, n_points)
+        for channel, change in enumerate(self.changes):
+            xs, queries = change(xs, queries, draws.at(channel=channel))
+        functions = self.tasks.draw(draws, self.dimension)
+        labels = functions(xs)
+        targets = labels if queries is xs else functions(queries)
+        ys = labels
+        if self.noise:
+            ys = labels + self.noise * draws.normals("noise", n_points)
+        if self.outliers is not None:
+            ys = ys + self.outliers.sample(draws.at(channel=1), n_points)
+        return Prompts(xs=xs, ys=ys, queries=queries, targets=targets)
