@@ -16,6 +16,7 @@ from incontext.theory.covariance_rules import (
     covariance_rule,
     flow_coefficients,
 )
+from incontext.theory.cubature import PromptCubature, cubature_loss, prompt_cubature
 from incontext.theory.lengths import AllPositions, TrainLength
 from incontext.theory.lsa import (
     LSAParameters,
@@ -63,6 +64,7 @@ __all__ = [
     "LabelLaw",
     "MinimizerComparison",
     "PopulationLoss",
+    "PromptCubature",
     "SampleComplexity",
     "TrainLength",
     "assumption3",
@@ -73,6 +75,7 @@ __all__ = [
     "corollary6_bound",
     "corollary6_floor",
     "covariance_rule",
+    "cubature_loss",
     "cubic_law",
     "embed",
     "expected_risk",
@@ -89,6 +92,7 @@ __all__ = [
     "population_gradient",
     "population_loss",
     "predict",
+    "prompt_cubature",
     "quadratic_form",
     "quadratic_law",
     "random_theta",

@@ -206,7 +206,7 @@ def _paper_constants(
         )
     raise InvalidInputError(
         "covariates must be Gaussian or RandomDiagonal, for which Theorems 4 and 8 are stated; "
-        f"{covariates!r} was given."
+        f"{type(covariates).__name__} was given."
     )
 
 

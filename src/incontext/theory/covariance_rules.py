@@ -8,6 +8,7 @@ because a polynomial of degree 3 has no mixed term of independent centred variab
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import TypeAlias
@@ -96,7 +97,16 @@ class DiagonalMoments:
     @classmethod
     def of(cls, covariates: RandomDiagonal) -> DiagonalMoments:
         """The moments of a law given by distributions."""
-        moments = [covariates.moments(order) for order in (1, 2, 3)]
+        from scipy.integrate import IntegrationWarning
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", IntegrationWarning)  # scipy's only sign of a divergent moment
+                moments = [covariates.moments(order) for order in (1, 2, 3)]
+        except IntegrationWarning as error:
+            raise InvalidInputError(
+                "every law of covariates must have a finite third moment (Theorem 8); one of those given has none."
+            ) from error
         if not np.isfinite(moments).all():
             raise InvalidInputError(
                 f"every law of covariates must have a finite third moment (Theorem 8); E λ³ = {moments[2]} was given."
@@ -247,7 +257,7 @@ def flow_coefficients(covariates: CovarianceLaw, n_train: TrainLength) -> FlowCo
     if not rule.commuting:
         raise InvalidInputError(
             "covariates must have covariances that commute with one another, for the flow to fall apart into modes; "
-            f"those of {covariates!r} do not."
+            f"those of {type(covariates).__name__} do not."
         )
     inverse, _ = inverse_moments(n_train)
     l = rule.spectra  # noqa: E741
@@ -295,5 +305,5 @@ def eigenbasis(covariance: Matrix) -> tuple[Vector, Matrix | None]:
 def _unknown(covariates: object) -> InvalidInputError:
     return InvalidInputError(
         "covariates must be Gaussian(covariance) or another law whose covariance moments are known "
-        f"(RandomDiagonal, DiagonalMoments); {covariates!r} was given."
+        f"(RandomDiagonal, DiagonalMoments); {type(covariates).__name__} was given."
     )
