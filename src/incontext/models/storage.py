@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from incontext.foundations import InvalidInputError, read_json
@@ -38,15 +38,19 @@ def write_folder(folder: Path, *, tensors: Mapping[str, Mapping[str, Tensor]], d
         Must not exist, or be one that ``verify`` finds fault with: then it is replaced.
     tensors, documents : mapping
         File names to named tensors, and to JSON-serialisable values.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the place not writable; then nothing is left behind.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         for name, values in tensors.items():
             # safetensors refuses tensors that share memory or are not contiguous.
-            save_file(
-                {key: value.detach().cpu().contiguous().clone() for key, value in values.items()}, temporary / name
-            )
+            ready = {key: value.detach().cpu().contiguous().clone() for key, value in values.items()}
+            (temporary / name).write_bytes(save(ready))
         for name, document in documents.items():
             (temporary / name).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         sums = {path.name: _checksum(path) for path in sorted(temporary.iterdir())}
@@ -58,6 +62,9 @@ def write_folder(folder: Path, *, tensors: Mapping[str, Mapping[str, Tensor]], d
             shutil.rmtree(folder)
         temporary.rename(folder)
         _flush(folder.parent)
+    except OSError as error:
+        # A failed write does not know its file: say which folder is missing now.
+        raise OSError(error.errno, error.strerror, str(folder)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

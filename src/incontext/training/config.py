@@ -197,7 +197,8 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if key in seen:
-                raise InvalidInputError(f"a key must be given once; {key!r} is given twice{key_node.start_mark}.")
+                line = key_node.start_mark.line + 1
+                raise InvalidInputError(f"a key must be given once; {key!r} is given twice (again in line {line}).")
             seen.add(key)
         return super().construct_mapping(node, deep)
 

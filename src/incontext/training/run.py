@@ -159,7 +159,10 @@ def rewind_metrics(path: Path, step: int) -> None:
 
 def append_metrics(path: Path, line: Mapping[str, Any]) -> None:
     """Append one line; it is on disk when this returns."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -1,0 +1,32 @@
+"""A training of a second or two with everything in it: curriculum, Muon and AdamW, checkpoints, evaluations."""
+
+import pytest
+
+from incontext.training import preset
+
+
+@pytest.fixture
+def config():
+    return preset(
+        "tiny",
+        dimension=3,
+        n_train=6,
+        steps=40,
+        batch_size=8,
+        n_evaluation=16,
+        model={"width": 16, "layers": 2},
+        log_every=4,
+        checkpoint_every=5,
+    )
+
+
+@pytest.fixture
+def outcome():
+    """All that a run's folder says, clock fields aside."""
+
+    def read(run):
+        weights = (run.directory / "checkpoints" / str(run.config.steps) / "model.safetensors").read_bytes()
+        metrics = [{key: value for key, value in line.items() if key != "seconds"} for line in run.metrics]
+        return weights, metrics
+
+    return read

@@ -1,0 +1,127 @@
+"""Configurations: read, refused, and the recipes they name."""
+
+from itertools import pairwise
+
+import pytest
+
+from incontext.foundations import InvalidInputError
+from incontext.training import PRESETS, Curriculum, Ramp, Schedule, preset, read_config
+
+TINY = """\
+prompts:
+  covariates: {kind: gaussian, dimension: 3}
+model: {dimension: 3, max_points: 7, width: 8}
+n_train: 6
+steps: 1e3
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_becomes_a_configuration_and_back(tmp_path):
+    config = read_config(write(tmp_path, TINY), {"optimizer.kind": "adamw", "seed": 5})
+    assert (config.steps, config.n_points, config.optimizer.kind, config.seed) == (1000, 7, "adamw", 5)
+    assert read_config(config.as_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (TINY + "step: 5\n", "Did you mean 'steps'"),
+        (TINY + "optimizer: {learning_rat: 1}\n", "Did you mean 'learning_rate'"),
+        (TINY + "steps: 5\n", "'steps' is given twice"),
+        (TINY.replace("gaussian", "gausian"), "Did you mean 'gaussian'"),
+        (TINY.replace("1e3", "0"), "steps is not as it must be"),
+        (TINY.replace("1e3", "1.5"), "steps is not as it must be"),
+        (TINY.replace("n_train: 6\n", ""), "must have the key 'n_train'"),
+        (TINY.replace("max_points: 7", "max_points: 6"), "at least n_train \\+ 1 = 7; 6 was given"),
+        (TINY.replace("model: {dimension: 3", "model: {dimension: 4"), "same dimension; 3 and 4 were given"),
+        (TINY + "targets: posterior\n", "targets is not as it must be"),
+        (TINY + "optimizer: {learning_rate: .nan}\n", "learning_rate is not as it must be"),
+        ("- 1\n", "must hold a YAML mapping"),
+        ("a: [1\n", "readable YAML"),
+        ("preset: tinny\n", "Did you mean 'tiny'"),
+        ("preset: tiny\nstep: 5\n", "Did you mean 'steps'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_sentence(tmp_path, text, sentence):
+    with pytest.raises(InvalidInputError, match=sentence) as caught:
+        read_config(write(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InvalidInputError, match="no such file"):
+        read_config(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("covariates", ["identity", "exponential"])
+def test_every_preset_is_a_whole_configuration(name, covariates):
+    config = preset(name, dimension=5, n_train=18, covariates=covariates, seed=3)
+    assert (config.n_points, config.model.dimension, config.seed) == (19, 5, 3)
+    assert config.model.max_points >= 26
+    final = config.curriculum.at(config.steps - 1, 5, config.n_points)
+    assert final == (5, 19)
+    assert config.curriculum.last_change < config.steps / 2
+    assert read_config(config.as_dict()) == config
+    assert preset(name, steps=40).steps == 40
+
+
+def test_the_2022_recipe_is_the_published_one():
+    config = preset("garg-linear", dimension=20, n_train=40)
+    assert (config.model.width, config.model.layers, config.model.heads, config.model.max_points) == (256, 12, 8, 101)
+    assert (config.steps, config.batch_size, config.targets, config.loss) == (500_001, 64, "labels", "all")
+    assert (config.optimizer.kind, config.optimizer.learning_rate, config.optimizer.betas) == (
+        "adam",
+        1e-4,
+        (0.9, 0.999),
+    )
+    assert config.optimizer.clip is None
+    assert config.optimizer.weight_decay == 0
+    assert not config.per_dimension
+    assert [config.schedule.at(step, config.steps) for step in (0, 250_000, 500_000)] == [1, 1, 1]
+    stages = [config.curriculum.at(step, 20, 41) for step in (0, 1999, 2000, 30_000, 500_000)]
+    assert stages == [(5, 11), (5, 11), (6, 13), (20, 41), (20, 41)]
+    # "For 71 points it ends at step 60k, for 101 at 90k."
+    assert preset("garg-linear", dimension=20, n_train=70).curriculum.last_change == 60_000
+    assert preset("garg-linear", dimension=20, n_train=100).curriculum.last_change == 90_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"name": "tiny", "covariates": "identiy"}, "Did you mean 'identity'"),
+        ({"name": "tiny", "covariates": 3}, "covariates is not as it must be"),
+        ({"name": "tiny", "n_train": 0}, "n_train must be at least 1"),
+        ({"name": "tiny", "n_train": 30, "max_points": 20}, "max_points must be at least 31"),
+        ({"name": "tiny", "batchsize": 3}, "Did you mean 'batch_size'"),
+    ],
+)
+def test_presets_refuse_in_words(arguments, sentence):
+    with pytest.raises(InvalidInputError, match=sentence):
+        preset(arguments.pop("name"), **arguments)
+
+
+def test_a_ramp_reaches_its_end_exactly():
+    ramp = Ramp(start=2, end=9, increment=3, every=10)
+    assert [ramp.at(step) for step in (0, 9, 10, 29, 30, 999)] == [2, 2, 5, 8, 9, 9]
+    assert ramp.at(ramp.last_change) == 9 > ramp.at(ramp.last_change - 1)
+    assert Curriculum().at(0, 5, 11) == (5, 11)
+    with pytest.raises(ValueError, match="at least start"):
+        Ramp(start=3, end=2)
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+def test_the_rate_rises_stays_and_falls_to_nothing(shape):
+    schedule = Schedule(warmup=10, decay=0.5, shape=shape)
+    rates = [schedule.at(step, 100) for step in range(101)]
+    assert all(a < b for a, b in pairwise(rates[:11]))
+    assert rates[10:50] == [1] * 40
+    assert all(a > b for a, b in pairwise(rates[50:]))
+    assert rates[75] == pytest.approx(0.5)
+    assert rates[100] == 0 < rates[99]

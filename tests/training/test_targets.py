@@ -1,0 +1,86 @@
+"""Rao-Blackwell targets: the same expected gradient, less noise; refused where they are unknown."""
+
+import numpy as np
+import pytest
+
+from incontext.foundations import InvalidInputError
+from incontext.predictors import Ridge
+from incontext.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
+from incontext.training import posterior_mean, preset
+from incontext.training.batches import Batches
+from incontext.training.curriculum import Truncated
+
+W = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.3], [0.0, 0.3, 0.2]])
+LAWS = {
+    "plain": PromptDistribution(Gaussian.isotropic(3), Linear()),
+    "noisy": PromptDistribution(Gaussian(W), Linear(), noise=0.7),
+    "random covariance": PromptDistribution(RandomDiagonal.exponential(3), Linear()),
+    "prior": PromptDistribution(Gaussian.isotropic(3), Linear(W), noise=0.5),
+    "truncated": PromptDistribution(Truncated(Gaussian.isotropic(3), 2), Linear()),
+}
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_the_expected_gradient_is_the_same_and_its_noise_smaller(law):
+    """For f = θ·g(context, query) the gradients differ by 2 (m − y) g, of mean zero for every g of the context."""
+    prompts = law.sample(20_000, 6, seed=1)
+    means = posterior_mean(law)(prompts)
+    features = {
+        "query": prompts.xs,
+        "average": np.cumsum(np.roll(prompts.xs * prompts.ys[..., None], 1, axis=1), axis=1)
+        * (np.arange(6) > 0)[:, None],
+    }
+    for values in features.values():
+        gap = ((means - prompts.ys)[..., None] * values).reshape(len(prompts), -1)
+        # position 0's average holds nothing: its gap is identically 0
+        spread = gap.std(axis=0, ddof=1) / np.sqrt(len(prompts))
+        assert (np.abs(gap.mean(axis=0)) <= 5 * spread + 1e-12).all()
+        rao_blackwell = (means[..., None] * values).reshape(len(prompts), -1).var(axis=0)
+        plain = (prompts.ys[..., None] * values).reshape(len(prompts), -1).var(axis=0)
+        assert (rao_blackwell <= plain * (1 + 1e-9)).mean() > 0.9
+
+
+def test_the_posterior_mean_has_the_least_error_of_all():
+    """Ridge with the prior's own covariance beats ridge with another and the prior's mean, and has its known risk."""
+    law = LAWS["prior"]
+    prompts = law.sample(20_000, 6, seed=2)
+    errors = (posterior_mean(law)(prompts) - prompts.ys) ** 2
+    others = [(Ridge(0.25)(prompts) - prompts.ys) ** 2, prompts.ys**2]
+    for other in others:
+        gap = other[:, 2:] - errors[:, 2:]
+        assert (gap.mean(0) > 3 * gap.std(0) / np.sqrt(len(prompts))).all()
+    # Bayes risk at position 0: x'Wx averaged, and the noise.
+    z = (errors[:, 0].mean() - np.trace(W) - 0.25) / (errors[:, 0].std() / np.sqrt(len(prompts)))
+    assert abs(z) < 4
+
+
+def test_targets_without_a_closed_form_are_refused():
+    class Cubic:
+        def draw(self, draws, dimension):
+            return lambda xs: (xs**3).sum(-1)
+
+    with pytest.raises(InvalidInputError, match="need linear tasks"):
+        posterior_mean(PromptDistribution(Gaussian.isotropic(3), Cubic()))
+
+
+def test_a_process_draws_its_rows_of_the_global_batch():
+    config = preset("tiny", dimension=5, n_train=9, covariates="exponential", steps=50, batch_size=12)
+    with Batches(config, range(12)) as whole, Batches(config, range(5, 12)) as part:
+        for step in (0, 7, 49):
+            a, b = whole.draw(step), part.draw(step)
+            assert a.stage == b.stage
+            np.testing.assert_array_equal(a.xs[5:], b.xs)
+            np.testing.assert_array_equal(a.ys[5:], b.ys)
+            np.testing.assert_allclose(a.targets[5:], b.targets, rtol=1e-12)
+            # What is hidden does not reach the labels: 2 visible dimensions are fitted by 2 examples.
+            assert not a.xs[..., a.stage.dimensions :].any()
+            np.testing.assert_allclose(
+                a.targets[:, a.stage.dimensions :], a.ys[:, a.stage.dimensions :], rtol=1e-6, atol=1e-8
+            )
+
+
+def test_batches_resume_in_the_middle():
+    config = preset("tiny", dimension=3, n_train=5, steps=9, batch_size=4)
+    with Batches(config, range(4)) as whole, Batches(config, range(4), start=6) as rest:
+        for a, b in zip(list(whole)[6:], rest, strict=True):
+            np.testing.assert_array_equal(a.xs, b.xs)
