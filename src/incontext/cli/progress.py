@@ -8,8 +8,16 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 # Seconds between lines where there is no terminal to redraw.
 _INTERVAL = 15.0
@@ -18,7 +26,7 @@ _INTERVAL = 15.0
 class Reporter:
     """Shows (what is being done, done, total) with the time left; call it as often as you like.
 
-    Used as a context manager. A new label opens a new bar; the one before stays as finished.
+    Used as a context manager. A label "group: detail" of a new group opens a new bar; the one before stays as it is.
     """
 
     def __init__(self) -> None:
@@ -43,13 +51,15 @@ class Reporter:
         self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bars.stop()
 
     def __call__(self, label: str, done: int, total: int) -> None:
         """Say that ``done`` of ``total`` units of ``label`` are finished."""
-        # What follows the first word may change within one bar, such as the claim being checked.
-        group = label.split(":", maxsplit=1)[0]
+        # What follows the last colon may change within one bar, such as the claim being checked.
+        group = label.rsplit(":", maxsplit=1)[0]
         now = time.monotonic()
         if group != self._label:
             self._label, self._started, self._first, self._printed = group, now, done, 0.0

@@ -40,7 +40,10 @@ class _Section:
 
 
 def write_report(
-    records: Iterable[StudyRecord], directory: Path, provenance: Mapping[str, Any], progress: Callable[[str, int, int], None]
+    records: Iterable[StudyRecord],
+    directory: Path,
+    provenance: Mapping[str, Any],
+    progress: Callable[[str, int, int], None],
 ) -> Path:
     """Draw every figure of the records and write ``report.html``.
 
@@ -63,7 +66,7 @@ def write_report(
     records = list(records)
     sections: list[_Section] = []
     for i, record in enumerate(records):
-        progress(f"drawing {record.title}", i, len(records))
+        progress(f"report: drawing {record.title}", i, len(records))
         drawings = [_embed(drawing, directory) for drawing in _FIGURES.get(record.name, lambda _: [])(record)]
         part = record.name.replace("_", "-")
         files = [f"studies/{record.name}/{key}.{suffix}" for key in record.tables for suffix in ("parquet", "csv")]
@@ -84,7 +87,7 @@ def write_report(
     )
     path = directory / "report.html"
     write_text(path, page)
-    progress("drawing", len(records), len(records))
+    progress("report: written", len(records), len(records))
     return path
 
 

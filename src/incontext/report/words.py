@@ -70,8 +70,8 @@ def _claims(record: StudyRecord) -> Words:
         summary.append(f"Claims that do not hold as printed: {'; '.join(refuted)}.")
     return Words(
         [
-            "Each row is a statement of the paper, of its summary document or of its errata, and what came out when it was "
-            "computed on problems drawn from seeds.",
+            "Each row is a statement of the paper, of its summary document or of its errata, and what came out when it "
+            "was computed on problems drawn from seeds.",
             *record.facts.get("sentences", []),
         ],
         summary=summary,
@@ -99,7 +99,9 @@ def _figure1(record: StudyRecord) -> Words:
     if len(not_learned):
         verdict += f" Not learned: {', '.join(not_learned)}."
     appear = [o["observation"] for o in observations if o["verdict"] == "appears"]
-    partly = [f"{o['observation']} ({o['count']} of {o['total']})" for o in observations if o["verdict"] == "appears in part"]
+    partly = [
+        f"{o['observation']} ({o['count']} of {o['total']})" for o in observations if o["verdict"] == "appears in part"
+    ]
     missing = [o["observation"] for o in observations if o["verdict"] == "does not appear"]
     reading = "Figure 1 at this scale. Appears: " + ("; ".join(appear) or "nothing") + "."
     reading += f" In part: {'; '.join(partly)}." if partly else ""

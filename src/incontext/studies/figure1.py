@@ -172,8 +172,12 @@ def _train(model: Model, settings: Figure1Settings, runs: Path, progress: Progre
     )
     identity = digest(configuration.as_dict())
     directory = runs / f"{model.name}-{identity}"
-    label = f"training {model.name} ({index + 1} of {total})"
-    train(configuration, directory, progress=lambda step, steps, _loss, _left: progress(label, step, steps))
+    label = f"training: {model.name} ({index + 1} of {total})"
+    train(
+        configuration,
+        directory,
+        progress=lambda step, steps, _loss, _left: progress(label, index * steps + step, total * steps),
+    )
     return _Trained(directory, identity, configuration.targets, configuration.steps)
 
 
@@ -196,7 +200,7 @@ def _judge(
         sample = {"panel": panel, "dimension": settings.dimension, "n_prompts": settings.n_prompts}
         sample |= {"seed": settings.seed, "n_points": settings.max_context + 1}
         for name, identity, predictor in _predictors(trained):
-            progress(f"testing {name} on {panel}", len(judged), total)
+            progress(f"testing: {name} on {panel}", len(judged), total)
             unit = f"figure1-{name}-{panel}".replace(" ", "-")
             table = store.table(
                 unit,
@@ -204,7 +208,7 @@ def _judge(
                 lambda distribution=distribution, predictor=predictor: _errors(settings, distribution, predictor()),
             )
             judged[name, panel] = table.to_numpy()
-    progress("testing", total, total)
+    progress("testing: done", total, total)
     return judged
 
 
@@ -324,7 +328,7 @@ def _deviations(settings: Figure1Settings, trained: Mapping[Model, _Trained]) ->
     if settings.dimension != 20:
         lines.append(
             f"Figure 1: d = {settings.dimension}, N = {', '.join(map(str, settings.n_train))}, contexts up to "
-            f"{settings.max_context} and a GPT-2 of width {configuration.width} with {configuration.layers} layers; the "
-            "paper has d = 20, N = 40, 70, 100, contexts up to 100, width 256 and 12 layers."
+            f"{settings.max_context} and a GPT-2 of width {configuration.width} with {configuration.layers} layers; "
+            "the paper has d = 20, N = 40, 70, 100, contexts up to 100, width 256 and 12 layers."
         )
     return lines

@@ -84,7 +84,12 @@ def reproduce(profile: Profile, directory: Path, parts: Iterable[str], progress:
             settings = dict(profile.parts[part])
             if part in _NEED_TORCH:
                 settings["runs"] = directory / "runs"
-            record = importlib.import_module(PARTS[part]).run(**settings, store=store, progress=progress)
+            study = importlib.import_module(PARTS[part])
+            record = study.run(
+                **settings,
+                store=store,
+                progress=lambda label, done, total, part=part: progress(f"{part}: {label}", done, total),
+            )
             record.save(directory / "studies")
             _note_duration(directory, part, time.monotonic() - started)
         return [

@@ -41,23 +41,28 @@ def _panels(record: StudyRecord) -> Drawing:
         squares = here[here["predictor"] == "least squares"]
         ax.plot(squares["position"], squares["mean"].clip(lower=_FLOOR), color=LEAST_SQUARES, linewidth=1.2)
         ax.axhline(zero, color=ZERO, linestyle=(0, (4, 2)), linewidth=1.2)
+        limits: dict[str, float] = {}
         for family in FAMILIES:
             of_family = lsa[(lsa["panel"] == panel) & (lsa["family"] == family)]
-            limit = float(of_family[np.isinf(of_family["n_train"])]["error"].iloc[0])
-            if limit > _FLOOR:
-                ax.axhline(limit, color=LIMIT, linestyle=_LIMIT_STYLES[family], linewidth=1.2)
+            limits[family] = float(of_family[np.isinf(of_family["n_train"])]["error"].iloc[0])
+            if limits[family] > _FLOOR:
+                ax.axhline(limits[family], color=LIMIT, linestyle=_LIMIT_STYLES[family], linewidth=1.2)
             finite = of_family[of_family["n_train"] == max(lengths)]
             ax.plot(finite["position"], finite["error"], color=LSA, linestyle=_LIMIT_STYLES[family], linewidth=1.2)
         ax.set_title(_title(panel))
         ax.set_yscale("log")
-        top = max(zero, float(here[here["family"] != "reference"]["mean"].max())) * 2.2
+        models = here[here["family"] != "reference"]
+        top = 3 * max(zero, float(models["mean"].max()), limits["random"])
         ax.set_ylim(_FLOOR, top)
+        if limits["fixed"] > top:
+            note = f"LSA limit, fixed: {limits['fixed']:.4g} ↑"
+            ax.text(0.98, 0.985, note, transform=ax.transAxes, ha="right", va="top", fontsize=8, color=LIMIT)
         ax.set_xlim(0, int(curves["position"].max()))
     for ax in axes[2:]:
         ax.set_xlabel("in-context examples M")
     for ax in axes[::2]:
         ax.set_ylabel("squared error / d")
-    figure.legend(handles=_legend(lengths, max(lengths)), loc="outside lower center", ncols=4)
+    figure.legend(handles=_legend(record), loc="outside lower center", ncols=4)
     seeds = int(curves["training_seed"].nunique())
     caption = (
         f"Squared error divided by d = {d} of GPT-2 models by context length M, on {int(curves['n'].iloc[0]):,} test "
@@ -65,7 +70,7 @@ def _panels(record: StudyRecord) -> Drawing:
         f"the training length N, whose positions were never trained (● marks M = N). {_targets(record)} Least squares "
         f"is exact from M = d on and leaves the logarithmic axis; values below {_FLOOR:g} are drawn on its edge. LSA "
         f"exact: the trained linear self-attention layer at N = {max(lengths)} and test length M in closed form; LSA "
-        "limit: M, N → ∞. "
+        "limit: M, N → ∞; where it lies above the panel its value is written there. "
         f"Here c multiplies the covariance. {'One training seed.' if seeds == 1 else f'{seeds} training seeds.'}"
     )
     return Drawing("figure1", figure, caption, "Error by context length of six GPT-2 models on four covariate laws.")
@@ -93,9 +98,8 @@ def _against_lsa(record: StudyRecord) -> Drawing:
                 ax.set_title(f"{family}, N = {n}")
             learned = models.loc[(family, n)]["learned"]
             if not np.all(learned):
-                ax.text(
-                    0.96, 0.94, "not learned", transform=ax.transAxes, ha="right", va="top", color="#b00020", fontsize=8
-                )
+                note = {"ha": "center", "va": "bottom", "color": "#b00020", "fontsize": 8}
+                ax.text(0.5, 0.05, "not learned", transform=ax.transAxes, **note)
             if r == len(panels) - 1:
                 ax.set_xlabel("examples M")
             if c == 0:
@@ -142,9 +146,18 @@ def _model_curve(ax: Axes, rows: pd.DataFrame, n: int, color: str) -> None:
     ax.plot(at["position"], at["mean"].clip(lower=_FLOOR), "o", color=color, markersize=3.5)
 
 
-def _legend(lengths: list[int], longest: int) -> list[Line2D]:
+def _legend(record: StudyRecord) -> list[Line2D]:
+    lengths = record.facts["settings"]["n_train"]
+    longest = max(lengths)
+    models = record.tables["models"]
+    learned = models.groupby(["family", "n_train"])["learned"].all()
     handles = [
-        Line2D([], [], color=shade(family, i, len(lengths)), label=f"{family}cov_N{n}")
+        Line2D(
+            [],
+            [],
+            color=shade(family, i, len(lengths)),
+            label=f"{family}cov_N{n}" + ("" if learned[family, n] else " (not learned)"),
+        )
         for family in FAMILIES
         for i, n in enumerate(lengths)
     ]
