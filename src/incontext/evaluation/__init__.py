@@ -8,6 +8,7 @@ processes computed them.
 
 from incontext.evaluation.compare import compare, differences
 from incontext.evaluation.curves import ErrorCurve, error_curve
+from incontext.evaluation.references import least_squares_risk, lsa_error
 from incontext.evaluation.streaming import Histogram, Moments, accumulate
 
 __all__ = [
@@ -18,4 +19,6 @@ __all__ = [
     "compare",
     "differences",
     "error_curve",
+    "least_squares_risk",
+    "lsa_error",
 ]

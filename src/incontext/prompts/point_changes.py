@@ -7,9 +7,19 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
+from numpy.typing import ArrayLike
 
-from incontext.foundations import Draws, InvalidInputError, Matrices, Matrix, PromptInputs, PromptLabels, Vector
-from incontext.prompts.linear_algebra import orthogonal_from
+from incontext.foundations import (
+    Draws,
+    InvalidInputError,
+    Matrices,
+    Matrix,
+    PromptInputs,
+    PromptLabels,
+    Vector,
+    check_covariance,
+)
+from incontext.prompts.linear_algebra import orthogonal_from, symmetric_root
 
 Changed = tuple[PromptInputs, PromptInputs]
 
@@ -148,15 +158,27 @@ class MultipliedInputs:
         return _times(xs, self.context), _times(queries, self.query)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IndependentQueries:
-    """Queries drawn anew from N(0, variance · I), independent of everything in the context."""
+    """Queries drawn anew from N(0, Λ_q), independent of everything in the context.
 
-    variance: float = 1.0
+    Parameters
+    ----------
+    covariance : array_like, shape (d, d), optional
+        Λ_q; the identity when omitted.
+    """
+
+    covariance: Matrix | None
+
+    def __init__(self, covariance: ArrayLike | None = None) -> None:
+        object.__setattr__(self, "covariance", None if covariance is None else check_covariance(covariance))
 
     def __call__(self, xs: PromptInputs, queries: PromptInputs, draws: Draws) -> Changed:
         """Changed inputs and queries."""
-        return xs, np.sqrt(self.variance) * draws.normals("query", *xs.shape[1:])
+        normals = draws.normals("query", *xs.shape[1:])
+        if self.covariance is None:
+            return xs, normals
+        return xs, _times(normals, symmetric_root(check_covariance(self.covariance, dimension=xs.shape[2])))
 
 
 def _off(basis: Float64[np.ndarray, "B i d"], vectors: Float64[np.ndarray, "B d"]) -> Float64[np.ndarray, "B d"]:
