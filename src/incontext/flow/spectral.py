@@ -301,10 +301,8 @@ class _Solver:
                 break
             jacobian = width * f[:, None] ** 2 * np.einsum("mj,mjl->jl", slope, resolvents)
             jacobian[np.diag_indices_from(jacobian)] += 2 * f * total
-            move: Float64[np.ndarray, " n"]
-            try:
-                move = np.linalg.solve(jacobian, 1 - f**2 * total)
-            except np.linalg.LinAlgError:
+            move = _linear_solve(jacobian, 1 - f**2 * total)
+            if move is None:
                 return None
             noise = 8 * _EPS * float(np.max((fixed + terms) / np.abs(total)))
             converged = bool(np.max(np.abs(move) / f) < max(1e-8, noise))
@@ -328,3 +326,12 @@ class _Solver:
 
     def _segment(self, end: End) -> SpectralSegment:
         return SpectralSegment(self.problem, self.modes, self.panels, end, self.lost)
+
+
+def _linear_solve(
+    matrix: Float64[np.ndarray, "n n"], right: Float64[np.ndarray, " n"]
+) -> Float64[np.ndarray, " n"] | None:
+    try:
+        return np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        return None
