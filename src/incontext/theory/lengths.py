@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from incontext.foundations import InvalidInputError, check_integer
+from incontext.foundations import InvalidInputError, check_integer, check_real
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,24 @@ class AllPositions:
         object.__setattr__(self, "n_train", check_integer(self.n_train, "n_train", minimum=1))
 
 
-# An int N ≥ 1, ``math.inf`` for the limit N → ∞, or AllPositions(N).
-TrainLength: TypeAlias = int | float | AllPositions
+@dataclass(frozen=True)
+class RealLength:
+    """A prompt length N as a real number, to locate the N at which something changes. No prompt has this length.
+
+    Parameters
+    ----------
+    n_train : float
+        N > 0.
+    """
+
+    n_train: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_train", check_real(self.n_train, "n_train", above=0.0))
+
+
+# An int N ≥ 1, ``math.inf`` for the limit N → ∞, AllPositions(N) or RealLength(N).
+TrainLength: TypeAlias = int | float | AllPositions | RealLength
 
 
 def inverse_moments(n_train: TrainLength, name: str = "n_train") -> tuple[float, float]:
@@ -58,6 +74,8 @@ def inverse_moments(n_train: TrainLength, name: str = "n_train") -> tuple[float,
     if isinstance(n_train, AllPositions):
         inverse = 1 / np.arange(1.0, n_train.n_train + 1)
         return float(inverse.mean()), float((inverse**2).mean())
+    if isinstance(n_train, RealLength):
+        return 1 / n_train.n_train, 1 / n_train.n_train**2
     if isinstance(n_train, float) and math.isinf(n_train) and n_train > 0:
         return 0.0, 0.0
     try:

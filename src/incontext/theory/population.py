@@ -73,6 +73,11 @@ class PopulationLoss:
         self._inverse = inverse_moments(n_train)
         self.dimension = law_dimension(covariates)
 
+    @property
+    def inverse_length(self) -> float:
+        """Mean of 1/N over the contexts of the loss."""
+        return self._inverse[0]
+
     @cached_property
     def rule(self) -> CovarianceRule:
         """Nodes and weights for expectations over Λ."""
@@ -110,17 +115,21 @@ class PopulationLoss:
         return np.swapaxes(reduced, -1, -2).reshape(*u.shape, size**2)
 
     def hessian(self, parameters: LSAParameters) -> Matrix:
-        """∇²L(θ) in the coordinates t of Lemma 9, shape ((d + 1)², (d + 1)²).
+        """∇²L(θ) in the coordinates t of Lemma 9, shape ((d + 1)², (d + 1)²)."""
+        self._check(parameters)
+        return self.hessian_along(parameters.vector, np.eye((self.dimension + 1) ** 2))
+
+    def hessian_along(self, vector: ArrayLike, directions: ArrayLike) -> Matrix:
+        """D ∇²L D' at t = ``vector``, shape ((d + 1)²,), for directions D, shape (k, (d + 1)²); shape (k, k).
 
         Central differences of the gradient with two steps: exact up to rounding, as the gradient is a cubic.
         """
-        self._check(parameters)
-        t = parameters.vector
+        t, D = np.asarray(vector, dtype=np.float64), np.asarray(directions, dtype=np.float64)
         step = max(1.0, float(np.abs(t).max())) / 4
-        shifts = step * np.eye(t.shape[0])
+        shifts = step * D
         near = (self.gradients(t + shifts) - self.gradients(t - shifts)) / (2 * step)
         far = (self.gradients(t + 2 * shifts) - self.gradients(t - 2 * shifts)) / (4 * step)
-        hessian = (4 * near - far) / 3
+        hessian = (4 * near - far) @ D.T / 3
         return (hessian + hessian.T) / 2
 
     def _check(self, parameters: LSAParameters) -> None:
