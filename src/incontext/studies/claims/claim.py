@@ -1,0 +1,132 @@
+"""A claim of the paper, what was found about it, and the row of the table that says both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from incontext.foundations import InvalidInputError
+from incontext.studies.claims.bench import Bench
+from incontext.studies.claims.evidence import HOLDS, ONLY_IF, Evidence, verdict_of
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check computed.
+
+    Attributes
+    ----------
+    computed : str
+        One sentence with the numbers found.
+    method : str
+        Closed form, cubature, ODE, enumeration, optimisation or Monte Carlo (with n and standard error).
+    stated : sequence of Evidence
+        On the claim as the paper states it.
+    under : sequence of Evidence
+        On the claim under the condition that its :class:`Claim` names; empty if there is none.
+    """
+
+    computed: str
+    method: str
+    stated: Sequence[Evidence]
+    under: Sequence[Evidence] = ()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One assertion of the paper with the check that judges it.
+
+    Attributes
+    ----------
+    name : str
+        Identifier, unique in the table.
+    section : str
+        Part of the paper it stands in.
+    source : str
+        Number in JMLR and, where it differs, in the arXiv version.
+    statement : str
+        What the paper says.
+    check : callable
+        Maps a :class:`Bench` to a :class:`Finding`.
+    expected : str
+        The verdict on record: "holds", "holds only if …" or "does not hold".
+    condition : str
+        The condition of "holds only if …".
+    tests : int
+        How many z-scores the check computes; they share the table's significance level.
+    erratum : bool
+        Whether the row corrects the paper.
+    """
+
+    name: str
+    section: str
+    source: str
+    statement: str
+    check: Callable[[Bench], Finding]
+    expected: str
+    condition: str = ""
+    tests: int = 0
+    erratum: bool = False
+
+    def row(self, bench: Bench) -> dict[str, Any]:
+        """Run the check and write the table's row."""
+        finding = self.check(bench)
+        scores = sum(e.problems for e in (*finding.stated, *finding.under) if e.measure == "z-score")
+        if scores > self.tests:
+            raise InvalidInputError(
+                f"the claim {self.name} must announce its z-scores; {scores} were computed and {self.tests} announced."
+            )
+        verdict = verdict_of(finding.stated, finding.under, self.condition)
+        # The evidence that decided: the condition's when the claim holds only under it, otherwise the worst.
+        deciding = finding.under if verdict.startswith(ONLY_IF) else finding.stated
+        worst = max(deciding, key=lambda e: e.severity)
+        margins = [e.margin for e in deciding if e.measure == "violation"]
+        return {
+            "claim": self.name,
+            "section": self.section,
+            "source": self.source,
+            "statement": self.statement,
+            "computed": finding.computed,
+            "method": finding.method,
+            "problems": max(e.problems for e in (*finding.stated, *finding.under)),
+            "measure": worst.measure,
+            "deviation": worst.deviation,
+            "tolerance": worst.tolerance,
+            "margin": min(margins) if margins else float("nan"),
+            "deviation_as_stated": max(finding.stated, key=lambda e: e.severity).deviation,
+            "verdict": verdict,
+            "expected": self.expected,
+            "agrees": verdict == self.expected,
+            "erratum": self.erratum,
+        }
+
+
+@dataclass
+class Section:
+    """A part of the paper: collects its claims in order."""
+
+    title: str
+    claims: list[Claim] = field(default_factory=list)
+
+    def claim(
+        self,
+        name: str,
+        source: str,
+        statement: str,
+        *,
+        expected: str = HOLDS,
+        condition: str = "",
+        tests: int = 0,
+        erratum: bool = False,
+    ) -> Callable[[Callable[[Bench], Finding]], Callable[[Bench], Finding]]:
+        """Register the decorated check as a claim; ``condition`` alone means "holds only if" that."""
+        verdict = f"{ONLY_IF} {condition}" if condition else expected
+
+        def register(check: Callable[[Bench], Finding]) -> Callable[[Bench], Finding]:
+            self.claims.append(
+                Claim(name, self.title, source, statement, check, verdict, condition, tests, erratum)
+            )
+            return check
+
+        return register

@@ -1,0 +1,197 @@
+"""The table of claims: every claim checked, one row each."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
+from typing import Any
+
+import pandas as pd
+
+from incontext.foundations import InvalidInputError, check_choice, check_integer
+from incontext.studies.claims import (
+    appendix_a,
+    appendix_b,
+    appendix_c,
+    appendix_d,
+    convergence,
+    preliminaries,
+    proof_ideas,
+    random_covariance,
+    risk,
+    shifts,
+)
+from incontext.studies.claims.bench import EFFORTS, Bench
+from incontext.studies.claims.claim import Claim, Section
+from incontext.studies.record import StudyRecord
+from incontext.studies.store import Store
+
+Progress = Callable[[str, int, int], None]
+
+SECTIONS: tuple[Section, ...] = (
+    preliminaries.SECTION,
+    convergence.SECTION,
+    risk.SECTION,
+    shifts.SECTION,
+    random_covariance.SECTION,
+    proof_ideas.SECTION,
+    appendix_a.SECTION,
+    appendix_b.SECTION,
+    appendix_c.SECTION,
+    appendix_d.SECTION,
+)
+CLAIMS: tuple[Claim, ...] = tuple(claim for section in SECTIONS for claim in section.claims)
+
+# Chance that a table of true claims holds any false alarm from Monte Carlo, over all its z-scores (Bonferroni).
+SIGNIFICANCE = 1e-3
+
+
+def critical_z(tests: int) -> float:
+    """Largest |z| consistent with a true claim when ``tests`` z-scores share ``SIGNIFICANCE``, two-sided."""
+    return -NormalDist().inv_cdf(SIGNIFICANCE / (2 * max(tests, 1)))
+
+
+def select(only: str | Sequence[str] | None = None) -> list[Claim]:
+    """The claims whose name or source contains or matches (``*``, ``?``) a pattern, in the table's order.
+
+    Raises
+    ------
+    InvalidInputError
+        If a pattern matches nothing.
+    """
+    if only is None:
+        return list(CLAIMS)
+    patterns = [only] if isinstance(only, str) else list(only)
+    chosen: set[str] = set()
+    for pattern in patterns:
+        found = {claim.name for claim in CLAIMS if _matches(claim, pattern)}
+        if not found:
+            # The closest name helps after a typing error.
+            check_choice(pattern, "only", [claim.name for claim in CLAIMS])
+        chosen |= found
+    return [claim for claim in CLAIMS if claim.name in chosen]
+
+
+def verify(
+    *,
+    seed: int = 0,
+    effort: str = "standard",
+    store: Store | None = None,
+    progress: Progress | None = None,
+    only: str | Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Check every claim of the paper.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of all problems; the same seed gives the same table.
+    effort : str
+        "standard", or "quick" for a quarter of the problems and samples.
+    store : Store, optional
+        Keeps each finished claim, so that an interrupted table goes on where it was.
+    progress : callable, optional
+        Called with (claim, done, total).
+    only : str or sequence of str, optional
+        Patterns of names or sources, such as ``"lemma-*"`` or ``"Theorem 5"``.
+
+    Returns
+    -------
+    DataFrame
+        One row per claim: ``claim``, ``section``, ``source``, ``statement`` (what the paper says), ``computed``,
+        ``method``, ``problems`` (how many were tried), ``measure``, ``deviation`` (largest, in that measure),
+        ``tolerance``, ``margin`` (smallest relative margin of inequalities, otherwise NaN),
+        ``deviation_as_stated``, ``verdict``, ``expected``, ``agrees`` and ``erratum``.
+
+    Raises
+    ------
+    InvalidInputError
+        If the effort is unknown, the seed negative, or a pattern matches no claim.
+
+    Notes
+    -----
+    Verdicts follow from numbers: see :mod:`incontext.studies.claims.evidence`. All Monte Carlo z-scores of the whole
+    table share the significance ``SIGNIFICANCE`` (Bonferroni), whichever rows ``only`` selects.
+    """
+    seed = check_integer(seed, "seed", minimum=0)
+    check_choice(effort, "effort", EFFORTS)
+    chosen = select(only)
+    critical = critical_z(sum(claim.tests for claim in CLAIMS))
+    rows = []
+    for done, claim in enumerate(chosen):
+        if progress is not None:
+            progress(claim.name, done, len(chosen))
+        rows.append(_row(claim, Bench(claim.name, seed, effort, critical), store))
+    if progress is not None:
+        progress("claims", len(chosen), len(chosen))
+    return pd.concat(rows, ignore_index=True)
+
+
+def run(*, seed: int = 0, effort: str = "standard", store: Store, progress: Progress) -> StudyRecord:
+    """The table of claims as a study: the table ``claims`` and the facts that the page prints.
+
+    Parameters
+    ----------
+    seed, effort : int, str
+        As for :func:`verify`.
+    store : Store
+        Finished claims.
+    progress : callable
+        Called with (claim, done, total).
+
+    Returns
+    -------
+    StudyRecord
+        Named "claims".
+    """
+    table = verify(seed=seed, effort=effort, store=store, progress=progress)
+    return StudyRecord("claims", "Every claim of the paper", {"claims": table}, facts(table, seed, effort))
+
+
+def facts(table: pd.DataFrame, seed: int, effort: str) -> dict[str, Any]:
+    """What the page says about a table: counts by kind of verdict, seed, significance, disagreements."""
+    tests = sum(claim.tests for claim in CLAIMS)
+    return {
+        "seed": seed,
+        "effort": effort,
+        "claims": len(table),
+        "verdicts": {kind: int(count) for kind, count in verdict_kinds(table).value_counts().items()},
+        "errata": int(table["erratum"].sum()),
+        "disagreements": table.loc[~table["agrees"], "claim"].tolist(),
+        "significance": SIGNIFICANCE,
+        "monte_carlo_tests": tests,
+        "critical_z": critical_z(tests),
+    }
+
+
+def verdict_kinds(table: pd.DataFrame) -> pd.Series:
+    """The verdicts without their conditions."""
+    return table["verdict"].str.replace(r"^holds only if .*", "holds only if …", regex=True)
+
+
+def _matches(claim: Claim, pattern: str) -> bool:
+    lowered = pattern.lower()
+    texts = (claim.name.lower(), claim.source.lower())
+    return any(lowered in text or fnmatch.fnmatchcase(text, lowered) for text in texts)
+
+
+def _row(claim: Claim, bench: Bench, store: Store | None) -> pd.DataFrame:
+    def compute() -> pd.DataFrame:
+        return pd.DataFrame([claim.row(bench)])
+
+    if store is None:
+        return compute()
+    configuration = {"claim": claim.name, "seed": bench.seed, "effort": bench.effort, "critical": bench.critical}
+    return store.table(f"claim-{claim.name}", configuration, compute)
+
+
+def check_registry(claims: Sequence[Claim]) -> None:
+    """Raise if two claims share a name: names address random streams and stored units."""
+    names = [claim.name for claim in claims]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidInputError(f"every claim must have its own name; {', '.join(twice)} was given twice.")
+
+
+check_registry(CLAIMS)
