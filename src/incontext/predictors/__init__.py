@@ -4,23 +4,44 @@ A *predictor* is any callable that maps ``Prompts`` to one prediction per positi
 examples before that position alone; position 0 predicts 0. The classes here are frozen dataclasses whose
 fields are the learner's settings, so their ``repr`` names them fully. Those that are linear in the query also
 give their ``weights(prompts)``. Least squares, ridge, averaging, neighbours, descent and LSA answer every
-position in one pass over the prompt.
+position in one pass over the prompt; those of scikit-learn are fitted at every prefix. A function of one's own
+is a predictor as it stands; ``REGISTRY`` holds the named ones.
 """
 
 from incontext.predictors.averaging import Averaging, Zero
 from incontext.predictors.base import LinearPredictor, Predictor
+from incontext.predictors.bayes import BestLinear, FinitePoolBayes, NoiseMixtureBayes
+from incontext.predictors.descent import GradientDescent, Newton
+from incontext.predictors.fitted import GradientBoosting, Lasso, RegressionTree, predict_by_refitting
 from incontext.predictors.least_squares import LeastSquares, Ridge
 from incontext.predictors.lsa import TrainedLSA
+from incontext.predictors.neighbours import NearestNeighbors
+from incontext.predictors.network import TwoLayerNetwork
+from incontext.predictors.registry import FAST, REGISTRY, predictor
 from incontext.predictors.square_root_filter import PrefixFit, fit_prefixes
 
 __all__ = [
+    "FAST",
+    "REGISTRY",
     "Averaging",
+    "BestLinear",
+    "FinitePoolBayes",
+    "GradientBoosting",
+    "GradientDescent",
+    "Lasso",
     "LeastSquares",
     "LinearPredictor",
+    "NearestNeighbors",
+    "Newton",
+    "NoiseMixtureBayes",
     "Predictor",
     "PrefixFit",
+    "RegressionTree",
     "Ridge",
     "TrainedLSA",
+    "TwoLayerNetwork",
     "Zero",
     "fit_prefixes",
+    "predict_by_refitting",
+    "predictor",
 ]

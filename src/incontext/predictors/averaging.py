@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from incontext.foundations import PromptInputs, PromptLabels
-from incontext.predictors.base import apply, counts, sums_before
+from incontext.predictors.base import counts, dot_sums_before, sums_before
 from incontext.prompts import Prompts
 
 
@@ -36,4 +36,4 @@ class Averaging:
 
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
-        return apply(self.weights(prompts), prompts.queries)
+        return dot_sums_before(prompts.ys, prompts.xs, prompts.queries) / counts(prompts.n_points)

@@ -49,3 +49,13 @@ def counts(n_points: int) -> Float64[np.ndarray, " P"]:
 def apply(weights: PromptInputs, queries: PromptInputs) -> PromptLabels:
     """ŷ_i = queries_i · weights_i, shape (B, P)."""
     return np.einsum("bpd,bpd->bp", weights, queries, optimize=False)
+
+
+def dot_sums_before(labels: PromptLabels, xs: PromptInputs, queries: PromptInputs) -> PromptLabels:
+    """queries_i · Σ_{j<i} labels_j x_j at every position, shape (B, P), without an array per position."""
+    results = np.zeros(labels.shape)
+    sums = np.zeros((xs.shape[0], xs.shape[2]))
+    for i in range(1, xs.shape[1]):
+        sums += labels[:, i - 1, None] * xs[:, i - 1]
+        results[:, i] = np.einsum("bd,bd->b", queries[:, i], sums, optimize=False)
+    return results

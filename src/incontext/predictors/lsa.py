@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from incontext.foundations import InvalidInputError, Matrix, PromptLabels, Vector
-from incontext.predictors.base import counts, sums_before
+from incontext.predictors.base import counts, dot_sums_before, sums_before
 from incontext.prompts import Prompts
 
 
@@ -49,13 +49,11 @@ class TrainedLSA:
                 f"prompts must have the layer's dimension {U.shape[0]}; they have {prompts.dimension}."
             )
         xs, ys, queries = prompts.xs, prompts.ys, prompts.queries
-        moments = u * (ys[..., None] * xs)  # summed below: [a' u] EE' without the query's own column
-        if np.any(a):
-            moments += np.einsum("bpd,d->bp", xs, a)[..., None] * xs
-        sums = sums_before(moments)
-        if np.any(a):  # the query's own term x_q x_q'
-            sums += np.einsum("bpd,d->bp", queries, a)[..., None] * queries
-        predictions = np.einsum("bpd,bpd->bp", sums, np.einsum("bpd,ed->bpe", queries, U))
+        keys = np.einsum("bpd,ed->bpe", queries, U, optimize=False)
+        predictions = u * dot_sums_before(ys, xs, keys)
+        if np.any(a):  # Σ (a·x_j) x_j, and the query's own term (a·x_q) x_q
+            predictions += dot_sums_before(np.einsum("bpd,d->bp", xs, a), xs, keys)
+            predictions += np.einsum("bpd,d->bp", queries, a) * np.einsum("bpd,bpd->bp", queries, keys)
         if np.any(b):
             labels = u * ys**2
             if np.any(a):
