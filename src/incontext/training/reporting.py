@@ -96,3 +96,20 @@ class Examiner:
             "stderr": (errors.std(0, ddof=1) / np.sqrt(len(prompts))).tolist(),
             "least_squares": self._reference,
         }
+
+
+def reference_lines(config: TrainingConfig, metrics: list[dict[str, Any]]) -> tuple[float, float]:
+    """The training losses of predicting 0 and of least squares, to read a loss against; NaN before they are known.
+
+    Zero's is that of the latest line of metrics, at its stage of the curriculum. Least squares' is 0 where it is
+    itself the target, and otherwise its error on the held-out prompts (with the labels' noise), at full length.
+    """
+    zero = next((line["zero"] for line in reversed(metrics) if "zero" in line), math.nan)
+    if config.targets == "posterior_mean" and not config.prompts.noise:
+        return zero, 0.0
+    errors = next((line["least_squares"] for line in reversed(metrics) if "least_squares" in line), None)
+    if errors is None:
+        return zero, math.nan
+    asked = errors[-1:] if config.loss == "query" else errors
+    noise = config.prompts.noise**2 if config.targets == "labels" else 0.0
+    return zero, (float(np.mean(asked)) + noise) / (config.model.dimension if config.per_dimension else 1)

@@ -1,0 +1,107 @@
+"""What is odd about a configuration, in words, before hours are spent on it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from incontext.training.batches import Batches
+from incontext.training.config import TrainingConfig
+from incontext.training.distributed import World
+from incontext.training.step import Step, new_state
+
+# Measured on tiny models: beyond this, Muon (scaled to AdamW's size) never left the initial plateau.
+_MUON_RATE_THAT_LEARNS = 0.01
+
+
+def lint(config: TrainingConfig) -> list[str]:
+    """Sentences about what will probably not do what was meant; empty if nothing stands out.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        A valid configuration.
+    """
+    found: list[str] = []
+    dimension, n_points, steps = config.model.dimension, config.n_points, config.steps
+    last = config.curriculum.at(steps - 1, dimension, n_points)
+    ends = config.curriculum.last_change
+    if last.points < n_points:
+        found.append(
+            f"Positions {last.points} to {n_points - 1} are never trained: the curriculum reaches {last.points} of "
+            f"{n_points} points in {steps} steps."
+        )
+    if last.dimensions < dimension:
+        found.append(
+            f"Dimensions {last.dimensions + 1} to {dimension} are never seen: the curriculum reaches "
+            f"{last.dimensions} of {dimension} in {steps} steps."
+        )
+    if last == (dimension, n_points) and ends > steps / 2:
+        found.append(
+            f"The curriculum ends at step {ends} of {steps}: less than half of the run trains the full prompts."
+        )
+    if config.model.positions == "learned" and config.model.max_points > n_points:
+        found.append(
+            f"Positions {n_points} to {config.model.max_points - 1} can be asked but are never trained: their learned "
+            f"embeddings stay as they began."
+        )
+    if config.schedule.warmup >= steps:
+        found.append(f"The warm-up of {config.schedule.warmup} steps outlasts the run of {steps}.")
+    rate = config.optimizer.matrix_learning_rate or config.optimizer.learning_rate
+    if config.optimizer.kind == "muon" and rate > _MUON_RATE_THAT_LEARNS:
+        found.append(f"A Muon rate of {rate:g} is above {_MUON_RATE_THAT_LEARNS:g}; such runs never left the plateau.")
+    if config.loss == "query" and config.curriculum.points is not None:
+        found.append("With loss 'query' and a curriculum of points, each stage trains one context length only.")
+    if config.compile and config.device != "cuda":
+        found.append("torch.compile made training slower on CPUs.")
+    return found
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Expected cost of a training.
+
+    Attributes
+    ----------
+    sequences, products : float
+        Prompts drawn, and multiply-adds of the weight matrices over the run, forward and backward.
+    seconds : float
+        Expected on this machine, from timing a few steps of the longest prompts.
+    """
+
+    sequences: float
+    products: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.sequences:.3g} prompts, {self.products:.2g} multiply-adds, about {duration(self.seconds)} on this "
+            "machine"
+        )
+
+
+def estimate_cost(config: TrainingConfig) -> Cost:
+    """Cost of a training, from three steps on its longest prompts with scratch weights."""
+    state = new_state(config)
+    step = Step(config, state, World())
+    points = [config.curriculum.at(i, config.model.dimension, config.n_points).points for i in range(config.steps)]
+    longest = max(points)
+    with Batches(config, range(config.batch_size)) as batches:
+        batch = batches.draw(points.index(longest))
+        step(batch)  # the first one also plans memory and kernels
+        began = time.perf_counter()
+        for _ in range(2):
+            step(batch)
+        each = (time.perf_counter() - began) / 2
+    weights = sum(parameter.numel() for parameter in state.model.blocks.parameters() if parameter.ndim == 2)
+    weights *= config.model.layers if config.model.tied else 1
+    tokens = sum(2 * n - 1 for n in points) * config.batch_size
+    share = (sum(points) + 6 * len(points)) / ((longest + 6) * len(points))
+    return Cost(config.steps * config.batch_size, 3 * weights * tokens, each * config.steps * share)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,116 @@
+"""``incontext train`` as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from incontext.cli import main
+
+SMALL = [
+    "--set",
+    "dimension=2",
+    "--set",
+    "n_train=4",
+    "--set",
+    "steps=3e1",
+    "--set",
+    "batch_size=8",
+    "--set",
+    "n_evaluation=16",
+]
+
+
+@pytest.fixture
+def incontext(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        return stop.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_preset_trains_reports_resumes_and_draws(incontext, tmp_path):
+    code, out, err = incontext("train", "tiny", *SMALL, "--json")
+    assert code == 0, err
+    assert "least squares 0, zero" in err
+    assert "step 30 of 30" in err
+    result = json.loads(out)
+    assert [row["position"] for row in result["evaluation"]] == [0, 1, 2, 3, 4]
+    assert (tmp_path / "runs" / "tiny" / "checkpoints" / "30").is_dir()
+
+    code, _, err = incontext("train", "tiny", *SMALL)
+    assert (code, "must hold no run yet" in err) == (2, True)
+    code, out, _ = incontext("train", "--resume", "--directory", "runs/tiny")
+    assert (code, "30 steps on posterior mean targets" in out) == (0, True)
+    code, _, err = incontext("train", "tiny", *SMALL, "--resume", "--set", "seed=7")
+    assert (code, "differs in seed" in err) == (2, True)
+    code, _, err = incontext("train", "--directory", "runs/tiny", "--curve", "loss.svg")
+    assert code == 0, err
+    assert "predicting 0" in (tmp_path / "loss.svg").read_text()
+
+
+def test_a_file_may_start_from_a_preset(incontext, tmp_path):
+    (tmp_path / "mine.yaml").write_text("preset: lsa\ndimension: 2\nn_train: 4\nsteps: 20\nbatch_size: 8\n")
+    code, out, err = incontext("train", "mine.yaml", "--set", "n_evaluation=16")
+    assert code == 0, err
+    assert "runs/mine: 20 steps on labels targets" in out
+
+
+def test_checking_says_the_cost_and_what_is_odd(incontext, tmp_path):
+    arguments = [*SMALL, "--set", "curriculum.points.every=10", "--set", "curriculum.points.increment=1", "--check"]
+    code, out, err = incontext("train", "tiny", *arguments, "--set", "curriculum.points.start=1")
+    assert code == 0, err
+    assert "240 prompts" in out
+    assert "Positions 3 to 4 are never trained: the curriculum reaches 3 of 5 points in 30 steps." in out
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["tinny"], "no such file"),
+        (["tiny", "--set", "step=3"], "Did you mean 'steps'"),
+        (["tiny", "--set", "steps"], "key=value"),
+        (["tiny", "--set", "optimizer.kind=mion"], "optimizer.kind"),
+        (["tiny", "--resume"], "must hold a run to resume"),
+        (["--directory", "runs/none"], "to go on, add --resume"),
+        (["--directory", "runs/none", "--resume"], "must be the folder of a run"),
+        ([], "neither was"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(incontext, arguments, sentence):
+    code, out, err = incontext("train", *arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert "Traceback" not in err
+    assert err.count("\n") == 1
+
+
+def test_divergence_is_said_and_exits_with_1(incontext):
+    code, _, err = incontext("train", "tiny", *SMALL, "--set", "optimizer={kind: sgd, learning_rate: 1e30, clip: null}")
+    assert code == 1
+    assert "lower the learning rate" in err
+
+
+def test_sigterm_leaves_a_resumable_run_and_exits_with_130(tmp_path):
+    command = [sys.executable, "-m", "incontext", "train", "tiny", *SMALL, "--set", "steps=1e5", "--directory", "run"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "config.yaml").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGTERM), err
+    if process.returncode == 130:
+        assert "run the same command again" in err
+        assert any((tmp_path / "run" / "checkpoints").iterdir())
