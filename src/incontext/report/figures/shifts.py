@@ -52,8 +52,8 @@ def draw(record: StudyRecord) -> list[Drawing]:
         "trained on x, w ~ N(0, I) without noise) and of least squares, divided by the zero estimator's, against the "
         "strength of the shift. Lines: exact values where they are known in closed form. Points: Monte Carlo over "
         f"{n:,} prompts (seed {settings['seed']}), bars ± 1.96 standard errors. Dotted: the layer without a shift at M "
-        f"= {_middle(lengths)}. Values below {_FLOOR:g} lie on the lower edge: noiseless least squares has error 0 from "
-        "d examples on."
+        f"= {_middle(lengths)}. Values below {_FLOOR:g} lie on the lower edge: noiseless least squares has error 0 "
+        "from d examples on."
     )
     return [Drawing("shifts", figure, caption, "Errors under task, query and covariate shifts and label noise.")]
 
