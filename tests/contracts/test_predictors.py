@@ -1,0 +1,116 @@
+"""What every predictor must do, run on every predictor."""
+
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+
+from incontext import predictors as room
+from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts, shift
+from incontext.theory import LSAParameters
+
+D = 3
+RNG = np.random.default_rng(0)
+DISTRIBUTION = PromptDistribution(Gaussian([[1, 0.3, 0], [0.3, 0.7, 0.1], [0, 0.1, 0.5]]), Linear(), 0.3)
+
+PREDICTORS = {
+    **{name: entry.make(D, 8) for name, entry in room.REGISTRY.items()},
+    "ridge-0": room.Ridge(0.0),
+    "ridge-tiny": room.Ridge(1e-9),
+    "10_nearest_neighbors": room.NearestNeighbors(10),
+    "preconditioned_descent": room.GradientDescent(3, 0.1, np.diag([1.0, 2.0, 0.5])),
+    "lsa-all-blocks": room.TrainedLSA(
+        LSAParameters.from_blocks(RNG.normal(size=D), 0.7, RNG.normal(size=(D, D)), RNG.normal(size=D))
+    ),
+    "pool": room.FinitePoolBayes(RNG.normal(size=(5, D)), 0.3),
+    "pool-noiseless": room.FinitePoolBayes(RNG.normal(size=(5, D)), 0.0),
+    "noise-mixture": room.NoiseMixtureBayes([0.1, 1.0]),
+    "best-linear": room.BestLinear(DISTRIBUTION),
+    "small-boosting": room.GradientBoosting(5, 2),
+    "small-network": room.TwoLayerNetwork(7, 5),
+}
+del PREDICTORS["boosting"]  # stands for itself as small-boosting, fifty times cheaper
+EVERY = pytest.mark.parametrize("predictor", PREDICTORS.values(), ids=PREDICTORS.keys())
+LINEAR = {name: each for name, each in PREDICTORS.items() if isinstance(each, room.LinearPredictor)}
+
+
+def prompts(n_prompts=3, n_points=9, seed=1):
+    return shift("scale-query=2").apply(DISTRIBUTION).sample(n_prompts, n_points, seed=seed)
+
+
+@EVERY
+def test_one_finite_prediction_per_position_and_zero_without_examples(predictor):
+    given = prompts()
+    predicted = predictor(given)
+    assert predicted.shape == (3, 9)
+    assert predicted.dtype == np.float64
+    assert np.isfinite(predicted).all()
+    assert (predicted[:, 0] == 0).all()
+
+
+@EVERY
+def test_position_sees_only_the_examples_before_it_and_its_own_query(predictor):
+    given = prompts()
+    before = predictor(given)
+    xs, ys, queries = given.xs.copy(), given.ys.copy(), given.queries.copy()
+    xs[:, 5:] += 3.0
+    ys[:, 5:] -= 7.0
+    queries[:, 6:] *= -2.0
+    queries[:, :5] += 1.0
+    after = predictor(Prompts(xs, ys, queries, np.full_like(ys, np.nan)))
+    np.testing.assert_allclose(after[:, 5], before[:, 5], rtol=1e-12, atol=1e-12)
+
+
+@EVERY
+def test_prompts_do_not_influence_one_another(predictor):
+    given = prompts()
+    together = predictor(given)
+    for b in range(3):
+        one = Prompts(*(part[b : b + 1] for part in (given.xs, given.ys, given.queries, given.targets)))
+        np.testing.assert_allclose(predictor(one), together[b : b + 1], rtol=1e-9, atol=1e-11)
+
+
+@EVERY
+def test_leaves_its_input_alone(predictor):
+    given = prompts()
+    copies = [part.copy() for part in (given.xs, given.ys, given.queries, given.targets)]
+    predictor(given)
+    for copy, part in zip(copies, (given.xs, given.ys, given.queries, given.targets), strict=True):
+        np.testing.assert_array_equal(copy, part)
+
+
+@EVERY
+def test_single_position_and_repeated_examples(predictor):
+    assert (predictor(prompts(2, 1)) == 0).all()
+    given = prompts(2, 7)
+    same = np.repeat(given.xs[:, :1], 7, axis=1)
+    repeated = Prompts(same, np.repeat(given.ys[:, :1], 7, axis=1), given.queries, given.targets)
+    assert np.isfinite(predictor(repeated)).all()
+    zeros = Prompts(np.zeros_like(same), given.ys, given.queries, given.targets)
+    assert np.isfinite(predictor(zeros)).all()
+
+
+@EVERY
+def test_is_a_named_frozen_record_that_travels(predictor):
+    assert type(predictor).__name__ in repr(predictor)
+    assert dataclasses.is_dataclass(predictor)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        predictor.anything = 1
+    given = prompts()
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(predictor))(given), predictor(given))
+
+
+@pytest.mark.parametrize("predictor", LINEAR.values(), ids=LINEAR.keys())
+def test_weights_are_the_map_from_query_to_prediction(predictor):
+    given = prompts()
+    np.testing.assert_allclose(
+        np.einsum("bpd,bpd->bp", predictor.weights(given), given.queries), predictor(given), rtol=1e-9, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("name", room.REGISTRY)
+def test_one_dimension(name):
+    predictor = PREDICTORS["small-boosting"] if name == "boosting" else room.predictor(name, 1, 8)
+    given = PromptDistribution(Gaussian.isotropic(1), Linear()).sample(2, 6, seed=3)
+    assert np.isfinite(predictor(given)).all()
