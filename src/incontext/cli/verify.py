@@ -1,12 +1,33 @@
-"""``incontext verify``."""
+"""``incontext verify``: the table of claims."""
+
+from __future__ import annotations
+
+import sys
 
 
-def verify(*, json: bool = False) -> int:
-    """X.
+def verify(*, only: list[str] | None = None, seed: int = 0, effort: str = "standard", json: bool = False) -> int:
+    """Check every claim of the paper and print the table of verdicts.
+
+    Exits with 0 if every verdict is the one on record, with 1 otherwise.
 
     Parameters
     ----------
+    only
+        Names or sources of claims, in part or with * and ?, such as "lemma-*" or "Theorem 5". Repeat the option or
+        separate by commas.
+    seed
+        Seed of all problems and samples; the same seed gives the same table.
+    effort
+        standard, or quick for a quarter of the problems and samples.
     json
-       Print json.
+        Print a list of objects, one per claim, instead of a table.
     """
-    return 0
+    from incontext.cli import EXIT_CHECK_FAILED
+    from incontext.cli.progress import Reporter
+    from incontext.studies import claims
+
+    patterns = [name.strip() for entry in only or [] for name in entry.split(",") if name.strip()]
+    with Reporter() as progress:
+        table = claims.verify(seed=seed, effort=effort, only=patterns or None, progress=progress)
+    sys.stdout.write(claims.as_json(table) if json else claims.as_text(table, seed))
+    return 0 if table["as_expected"].all() else EXIT_CHECK_FAILED

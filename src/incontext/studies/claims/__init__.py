@@ -5,7 +5,7 @@
   **finding**: numbers in one sentence, the method, and evidence.
 * **Evidence** is a deviation with thresholds fixed beforehand. Verdicts follow from it and are never written down:
   *holds*, *holds only if …* (refuted as stated, confirmed under the condition), *does not hold*, *undecided*.
-* The **table** has one row per claim and the verdict on record beside the one computed.
+* The **table** has one row per claim, with the verdict on record beside the one computed.
 
 One file per section of the paper. Expectations over prompts are exact cubature through the real forward pass where
 the dimension allows it, and Monte Carlo with a significance level shared by the whole table elsewhere. Numbers of
@@ -14,6 +14,7 @@ the arXiv version are given where they differ; it counts items and formulas by s
 
 from incontext.studies.claims.claim import Claim, Finding, Section
 from incontext.studies.claims.evidence import Evidence, Outcome, agreement, inequality, sampling, verdict_of
+from incontext.studies.claims.printing import as_json, as_text
 from incontext.studies.claims.table import CLAIMS, SECTIONS, SIGNIFICANCE, critical_z, facts, run, select, verify
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Outcome",
     "Section",
     "agreement",
+    "as_json",
+    "as_text",
     "critical_z",
     "facts",
     "inequality",

@@ -77,11 +77,12 @@ class Claim:
             raise InvalidInputError(
                 f"the claim {self.name} must announce its z-scores; {scores} were computed and {self.tests} announced."
             )
-        verdict = verdict_of(finding.stated, finding.under, self.condition)
+        verdict = verdict_of(finding.stated, finding.under)
         # The evidence that decided: the condition's when the claim holds only under it, otherwise the worst.
-        deciding = finding.under if verdict.startswith(ONLY_IF) else finding.stated
-        worst = max(deciding, key=lambda e: e.severity)
+        deciding = finding.under if verdict == ONLY_IF else finding.stated
+        as_stated, worst = (max(pieces, key=lambda e: e.severity) for pieces in (finding.stated, deciding))
         margins = [e.margin for e in deciding if e.measure == "violation"]
+        text = f"as stated {as_stated.text}; under the condition {worst.text}" if verdict == ONLY_IF else worst.text
         return {
             "claim": self.name,
             "section": self.section,
@@ -92,12 +93,14 @@ class Claim:
             "problems": max(e.problems for e in (*finding.stated, *finding.under)),
             "measure": worst.measure,
             "deviation": worst.deviation,
+            "deviation_as_stated": as_stated.deviation,
             "tolerance": worst.tolerance,
             "margin": min(margins) if margins else float("nan"),
-            "deviation_as_stated": max(finding.stated, key=lambda e: e.severity).deviation,
+            "deviation_text": text,
             "verdict": verdict,
+            "condition": self.condition if verdict == ONLY_IF else "",
             "expected": self.expected,
-            "agrees": verdict == self.expected,
+            "as_expected": verdict == self.expected,
             "erratum": self.erratum,
         }
 
@@ -120,8 +123,8 @@ class Section:
         tests: int = 0,
         erratum: bool = False,
     ) -> Callable[[Callable[[Bench], Finding]], Callable[[Bench], Finding]]:
-        """Register the decorated check as a claim; ``condition`` alone means "holds only if" that."""
-        verdict = f"{ONLY_IF} {condition}" if condition else expected
+        """Register the decorated check as a claim; with a ``condition`` the verdict on record is "holds only if …"."""
+        verdict = ONLY_IF if condition else expected
 
         def register(check: Callable[[Bench], Finding]) -> Callable[[Bench], Finding]:
             self.claims.append(

@@ -24,7 +24,7 @@ EXACT_REFUTATION = 1e-5
 RESOLUTION = 0.05
 
 HOLDS = "holds"
-ONLY_IF = "holds only if"
+ONLY_IF = "holds only if …"
 FAILS = "does not hold"
 UNDECIDED = "undecided"
 
@@ -75,6 +75,15 @@ class Evidence:
         if self.deviation > self.tolerance or not self.decisive:
             return Outcome.OPEN
         return Outcome.CONFIRMED
+
+    @property
+    def text(self) -> str:
+        """The deviation in words, with what it is compared with."""
+        if self.measure == "z-score":
+            return f"|z| = {self.deviation:.2f} (limit {self.tolerance:.2f})"
+        if self.measure == "violation":
+            return f"smallest margin {self.margin_text}"
+        return f"{self.deviation:.1e} (limit {self.tolerance:.0e})"
 
     @property
     def margin_text(self) -> str:
@@ -175,8 +184,8 @@ def outcome_of(evidence: Sequence[Evidence]) -> Outcome:
     return Outcome.OPEN if Outcome.OPEN in outcomes or not outcomes else Outcome.CONFIRMED
 
 
-def verdict_of(stated: Sequence[Evidence], under: Sequence[Evidence], condition: str) -> str:
-    """The verdict that follows from evidence on the claim as stated and on the claim under a condition."""
+def verdict_of(stated: Sequence[Evidence], under: Sequence[Evidence] = ()) -> str:
+    """The verdict that follows from evidence on the claim as stated and, if any, on the claim under a condition."""
     as_stated = outcome_of(stated)
     if as_stated is Outcome.CONFIRMED:
         return HOLDS
@@ -186,7 +195,7 @@ def verdict_of(stated: Sequence[Evidence], under: Sequence[Evidence], condition:
         return FAILS
     conditional = outcome_of(under)
     if conditional is Outcome.CONFIRMED:
-        return f"{ONLY_IF} {condition}"
+        return ONLY_IF
     return UNDECIDED if conditional is Outcome.OPEN else FAILS
 
 

@@ -21,6 +21,7 @@ from incontext.studies.claims import (
     random_covariance,
     risk,
     shifts,
+    summary,
 )
 from incontext.studies.claims.bench import EFFORTS, Bench
 from incontext.studies.claims.claim import Claim, Section
@@ -40,6 +41,7 @@ SECTIONS: tuple[Section, ...] = (
     appendix_b.SECTION,
     appendix_c.SECTION,
     appendix_d.SECTION,
+    summary.SECTION,
 )
 CLAIMS: tuple[Claim, ...] = tuple(claim for section in SECTIONS for claim in section.claims)
 
@@ -101,8 +103,8 @@ def verify(
     DataFrame
         One row per claim: ``claim``, ``section``, ``source``, ``statement`` (what the paper says), ``computed``,
         ``method``, ``problems`` (how many were tried), ``measure``, ``deviation`` (largest, in that measure),
-        ``tolerance``, ``margin`` (smallest relative margin of inequalities, otherwise NaN),
-        ``deviation_as_stated``, ``verdict``, ``expected``, ``agrees`` and ``erratum``.
+        ``deviation_as_stated``, ``tolerance``, ``margin`` (smallest relative margin of inequalities, otherwise NaN),
+        ``deviation_text``, ``verdict``, ``condition``, ``expected``, ``as_expected`` and ``erratum``.
 
     Raises
     ------
@@ -121,10 +123,10 @@ def verify(
     rows = []
     for done, claim in enumerate(chosen):
         if progress is not None:
-            progress(claim.name, done, len(chosen))
+            progress(f"claims: {claim.name}", done, len(chosen))
         rows.append(_row(claim, Bench(claim.name, seed, effort, critical), store))
     if progress is not None:
-        progress("claims", len(chosen), len(chosen))
+        progress("claims: all checked", len(chosen), len(chosen))
     return pd.concat(rows, ignore_index=True)
 
 
@@ -156,18 +158,13 @@ def facts(table: pd.DataFrame, seed: int, effort: str) -> dict[str, Any]:
         "seed": seed,
         "effort": effort,
         "claims": len(table),
-        "verdicts": {kind: int(count) for kind, count in verdict_kinds(table).value_counts().items()},
+        "verdicts": {str(verdict): int(count) for verdict, count in table["verdict"].value_counts().items()},
         "errata": int(table["erratum"].sum()),
-        "disagreements": table.loc[~table["agrees"], "claim"].tolist(),
+        "disagreements": table.loc[~table["as_expected"], "claim"].tolist(),
         "significance": SIGNIFICANCE,
         "monte_carlo_tests": tests,
         "critical_z": critical_z(tests),
     }
-
-
-def verdict_kinds(table: pd.DataFrame) -> pd.Series:
-    """The verdicts without their conditions."""
-    return table["verdict"].str.replace(r"^holds only if .*", "holds only if …", regex=True)
 
 
 def _matches(claim: Claim, pattern: str) -> bool:
