@@ -1,6 +1,58 @@
-"""``incontext exchange``."""
+"""``incontext exchange``: models from and to other formats."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 
-def exchange() -> int:
-    """X."""
+def exchange(
+    source: Path,
+    target: Path,
+    /,
+    *,
+    from_: Annotated[Literal["incontext", "garg", "hugging-face"], Parameter(name="--from")] = "incontext",
+    to: Literal["incontext", "hugging-face"] = "incontext",
+    step: int | None = None,
+    dimension: int | None = None,
+) -> int:
+    """Convert a model from and to other formats.
+
+    Parameters
+    ----------
+    source
+        Folder to read: a run or saved model of this package, a run of Garg et al.'s code (config.yaml, state.pt), or a
+        Hugging Face GPT-2.
+    target
+        Folder to write; it must not exist, or be empty.
+    from_
+        Format of the source.
+    to
+        Format of the target.
+    step
+        Read model_STEP.pt of a Garg run instead of its final state.
+    dimension
+        Input dimension for a Hugging Face GPT-2 that was not written by this command; it gets a new read-in.
+    """
+    from incontext.foundations import InvalidInputError, require_writable
+    from incontext.models import load, save_model
+    from incontext.models.exchange import from_garg, from_hugging_face, to_hugging_face
+
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InvalidInputError(f"{target} must be new or empty, so that nothing is lost; it holds something.")
+    if from_ == "garg":
+        model = from_garg(source, step)
+    elif from_ == "hugging-face":
+        model = from_hugging_face(source, dimension=dimension)
+    else:
+        model = load(source).model
+    if to == "hugging-face":
+        to_hugging_face(model, target)
+    else:
+        require_writable(target.parent)
+        save_model(model, target, card={"source": str(source), "format": from_})
+    sys.stdout.write(f"{target}\n")
     return 0

@@ -162,8 +162,6 @@ def _print_result(run: Run, *, as_json: bool) -> None:
     dimension = run.config.model.dimension
     sys.stdout.write(f"{run.directory}: {run.config.steps} steps on {run.config.targets.replace('_', ' ')} targets\n")
     sys.stdout.write("examples  error/d  ± s.e.   least squares/d\n")
-    for row in last.itertuples():
-        sys.stdout.write(
-            f"{row.position:8d}  {row.mean / dimension:.4f}   {row.stderr / dimension:.4f}   "
-            f"{row.least_squares / dimension:.4f}\n"
-        )
+    for row in last.to_dict("records"):
+        error, bar, reference = (row[key] / dimension for key in ("mean", "stderr", "least_squares"))
+        sys.stdout.write(f"{row['position']:8d}  {error:.4f}   {bar:.4f}   {reference:.4f}\n")

@@ -35,7 +35,7 @@ def write_folder(folder: Path, *, tensors: Mapping[str, Mapping[str, Tensor]], d
     Parameters
     ----------
     folder : Path
-        Must not exist, or be one that ``verify`` finds fault with: then it is replaced.
+        Replaced if it exists.
     tensors, documents : mapping
         File names to named tensors, and to JSON-serialisable values.
 
@@ -84,11 +84,20 @@ def verify(folder: Path) -> str | None:
 
 
 def save_model(model: Transformer, folder: Path, *, card: Mapping[str, Any] | None = None) -> None:
-    """Write a model's weights and architecture, with an optional card (any JSON-serialisable facts)."""
+    """Write a model's weights and architecture, with an optional card (any JSON-serialisable facts).
+
+    Raises
+    ------
+    InvalidInputError
+        If ``folder`` holds anything else than an earlier saved model.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / MANIFEST).exists() and any(folder.iterdir()):
+        raise InvalidInputError(f"{folder} must be new, empty or hold a saved model; it holds other files.")
     documents: dict[str, object] = {ARCHITECTURE: describe(model.architecture)}
     if card is not None:
         documents["card.json"] = dict(card)
-    write_folder(Path(folder), tensors={WEIGHTS: model.state_dict()}, documents=documents)
+    write_folder(folder, tensors={WEIGHTS: model.state_dict()}, documents=documents)
 
 
 def read_model(folder: Path) -> Transformer:

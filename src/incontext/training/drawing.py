@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -29,7 +30,7 @@ def draw_losses(run: Run, path: Path) -> None:
     path = Path(path)
     if path.suffix not in (".svg", ".png", ".pdf"):
         raise InvalidInputError(f"the drawing must end in .svg, .png or .pdf; {path.name!r} was given.")
-    losses, errors = run.losses(), run.evaluations()
+    losses = run.losses()
     if losses.empty:
         raise InvalidInputError(
             f"{run.directory} must hold at least one line of metrics; wait for the training's first."
@@ -42,13 +43,14 @@ def draw_losses(run: Run, path: Path) -> None:
     left.plot(losses["step"], losses["zero"], color="0.6", label="predicting 0")
     left.set(xlabel="step", ylabel=_loss_name(run), yscale="log")
     left.legend(frameon=False)
-    for step, curve in errors.groupby("step"):
-        share = step / run.config.steps
-        right.plot(curve["position"], curve["mean"] / dimension, color=(0.1, 0.3, 0.6, 0.15 + 0.85 * share))
-    if len(errors):
-        last = errors[errors["step"] == errors["step"].max()]
-        right.plot(last["position"], last["least_squares"] / dimension, "k--", label="least squares")
-        right.plot([], [], color=(0.1, 0.3, 0.6), label=f"model, darkest at step {errors['step'].max()}")
+    evaluations = [line for line in run.metrics if "error" in line]
+    for line in evaluations:
+        share = line["step"] / run.config.steps
+        right.plot(np.array(line["error"]) / dimension, color=(0.1, 0.3, 0.6, 0.15 + 0.85 * share))
+    if evaluations:
+        last = evaluations[-1]
+        right.plot(np.array(last["least_squares"]) / dimension, "k--", label="least squares")
+        right.plot([], [], color=(0.1, 0.3, 0.6), label=f"model, darkest at step {last['step']}")
         right.legend(frameon=False)
     right.set(xlabel="in-context examples", ylabel="held-out squared error / d", ylim=(0, None))
     with atomic_path(path) as temporary:
