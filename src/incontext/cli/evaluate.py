@@ -1,6 +1,247 @@
-"""``incontext evaluate``."""
+"""``incontext evaluate``: any predictor beside the classical ones, at every context length, under every shift."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from incontext.predictors import Predictor
 
 
-def evaluate() -> int:
-    """X."""
+def evaluate(
+    target: str,
+    *,
+    suite: str = "garg",
+    against: str | None = None,
+    dimension: int | None = None,
+    n_train: int | None = None,
+    points: int | None = None,
+    prompts: int = 1280,
+    seed: int = 0,
+    jobs: int = 1,
+    nearest: bool = False,
+    beyond: float = 0.1,
+    output: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Compare a predictor with the classical ones at every context length, under every shift of a suite.
+
+    Prints the error at d/2, d, 2d and the last position, divided by the normaliser (d for linear functions), with
+    standard errors; ± is one standard error.
+
+    Parameters
+    ----------
+    target
+        A run or a saved model (a folder), a predictor's name (least_squares, ridge, lsa, …), or module:object of
+        your own Python: anything that maps prompts to predictions.
+    suite
+        garg (fifteen evaluations), paper (§4.2 and Figure 1), all, or names of shifts separated by commas.
+    against
+        Predictors to compare with, separated by commas; "none" for none. The fast ones when omitted.
+    dimension
+        d of the prompts: the model's when omitted, else 20.
+    n_train
+        N of trained layers such as lsa: 2d when omitted.
+    points
+        Positions, for 0 … points − 1 examples: 2d + 1 when omitted.
+    prompts
+        Prompts per shift.
+    seed
+        Seed of the prompts.
+    jobs
+        Processes; results do not depend on it.
+    nearest
+        Also say which of the compared predictors the target behaves like.
+    beyond
+        Distance (in mean squared targets) above which no predictor is called nearest.
+    output
+        Parquet file for the whole table.
+    json
+        Print one JSON object instead of text.
+    """
+    from incontext.evaluation import nearest_algorithm
+    from incontext.foundations import atomic_path, check_integer, require_writable
+    from incontext.predictors import FAST, predictor
+    from incontext.prompts import shift
+
+    check_integer(prompts, "prompts", minimum=2)
+    check_integer(jobs, "jobs", minimum=1)
+    check_integer(seed, "seed", minimum=0)
+    loaded = _resolve(target)
+    d = check_integer(dimension or _dimension_of(loaded) or 20, "dimension", minimum=1)
+    length = check_integer(n_train if n_train is not None else 2 * d, "n_train", minimum=1)
+    n_points = check_integer(points if points is not None else 2 * d + 1, "points", minimum=1)
+    names = (
+        list(FAST) if against is None else [] if against == "none" else [part.strip() for part in against.split(",")]
+    )
+    chosen: dict[str, Predictor] = {name: predictor(name, d, length) for name in names}
+    name = target if isinstance(loaded, str) else Path(target).name or target
+    chosen[name] = predictor(loaded, d, length) if isinstance(loaded, str) else loaded
+    members = _suite(suite, d)
+    if output is not None:
+        require_writable(output.parent)
+    seconds = members.estimated_seconds(list(chosen), n_points, prompts)
+    if seconds > 20:
+        _say(f"predictors fitted at every prefix take about {seconds / 60:.0f} min on one core")
+    table = members.run(chosen, n_points, n_prompts=prompts, seed=seed, n_jobs=jobs, progress=_progress)
+    result: dict[str, Any] = {"suite": members.name, "target": name, "dimension": d, "prompts": prompts, "seed": seed}
+    verdicts = None
+    if nearest:
+        candidates = {key: value for key, value in chosen.items() if key != name}
+        distributions = {
+            each: shift(each).apply(members.base)
+            for each in members.shifts
+            if (shift(each).max_points(d) or n_points) >= n_points
+        }
+        verdicts = nearest_algorithm(
+            chosen[name],
+            candidates,
+            distributions,
+            n_points,
+            n_prompts=prompts,
+            seed=seed,
+            beyond=beyond,
+            progress=_progress,
+        ).verdicts
+    if output is not None:
+        with atomic_path(output) as temporary:
+            table.to_parquet(temporary)
+        result["file"] = str(output)
+    if json:
+        sys.stdout.write(_as_json(result, table, verdicts))
+    else:
+        sys.stdout.write(_as_text(result, table, verdicts))
     return 0
+
+
+def _resolve(target: str) -> Any:
+    """A predictor's name, or the predictor itself."""
+    from incontext.foundations import InvalidInputError, check_choice
+    from incontext.predictors import REGISTRY
+
+    if target in REGISTRY:
+        return target
+    if Path(target).exists():
+        from importlib.util import find_spec
+
+        if find_spec("torch") is None:
+            raise InvalidInputError(
+                f"{target} needs torch to be loaded, which is not installed; install it with `pip install "
+                "'incontext[train]'`."
+            )
+        from incontext.models import load
+
+        return load(target)
+    if ":" in target:
+        return _own(target)
+    return check_choice(target, "target (no such folder; as a predictor's name it)", REGISTRY)
+
+
+def _own(target: str) -> Any:
+    """The object of ``module:object``; a class is instantiated without arguments."""
+    import importlib
+
+    from incontext.foundations import InvalidInputError
+
+    module_name, _, attribute = target.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        value: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            value = getattr(value, part)
+        value = value() if isinstance(value, type) else value
+    except (ImportError, AttributeError, TypeError) as error:
+        raise InvalidInputError(f"{target} must name an importable module and an object in it; {error}.") from error
+    finally:
+        sys.path.pop(0)
+    if not callable(value):
+        raise InvalidInputError(f"{target} must map prompts to predictions; {value!r} cannot be called.")
+    return value
+
+
+def _dimension_of(loaded: Any) -> int | None:
+    return getattr(getattr(loaded, "architecture", None), "dimension", None)
+
+
+def _suite(name: str, dimension: int) -> Any:
+    from incontext.evaluation import SUITES, Suite
+    from incontext.foundations import InvalidInputError
+    from incontext.prompts import SHIFTS, Gaussian, Linear, PromptDistribution, shift
+
+    if name in SUITES:
+        return Suite.named(name, dimension)
+    members = tuple(part.strip() for part in name.split(","))
+    try:
+        for member in members:
+            shift(member)
+    except InvalidInputError as error:
+        if len(members) > 1 or "=" in name or "+" in name:
+            raise
+        from incontext.foundations import check_choice
+
+        check_choice(name, "suite", (*SUITES, *SHIFTS))
+        raise error
+    return Suite("shifts", PromptDistribution(Gaussian.isotropic(dimension), Linear()), members)
+
+
+def _progress(label: str, done: int, total: int) -> None:
+    if done == total:
+        _say(f"{label}: {total} prompts")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _shown(table: pd.DataFrame, dimension: int) -> pd.DataFrame:
+    """Rows at d/2, d, 2d and the last position of each shift, errors divided by the normaliser."""
+    last = table.groupby("distribution")["position"].transform("max")
+    wanted = table["position"].isin([dimension // 2, dimension, 2 * dimension]) | (table["position"] == last)
+    rows = table[wanted].copy()
+    rows["error"] = rows["mean"] / rows["normaliser"]
+    rows["bar"] = rows["stderr"] / rows["normaliser"]
+    return rows
+
+
+def _as_text(result: dict[str, Any], table: pd.DataFrame, verdicts: pd.DataFrame | None) -> str:
+    rows = _shown(table, result["dimension"])
+    names = list(dict.fromkeys(table["predictor"]))
+    width = max(16, *(len(name) + 1 for name in names))
+    lines = [
+        f"error / {table['normaliser'].iloc[0]:g} ± standard error, {result['prompts']} prompts, seed {result['seed']}",
+        f"{'shift':24}{'examples':>9}" + "".join(f"{name:>{width}}" for name in names),
+    ]
+    for (shift, position), group in rows.groupby(["distribution", "position"], sort=False):
+        found = group.set_index("predictor")
+        cells = (f"{found.loc[name, 'error']:.3g} ±{found.loc[name, 'bar']:.1g}" for name in names)
+        lines.append(f"{shift:24}{position:>9}" + "".join(f"{cell:>{width}}" for cell in cells))
+    if verdicts is not None:
+        lines += ["", f"{result['target']} behaves like (distance in mean squared targets; share of bootstraps):"]
+        for row in verdicts.to_dict("records"):
+            ties = f"; as near: {row['ties']}" if row["ties"] else ""
+            lines.append(
+                f"{row['distribution']:24}{row['position']:>9}  {row['nearest']} (closest {row['closest']} at "
+                f"{row['distance']:.2g} ± {row['stderr']:.1g}, {row['frequency']:.0%}{ties})"
+            )
+    if "file" in result:
+        lines.append(f"wrote {result['file']}")
+    return "\n".join(lines) + "\n"
+
+
+def _as_json(result: dict[str, Any], table: pd.DataFrame, verdicts: pd.DataFrame | None) -> str:
+    import json
+
+    import numpy as np
+
+    def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+        # JSON has no NaN: an unknown number is null.
+        return frame.astype(object).where(frame.notna() & ~frame.isin([np.inf]), None).to_dict("records")  # type: ignore[return-value]
+
+    content = {**result, "errors": records(table)}
+    if verdicts is not None:
+        content["nearest"] = records(verdicts)
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

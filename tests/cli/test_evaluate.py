@@ -1,0 +1,77 @@
+"""``incontext evaluate`` as a user meets it."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from incontext.cli import main
+
+SMALL = ["--dimension", "3", "--points", "7", "--prompts", "64"]
+
+
+@pytest.fixture
+def incontext(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        return stop.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_garg_suite_for_a_named_predictor(incontext, tmp_path):
+    code, out, err = incontext("evaluate", "ridge", "--suite", "garg", *SMALL, "--output", "table.parquet")
+    assert code == 0, err
+    assert "orthogonal_train_test" in out
+    assert "scale-y=1/3" in out
+    table = pd.read_parquet(tmp_path / "table.parquet")
+    assert table["distribution"].nunique() == 15
+    assert {"predictor", "distribution", "position", "mean", "stderr", "n", "normaliser", "zero"} <= set(table.columns)
+    assert table.query("distribution == 'orthogonal_train_test'")["position"].max() == 2
+
+
+def test_json_and_nearest(incontext):
+    code, out, err = incontext(
+        "evaluate", "least_squares", "--against", "ridge,zero", "--suite", "standard", *SMALL, "--nearest", "--json"
+    )
+    assert code == 0, err
+    content = json.loads(out)
+    errors = {(row["predictor"], row["position"]): row["mean"] for row in content["errors"]}
+    assert errors["least_squares", 6] < 1e-12 < errors["zero", 6]
+    assert content["nearest"][6]["closest"] == "ridge"
+
+
+def test_own_python(incontext, tmp_path):
+    (tmp_path / "mine_for_evaluate.py").write_text(
+        "import numpy as np\n\n\ndef last_label(prompts):\n"
+        "    predictions = np.zeros(prompts.ys.shape)\n"
+        "    predictions[:, 1:] = prompts.ys[:, :-1]\n"
+        "    return predictions\n"
+    )
+    code, out, err = incontext(
+        "evaluate", "mine_for_evaluate:last_label", "--against", "none", "--suite", "noise=1", *SMALL
+    )
+    assert code == 0, err
+    assert "mine_for_evaluate:last_label" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["leastsquares"], "Did you mean 'least_squares'?"),
+        (["zero", "--suite", "grag"], "Did you mean 'garg'?"),
+        (["zero", "--against", "rigde"], "Did you mean 'ridge'?"),
+        (["zero", "--suite", "scale-x=two"], "must be given a number"),
+        (["nothing_here:at_all"], "must name an importable module"),
+        (["math:pi"], "cannot be called"),
+        (["zero", "--prompts", "1"], "prompts must be at least 2"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_code_2(incontext, arguments, sentence):
+    code, _, err = incontext("evaluate", *arguments)
+    assert code == 2
+    assert sentence in err
+    assert "Traceback" not in err
