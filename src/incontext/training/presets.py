@@ -111,15 +111,18 @@ def _ramps(dimension: int, n_train: int, end: float) -> dict[str, Any]:
     }
 
 
-def _ours(size: str, *, batch: int, rate: float, curriculum: float, precision: str) -> Recipe:
-    """Muon, Rao-Blackwell targets, and a curriculum over the given share of the run."""
+def _ours(size: str, *, rate: float, momentum: float, curriculum: float, precision: str) -> Recipe:
+    """Muon, Rao-Blackwell targets, and a curriculum over the given share of the run.
+
+    Batches of 64 prompts of 2d examples; longer prompts come in smaller batches, for the same number of tokens.
+    """
 
     def build(dimension: int, n_train: int, max_points: int, steps: int) -> dict[str, Any]:
         return {
             "model": _gpt2(size, dimension, max_points),
-            "batch_size": batch,
-            "optimizer": {"kind": "muon", "learning_rate": 2e-3, "matrix_learning_rate": rate},
-            "schedule": {"warmup": min(100, steps // 10), "decay": 0.4},
+            "batch_size": min(64, max(32, 64 * (2 * dimension + 1) // (n_train + 1))),
+            "optimizer": {"kind": "muon", "learning_rate": rate, "momentum": momentum},
+            "schedule": {"warmup": min(100, steps // 10), "decay": 0.6},
             "curriculum": _ramps(dimension, n_train, curriculum * steps),
             "targets": "posterior_mean",
             "per_dimension": True,
@@ -176,9 +179,9 @@ _GARG_STEPS = 500_001
 PRESETS: dict[str, tuple[Recipe, int]] = {
     "lsa": (_lsa(1, "query"), 2000),
     "deep-linear": (_lsa(4, "all"), 2000),
-    "tiny": (_ours("tiny", batch=64, rate=2e-3, curriculum=0.1, precision="float32"), 3000),
-    "small": (_ours("small", batch=64, rate=3e-3, curriculum=0.2, precision="float32"), 5000),
-    "standard": (_ours("standard", batch=64, rate=2e-3, curriculum=0.2, precision="float32"), 10_000),
-    "fast": (_ours("small", batch=64, rate=3e-3, curriculum=0.18, precision="bfloat16"), 6000),
+    "tiny": (_ours("tiny", rate=3e-3, momentum=0.9, curriculum=0.08, precision="float32"), 3000),
+    "small": (_ours("small", rate=3e-3, momentum=0.95, curriculum=0.2, precision="float32"), 5000),
+    "standard": (_ours("standard", rate=2e-3, momentum=0.95, curriculum=0.2, precision="float32"), 10_000),
+    "fast": (_ours("small", rate=3e-3, momentum=0.95, curriculum=0.18, precision="bfloat16"), 6000),
     "garg-linear": (_garg, _GARG_STEPS),
 }

@@ -1,0 +1,23 @@
+"""Training ends where the theory says it must."""
+
+import numpy as np
+import pytest
+
+from incontext import theory
+from incontext.training import preset, train
+
+
+@pytest.mark.parametrize("spectrum", [(1.0, 1.0), (1.5, 0.5)])
+def test_linear_self_attention_ends_at_the_minimiser_of_theorem_4(spectrum, tmp_path):
+    """Gradient descent on prompts with labels, query loss: the population loss is within 1 % of its minimum."""
+    covariates = {"kind": "gaussian", "spectrum": spectrum}
+    config = preset("lsa", dimension=2, n_train=8, covariates=covariates, steps=400, precision="float64")
+    attention = train(config, tmp_path).predictor().model.blocks[0].attention
+    parameters = theory.LSAParameters(attention.w_pv[0].detach().numpy(), attention.w_kq[0].detach().numpy())
+    law = config.prompts.build().covariates
+    least = theory.minimum_loss(law, 8)
+    assert least <= theory.population_loss(parameters, law, 8) <= 1.01 * least
+    a, u, U, b = parameters.blocks
+    best = np.linalg.inv(theory.gamma(np.diag(spectrum), 8))
+    np.testing.assert_allclose(u * U, best, atol=0.15 * best.max())
+    np.testing.assert_allclose(np.outer(a, b), 0, atol=0.05)
