@@ -32,6 +32,7 @@ class General:
         self.method = "integrator (DOP853)"
         self.limit: BlockArrays | None = None
         self.status = self._run(t_end)
+        self.horizon = self._integration.times[-1]
 
     def u(self, t: Times) -> Times:
         """U at times t."""

@@ -71,5 +71,5 @@ def _path(loss: PopulationLoss, initial: LSAParameters, t_end: float) -> Path:
     level = coefficients.decay[0, 0]
     isotropic = level > 0 and bool(np.all(coefficients.decay == level)) and np.ptp(coefficients.drive) == 0
     if isotropic and u != 0 and problem.balance == 0:
-        return ClosedForm(problem, coefficients)
+        return ClosedForm(problem, coefficients, t_end)
     return Spectral(problem, coefficients, t_end)

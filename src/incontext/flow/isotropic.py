@@ -61,6 +61,13 @@ class IsotropicFlow:
         return margin if margin > (4 * _EPS) ** 2 * len(self.matrix) else 0.0
 
     @cached_property
+    def horizon(self) -> float:
+        """Time after which only rounding changes: e^{−x} or what it leaves of the other direction is below 1e-18."""
+        delay = -0.5 * float(np.log(self.margin)) if self.margin else 0.0
+        growth = max(0.0, 0.5 * float(np.log(self.beta / self.kappa)) - float(np.log(self.u)))
+        return (41.5 + delay + growth) / self.beta
+
+    @cached_property
     def _traceless(self) -> Matrix:
         return self._direction - np.sum(self._axis * self._direction) * self._axis
 

@@ -29,6 +29,8 @@ class Path(Protocol):
     method: str
     status: str
     limit: BlockArrays | None
+    # Time after which nothing changes but rounding; at most t_end.
+    horizon: float
 
     def u(self, t: Times) -> Times:
         """U at times t."""
@@ -48,7 +50,7 @@ class ClosedForm:
 
     method = "closed form (isotropic covariance, balanced start)"
 
-    def __init__(self, problem: Reduced, coefficients: FlowCoefficients) -> None:
+    def __init__(self, problem: Reduced, coefficients: FlowCoefficients, t_end: float) -> None:
         self._sign = 1.0 if problem.u > 0 else -1.0
         self._problem = problem
         self._flow = IsotropicFlow(
@@ -60,6 +62,7 @@ class ClosedForm:
         else:
             self.limit, self.status = _minimum(problem, self._sign, coefficients), _CONVERGES
         self._coefficients = coefficients
+        self.horizon = min(t_end, self._flow.horizon)
 
     def u(self, t: Times) -> Times:
         """U at times t."""
@@ -93,6 +96,7 @@ class Spectral:
         if any(isinstance(segment.path, CrossingSegment) for segment in self._segments):
             self.method += " with integration across u = 0"
         last = self._segments[-1]
+        self.horizon = min(t_end, last.start + last.path.last_computed)
         self.limit: BlockArrays | None
         if last.path.end is End.SADDLE:
             t = np.array([last.path.last_computed])

@@ -39,6 +39,8 @@ class Trajectory:
         Where the flow tends to, known in closed form for a = b = 0; None if the integrator was not run to a limit.
     minimum_loss : float
         min L.
+    horizon : float
+        Time, at most t_end, after which only rounding changes.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class Trajectory:
     ) -> None:
         self._path = path
         self.initial, self.covariates, self.n_train, self.t_end = initial, covariates, n_train, t_end
-        self.method, self.status = path.method, path.status
+        self.method, self.status, self.horizon = path.method, path.status, path.horizon
         self.minimum_loss = minimum_loss(covariates, n_train)
         self.limit = None if path.limit is None else self._assemble(path.limit, 0)
 
@@ -93,13 +95,13 @@ class Trajectory:
         return u**2 + np.sum(a**2, -1) - np.sum(U**2, (-2, -1)) - np.sum(b**2, -1)
 
     def balance_drift(self, n_times: int = 33) -> float:
-        """Largest |balance(t) − balance(0)| over times, relative to u² + ‖U‖_F² at the start."""
-        last = self.t_end if np.isfinite(self.t_end) else self.time_to(0.999)
-        times = np.concatenate([[0.0], last * np.geomspace(1e-4, 1, n_times - 1)])
-        values = self.balance(times)
-        start = self.initial.blocks
-        size = sum(float(np.sum(np.square(block))) for block in start)
-        return float(np.abs(values - values[0]).max() / max(size, np.finfo(float).tiny))
+        """Largest |balance(t) − balance(0)| over times, relative to the squared norm of θ's blocks at t."""
+        times = np.concatenate([[0.0], self.horizon * np.geomspace(1e-4, 1, n_times - 1)])
+        a, u, U, b = self.blocks(times)
+        terms = np.stack([u**2, np.sum(a**2, -1), -np.sum(U**2, (-2, -1)), -np.sum(b**2, -1)])
+        values, size = terms.sum(axis=0), np.abs(terms).sum(axis=0)
+        drift = np.abs(values - values[0])
+        return float(np.divide(drift, size, out=np.zeros_like(drift), where=size > 0).max())
 
     def time_to(self, fraction: float) -> float:
         """Time when L has made ``fraction`` of the way from L(0) to min L; ∞ if it does not get there.

@@ -236,14 +236,15 @@ def _sentences(case: str, facts: dict[str, Any]) -> list[str]:
     verdict = "holds" if facts["bound_holds"] else "fails"
     return [
         f"{case.capitalize()}, σ = {facts['scale']:.4g} ({facts['scale'] / facts['threshold']:.2g} of the threshold): "
-        f"the flow ends at the minimiser of {theorem} (relative distance {facts['limit_distance']:.1e}), with 50, 90 "
-        f"and 99 % of the gain at t = {facts['time_to_50']:.3g}, {facts['time_to_90']:.3g} and {facts['time_to_99']:.3g}.",
+        f"the flow ends at the minimiser of {theorem} (relative distance {facts['limit_distance']:.1e}); 50, 90 "
+        f"and 99 % of the gain take t = {facts['time_to_50']:.3g}, {facts['time_to_90']:.3g} and "
+        f"{facts['time_to_99']:.3g}.",
         f"The bound e^(−μt)(L(0) − min L) {verdict} at every time (smallest relative margin "
         f"{facts['smallest_margin']:.2g}), and ‖∇L‖² stays above μ(L − min L) by a factor of at least "
         f"{facts['smallest_pl_ratio']:.3g}; μ = {facts['pl_constant']:.3g} is loose: the true rate is "
         f"{facts['rate_over_pl_constant']:.3g} times as large.",
         f"The measured late rate {facts['late_rate']:.6g} agrees with the exact asymptotic rate "
         f"{facts['asymptotic_rate']:.6g} to {abs(facts['rate_error']):.1e}; u never falls below "
-        f"{facts['smallest_u']:.3g}, where the paper's lower bound is {facts['u_lower_bound']:.3g}; u² − ‖U‖² stays 0 to "
-        f"{facts['balance_drift']:.1e}.",
+        f"{facts['smallest_u']:.3g}, where the paper's lower bound is {facts['u_lower_bound']:.3g}; "
+        f"u² − ‖U‖² stays 0 to {facts['balance_drift']:.1e}.",
     ]
