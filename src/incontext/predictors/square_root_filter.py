@@ -3,12 +3,16 @@
 The state after i examples is the solution w and a matrix S with S S' = (X'X + penalty·I)⁺: a square root of
 the covariance that label noise of variance 1 would give w. A new example (x, y) changes both by one formula,
 
-    w ← w + g (y − w'x),    S ← S − v (S'x)'    (and S gains the column g when x is new),
+    w ← w + g (y − w'x),    S ← S − v (S'x)'    (and S gains a column when x is new),
 
-- x outside the span of the earlier inputs (Greville 1960): g = v = x⊥/|x⊥|², x⊥ the part of x orthogonal to
-  that span, found by Gram-Schmidt done twice;
-- x inside it (Potter's square-root filter, in Bierman 1977, §V.2): with f = S'x, α = 1/(1 + f'f),
-  g = α S f and v = g/(1 + √α).
+- x inside the span of the earlier inputs (Potter's square-root filter, in Bierman 1977, §V.2): with f = S'x,
+  α = 1/(1 + f'f), g = α S f and v = g/(1 + √α);
+- x outside it, without penalty (Greville 1960): g = v = x⊥/|x⊥|², x⊥ the part of x orthogonal to that span,
+  found by Gram-Schmidt done twice;
+- x outside it, with a penalty: Potter's step after S has gained the column of the prior, x⊥/(|x⊥|√penalty).
+
+S spans the inputs seen and nothing else: a column of 1/√penalty for every direction unseen would cost the
+digits of its square.
 
 Never (X'X)⁻¹ itself: the root keeps twice the digits. Its relative rounding error is about ε times the
 largest condition number met so far, so where that once exceeded 1e6 and has since fallen, or where the rank
@@ -110,11 +114,7 @@ class _Filter:
         self.root = np.zeros((dimension, dimension, n_prompts))
         self.basis = np.zeros((dimension, dimension, n_prompts))  # orthonormal columns spanning the inputs so far
         self.rank = np.zeros(n_prompts, dtype=np.int64)
-        if self.ridge:
-            diagonal = np.arange(dimension)
-            self.root[diagonal, diagonal] = 1 / np.sqrt(penalty)
-            self.rank[:] = dimension
-        self.trace = np.einsum("ijb,ijb->b", self.root, self.root)  # tr S S'
+        self.trace = np.zeros(n_prompts)  # tr S S'
         self.energy = penalty.copy()  # |X|² + penalty: with the trace, the condition number within a factor d
         self.longest = np.zeros(n_prompts)  # largest |x|²
         self.worst = np.zeros(n_prompts)  # largest squared condition since the last refresh
@@ -123,49 +123,52 @@ class _Filter:
         """Weights before each position, and leverages."""
         weights = np.empty(self.xs.shape)
         leverages = np.empty(self.ys.shape)
-        last = self.xs.shape[0] - 1
         for i, (x, y) in enumerate(zip(self.xs, self.ys, strict=True)):
             weights[i] = self.w
-            columns = int(self.rank.max(initial=0))
-            root = self.root[:, :columns]
-            f = np.einsum("ijb,ib->jb", root, x)
-            leverages[i] = np.einsum("jb,jb->b", f, f)
-            if i < last:
-                self._update(i, x, y, root, f, leverages[i])
+            leverages[i] = self._update(i, x, y)
         return weights, leverages
 
-    def _update(
-        self,
-        i: int,
-        x: Float64[np.ndarray, "d B"],
-        y: Float64[np.ndarray, " B"],
-        root: Float64[np.ndarray, "d r B"],
-        f: Float64[np.ndarray, "r B"],
-        leverage: Float64[np.ndarray, " B"],
-    ) -> None:
+    def _update(self, i: int, x: Float64[np.ndarray, "d B"], y: Float64[np.ndarray, " B"]) -> Float64[np.ndarray, " B"]:
+        """Take in example i; returns its leverage before that."""
+        dimension = x.shape[0]
+        columns = int(self.rank.max(initial=0))
+        root = self.root[:, :columns]
         residual = y - np.einsum("ib,ib->b", x, self.w)
         squared = np.einsum("ib,ib->b", x, x)
         np.maximum(self.longest, squared, out=self.longest)
-        alpha = 1 / (1 + leverage)
+        f = np.einsum("ijb,ib->jb", root, x)
+        leverage = np.einsum("jb,jb->b", f, f)
         step = np.einsum("ijb,jb->ib", root, f)
+        new = np.zeros(x.shape[1], dtype=bool)
+        perpendicular, length = x, squared
+        if self.rank.min(initial=dimension) < dimension:
+            perpendicular, length = self._perpendicular(x, columns)
+            new = (self.rank < dimension) & (length > (max(i + 1, dimension) * _EPSILON) ** 2 * self.longest)
+            if self.ridge:
+                leverage += np.where(new, length / self.penalty, 0.0)
+                step += np.where(new, perpendicular / self.penalty, 0.0)
+        alpha = 1 / (1 + leverage)
         self.trace -= alpha * np.einsum("ib,ib->b", step, step)
         gain = alpha * step
         direction = gain / (1 + np.sqrt(alpha))
-        dimension = x.shape[0]
-        new = np.zeros(x.shape[1], dtype=bool)
-        if self.rank.min(initial=dimension) < dimension:
-            perpendicular, length = self._perpendicular(x, root.shape[1])
-            new = (self.rank < dimension) & (length > (max(i + 1, dimension) * _EPSILON) ** 2 * self.longest)
+        any_new = bool(new.any())
+        if any_new and not self.ridge:
             with np.errstate(divide="ignore", invalid="ignore"):
                 outward = perpendicular / length
             gain = np.where(new, outward, gain)
             direction = np.where(new, outward, direction)
         root -= direction[:, None] * f
         self.w += gain * residual
-        if new.any():
-            self._extend(new, gain, root.shape[1])
+        if any_new:
+            column = gain
+            if self.ridge:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    prior = perpendicular / np.sqrt(length * self.penalty)
+                column = prior - direction * np.sqrt(length / self.penalty)
+            self._extend(new, column, perpendicular, columns)
         self.energy += squared
         self._refresh_where_needed(i)
+        return leverage
 
     def _perpendicular(
         self, x: Float64[np.ndarray, "d B"], columns: int
@@ -175,14 +178,19 @@ class _Filter:
             x = x - np.einsum("ijb,jb->ib", basis, np.einsum("ijb,ib->jb", basis, x))
         return x, np.einsum("ib,ib->b", x, x)
 
-    def _extend(self, new: Bool[np.ndarray, " B"], gain: Float64[np.ndarray, "d B"], columns: int) -> None:
+    def _extend(
+        self,
+        new: Bool[np.ndarray, " B"],
+        column: Float64[np.ndarray, "d B"],
+        outward: Float64[np.ndarray, "d B"],
+        columns: int,
+    ) -> None:
+        """Give S its new column, and the basis its new direction, where the input was new."""
         which = np.flatnonzero(new)
-        column = self.rank[which]
-        outward = gain[:, which]
-        length = np.sqrt(np.einsum("ib,ib->b", outward, outward))
-        # Mixed slices and index arrays put the indexed axes first, hence the transposes.
-        self.root[:, column, which] = outward
-        self.basis[:, column, which] = outward / length
+        place = self.rank[which]
+        outward = outward[:, which]
+        self.root[:, place, which] = column[:, which]
+        self.basis[:, place, which] = outward / np.sqrt(np.einsum("ib,ib->b", outward, outward))
         self.rank[which] += 1
         root = self.root[:, : columns + 1, which] if len(which) < len(new) else self.root[:, : columns + 1]
         self.trace[which] = np.einsum("ijb,ijb->b", root, root)
@@ -201,22 +209,14 @@ class _Filter:
         left, values, right = np.linalg.svd(self.xs[:count, :, which].transpose(2, 0, 1), full_matrices=False)
         projected = np.einsum("bir,ib->br", left, self.ys[:count, which])
         penalty = self.penalty[which, None]
-        kept = values > 0 if self.ridge else values > max(count, dimension) * _EPSILON * values[:, :1]
+        kept = values > max(count, dimension) * _EPSILON * values[:, :1]
         denominator = np.where(kept, values**2 + penalty, 1.0)
         self.w[:, which] = np.einsum("brd,br->db", right, np.where(kept, values / denominator, 0.0) * projected)
         spread = np.where(kept, 1 / np.sqrt(denominator), 0.0)
-        if self.ridge:
-            # S = V D V' + (I − V V')/√penalty, written with one product.
-            prior = 1 / np.sqrt(penalty)
-            inner = np.einsum("brk,br,brl->klb", right, spread - prior, right)
-            self.root[:, :, which] = inner + np.eye(dimension)[:, :, None] * prior[:, 0]
-        else:
-            rank = kept.sum(axis=1)
-            self.root[:, :, which] = 0.0
-            self.basis[:, :, which] = 0.0
-            self.root[:, : values.shape[1], which] = (right * spread[..., None]).transpose(2, 1, 0)
-            self.basis[:, : values.shape[1], which] = (right * kept[..., None]).transpose(2, 1, 0)
-            self.rank[which] = rank
-        fresh = self.root[:, :, which]
-        self.trace[which] = np.einsum("ijb,ijb->b", fresh, fresh)
+        self.root[:, :, which] = 0.0
+        self.basis[:, :, which] = 0.0
+        self.root[:, : values.shape[1], which] = (right * spread[..., None]).transpose(2, 1, 0)
+        self.basis[:, : values.shape[1], which] = (right * kept[..., None]).transpose(2, 1, 0)
+        self.rank[which] = kept.sum(axis=1)
+        self.trace[which] = np.sum(spread**2, axis=1)
         self.worst[which] = self.trace[which] * self.energy[which]
