@@ -8,6 +8,7 @@ of gradient flow, and the risk of what was learned. Everything is NumPy in float
 """
 
 from incontext.theory.certificates import Certificate, asymptotic_rate, certificate
+from incontext.theory.conditioning import ConditioningCurve, geometric_spectrum, risk_by_condition_number
 from incontext.theory.covariance_rules import (
     CovarianceLaw,
     CovarianceRule,
@@ -27,6 +28,16 @@ from incontext.theory.critical_points import (
     rank_one_point,
 )
 from incontext.theory.cubature import PromptCubature, cubature_loss, prompt_cubature
+from incontext.theory.general_rules import ScaledCovariance
+from incontext.theory.label_laws import (
+    EstimatedLabelLaw,
+    LabelLaw,
+    cubic_law,
+    estimate_label_law,
+    estimate_theorem5_risk,
+    noisy_linear_law,
+    quadratic_law,
+)
 from incontext.theory.lengths import AllPositions, RealLength, TrainLength
 from incontext.theory.lsa import (
     LSAParameters,
@@ -48,16 +59,13 @@ from incontext.theory.minimizers import (
     optimal_learner,
 )
 from incontext.theory.population import PopulationLoss, gamma, population_gradient, population_loss
+from incontext.theory.random_covariance import RiskDistribution, risk_distribution
 from incontext.theory.risk import (
-    LabelLaw,
     SampleComplexity,
     corollary6_bound,
     corollary6_floor,
-    cubic_law,
     expected_risk,
     learner_risk,
-    noisy_linear_law,
-    quadratic_law,
     sample_complexity,
     shift_risk,
     theorem5_risk,
@@ -66,10 +74,12 @@ from incontext.theory.risk import (
 __all__ = [
     "AllPositions",
     "Certificate",
+    "ConditioningCurve",
     "CovarianceLaw",
     "CovarianceRule",
     "CriticalPoint",
     "DiagonalMoments",
+    "EstimatedLabelLaw",
     "FlowCoefficients",
     "LSAParameters",
     "LabelLaw",
@@ -77,7 +87,9 @@ __all__ = [
     "PopulationLoss",
     "PromptCubature",
     "RealLength",
+    "RiskDistribution",
     "SampleComplexity",
+    "ScaledCovariance",
     "TrainLength",
     "assumption3",
     "asymptotic_rate",
@@ -92,9 +104,12 @@ __all__ = [
     "cubic_law",
     "descend",
     "embed",
+    "estimate_label_law",
+    "estimate_theorem5_risk",
     "expected_risk",
     "flow_coefficients",
     "gamma",
+    "geometric_spectrum",
     "learner_loss",
     "learner_risk",
     "lsa",
@@ -115,6 +130,8 @@ __all__ = [
     "random_theta",
     "rank_one_limit",
     "rank_one_point",
+    "risk_by_condition_number",
+    "risk_distribution",
     "sample_complexity",
     "shift_risk",
     "theorem5_risk",

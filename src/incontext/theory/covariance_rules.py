@@ -9,16 +9,17 @@ because a polynomial of degree 3 has no mixed term of independent centred variab
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from incontext.foundations import InvalidInputError, Matrix, Vector, check_vector
-from incontext.prompts import Gaussian, RandomDiagonal
+from incontext.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
 from incontext.theory.lengths import TrainLength, inverse_moments
 
 
@@ -97,21 +98,9 @@ class DiagonalMoments:
     @classmethod
     def of(cls, covariates: RandomDiagonal) -> DiagonalMoments:
         """The moments of a law given by distributions."""
-        from scipy.integrate import IntegrationWarning
-
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", IntegrationWarning)  # scipy's only sign of a divergent moment
-                moments = [covariates.moments(order) for order in (1, 2, 3)]
-        except IntegrationWarning as error:
-            raise InvalidInputError(
-                "every law of covariates must have a finite third moment (Theorem 8); one of those given has none."
-            ) from error
-        if not np.isfinite(moments).all():
-            raise InvalidInputError(
-                f"every law of covariates must have a finite third moment (Theorem 8); E λ³ = {moments[2]} was given."
-            )
-        return cls(*moments)
+        one, two, three = law_moments(covariates.laws)
+        c = covariates.scale
+        return cls(c * one, c**2 * two, c**3 * three)
 
     @property
     def dimension(self) -> int:
@@ -136,8 +125,49 @@ class DiagonalMoments:
         return CovarianceRule(np.concatenate([[1.0 - index.size], share, 1 - share]), spectra)
 
 
+def law_moments(laws: Sequence[Any]) -> tuple[Vector, Vector, Vector]:
+    """The first three moments of positive variables, each of shape (len(laws),).
+
+    Parameters
+    ----------
+    laws : sequence of frozen scipy.stats distributions
+        One law per variable.
+
+    Raises
+    ------
+    InvalidInputError
+        If one is no such distribution or its third moment is infinite.
+    """
+    from scipy.integrate import IntegrationWarning
+
+    known: dict[int, list[float]] = {}
+    for law in laws:
+        if id(law) in known:
+            continue
+        if not callable(getattr(law, "moment", None)):
+            raise InvalidInputError(f"every law must be a frozen scipy.stats distribution; {law!r} was given.")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", IntegrationWarning)  # scipy's only sign of a divergent integral
+                known[id(law)] = [float(law.moment(order)) for order in (1, 2, 3)]
+        except IntegrationWarning:
+            known[id(law)] = [np.inf] * 3
+        if not np.isfinite(known[id(law)]).all():
+            raise InvalidInputError(
+                "every law of covariances must have a finite third moment (Theorem 8); "
+                f"{getattr(getattr(law, 'dist', law), 'name', law)} with arguments {getattr(law, 'args', ())} has none."
+            )
+    one, two, three = np.array([known[id(law)] for law in laws]).T
+    return one, two, three
+
+
+if TYPE_CHECKING:
+    from incontext.theory.general_rules import ScaledCovariance
+
 # Every law the theory accepts.
-CovarianceLaw: TypeAlias = Gaussian | RandomDiagonal | DiagonalMoments
+CovarianceLaw: TypeAlias = (
+    "Gaussian | RandomDiagonal | DiagonalMoments | ScaledCovariance | CovarianceMixture | Wishart | RandomRotation"
+)
 
 
 @singledispatch
@@ -146,7 +176,7 @@ def covariance_rule(covariates: CovarianceLaw) -> CovarianceRule:
 
     Parameters
     ----------
-    covariates : Gaussian, RandomDiagonal or DiagonalMoments
+    covariates : Gaussian, RandomDiagonal, DiagonalMoments, CovarianceMixture, ScaledCovariance, Wishart, RandomRotation
         Law of Λ.
 
     Returns
@@ -304,6 +334,7 @@ def eigenbasis(covariance: Matrix) -> tuple[Vector, Matrix | None]:
 
 def _unknown(covariates: object) -> InvalidInputError:
     return InvalidInputError(
-        "covariates must be Gaussian(covariance) or another law whose covariance moments are known "
-        f"(RandomDiagonal, DiagonalMoments); {type(covariates).__name__} was given."
+        "covariates must be a law whose covariance moments are known (Gaussian, RandomDiagonal, DiagonalMoments, "
+        "CovarianceMixture, ScaledCovariance, Wishart or RandomRotation); "
+        f"{type(covariates).__name__} was given."
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,89 +25,6 @@ from incontext.theory.covariance_rules import CovarianceLaw, CovarianceRule, cov
 from incontext.theory.lengths import TrainLength, inverse_moments
 from incontext.theory.minimizers import optimal_learner
 from incontext.theory.population import gamma
-
-
-class LabelLaw(NamedTuple):
-    """What Theorem 5 needs to know of a law of (x, y) with x ~ N(0, Λ), in the order that it takes.
-
-    Attributes
-    ----------
-    a : ndarray, shape (d,)
-        Λ⁻¹ E[xy], (15).
-    sigma : ndarray, shape (d, d)
-        Σ = Cov(xy), (15).
-    best : float
-        min_w E(w'x − y)², the error of the best linear predictor.
-    """
-
-    a: Vector
-    sigma: Matrix
-    best: float
-
-
-def noisy_linear_law(covariance: ArrayLike, weights: ArrayLike, noise_variance: float = 0.0) -> LabelLaw:
-    """Labels y = w'x + ε with Var ε = s²: a = w, Σ = (w'Λw + s²)Λ + Λww'Λ, best = s².
-
-    Parameters
-    ----------
-    covariance : array_like, shape (d, d)
-        Λ.
-    weights : array_like, shape (d,)
-        w.
-    noise_variance : float
-        s² ≥ 0.
-    """
-    Lambda = check_covariance(covariance)
-    w = check_vector(weights, "weights", Lambda.shape[0])
-    noise = check_real(noise_variance, "noise_variance", minimum=0.0)
-    Lw = Lambda @ w
-    return LabelLaw(w, (w @ Lw + noise) * Lambda + np.outer(Lw, Lw), noise)
-
-
-def quadratic_law(covariance: ArrayLike, weights: ArrayLike, direction: ArrayLike, strength: float) -> LabelLaw:
-    """Labels y = w'x + c((v'x)² − v'Λv): a = w, best = 2c²q² with q = v'Λv.
-
-    Σ = (w'Λw + 2c²q²)Λ + Λww'Λ + 8c²q Λvv'Λ.
-
-    Parameters
-    ----------
-    covariance : array_like, shape (d, d)
-        Λ.
-    weights, direction : array_like, shape (d,)
-        w and v.
-    strength : float
-        c.
-    """
-    Lambda = check_covariance(covariance)
-    w = check_vector(weights, "weights", Lambda.shape[0])
-    v = check_vector(direction, "direction", Lambda.shape[0])
-    c = check_real(strength, "strength")
-    Lw, Lv = Lambda @ w, Lambda @ v
-    q = float(v @ Lv)
-    best = 2 * c**2 * q**2
-    return LabelLaw(w, (w @ Lw + best) * Lambda + np.outer(Lw, Lw) + 8 * c**2 * q * np.outer(Lv, Lv), best)
-
-
-def cubic_law(covariance: ArrayLike, direction: ArrayLike, strength: float) -> LabelLaw:
-    """Labels y = c(v'x)³: a = 3cqv, best = 6c²q³, Σ = c²(15q³Λ + 81q²Λvv'Λ) with q = v'Λv.
-
-    Parameters
-    ----------
-    covariance : array_like, shape (d, d)
-        Λ.
-    direction : array_like, shape (d,)
-        v.
-    strength : float
-        c.
-    """
-    Lambda = check_covariance(covariance)
-    v = check_vector(direction, "direction", Lambda.shape[0])
-    c = check_real(strength, "strength")
-    Lv = Lambda @ v
-    q = float(v @ Lv)
-    # E[y²xx'] = c²(15q³Λ + 90q²Λvv'Λ), of which E[xy]E[xy]' = 9c²q²Λvv'Λ is taken off.
-    sigma = c**2 * (15 * q**3 * Lambda + 81 * q**2 * np.outer(Lv, Lv))
-    return LabelLaw(3 * c * q * v, sigma, 6 * c**2 * q**3)
 
 
 def theorem5_risk(
@@ -136,7 +52,7 @@ def theorem5_risk(
     sigma : array_like, shape (d, d)
         Σ = Cov(xy).
     best : float
-        min_w E(w'x − y)². A :class:`LabelLaw` holds the three: ``theorem5_risk(covariance, N, M, *law)``.
+        min_w E(w'x − y)². A ``LabelLaw`` holds the three: ``theorem5_risk(covariance, N, M, *law)``.
 
     Returns
     -------
