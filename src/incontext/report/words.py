@@ -54,28 +54,30 @@ def _plain(record: StudyRecord) -> Words:
 
 
 def _claims(record: StudyRecord) -> Words:
-    table = record.tables["claims"]
-    kinds = table["verdict"].str.replace(r"^holds only if.*", "holds only if …", regex=True)
+    table, facts = record.tables["claims"], record.facts
+    kinds = table["verdict"].where(table["condition"].fillna("") == "", "holds only if …")
     counts = kinds.value_counts()
-    listed = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    unexpected = table[~table["as_expected"]]
+    phrases = {"holds": "hold", "holds only if …": "hold only under a condition", "does not hold": "do not hold"}
+    listed = ", ".join(f"{count} {phrases.get(str(kind), 'are undecided')}" for kind, count in counts.items())
+    unexpected = table[~table["as_expected"]]["claim"]
     agreement = (
         "Every verdict is the recorded one."
         if unexpected.empty
-        else f"{len(unexpected)} differ from the recorded verdict: {', '.join(unexpected['claim'])}."
+        else f"Not the recorded verdict: {', '.join(unexpected)}."
     )
-    refuted = table[kinds == "does not hold"]["claim"]
-    summary = [f"{len(table)} claims checked: {listed}. {agreement}"]
-    if len(refuted):
-        summary.append(f"Claims that do not hold as printed: {'; '.join(refuted)}.")
+    order = {section: index for index, section in enumerate(table["section"].unique())}
+    rows = table.assign(section_index=table["section"].map(order)).to_dict("records")
     return Words(
         [
-            "Each row is a statement of the paper, of its summary document or of its errata, and what came out when it "
-            "was computed on problems drawn from seeds.",
-            *record.facts.get("sentences", []),
+            f"{len(table)} statements of the paper, of its summary document and of its errata, each computed on "
+            f"problems drawn from seed {facts['seed']}: {listed}. {agreement}",
+            f"Verdicts follow from the numbers. Where they rest on Monte Carlo, the {facts['monte_carlo_tests']} tests "
+            f"share one significance level of {facts['significance']:g}, so a single z-score counts beyond "
+            f"{facts['critical_z']:.2f}; deviations of exact computations count beyond the limit given with them. "
+            "Inequalities show their smallest margin over all problems.",
         ],
-        summary=summary,
-        claims=table.to_dict("records"),
+        summary=[f"{len(table)} claims of the paper checked: {listed}. {agreement}"],
+        claims=rows,
     )
 
 
