@@ -67,7 +67,7 @@ def test_every_preset_is_a_whole_configuration(name, covariates):
     assert config.model.max_points >= 26
     final = config.curriculum.at(config.steps - 1, 5, config.n_points)
     assert final == (5, 19)
-    assert config.curriculum.last_change < config.steps / 2
+    assert config.curriculum.last_change < 0.6 * config.steps
     assert read_config(config.as_dict()) == config
     assert preset(name, steps=40).steps == 40
 
@@ -111,7 +111,12 @@ def test_a_ramp_reaches_its_end_exactly():
     ramp = Ramp(start=2, end=9, increment=3, every=10)
     assert [ramp.at(step) for step in (0, 9, 10, 29, 30, 999)] == [2, 2, 5, 8, 9, 9]
     assert ramp.at(ramp.last_change) == 9 > ramp.at(ramp.last_change - 1)
+    late = Ramp(start=2, end=9, increment=3, every=10, begin=100)
+    assert [late.at(100 + step) for step in (-100, -1, 0, 9, 10, 29, 30)] == [2, 2, 2, 2, 5, 8, 9]
+    assert late.at(late.last_change) == 9 > late.at(late.last_change - 1)
     assert Curriculum().at(0, 5, 11) == (5, 11)
+    matched = Curriculum(dimensions=ramp, examples_per_dimension=2)
+    assert [matched.at(step, 9, 40) for step in (0, 10, 30)] == [(2, 5), (5, 11), (9, 40)]
     with pytest.raises(ValueError, match="at least start"):
         Ramp(start=3, end=2)
 

@@ -1,11 +1,13 @@
 """Rao-Blackwell targets: the same expected gradient, less noise; refused where they are unknown."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from incontext.foundations import InvalidInputError
 from incontext.predictors import Ridge
-from incontext.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
+from incontext.prompts import FinitePool, Gaussian, Linear, Outliers, PromptDistribution, RandomDiagonal
 from incontext.training import posterior_mean, preset
 from incontext.training.batches import Batches
 from incontext.training.curriculum import Truncated
@@ -16,6 +18,7 @@ LAWS = {
     "noisy": PromptDistribution(Gaussian(W), Linear(), noise=0.7),
     "random covariance": PromptDistribution(RandomDiagonal.exponential(3), Linear()),
     "prior": PromptDistribution(Gaussian.isotropic(3), Linear(W), noise=0.5),
+    "pool": PromptDistribution(Gaussian.isotropic(3), FinitePool([[1, 0, 2], [0, -1, 1], [2, 2, 0]]), noise=0.8),
     "truncated": PromptDistribution(Truncated(Gaussian.isotropic(3), 2), Linear()),
 }
 
@@ -59,8 +62,14 @@ def test_targets_without_a_closed_form_are_refused():
         def draw(self, draws, dimension):
             return lambda xs: (xs**3).sum(-1)
 
-    with pytest.raises(InvalidInputError, match="need linear tasks"):
-        posterior_mean(PromptDistribution(Gaussian.isotropic(3), Cubic()))
+    plain = LAWS["plain"]
+    for law in (
+        replace(plain, tasks=Cubic()),
+        replace(plain, outliers=Outliers(0.1, 3.0)),
+        replace(plain, changes=(id,)),
+    ):
+        with pytest.raises(InvalidInputError, match="need linear tasks"):
+            posterior_mean(law)
 
 
 def test_a_process_draws_its_rows_of_the_global_batch():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from incontext.foundations import PromptInputs, PromptLabels
-from incontext.prompts import PromptDistribution
 from incontext.training.config import TrainingConfig
 from incontext.training.curriculum import Stage, Truncated
 from incontext.training.targets import labels, posterior_mean
@@ -67,8 +66,7 @@ class Batches:
         config, distribution = self._config, self._distribution
         stage = config.curriculum.at(step, distribution.dimension, config.n_points)
         if stage.dimensions < distribution.dimension:
-            seen = Truncated(distribution.covariates, stage.dimensions)
-            distribution = PromptDistribution(seen, distribution.tasks, distribution.noise)
+            distribution = replace(distribution, covariates=Truncated(distribution.covariates, stage.dimensions))
         prompts = distribution.sample(
             len(self._share), stage.points, seed=config.seed, step=step, start=self._share.start, stream="training"
         )

@@ -18,12 +18,13 @@ from incontext.prompts import Covariates
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Ramp:
-    """A whole number that grows from ``start`` to ``end`` by ``increment`` every ``every`` steps."""
+    """A whole number that grows from ``start`` to ``end`` by ``increment`` every ``every`` steps, from ``begin`` on."""
 
     start: int = Field(ge=1)
     end: int = Field(ge=1)
     increment: int = Field(default=1, ge=1)
     every: int = Field(default=100, ge=1)
+    begin: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _grows(self) -> Self:
@@ -33,12 +34,13 @@ class Ramp:
 
     def at(self, step: int) -> int:
         """The value at a step."""
-        return min(self.end, self.start + self.increment * (step // self.every))
+        return min(self.end, self.start + self.increment * (max(0, step - self.begin) // self.every))
 
     @property
     def last_change(self) -> int:
         """The step from which on the value is ``end``."""
-        return -(-(self.end - self.start) // self.increment) * self.every
+        changes = -(-(self.end - self.start) // self.increment)
+        return self.begin + changes * self.every if changes else 0
 
 
 class Stage(NamedTuple):
@@ -50,17 +52,27 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Curriculum:
-    """Ramps of the visible dimensions and of the points per prompt; None means everything from the start."""
+    """What grows with the step; None means everything from the start.
+
+    Attributes
+    ----------
+    dimensions, points : Ramp
+        Visible dimensions, and points per prompt.
+    examples_per_dimension : int
+        While not all dimensions are seen, prompts hold at most this many examples per visible dimension.
+    """
 
     dimensions: Ramp | None = None
     points: Ramp | None = None
+    examples_per_dimension: int | None = Field(default=None, ge=1)
 
     def at(self, step: int, dimension: int, n_points: int) -> Stage:
         """The stage of a step of a training on ``dimension`` dimensions and ``n_points`` points."""
-        return Stage(
-            dimension if self.dimensions is None else min(dimension, self.dimensions.at(step)),
-            n_points if self.points is None else min(n_points, self.points.at(step)),
-        )
+        dimensions = dimension if self.dimensions is None else min(dimension, self.dimensions.at(step))
+        points = n_points if self.points is None else min(n_points, self.points.at(step))
+        if self.examples_per_dimension is not None and dimensions < dimension:
+            points = min(points, self.examples_per_dimension * dimensions + 1)
+        return Stage(dimensions, points)
 
     @property
     def last_change(self) -> int:

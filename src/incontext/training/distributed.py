@@ -70,7 +70,10 @@ def world() -> Generator[World]:
         return
     started = not dist.is_initialized()
     if started:
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        gpu = torch.cuda.is_available()
+        if gpu:
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
     try:
         yield World(dist.get_rank(), dist.get_world_size())
     finally:

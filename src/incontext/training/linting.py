@@ -36,9 +36,9 @@ def lint(config: TrainingConfig) -> list[str]:
             f"Dimensions {last.dimensions + 1} to {dimension} are never seen: the curriculum reaches "
             f"{last.dimensions} of {dimension} in {steps} steps."
         )
-    if last == (dimension, n_points) and ends > steps / 2:
+    if last == (dimension, n_points) and ends > 2 * steps / 3:
         found.append(
-            f"The curriculum ends at step {ends} of {steps}: less than half of the run trains the full prompts."
+            f"The curriculum ends at step {ends} of {steps}: less than a third of the run trains full prompts."
         )
     if config.model.positions == "learned" and config.model.max_points > n_points:
         found.append(

@@ -98,32 +98,41 @@ def _gpt2(size: str, dimension: int, max_points: int) -> dict[str, Any]:
     return {"dimension": dimension, "max_points": max_points, "width": width, "layers": layers, "heads": heads}
 
 
-def _ramps(dimension: int, n_train: int, end: float) -> dict[str, Any]:
-    """Dimensions from a quarter of d to d and points from 2·dims + 1 to N + 1, complete after ``end`` steps."""
+def _ramps(dimension: int, n_train: int, steps: int, end: float) -> dict[str, Any]:
+    """Dimensions from a quarter of d to d over the share ``end`` of the run, on prompts of two examples each.
+
+    Longer prompts come when 2d examples are mastered: with many examples from the start, the initial plateau
+    lasts several times as long.
+    """
     first = max(1, dimension // 4)
-    points = min(2 * first + 1, n_train + 1)
-    changes = max(1, dimension - first)
-    every = max(1, round(end / changes))
-    growth = max(1, -(-(n_train + 1 - points) // changes))
+    points = min(2 * dimension + 1, n_train + 1)
+    begin, complete = round(0.3 * steps), 0.55 * steps
     return {
-        "dimensions": {"start": first, "end": dimension, "increment": 1, "every": every},
-        "points": {"start": points, "end": n_train + 1, "increment": growth, "every": every},
+        "dimensions": {
+            "start": first,
+            "end": dimension,
+            "every": max(1, round(end * steps / max(1, dimension - first))),
+        },
+        "points": {
+            "start": points,
+            "end": n_train + 1,
+            "every": max(1, int((complete - begin) / max(1, n_train + 1 - points))),
+            "begin": begin,
+        },
+        "examples_per_dimension": 2,
     }
 
 
 def _ours(size: str, *, rate: float, momentum: float, curriculum: float, precision: str) -> Recipe:
-    """Muon, Rao-Blackwell targets, and a curriculum over the given share of the run.
-
-    Batches of 64 prompts of 2d examples; longer prompts come in smaller batches, for the same number of tokens.
-    """
+    """Muon, Rao-Blackwell targets, and a curriculum of dimensions over the given share of the run."""
 
     def build(dimension: int, n_train: int, max_points: int, steps: int) -> dict[str, Any]:
         return {
             "model": _gpt2(size, dimension, max_points),
-            "batch_size": min(64, max(32, 64 * (2 * dimension + 1) // (n_train + 1))),
+            "batch_size": 64,
             "optimizer": {"kind": "muon", "learning_rate": rate, "momentum": momentum},
             "schedule": {"warmup": min(100, steps // 10), "decay": 0.6},
-            "curriculum": _ramps(dimension, n_train, curriculum * steps),
+            "curriculum": _ramps(dimension, n_train, steps, curriculum),
             "targets": "posterior_mean",
             "per_dimension": True,
             "precision": precision,

@@ -11,18 +11,18 @@ second is the conditional expectation of the first's given (C, x), hence of no l
 the loss is the excess over the Bayes predictor.
 
 For h(x) = w'x with w ~ N(0, W) and label noise of variance s², m is ridge regression with penalty s² on
-W^½x; without noise its limit, minimum-norm least squares. Neither depends on the law of x.
+W^½x; without noise its limit, minimum-norm least squares. For w uniform on a finite pool it is the average of the
+pool weighted by likelihood (dMMSE). None depends on the law of x.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from incontext.foundations import InvalidInputError, PromptLabels
-from incontext.predictors import LeastSquares, Ridge
-from incontext.prompts import Linear, PromptDistribution, Prompts
+from incontext.predictors import FinitePoolBayes, LeastSquares, Ridge
+from incontext.prompts import FinitePool, Linear, PromptDistribution, Prompts
+from incontext.prompts.linear_algebra import symmetric_root
 
 Targets = Callable[[Prompts], PromptLabels]
 
@@ -43,18 +43,30 @@ def posterior_mean(distribution: PromptDistribution) -> Targets:
     Raises
     ------
     InvalidInputError
-        If the tasks are not linear with Gaussian weights.
+        If the tasks are neither linear with Gaussian weights nor a finite pool, or the prompts are shifted or have
+        outliers.
     """
     tasks = distribution.tasks
-    if not isinstance(tasks, Linear):
+    known = isinstance(tasks, Linear) or (isinstance(tasks, FinitePool) and distribution.noise > 0)
+    if not known or distribution.outliers is not None or distribution.changes:
         raise InvalidInputError(
-            f"targets 'posterior_mean' need linear tasks with Gaussian weights; {tasks!r} was given: use 'labels'."
+            "targets 'posterior_mean' need linear tasks with Gaussian weights, or a finite pool with label noise, on "
+            f"prompts as drawn; {distribution!r} was given: use 'labels'."
         )
+    if isinstance(tasks, FinitePool):
+        pool, average = FinitePoolBayes(tasks.pool, distribution.noise), tasks.pool.mean(axis=0)
+
+        def of_pool(prompts: Prompts) -> PromptLabels:
+            means = pool(prompts)
+            means[:, 0] = prompts.xs[:, 0] @ average  # predictors say 0 without examples; the pool knows better
+            return means
+
+        return of_pool
+    assert isinstance(tasks, Linear)
     bayes = Ridge(distribution.noise**2) if distribution.noise else LeastSquares()
     if tasks.weight_covariance is None:
         return bayes
-    values, vectors = np.linalg.eigh(tasks.weight_covariance)
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    root = symmetric_root(tasks.weight_covariance)
 
     def whitened(prompts: Prompts) -> PromptLabels:
         xs = prompts.xs @ root
