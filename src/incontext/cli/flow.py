@@ -171,7 +171,7 @@ def _draw(table: pd.DataFrame, trajectory: Trajectory, path: Path) -> None:
     from matplotlib.figure import Figure
 
     from incontext.foundations import atomic_path
-    from incontext.report.style import house_style
+    from incontext.report.style import ACCENT, SECOND, house_style
 
     with house_style():
         figure = Figure(figsize=(8.0, 3.2))
@@ -180,17 +180,16 @@ def _draw(table: pd.DataFrame, trajectory: Trajectory, path: Path) -> None:
         u = scalars[scalars["quantity"] == "u"]
         left.plot(u["t"], u["value"], color="black", label="u")
         entries = table[table["quantity"] == "U"]
-        for (row, col), entry in entries.groupby(["row", "col"]):
-            diagonal = row == col
-            label = {(0, 0): "U, diagonal", (0, 1): "U, off-diagonal"}.get((int(row), int(col)))
-            left.plot(
-                entry["t"], entry["value"], color="#0072b2" if diagonal else "#8fc5ea", lw=1.0, label=label, zorder=1
-            )
+        for diagonal, colour, label in ((False, "#8fc5ea", "U, off the diagonal"), (True, ACCENT, "U, diagonal")):
+            chosen = entries[(entries["row"] == entries["col"]) == diagonal]
+            curves = chosen.pivot_table(index="t", columns=["row", "col"], values="value")
+            for number, column in enumerate(curves.columns):
+                left.plot(curves.index, curves[column], color=colour, lw=1.0, label="" if number else label)
         left.set_xscale("symlog", linthresh=float(trajectory.horizon) / 1e3)
         left.set_xlabel("t")
         left.legend()
         excess = scalars[(scalars["quantity"] == "excess") & (scalars["value"] > 0)]
-        right.semilogy(excess["t"], excess["value"], color="#d55e00")
+        right.semilogy(excess["t"], excess["value"], color=SECOND)
         right.set_xlabel("t")
         right.set_ylabel("L − min L")
         figure.suptitle(

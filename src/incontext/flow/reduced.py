@@ -47,6 +47,10 @@ class OffDiagonal:
                 weights += grid.gather(rates[i, which], values[i, which] ** 2)[0]
         return cls(grid, weights)
 
+    def energy(self, s: float) -> float:
+        """R(s)."""
+        return float(np.exp(-2 * s * self.grid.rates) @ self.weights)
+
     def change(self, s: float, steps: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
         """R(s + steps) − R(s), without cancellation."""
         now = self.weights * np.exp(-2 * s * self.grid.rates)

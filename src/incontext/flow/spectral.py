@@ -31,7 +31,7 @@ _REACH = 42.0
 # With C < 0, hand over when u has fallen to this part of its largest value.
 _NEAR_CROSSING = 0.05
 # Rounding amplified beyond this on the way to u = 0: the start is on the saddle's stable manifold to rounding.
-_LOST = 1e11
+_LOST = 1e13
 
 
 class End(Enum):
@@ -112,6 +112,13 @@ class Modes:
             kept * fall * (2 * e + fall) + 2 * mixed * (fall * (E + step) + e * step) + forced * step * (2 * E + step)
         )
         return terms.sum(axis=0), 2 * (mixed * (e + fall) + forced * (E + step)), np.abs(terms).sum(axis=0)
+
+    def energy(self, decayed: Float64[np.ndarray, " m"], response: Float64[np.ndarray, " m"]) -> float:
+        """Σ D_i² from e^{−ks} and E."""
+        if self.grid is None:
+            return float(np.sum((self._start * decayed + self._drive * response) ** 2))
+        kept, mixed, forced = self._energies
+        return float(kept @ decayed**2 + 2 * mixed @ (decayed * response) + forced @ response**2)
 
     def projection(self, s: float, response: Float64[np.ndarray, " m"]) -> float:
         """ξ·D/‖ξ‖ at clock s."""
@@ -287,8 +294,7 @@ class _Solver:
         z = width * modes.rates
         decayed = np.exp(-self.s * modes.rates)
         shrink = np.expm1(-np.multiply.outer(z, collocation.NODES))
-        # The law is kept in differences from the panel's start: no cancellation where u ≪ ‖U‖.
-        fixed = self.f**-2 + self.problem.off_diagonal.change(self.s, width * collocation.NODES)
+        fixed = self._anchor(decayed) + self.problem.off_diagonal.change(self.s, width * collocation.NODES)
         # E = E_0 + G (h f − z E_0): the part that does not depend on f, then the rest.
         homogeneous = -np.einsum("mjl,m->mj", resolvents, z * self.response)
         f: Float64[np.ndarray, " n"] = np.full(collocation.STAGES, self.f)
@@ -314,13 +320,22 @@ class _Solver:
         response = self.response[:, None] + np.pad(step, ((0, 0), (1, 0)))
         return Panel(self.s, width, f, time, response)
 
+    def _anchor(self, decayed: Float64[np.ndarray, " m"]) -> float:
+        """f⁻² at the panel's start; the law adds changes to it, which do not cancel where u ≪ ‖U‖."""
+        if self.constant < 0:
+            return self.f**-2
+        # A sum of squares: computed anew, so that errors do not add up near the saddle, where u = ‖U‖ is small.
+        return self.constant + self.modes.energy(decayed, self.response) + self.problem.off_diagonal.energy(self.s)
+
     def _advance(self, panel: Panel) -> None:
         self.panels.append(panel)
         self.s, self.time, self.f = panel.s + panel.width, float(panel.time[-1]), float(panel.f[-1])
         self.response = panel.response[:, -1]
         self.smallest = min(self.smallest, float(panel.f.min()))
-        # The unstable and the stable coordinate of the saddles at u = 0: rounding is lost as both shrink.
-        distance = float(np.hypot(1 / self.f, self.modes.projection(self.s, self.response)))
+        # Near a saddle, u and ξ·D are its unstable and stable coordinates: digits are lost as both shrink.
+        distance = 1 / self.f
+        if self.constant < 0:
+            distance = float(np.hypot(distance, self.modes.projection(self.s, self.response)))
         self.furthest = max(self.furthest, distance)
         self.lost = max(self.lost, self.furthest / distance)
 
