@@ -2,9 +2,11 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from incontext.foundations import InvalidInputError
+from incontext.prompts import Gaussian
 from incontext.training import PRESETS, Curriculum, Ramp, Schedule, preset, read_config
 
 TINY = """\
@@ -72,6 +74,13 @@ def test_every_preset_is_a_whole_configuration(name, covariates):
     assert preset(name, steps=40).steps == 40
 
 
+def test_covariates_may_be_objects():
+    given = Gaussian([[2.0, 0.5], [0.5, 1.0]])
+    config = preset("tiny", dimension=2, covariates=given)
+    np.testing.assert_array_equal(config.prompts.build().covariates.covariance, given.covariance)
+    assert preset("tiny", dimension=2, covariates=config.prompts.covariates) == config
+
+
 def test_the_2022_recipe_is_the_published_one():
     config = preset("garg-linear", dimension=20, n_train=40)
     assert (config.model.width, config.model.layers, config.model.heads, config.model.max_points) == (256, 12, 8, 101)
@@ -96,7 +105,7 @@ def test_the_2022_recipe_is_the_published_one():
     ("arguments", "sentence"),
     [
         ({"name": "tiny", "covariates": "identiy"}, "Did you mean 'identity'"),
-        ({"name": "tiny", "covariates": 3}, "covariates is not as it must be"),
+        ({"name": "tiny", "covariates": 3}, "covariates must be"),
         ({"name": "tiny", "n_train": 0}, "n_train must be at least 1"),
         ({"name": "tiny", "n_train": 30, "max_points": 20}, "max_points must be at least 31"),
         ({"name": "tiny", "batchsize": 3}, "Did you mean 'batch_size'"),

@@ -21,3 +21,16 @@ def test_linear_self_attention_ends_at_the_minimiser_of_theorem_4(spectrum, tmp_
     best = np.linalg.inv(theory.gamma(np.diag(spectrum), 8))
     np.testing.assert_allclose(u * U, best, atol=0.15 * best.max())
     np.testing.assert_allclose(np.outer(a, b), 0, atol=0.05)
+
+
+def test_bfloat16_products_follow_float32(tmp_path):
+    """The same prompts and start: losses differ by the rounding of the products (2⁻⁸), not more."""
+    runs = {}
+    for precision in ("float32", "bfloat16", "float64"):
+        config = preset("tiny", dimension=3, n_train=6, steps=30, batch_size=16, precision=precision, n_evaluation=8)
+        run = train(config, tmp_path / precision)
+        runs[precision] = np.array([line["loss"] for line in run.metrics if "loss" in line])
+        assert run.predictor()(config.prompts.build().sample(4, 7, seed=3)).dtype == np.float64
+    np.testing.assert_allclose(runs["float32"], runs["float64"], rtol=1e-2)
+    np.testing.assert_allclose(runs["bfloat16"], runs["float64"], rtol=5e-2)
+    assert (runs["bfloat16"] != runs["float32"]).any()
