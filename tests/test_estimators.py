@@ -1,0 +1,129 @@
+"""The scikit-learn facade: scikit-learn's own checks, and that it predicts what the learners behind it predict."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import Ridge as SklearnRidge
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from incontext.estimators import InContextRegressor
+from incontext.foundations import InvalidInputError
+from incontext.predictors import NearestNeighbors, Ridge, TrainedLSA
+from incontext.theory import assumption3, gamma
+
+
+@parametrize_with_checks(
+    [
+        InContextRegressor(),
+        InContextRegressor("ridge"),
+        InContextRegressor("least_squares"),
+        InContextRegressor(Ridge(0.1)),
+    ]
+)
+def test_scikit_learn_has_no_complaint(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 4)) * [1, 2, 3, 0.1] + [5, 0, 0, 1]
+    return X, X @ [1, -2, 0.5, 3] + 0.5 * rng.standard_normal(60) + 7
+
+
+def test_least_squares_is_linear_regression(data):
+    X, y = data
+    reference = LinearRegression().fit(X, y)
+    found = InContextRegressor("least_squares").fit(X, y)
+    np.testing.assert_allclose(found.predict(X), reference.predict(X), rtol=1e-10)
+    np.testing.assert_allclose(found.coef_, reference.coef_, rtol=1e-10)
+    np.testing.assert_allclose(found.intercept_, reference.intercept_, rtol=1e-10)
+
+
+def test_ridge_is_scikit_learns_on_scaled_data(data):
+    X, y = data
+    Z, scale = (X - X.mean(0)) / X.std(0), y.std() / 2  # √d = 2
+    reference = SklearnRidge(alpha=0.49, fit_intercept=False).fit(Z, (y - y.mean()) / scale)
+    expected = y.mean() + scale * reference.predict(Z)
+    np.testing.assert_allclose(InContextRegressor("ridge", noise=0.7).fit(X, y).predict(X), expected, rtol=1e-10)
+
+
+def test_lsa_is_the_layer_of_theorem_4(data):
+    X, y = data
+    covariance = np.diag([1.0, 4.0, 9.0, 0.01])
+    found = InContextRegressor("lsa", noise=0.0, covariance=covariance, standardize=False).fit(X, y)
+    expected = X @ np.linalg.inv(gamma(covariance, 60)) @ (X.T @ y) / 60
+    np.testing.assert_allclose(found.predict(X), expected, rtol=1e-10)
+
+
+def test_a_predictor_sees_the_whole_context(data):
+    X, y = data
+    by_name = InContextRegressor("ridge", noise=0.5).fit(X, y).predict(X[:7])
+    by_predictor = InContextRegressor(Ridge(0.25)).fit(X, y).predict(X[:7])
+    np.testing.assert_allclose(by_predictor, by_name, rtol=1e-9)
+
+
+def test_smaller_dimension_and_longer_context_than_the_model_knows(data):
+    X, y = data
+
+    class Trained:
+        architecture = SimpleNamespace(dimension=6, max_points=26)
+
+        def __call__(self, prompts):
+            assert prompts.dimension == 6
+            assert prompts.n_points <= 26
+            assert (prompts.xs[..., 4:] == 0).all()
+            return Ridge(1.0)(prompts)
+
+    scaled = InContextRegressor(Trained()).fit(X, y)
+    parts = []
+    for rows in np.array_split(np.arange(60), 3):
+        one = InContextRegressor("ridge", standardize=False).fit(scaled._xs[rows], scaled._ys[rows])
+        parts.append(one.predict((X - X.mean(0)) / X.std(0)))
+    expected = y.mean() + y.std() / 2 * np.mean(parts, axis=0)
+    np.testing.assert_allclose(scaled.predict(X), expected, rtol=1e-9)
+    with pytest.raises(InvalidInputError, match="at most the model's 6 features"):
+        InContextRegressor(Trained()).fit(np.hstack([X, X]), y)
+
+
+def test_pipeline_and_grid_search():
+    X, y = load_diabetes(return_X_y=True)
+    pipeline = make_pipeline(PolynomialFeatures(1, include_bias=False), InContextRegressor("ridge"))
+    search = GridSearchCV(pipeline, {"incontextregressor__noise": [0.1, 3.0, 1000.0]}, cv=3).fit(X, y)
+    assert search.best_params_["incontextregressor__noise"] != 1000.0
+    assert search.best_score_ > 0.4
+    scores = {
+        name: cross_val_score(InContextRegressor(model), X, y, cv=5).mean()
+        for name, model in {
+            "lsa": "lsa",
+            "ridge": "ridge",
+            "ls": "least_squares",
+            "neighbours": NearestNeighbors(5),
+        }.items()
+    }
+    assert scores["neighbours"] < min(scores["lsa"], scores["ridge"], scores["ls"])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"model": "rigde"}, "Did you mean 'ridge'"),
+        ({"model": 3}, "a path or a predictor"),
+        ({"noise": -1}, "noise must be at least 0"),
+        ({"covariance": np.eye(3)}, "covariance must have shape"),
+    ],
+)
+def test_bad_parameters(data, parameters, sentence):
+    with pytest.raises(InvalidInputError, match=sentence):
+        InContextRegressor(**parameters).fit(*data)
+
+
+def test_layer_of_the_wrong_dimension(data):
+    with pytest.raises(InvalidInputError, match="dimension 3"):
+        InContextRegressor(TrainedLSA(assumption3(np.eye(3) / 3**0.5, 1.0))).fit(*data).predict(data[0])
