@@ -94,6 +94,7 @@ def _against_lsa(record: StudyRecord) -> Drawing:
             ax.axhline(float(here["zero"].iloc[0]), color=ZERO, linestyle=(0, (4, 2)), linewidth=1.0)
             ax.set_yscale("log")
             ax.set_ylim(bottom=_FLOOR)
+            ax.minorticks_off()
             if r == 0:
                 ax.set_title(f"{family}, N = {n}")
             learned = models.loc[(family, n)]["learned"]

@@ -28,7 +28,8 @@ def draw(record: StudyRecord) -> list[Drawing]:
         lengths = sorted(errors["M"].unique())
         unshifted = errors[(errors["shift"] == "none") & (errors["predictor"] == "LSA")]
         rows = -(-(len(shifts) + 1) // _COLUMNS)
-        top = 2 * float((errors[["mean", "exact"]].max(axis=1) / errors["zero"]).max())
+        relative = errors[["mean", "exact"]].div(errors["zero"], axis="index").to_numpy()
+        top = 2 * float(relative[np.isfinite(relative)].max())
         figure = Figure(figsize=(10.0, 2.7 * rows))
         axes = figure.subplots(rows, _COLUMNS, sharey=True, squeeze=False)
         for ax, shift in zip(axes.ravel(), shifts, strict=False):
@@ -55,6 +56,8 @@ def draw(record: StudyRecord) -> list[Drawing]:
         f"= {_middle(lengths)}. Values below {_FLOOR:g} lie on the lower edge: noiseless least squares has error 0 "
         "from d examples on."
     )
+    if np.isinf(errors["exact"]).any():
+        caption += " No line where noisy least squares has an infinite mean error (|M − d| ≤ 1)."
     return [Drawing("shifts", figure, caption, "Errors under task, query and covariate shifts and label noise.")]
 
 

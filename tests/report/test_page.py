@@ -1,0 +1,139 @@
+"""The page holds what the records hold, opens offline, and is the same when drawn again."""
+
+import base64
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from incontext.report import write_report
+from incontext.report.figures import figure1 as drawn_figure1
+from incontext.report.page import format_cell
+from incontext.report.words import words_of
+from incontext.studies import claims, figure1, gradient_flow, shifts
+from incontext.studies.record import StudyRecord
+from incontext.studies.store import Store
+
+PROVENANCE = {
+    "profile": "smoke",
+    "version": "0",
+    "written": "2026-01-01 00:00 UTC",
+    "python": "3",
+    "platform": "here",
+    "processor": "one",
+    "cores": 1,
+    "gpu": "none",
+    "libraries": {"numpy": "2"},
+    "durations": {"claims": [1.0, 2.0]},
+}
+
+
+def _quiet(*_):
+    pass
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    given = {"store": Store(folder / "units"), "progress": _quiet}
+    table = claims.verify(only=["lemma-9", "section-5.1-eigenvalue-count", "lemma-30"])
+    trained = figure1.run(
+        runs=folder / "runs",
+        dimension=2,
+        n_train=(3, 4),
+        max_context=6,
+        preset="tiny",
+        overrides={"steps": 2, "batch_size": 4, "n_evaluation": 4},
+        n_prompts=50,
+        **given,
+    )
+    made = [
+        StudyRecord("claims", "Every claim of the paper", {"claims": table}, claims.facts(table, 0, "standard")),
+        gradient_flow.run(dimension=2, n_train=5, n_times=20, **given),
+        shifts.run(dimension=2, n_train=6, n_prompts=64, **given),
+        trained,
+    ]
+    for record in made:
+        record.save(folder / "studies")
+    return [StudyRecord.load(folder / "studies" / record.name) for record in made]
+
+
+@pytest.fixture(scope="module")
+def page(records, tmp_path_factory):
+    return write_report(records, tmp_path_factory.mktemp("page"), PROVENANCE, _quiet)
+
+
+def test_the_page_needs_nothing_from_outside(page):
+    text = page.read_text()
+    for kind, source in re.findall(r"<(img|script|link|iframe)[^>]*?(?:src|href)=\"([^\"]*)\"", text):
+        assert source.startswith("data:image/svg+xml;base64,"), kind
+    assert "@import" not in text
+    assert "url(" not in text
+
+
+def test_every_figure_lies_beside_the_page_and_in_it(page):
+    text = page.read_text()
+    figures = {path.name for path in (page.parent / "figures").iterdir()}
+    assert figures == {
+        f"{name}.{suffix}"
+        for name in ("gradient-flow", "shifts", "figure1", "figure1-against-lsa")
+        for suffix in ("svg", "png")
+    }
+    for name in ("gradient-flow", "shifts", "figure1", "figure1-against-lsa"):
+        svg = (page.parent / "figures" / f"{name}.svg").read_bytes()
+        assert base64.b64encode(svg).decode() in text
+
+
+def test_drawing_again_gives_the_same_bytes(records, page, tmp_path):
+    again = write_report(records, tmp_path, PROVENANCE, _quiet)
+    assert again.read_bytes() == page.read_bytes()
+    for path in (page.parent / "figures").iterdir():
+        assert path.read_bytes() == (tmp_path / "figures" / path.name).read_bytes(), path.name
+
+
+def test_every_claim_and_verdict_is_on_the_page(records, page):
+    text = page.read_text()
+    table = records[0].tables["claims"]
+    for row in table.itertuples():
+        assert text.count(f"<b>{row.claim}</b>") == (1 if row.verdict == "holds" else 2)  # deviating ones lead as well
+    assert text.count('<span class="badge good">holds</span>') == (table["verdict"] == "holds").sum()
+
+
+def test_what_is_drawn_is_what_was_measured(records):
+    record = records[3]
+    panels, _ = drawn_figure1.draw(record)
+    curves = record.tables["curves"]
+    for ax, panel in zip(panels.figure.axes, curves["panel"].unique(), strict=True):
+        lines = {
+            line.get_color(): line for line in ax.lines if len(line.get_xdata()) > 1 and line.get_linestyle() == "-"
+        }
+        squares = curves[(curves["panel"] == panel) & (curves["predictor"] == "least squares")]
+        drawn = lines["#000000"].get_ydata()
+        np.testing.assert_allclose(drawn, squares["mean"].clip(lower=1e-4))
+        assert ax.get_xlabel() or ax in panels.figure.axes[:2]
+
+
+def test_untrained_positions_and_unlearned_models_are_named(records, page):
+    models = records[3].tables["models"]
+    assert not models["learned"].any()  # two steps teach nothing
+    text = page.read_text()
+    assert "0 of 4 GPT-2 models learned" in text
+    assert "never trained" in text
+
+
+def test_the_verdict_on_each_observation_follows_from_its_checks(records):
+    table = records[3].tables["observations"]
+    for entry in words_of(records[3]).observations:
+        own = table[table["observation"] == entry["observation"]]
+        assert (entry["count"], entry["total"]) == (own["appears"].sum(), len(own))
+        expected = {0: "does not appear", len(own): "appears"}.get(entry["count"], "appears in part")
+        assert entry["verdict"] == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.00012345, "0.0001234"), (-2.5, "−2.5"), (np.inf, "∞"), (np.nan, "–"), (pd.NA, "–"), ("x", "x"), (3, "3")],
+)
+def test_cells_read_as_numbers(value, shown):
+    assert format_cell(value) == shown
