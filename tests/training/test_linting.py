@@ -1,0 +1,71 @@
+"""What the linter says, and what a training costs."""
+
+import pytest
+
+from incontext.training import PRESETS, Run, preset, read_config, train
+from incontext.training.drawing import draw_losses
+from incontext.training.linting import Cost, duration, estimate_cost, lint
+from incontext.training.reporting import reference_lines
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_clean_but_for_positions_left_for_the_test(name):
+    config = preset(name, dimension=5, n_train=18)
+    remarks = [remark for remark in lint(config) if "can be asked but are never trained" not in remark]
+    assert remarks == []
+    assert lint(preset(name, dimension=5, n_train=18, max_points=19)) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (
+            {"curriculum.points": {"start": 3, "end": 19, "every": 400, "begin": 0}},
+            "Positions 10 to 18 are never trained",
+        ),
+        ({"curriculum.dimensions": {"start": 1, "end": 5, "every": 1000}}, "Dimensions 4 to 5 are never seen"),
+        ({"curriculum.dimensions.every": 700}, "The curriculum ends at step 2800 of 3000"),
+        ({"schedule.warmup": 5000}, "outlasts the run"),
+        ({"optimizer.matrix_learning_rate": 0.02}, "never left the plateau"),
+        ({"loss": "query"}, "one context length only"),
+        ({"compile": True}, "slower on CPUs"),
+    ],
+)
+def test_what_is_odd_is_said(overrides, sentence):
+    config = read_config(preset("tiny", dimension=5, n_train=18, max_points=19).as_dict(), overrides)
+    assert [remark for remark in lint(config) if sentence in remark]
+
+
+def test_cost_counts_prompts_and_products():
+    config = preset(
+        "tiny", dimension=2, n_train=4, steps=50, batch_size=8, curriculum={"dimensions": None, "points": None}
+    )
+    cost = estimate_cost(config)
+    # Per token 12·w² weights in each of 3 blocks; 2P − 1 = 9 tokens; forward once, backward twice.
+    assert cost.sequences == 400
+    assert cost.products == 3 * 12 * 64**2 * 3 * 9 * 400
+    assert 0 < cost.seconds < 600
+    assert str(Cost(1.0, 1.0, 7200.0)).endswith("about 2.0 h on this machine")
+    assert [duration(seconds) for seconds in (5, 100, 1e5)] == ["5 s", "2 min", "27.8 h"]
+
+
+def test_reference_lines_are_those_of_the_loss(tmp_path):
+    """With labels and the query's loss: zero's is E y²/d, least squares' its error plus the noise."""
+    config = preset(
+        "lsa", dimension=2, n_train=6, steps=20, batch_size=512, prompts={"noise": 0.5}, n_evaluation=4000, log_every=20
+    )
+    run = train(config, tmp_path)
+    zero, least_squares = reference_lines(config, run.metrics)
+    assert zero == pytest.approx((2 + 0.25) / 2, rel=0.1)
+    # Noisy least squares: s²d/(M − d − 1) beside the noise itself.
+    assert least_squares == pytest.approx((0.25 * 2 / 3 + 0.25) / 2, rel=0.15)
+    assert reference_lines(preset("tiny"), run.metrics)[1] == 0
+
+
+def test_a_run_is_drawn_while_it_is_young(tmp_path):
+    config = preset("tiny", dimension=2, n_train=4, steps=10, batch_size=4, n_evaluation=4, model={"width": 8})
+    train(config, tmp_path / "run")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    metrics.write_text("".join(metrics.read_text().splitlines(keepends=True)[:1]) + '{"step": 2, "lo')
+    draw_losses(Run.open(tmp_path / "run"), tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
