@@ -75,7 +75,8 @@ def test_thresholds_and_losses(seed, d, n, random):
     rng = np.random.default_rng(seed)
     law, theta = random_law(rng, d, random), random_theta(d, seed)
     constants = certificate(law, n, theta, 0.1)
-    assert constants.threshold <= constants.exact_threshold * (1 + 1e-12)
+    assert constants.threshold <= constants.sharp_threshold * (1 + 1e-12)
+    assert constants.sharp_threshold <= constants.exact_threshold * (1 + 1e-12)
     assert constants.initial_loss == pytest.approx(population_loss(assumption3(theta, 0.1), law, n), rel=1e-12)
     assert constants.minimum_loss == pytest.approx(minimum_loss(law, n), rel=1e-12)
     at_zero = flow_coefficients(law, n).mean_trace / 2
@@ -87,8 +88,7 @@ def test_thresholds_and_losses(seed, d, n, random):
     # The paper's √d can be dropped: σ²‖Γ‖_op‖ΘΘ'‖_op < 2 suffices.
     if not random:
         operator = math.sqrt(2 / (np.linalg.norm(gamma(law.covariance, n), 2) * np.linalg.norm(theta, 2)))
-        assert constants.threshold <= operator * (1 + 1e-12)
-        assert operator <= constants.exact_threshold * (1 + 1e-12)
+        assert constants.sharp_threshold == pytest.approx(operator, rel=1e-12)
 
 
 @pytest.mark.parametrize("random", [False, True])

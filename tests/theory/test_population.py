@@ -10,7 +10,7 @@ from scipy.stats import expon, randint, uniform
 from scipy.stats import gamma as gamma_law
 
 from incontext.foundations import InvalidInputError
-from incontext.prompts import Gaussian, RandomDiagonal
+from incontext.prompts import Gaussian, RandomDiagonal, Wishart
 from incontext.theory import (
     AllPositions,
     DiagonalMoments,
@@ -136,6 +136,8 @@ def test_the_restricted_loss_has_one_form_for_both_theorems(seed, d, n, random):
     excess = coefficients.excess(u, rotated)
     assert excess == pytest.approx(loss(parameters) - minimum_loss(law, n), rel=1e-9, abs=1e-11 * loss(parameters))
     gradient = loss.gradient(parameters)
+    general = loss.gradients(parameters.vector)
+    np.testing.assert_allclose(gradient.vector, general, rtol=0, atol=1e-11 * np.abs(general).max())
     a, grad_u, grad_U, b = gradient.blocks
     assert not a.any()
     assert not b.any()
@@ -157,6 +159,18 @@ def test_the_rule_integrates_monomials_of_degree_three(seed, d):
         if sum(powers) <= 3:
             exact = np.prod([moments[k][i] for i, k in enumerate(powers)])
             assert rule.mean(np.prod(rule.spectra ** np.array(powers), axis=1)) == pytest.approx(exact, rel=1e-11)
+
+
+def test_large_rules_are_worked_off_in_parts(monkeypatch):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(2, 3, 16))
+    for law in (RandomDiagonal.exponential(3), Wishart(random_covariance(rng, 3), 4)):
+        whole = PopulationLoss(law, 5)
+        values, gradients = whole.values(vectors), whole.gradients(vectors)
+        with monkeypatch.context() as patch:
+            patch.setattr("incontext.theory.population._MAXIMUM_ELEMENTS", 200)
+            np.testing.assert_allclose(whole.values(vectors), values, rtol=1e-11)
+            np.testing.assert_allclose(whole.gradients(vectors), gradients, rtol=1e-9, atol=1e-11)
 
 
 def test_moments_say_all_that_matters_of_a_law():

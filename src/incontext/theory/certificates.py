@@ -34,6 +34,9 @@ class Certificate:
     ----------
     threshold : float
         Largest σ the paper allows: σ² < 2/(√d ‖Γ‖_op) in Theorem 4, (21) in Theorem 8.
+    sharp_threshold : float
+        The same without √d: σ² < 2/(‖Γ‖_op ‖ΘΘ'‖_op), and σ² < 2 tr(EΛ² ΘΘ')/(‖ΘΘ'‖_op² E[‖Γ‖_op ‖Λ‖_F²]) for
+        random Λ_τ.
     exact_threshold : float
         Largest σ with L(0) below the loss ½ E tr Λ of predicting zero, which is all that the threshold is for:
         σ² < 2 tr(EΛ² ΘΘ')/E tr(ΓΛΘΘ'ΛΘΘ').
@@ -56,6 +59,7 @@ class Certificate:
     """
 
     threshold: float
+    sharp_threshold: float
     exact_threshold: float
     guaranteed: bool
     initial_loss: float
@@ -111,6 +115,7 @@ def certificate(covariates: CovarianceLaw, n_train: TrainLength, theta: ArrayLik
     sharp = _sharp_u_squared(decay, drive, gain)
     return Certificate(
         threshold=math.sqrt(2 * paper.reach / (math.sqrt(d) * paper.size)),
+        sharp_threshold=math.sqrt(2 * linear / paper.operator_size),
         exact_threshold=math.sqrt(2 * linear / quadratic),
         guaranteed=bracket > 0,
         initial_loss=coefficients.mean_trace / 2 - gain,
@@ -180,6 +185,7 @@ class _PaperConstants:
 
     reach: float
     size: float
+    operator_size: float  # a bound on E tr(ΓΛΘΘ'ΛΘΘ') with ‖ΘΘ'‖_op for √d
     square_norm: float
     pl_factor: float
 
@@ -189,18 +195,21 @@ def _paper_constants(
 ) -> _PaperConstants:
     inverse, _ = inverse_moments(n_train)
     diagonal = np.diagonal(Theta)
+    theta_norm = float(np.linalg.norm(Theta, 2))
     if isinstance(covariates, Gaussian):
         l, _ = eigenbasis(covariates.covariance)  # noqa: E741
         g = (1 + inverse) * l + inverse * l.sum()
         reach = float(l**2 @ diagonal)
         # tr(Γ⁻¹Λ⁻¹) tr(Λ⁻¹) is infinite for a singular Λ: the paper's μ is then 0.
         traces = float((1 / (g * l)).sum() * (1 / l).sum()) if l.min() > 0 else math.inf
-        return _PaperConstants(reach, float(g.max()) * reach, float(l.max() ** 2), 2 / traces)
+        size = float(g.max()) * reach
+        return _PaperConstants(reach, size, theta_norm * size, float(l.max() ** 2), 2 / traces)
     if isinstance(covariates, RandomDiagonal):
-        first = covariates.moments(1)
+        size = _operator_moment(covariates, inverse)
         return _PaperConstants(
-            reach=float(first**2 @ diagonal),
-            size=_operator_moment(covariates, inverse),
+            reach=float(covariates.moments(1) ** 2 @ diagonal),
+            size=size,
+            operator_size=theta_norm**2 * size,
             square_norm=float(coefficients.drive.max()),
             pl_factor=2 * float(coefficients.decay.min()),
         )

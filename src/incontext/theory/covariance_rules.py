@@ -9,7 +9,7 @@ because a polynomial of degree 3 has no mixed term of independent centred variab
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -57,6 +57,13 @@ class CovarianceRule:
         if self.rotations is None:
             return self.spectra[:, :, None] * np.eye(self.dimension)
         return (self.rotations * self.spectra[:, None, :]) @ np.swapaxes(self.rotations, -1, -2)
+
+    def parts(self, nodes: int) -> Iterator[CovarianceRule]:
+        """The rule cut into rules of at most ``nodes`` nodes, whose sums add up."""
+        for start in range(0, self.weights.shape[0], nodes):
+            cut = slice(start, start + nodes)
+            rotations = self.rotations if self.rotations is None or self.commuting else self.rotations[cut]
+            yield CovarianceRule(self.weights[cut], self.spectra[cut], rotations)
 
     def mean(self, values: Float64[np.ndarray, "K ..."]) -> np.ndarray:
         """Σ_k w_k values_k: the expectation of a polynomial from its values at the nodes."""
@@ -257,6 +264,12 @@ class FlowCoefficients:
         """L at a = b = 0 (Lemmas 15 and 23), for U in the eigenbasis."""
         quadratic = np.einsum("ij,ij,ij->", self.decay, U, U)
         return float(u**2 * quadratic / 2 - u * (self.drive @ np.diagonal(U)) + self.mean_trace / 2)
+
+    def gradient(self, u: float, U: Matrix) -> tuple[float, Matrix]:
+        """∂L/∂u and ∂L/∂U at a = b = 0 (Lemmas 10 and 21), for U in the eigenbasis."""
+        slope = u**2 * self.decay * U
+        slope[np.diag_indices_from(slope)] -= u * self.drive
+        return float(u * np.einsum("ij,ij,ij->", self.decay, U, U) - self.drive @ np.diagonal(U)), slope
 
     def excess(self, u: float, U: Matrix) -> float:
         """L − min L at a = b = 0, as a sum of squares (Lemma 24), for U in the eigenbasis."""

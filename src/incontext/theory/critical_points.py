@@ -21,8 +21,8 @@ from jaxtyping import Float64
 from scipy.optimize import brentq, minimize
 
 from incontext.foundations import InvalidInputError, Matrix, Vector, check_integer
-from incontext.theory.covariance_rules import CovarianceLaw, FlowCoefficients
-from incontext.theory.lengths import RealLength, TrainLength
+from incontext.theory.covariance_rules import CovarianceLaw, FlowCoefficients, law_dimension
+from incontext.theory.lengths import AllPositions, RealLength, TrainLength
 from incontext.theory.lsa import LSAParameters
 from incontext.theory.minimizers import minimum_loss
 from incontext.theory.population import PopulationLoss
@@ -145,18 +145,27 @@ def rank_one_point(covariates: CovarianceLaw, n_train: TrainLength, direction: i
 
 
 def mixed_point(covariates: CovarianceLaw, n_train: TrainLength, direction: int = 0) -> CriticalPoint | None:
-    """The critical point of the mixed family along an eigenvector, or None where descent from its asymptotic form
-    (N → ∞) inside the reflection-symmetric subspace reaches none with all of a, b, u, U different from zero.
+    """The critical point of the mixed family along an eigenvector, or None where the prompts are too short for it.
+
+    Found by descent from its asymptotic form (N → ∞) inside the reflection-symmetric subspace or, near the shortest
+    prompts that have it, by following it from longer ones.
 
     Parameters are those of :func:`rank_one_point`.
-    """  # noqa: D205
+    """
     loss = PopulationLoss(covariates, n_train)
     _check_direction(direction, loss.dimension)
     if loss.dimension == 1:
         return None
-    basis = _symmetric_subspace(loss.coefficients, direction)
-    point = LSAParameters.from_vector(_minimise(loss, basis, _mixed_start(loss, direction)))
-    return _classify(loss, point) if _is_mixed(point, loss.coefficients) else None
+    point = _mixed_by_descent(loss, direction)
+    if point is not None or isinstance(n_train, AllPositions):
+        return point
+    goal = -math.log(loss.inverse_length)
+    for longer in (2, 4, 8):
+        start = _mixed_by_descent(PopulationLoss(covariates, RealLength(longer / loss.inverse_length)), direction)
+        if start is not None and start.kind == "spurious minimum":
+            reached, point = _follow(covariates, direction, start, goal + math.log(longer), goal, 1e-5)
+            return point if reached <= goal else None
+    return None
 
 
 def rank_one_limit(covariates: CovarianceLaw, direction: int = 0) -> float:
@@ -186,24 +195,41 @@ def mixed_limit(covariates: CovarianceLaw, direction: int = 0) -> float:
 
     Parameters are those of :func:`rank_one_limit`.
     """
-    log_n, step = math.log(8.0), math.log(2.0)
-    while True:
-        point = mixed_point(covariates, RealLength(math.exp(log_n)), direction)
-        if point is not None and point.kind == "spurious minimum":
-            break
-        log_n += step
-        if log_n > math.log(1e6):
-            return math.inf
-    while step > 1e-9:
-        loss = PopulationLoss(covariates, RealLength(math.exp(log_n - step)))
+    dimension = law_dimension(covariates)
+    _check_direction(direction, dimension)
+    if dimension == 1:
+        return math.inf
+    log_n = math.log(8.0)
+    while log_n < math.log(1e6):
+        start = _mixed_by_descent(PopulationLoss(covariates, RealLength(math.exp(log_n))), direction)
+        if start is not None and start.kind == "spurious minimum":
+            return math.exp(_follow(covariates, direction, start, log_n, -math.inf, 1e-9)[0])
+        log_n += math.log(2.0)
+    return math.inf
+
+
+def _follow(
+    covariates: CovarianceLaw, direction: int, start: CriticalPoint, log_n: float, goal: float, tolerance: float
+) -> tuple[float, CriticalPoint]:
+    """Follow a mixed minimum from log N down to ``goal`` or to where it ends; log N reached and the point there."""
+    point, step = start, math.log(2.0)
+    while step > tolerance and log_n > goal:
+        trial = max(goal, log_n - step)
+        loss = PopulationLoss(covariates, RealLength(math.exp(trial)))
         basis = _symmetric_subspace(loss.coefficients, direction)
         follower = LSAParameters.from_vector(_newton(loss, basis, point.parameters.vector, 20))
         candidate = _classify(loss, follower) if _is_mixed(follower, loss.coefficients) else None
         if candidate is not None and candidate.kind == "spurious minimum":
-            point, log_n, step = candidate, log_n - step, 1.5 * step
+            point, log_n, step = candidate, trial, 1.5 * step
         else:
             step /= 2
-    return math.exp(log_n)
+    return log_n, point
+
+
+def _mixed_by_descent(loss: PopulationLoss, direction: int) -> CriticalPoint | None:
+    basis = _symmetric_subspace(loss.coefficients, direction)
+    point = LSAParameters.from_vector(_minimise(loss, basis, _mixed_start(loss, direction)))
+    return _classify(loss, point) if _is_mixed(point, loss.coefficients) else None
 
 
 def _sign_change(margin: Callable[[float], float]) -> float:

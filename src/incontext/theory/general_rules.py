@@ -97,7 +97,8 @@ def _(covariates: RandomRotation) -> CovarianceRule:
     wanted = [float(np.sum((spectrum / level) ** k)) for k in (1, 2, 3)]
     system, right = _invariants(*powers), _invariants(*(np.array([value]) for value in wanted))
     size = np.abs(system).max(1, keepdims=True)
-    combination = np.linalg.pinv(system / size, rcond=1e-12) @ (right[:, 0] / size[:, 0])
+    balanced: np.ndarray = system / size
+    combination: np.ndarray = np.linalg.pinv(balanced, rtol=1e-12) @ (right[:, 0] / size[:, 0])
     weights, directions = _sphere(d)
     outer = directions[:, :, None] * directions[:, None, :]
     nodes = level * (alpha[:, None, None, None] * np.eye(d) + beta[:, None, None, None] * outer)

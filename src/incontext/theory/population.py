@@ -11,6 +11,7 @@ eigenbasis of each node of the covariance rule, where products with Λ are eleme
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TypeAlias
 
@@ -19,9 +20,11 @@ from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from incontext.foundations import InvalidInputError, Matrix, check_covariance
+from incontext.prompts import Gaussian, RandomDiagonal
 from incontext.theory.covariance_rules import (
     CovarianceLaw,
     CovarianceRule,
+    DiagonalMoments,
     FlowCoefficients,
     covariance_rule,
     flow_coefficients,
@@ -33,6 +36,7 @@ from incontext.theory.lsa import LSAParameters
 _Array: TypeAlias = Float64[np.ndarray, "..."]
 # a (..., d), u (...), U (..., d, d), b (..., d)
 _Blocks: TypeAlias = tuple[_Array, _Array, _Array, _Array]
+_MAXIMUM_ELEMENTS = 2_000_000
 
 
 def gamma(covariance: ArrayLike, n_train: TrainLength) -> Matrix:
@@ -88,19 +92,28 @@ class PopulationLoss:
         """Coefficients of the loss at a = b = 0, if the covariances commute."""
         return flow_coefficients(self.covariates, self.n_train)
 
+    @cached_property
+    def _modal(self) -> bool:
+        """Whether the loss at a = b = 0 falls apart into modes; known for these laws without their many nodes."""
+        return isinstance(self.covariates, Gaussian | RandomDiagonal | DiagonalMoments) or self.rule.commuting
+
     def __call__(self, parameters: LSAParameters) -> float:
         """L(θ)."""
         self._check(parameters)
         a, u, U, b = parameters.blocks
-        if not a.any() and not b.any() and self.rule.commuting:
+        if self._modal and not a.any() and not b.any():
             return self.coefficients.loss(u, self.coefficients.to_eigenbasis(U))
         return float(self._values(_as_arrays(parameters)))
 
     def gradient(self, parameters: LSAParameters) -> LSAParameters:
         """∇L(θ), arranged as parameters: ∂L/∂a, ∂L/∂u, ∂L/∂U, ∂L/∂b in the blocks and zeros elsewhere."""
         self._check(parameters)
-        a, u, U, b = self._gradients(_as_arrays(parameters))
-        return LSAParameters.from_blocks(a, float(u), U, b)
+        a, u, U, b = parameters.blocks
+        if self._modal and not a.any() and not b.any():
+            u_slope, U_slope = self.coefficients.gradient(u, self.coefficients.to_eigenbasis(U))
+            return LSAParameters.from_blocks(a, u_slope, self.coefficients.from_eigenbasis(U_slope), b)
+        a, slope, core, b = self._gradients(_as_arrays(parameters))
+        return LSAParameters.from_blocks(a, float(slope), core, b)
 
     def values(self, vectors: ArrayLike) -> _Array:
         """L at parameters given as vectors t of Lemma 9, shape (..., (d + 1)²); shape (...)."""
@@ -147,29 +160,26 @@ class PopulationLoss:
         reduced = np.swapaxes(t.reshape(*t.shape[:-1], size, size), -1, -2)
         return reduced[..., :-1, -1], reduced[..., -1, -1], reduced[..., :-1, :-1], reduced[..., -1, :-1]
 
-    def _rotated(self, blocks: _Blocks) -> _Blocks:
-        """Blocks in the eigenbasis of every node: a node axis before the last ones."""
-        a, u, U, b = blocks
-        Q = self.rule.rotations
-        if Q is None:
-            return a[..., None, :], u[..., None], U[..., None, :, :], b[..., None, :]
-        a, b = (np.einsum("...i,...ij->...j", v[..., None, :], Q) for v in (a, b))
-        core = np.swapaxes(Q, -1, -2) @ U[..., None, :, :] @ Q
-        return a, u[..., None], core, b
+    def _parts(self, batch: _Array) -> Iterator[CovarianceRule]:
+        """The rule in parts whose intermediate arrays stay below some 16 MB for this batch of u."""
+        return self.rule.parts(max(1, _MAXIMUM_ELEMENTS // max(1, batch.size * self.dimension**2)))
 
     def _values(self, blocks: _Blocks) -> _Array:
-        return _node_values(self._rotated(blocks), self.rule.spectra, *self._inverse) @ self.rule.weights
+        total = np.zeros(blocks[1].shape)
+        for part in self._parts(blocks[1]):
+            total += _node_values(_rotated(blocks, part.rotations), part.spectra, *self._inverse) @ part.weights
+        return total
 
     def _gradients(self, blocks: _Blocks) -> _Blocks:
-        rule = self.rule
-        a, u, core, b = _node_gradients(self._rotated(blocks), rule.spectra, *self._inverse)
-        if not rule.commuting:
-            a, core, b = _rotated_back((a, core, b), rule.rotations)
-        a, b = (np.einsum("...ki,k->...i", v, rule.weights) for v in (a, b))
-        core = np.einsum("...kij,k->...ij", core, rule.weights)
-        if rule.commuting:
-            a, core, b = _rotated_back((a, core, b), rule.rotations)
-        return a, u @ rule.weights, core, b
+        a, u, core, b = (np.zeros(block.shape) for block in blocks)
+        for part in self._parts(blocks[1]):
+            slopes = _node_gradients(_rotated(blocks, part.rotations), part.spectra, *self._inverse)
+            a_slope, u_slope, U_slope, b_slope = _rotated_back(slopes, part.rotations)
+            a += np.vecmat(part.weights, a_slope)
+            b += np.vecmat(part.weights, b_slope)
+            core += np.einsum("...kij,k->...ij", U_slope, part.weights)
+            u += u_slope @ part.weights
+        return a, u, core, b
 
 
 def population_loss(parameters: LSAParameters, covariates: CovarianceLaw, n_train: TrainLength) -> float:
@@ -208,12 +218,22 @@ def population_gradient(parameters: LSAParameters, covariates: CovarianceLaw, n_
     return PopulationLoss(covariates, n_train).gradient(parameters)
 
 
-def _rotated_back(blocks: tuple[_Array, _Array, _Array], Q: _Array | None) -> tuple[_Array, _Array, _Array]:
+def _rotated(blocks: _Blocks, Q: _Array | None) -> _Blocks:
+    """Blocks in the eigenbasis of every node: a node axis before the last ones."""
+    a, u, U, b = blocks
+    if Q is None:
+        return a[..., None, :], u[..., None], U[..., None, :, :], b[..., None, :]
+    a, b = (np.vecmat(v[..., None, :], Q) for v in (a, b))
+    return a, u[..., None], np.swapaxes(Q, -1, -2) @ U[..., None, :, :] @ Q, b
+
+
+def _rotated_back(blocks: _Blocks, Q: _Array | None) -> _Blocks:
     if Q is None:
         return blocks
-    a, U, b = blocks
+    a, u, U, b = blocks
     back = np.swapaxes(Q, -1, -2)
-    return np.einsum("...j,...ji->...i", a, back), Q @ U @ back, np.einsum("...j,...ji->...i", b, back)
+    a, b = (np.vecmat(v, back) for v in (a, b))
+    return a, u, Q @ U @ back, b
 
 
 def _as_arrays(parameters: LSAParameters) -> _Blocks:
@@ -222,11 +242,11 @@ def _as_arrays(parameters: LSAParameters) -> _Blocks:
 
 
 def _dot(x: _Array, y: _Array) -> _Array:
-    return np.einsum("...i,...i->...", x, y)
+    return np.vecdot(x, y)
 
 
 def _apply(matrix: _Array, vector: _Array) -> _Array:
-    return np.einsum("...ij,...j->...i", matrix, vector)
+    return np.matvec(matrix, vector)
 
 
 def _outer(x: _Array, y: _Array) -> _Array:
@@ -244,7 +264,7 @@ def _node_values(blocks: _Blocks, l: _Array, inverse: float, inverse_square: flo
         return odd
     S = (U + np.swapaxes(U, -1, -2)) / 2
     la, lb = l * a, l * b
-    c = _apply(np.swapaxes(U, -1, -2), la)
+    c = np.vecmat(la, U)
     Sa = _apply(S, la)  # SΛa
     aa, ab, bb, aSa = _dot(a, la), _dot(la, b), _dot(b, lb), _dot(la, Sa)
     tau = _dot(np.diagonal(U, axis1=-2, axis2=-1), l)  # tr SΛ
@@ -270,14 +290,14 @@ def _node_gradients(blocks: _Blocks, l: _Array, inverse: float, inverse_square: 
     R = _outer(p, l) * (u2 * U + _outer(a, b))
     index = list(range(l.shape[-1]))
     R[..., index, index] -= l**2
-    grad_u, grad_U = np.einsum("...ij,...ij->...", R, U), u2 * R
+    grad_u, grad_U = (R * U).sum((-2, -1)), u2 * R
     if not a.any() and not b.any():
         zero = np.zeros(R.shape[:-1])
         return zero, grad_u, grad_U, zero
 
     S = (U + np.swapaxes(U, -1, -2)) / 2
     la, lb = l * a, l * b
-    c = _apply(np.swapaxes(U, -1, -2), la)
+    c = np.vecmat(la, U)
     Sa, lc = _apply(S, la), l * c
     lSa = l * Sa  # ΛSΛa
     aa, ab, bb, aSa = _dot(a, la), _dot(la, b), _dot(b, lb), _dot(la, Sa)
@@ -298,9 +318,9 @@ def _node_gradients(blocks: _Blocks, l: _Array, inverse: float, inverse_square: 
     grad_a += u1 * q * Ulb
     grad_a += mixed[..., None] * (lb * tau1 + 2 * l * _apply(S, lb))
 
-    grad_b = _apply(np.swapaxes(R, -1, -2), a)
+    grad_b = np.vecmat(a, R)
     grad_b += u1**2 * k3[..., None] * lb
-    grad_b += u1 * l * _apply(np.swapaxes(U, -1, -2), q * a)
+    grad_b += u1 * l * np.vecmat(q * a, U)
     grad_b += mixed[..., None] * (la * tau1 + 2 * lSa)
 
     grad_u += u * bb * k3 + _dot(q * a, Ulb) + inverse * trace * (ab * tau + 2 * _dot(lb, Sa))
