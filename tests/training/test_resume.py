@@ -1,5 +1,6 @@
 """Whatever interrupts a training, it ends in the same bits."""
 
+import json
 import logging
 import os
 import random
@@ -9,10 +10,12 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 
 from incontext.foundations import InvalidInputError
+from incontext.models import load
 from incontext.training import Run, TrainingDivergedError, read_config, train
 from incontext.training.config import write_yaml
 from incontext.training.run import locked
@@ -72,6 +75,16 @@ def test_a_finished_run_returns_at_once_and_untouched(config, tmp_path):
     assert again == run
     assert before == after
     assert not calls
+
+
+def test_an_exported_model_predicts_the_same_and_says_how_it_was_trained(config, tmp_path):
+    run = train(config, tmp_path / "run")
+    run.export(tmp_path / "model")
+    prompts = config.prompts.build().sample(5, 7, seed=0)
+    np.testing.assert_array_equal(load(tmp_path / "model")(prompts), run.predictor()(prompts))
+    card = json.loads((tmp_path / "model" / "card.json").read_text())
+    assert (card["steps"], card["targets"], card["evaluation"]["step"]) == (40, "posterior_mean", 40)
+    assert read_config(card["config"]) == config
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "empty"])

@@ -25,7 +25,7 @@ def exchange(
     ----------
     source
         Folder to read: a run or saved model of this package, a run of Garg et al.'s code (config.yaml, state.pt), or a
-        Hugging Face GPT-2.
+        Hugging Face GPT-2. A run becomes a saved model with a card that says how it was trained.
     target
         Folder to write; it must not exist, or be empty.
     from_
@@ -40,9 +40,15 @@ def exchange(
     from incontext.foundations import InvalidInputError, require_writable
     from incontext.models import load, save_model
     from incontext.models.exchange import from_garg, from_hugging_face, to_hugging_face
+    from incontext.training.run import CONFIG, Run
 
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InvalidInputError(f"{target} must be new or empty, so that nothing is lost; it holds something.")
+    require_writable(target.parent)
+    if from_ == "incontext" and to == "incontext" and (source / CONFIG).exists():
+        Run.open(source).export(target)
+        sys.stdout.write(f"{target}\n")
+        return 0
     if from_ == "garg":
         model = from_garg(source, step)
     elif from_ == "hugging-face":
@@ -52,7 +58,6 @@ def exchange(
     if to == "hugging-face":
         to_hugging_face(model, target)
     else:
-        require_writable(target.parent)
         save_model(model, target, card={"source": str(source), "format": from_})
     sys.stdout.write(f"{target}\n")
     return 0

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from incontext import __version__
 from incontext.foundations import InvalidInputError, write_text
-from incontext.models import TransformerPredictor, load
+from incontext.models import TransformerPredictor, load, save_model
 from incontext.training.checkpoint import last_good
 from incontext.training.config import TrainingConfig, differences, read_config, write_yaml
 
@@ -87,6 +88,28 @@ class Run:
     def predictor(self, device: str = "cpu") -> TransformerPredictor:
         """The model of the last whole checkpoint."""
         return load(self.directory, device=device)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What a user of the trained model should know: how it was trained, towards what, and how well it does."""
+        evaluations = [line for line in self.metrics if "error" in line]
+        return {
+            "incontext": __version__,
+            "steps": self.step,
+            "targets": self.config.targets,
+            "config": self.config.as_dict(),
+            "evaluation": evaluations[-1] if evaluations else None,
+        }
+
+    def export(self, folder: str | Path) -> None:
+        """Save the model of the last whole checkpoint with its card into a folder of its own.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no checkpoint yet, or the folder holds something else than a saved model.
+        """
+        save_model(self.predictor().model, Path(folder), card=self.card)
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
