@@ -33,15 +33,13 @@ def _seconds(function, repeats=3):
 
 
 def test_fifty_times_faster_than_dop853_in_dimension_20(benchmark):
-    """d = 20, Λ_i = 1/i, N = 40, σ = 0.1, until 99.9 % of the gain, both to 1e-12."""
+    """d = 20, Λ_i = 1/i, N = 40, σ = 0.1, until 99.9 % of the gain, both at 1e-13."""
     d, n_train, scale = 20, 40, 0.1
     covariates, theta = _power(d, 1.0, 0), random_theta(d, 1)
     initial = assumption3(theta, scale)
     t_end = gradient_flow(initial, covariates, n_train, math.inf).time_to(0.999)
 
     trajectory = benchmark(lambda: gradient_flow(initial, covariates, n_train, t_end))
-    ours, _ = _seconds(lambda: gradient_flow(initial, covariates, n_train, t_end), repeats=10)
-
     Lambda = covariates.covariance
     gamma = (1 + 1 / n_train) * Lambda + np.trace(Lambda) / n_train * np.eye(d)
     left, square = gamma @ Lambda, Lambda @ Lambda
@@ -49,26 +47,30 @@ def test_fifty_times_faster_than_dop853_in_dimension_20(benchmark):
     def velocity(t, y):
         u, U = y[0], y[1:].reshape(d, d)
         decay = left @ U @ Lambda
-        return np.concatenate(
-            [[-u * np.vdot(decay, U) + np.vdot(square, U)], (u * square - u**2 * decay).ravel()]
-        )
+        return np.concatenate([[-u * np.vdot(decay, U) + np.vdot(square, U)], (u * square - u**2 * decay).ravel()])
 
     start = np.concatenate([[scale], scale * theta.ravel()])
 
     def theirs():
-        return solve_ivp(velocity, (0, t_end), start, method="DOP853", rtol=1e-12, atol=1e-15)
+        return solve_ivp(velocity, (0, t_end), start, method="DOP853", rtol=1e-13, atol=1e-16)
 
-    seconds, solution = _seconds(theirs, repeats=2)
+    # In turns, and the best of each, so that a busy machine slows both.
+    ours, seconds, solution = math.inf, math.inf, None
+    for _ in range(3):
+        seconds, solution = min((seconds, solution), _seconds(theirs, 1), key=lambda pair: pair[0])
+        ours = min(ours, _seconds(lambda: gradient_flow(initial, covariates, n_train, t_end), 10)[0])
     difference = abs(trajectory.u(t_end) / solution.y[0, -1] - 1)
     benchmark.extra_info.update(ratio=seconds / ours, scipy_seconds=seconds, difference=difference)
-    print(f"\nd = 20: {ours * 1e3:.1f} ms against {seconds * 1e3:.0f} ms, ratio {seconds / ours:.0f}, u differs by {difference:.1e}")
+    print(f"\nd = 20: {ours * 1e3:.1f} ms against {seconds * 1e3:.0f} ms, ratio {seconds / ours:.0f}")
     assert difference < 1e-10
     assert seconds / ours > 50
 
 
 def test_dimension_300_under_a_second(benchmark):
     covariates, initial = _power(300, 1.0, 0), assumption3(random_theta(300, 1), 0.05)
-    trajectory = benchmark.pedantic(lambda: gradient_flow(initial, covariates, 600, math.inf), rounds=3, warmup_rounds=1)
+    trajectory = benchmark.pedantic(
+        lambda: gradient_flow(initial, covariates, 600, math.inf), rounds=3, warmup_rounds=1
+    )
     assert trajectory.excess(math.inf) < 1e-20
     assert benchmark.stats.stats.min < 1.0
 
@@ -79,7 +81,9 @@ def test_dimension_2000_with_a_spectrum_under_a_second(benchmark):
     covariates = Gaussian(np.diag(np.arange(1.0, d + 1) ** -1.0))
     zero, scale = np.zeros(d), 0.01
     initial = LSAParameters.from_blocks(zero, scale, scale * np.eye(d) / np.sqrt(d), zero)
-    trajectory = benchmark.pedantic(lambda: gradient_flow(initial, covariates, 4000, math.inf), rounds=3, warmup_rounds=1)
+    trajectory = benchmark.pedantic(
+        lambda: gradient_flow(initial, covariates, 4000, math.inf), rounds=3, warmup_rounds=1
+    )
     assert trajectory.excess(math.inf) < 1e-20
     assert benchmark.stats.stats.min < 1.0
 

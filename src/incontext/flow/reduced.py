@@ -20,6 +20,8 @@ from jaxtyping import Float64
 from incontext.flow.octaves import NODES, RateGrid, grid_of, octaves_of
 from incontext.foundations import Matrix, Vector
 
+# Entries of a matrix handled at once.
+_BLOCK = 1 << 15
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -34,17 +36,16 @@ class OffDiagonal:
     def of(cls, rates: Matrix, values: Matrix) -> OffDiagonal:
         """Gather the off-diagonal entries of ``values``, shape (d, d), with their decay ``rates``."""
         dimension = len(rates)
-        columns = np.arange(dimension)
-        chosen = [
-            np.flatnonzero((row != 0) & (decay > 0) & (columns != i))
-            for i, (row, decay) in enumerate(zip(values, rates, strict=True))
-        ]
-        octaves = [np.unique(octaves_of(rates[i, which])[0]) for i, which in enumerate(chosen)]
-        grid = grid_of(np.concatenate(octaves) if octaves else np.empty(0, dtype=np.int64))
+        block = max(1, _BLOCK // dimension)
+        chosen = (values != 0) & (rates > 0)
+        np.fill_diagonal(chosen, False)
+        parts = [slice(first, first + block) for first in range(0, dimension, block)]
+        octaves = [np.unique(octaves_of(rates[part][chosen[part]])[0]) for part in parts]
+        grid = grid_of(np.concatenate(octaves))
         weights = np.zeros(NODES * len(grid.octaves))
-        for i, which in enumerate(chosen):  # row by row: 16 numbers per entry of a row, not of the matrix
-            if len(which):
-                weights += grid.gather(rates[i, which], values[i, which] ** 2)[0]
+        for part in parts:  # some rows at a time: the interpolation takes 16 numbers per entry
+            inside = chosen[part]
+            weights += grid.gather(rates[part][inside], values[part][inside] ** 2)[0]
         return cls(grid, weights)
 
     def energy(self, s: float) -> float:

@@ -18,6 +18,7 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64, Int64
+from scipy.linalg.lapack import dgesv
 
 from incontext.flow import collocation
 from incontext.flow.octaves import NODES, RateGrid, grid_of, lagrange, octaves_of
@@ -296,29 +297,45 @@ class _Solver:
         shrink = np.expm1(-np.multiply.outer(z, collocation.NODES))
         fixed = self._anchor(decayed) + self.problem.off_diagonal.change(self.s, width * collocation.NODES)
         # E = E_0 + G (h f − z E_0): the part that does not depend on f, then the rest.
-        homogeneous = -np.einsum("mjl,m->mj", resolvents, z * self.response)
-        f: Float64[np.ndarray, " n"] = np.full(collocation.STAGES, self.f)
+        homogeneous = -resolvents.sum(axis=2) * (z * self.response)[:, None]
+        f = self._guess(s=self.s + width * collocation.NODES)
         step, converged = homogeneous, False
+        flat = resolvents.reshape(-1, collocation.STAGES)
         for _ in range(16):
-            step = homogeneous + width * (resolvents @ f)
+            step = homogeneous + (flat @ (width * f)).reshape(homogeneous.shape)
             change, slope, terms = modes.change(decayed, self.response, shrink, step)
             total = fixed + change
             if converged or not np.isfinite(total).all():
                 break
-            jacobian = width * f[:, None] ** 2 * np.einsum("mj,mjl->jl", slope, resolvents)
-            jacobian[np.diag_indices_from(jacobian)] += 2 * f * total
-            move = _linear_solve(jacobian, 1 - f**2 * total)
-            if move is None:
+            jacobian = (width * f**2)[:, None] * np.einsum("mj,mjl->jl", slope, resolvents)
+            jacobian.ravel()[:: collocation.STAGES + 1] += 2 * f * total
+            _, _, move, failed = dgesv(jacobian, 1 - f**2 * total)
+            if failed:
                 return None
-            noise = 8 * _EPS * float(np.max((fixed + terms) / np.abs(total)))
-            converged = bool(np.max(np.abs(move) / f) < max(1e-8, noise))
+            noise = 8 * _EPS * float(((fixed + terms) / np.abs(total)).max())
+            converged = bool((np.abs(move) / f).max() < max(1e-8, noise))
             f = np.maximum(f + move, f / 4)
         if not converged:
             return None
         f = np.concatenate([[self.f], f])
         time = self.time + width * np.concatenate([[0.0], collocation.INTEGRATE @ f[1:] ** 2])
-        response = self.response[:, None] + np.pad(step, ((0, 0), (1, 0)))
+        response = np.empty((len(z), collocation.STAGES + 1))
+        response[:, 0] = self.response
+        np.add(self.response[:, None], step, out=response[:, 1:])
         return Panel(self.s, width, f, time, response)
+
+    def _guess(self, s: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+        """F at clocks s, extrapolated as a quadratic of log f in log s: f goes through powers of s."""
+        previous = self.panels[-1] if self.panels else None
+        if previous is None or previous.s == 0 or previous.width < previous.s / 8:
+            return np.full(len(s), self.f)
+        known = [0, collocation.STAGES // 2, collocation.STAGES]
+        x = np.log(previous.s + previous.width * collocation.POINTS[known])
+        y = np.log(previous.f[known])
+        first = (y[2] - y[1]) / (x[2] - x[1])
+        second = (first - (y[1] - y[0]) / (x[1] - x[0])) / (x[2] - x[0])
+        distance = np.log(s) - x[2]
+        return self.f * np.exp(distance * (first + second * (distance + x[2] - x[1])))
 
     def _anchor(self, decayed: Float64[np.ndarray, " m"]) -> float:
         """f⁻² at the panel's start; the law adds changes to it, which do not cancel where u ≪ ‖U‖."""
@@ -341,12 +358,3 @@ class _Solver:
 
     def _segment(self, end: End) -> SpectralSegment:
         return SpectralSegment(self.problem, self.modes, self.panels, end, self.lost)
-
-
-def _linear_solve(
-    matrix: Float64[np.ndarray, "n n"], right: Float64[np.ndarray, " n"]
-) -> Float64[np.ndarray, " n"] | None:
-    try:
-        return np.linalg.solve(matrix, right)
-    except np.linalg.LinAlgError:
-        return None
