@@ -2,9 +2,28 @@
 
 A *trajectory* gives the parameters θ(t) of a linear self-attention layer, its loss and its conserved quantity at any
 time. ``gradient_flow`` makes one; it picks the method: a closed form, the spectral method, an adaptive integrator.
+A *descent* is the same in steps: gradient descent, momentum, or SGD on fresh prompts.
 """
 
+from incontext.flow.descent import (
+    Descent,
+    empirical_gradient,
+    gradient_descent,
+    stability_limit,
+    stochastic_gradient_descent,
+)
 from incontext.flow.gradient import gradient_flow
+from incontext.flow.tables import sample_times, trajectory_table
 from incontext.flow.trajectory import Trajectory
 
-__all__ = ["Trajectory", "gradient_flow"]
+__all__ = [
+    "Descent",
+    "Trajectory",
+    "empirical_gradient",
+    "gradient_descent",
+    "gradient_flow",
+    "sample_times",
+    "stability_limit",
+    "stochastic_gradient_descent",
+    "trajectory_table",
+]
