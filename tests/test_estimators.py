@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from incontext.estimators import InContextRegressor
 from incontext.foundations import InvalidInputError
@@ -18,14 +18,16 @@ from incontext.predictors import NearestNeighbors, Ridge, TrainedLSA
 from incontext.theory import assumption3, gamma
 
 
-@parametrize_with_checks(
-    [
-        InContextRegressor(),
-        InContextRegressor("ridge"),
-        InContextRegressor("least_squares"),
-        InContextRegressor(Ridge(0.1)),
-    ]
-)
+def scikit_learns_checks():
+    for model in ("lsa", "ridge", "least_squares", Ridge(0.1)):
+        for estimator, check in estimator_checks_generator(InContextRegressor(model)):
+            name = check.func.__name__
+            # Needs an environment variable set before scipy is imported; the estimator claims no array API.
+            if name != "check_array_api_input":
+                yield pytest.param(estimator, check, id=f"{model}-{name}")
+
+
+@pytest.mark.parametrize(("estimator", "check"), scikit_learns_checks())
 def test_scikit_learn_has_no_complaint(estimator, check):
     check(estimator)
 

@@ -12,66 +12,30 @@ wrong and which key or value is the closest known one.
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from incontext.foundations import InvalidInputError, check_choice
+from incontext.foundations import InvalidInputError
 from incontext.prompts.covariates import Covariates, Gaussian, RandomDiagonal
-from incontext.prompts.distribution import PromptDistribution
-from incontext.prompts.tasks import Linear, Tasks
+from incontext.prompts.distribution import Outliers, PromptDistribution
+from incontext.prompts.laws import Law, build_law
+from incontext.prompts.nonlinear_tasks import DecisionTree, LinearClassification, Quadratic, ReluNetwork
+from incontext.prompts.other_covariates import Autoregressive, StudentT, Uniform
+from incontext.prompts.random_covariances import CovarianceMixture, RandomRotation, Wishart
+from incontext.prompts.reading import plain, validated
+from incontext.prompts.shift_table import shift as find_shift
+from incontext.prompts.tasks import FinitePool, Linear, SparseLinear, Tasks
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-_T = TypeVar("_T")
 
 Dimension: TypeAlias = Annotated[int, Field(ge=1)]
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 NonNegative: TypeAlias = Annotated[float, Field(ge=0)]
-
-
-def build_law(law: Mapping[str, str | float]) -> Any:
-    """The frozen scipy.stats distribution of ``{name: expon, scale: 1}``; other keys are its parameters.
-
-    Raises
-    ------
-    InvalidInputError
-        If scipy.stats has no continuous distribution of that name, or it has no such parameter.
-    """
-    from scipy import stats
-
-    if "name" not in law:
-        raise InvalidInputError("a law must have a name, as in {name: expon, scale: 1}; none was given.")
-    known = [name for name in dir(stats) if isinstance(getattr(stats, name), stats.rv_continuous)]
-    name = str(law["name"])
-    if name not in known:
-        raise InvalidInputError(
-            f"a law's name must be a continuous distribution of scipy.stats; {name!r} was given.{_hint(name, known)}"
-        )
-    family = getattr(stats, name)
-    shapes = [shape.strip() for shape in family.shapes.split(",")] if family.shapes else []
-    parameters = {key: value for key, value in law.items() if key != "name"}
-    for key in parameters:
-        check_choice(key, f"a parameter of the law {name}", [*shapes, "loc", "scale"])
-    try:
-        frozen = family(**{key: float(value) for key, value in parameters.items()})
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"the law {name} must be given numbers for {', '.join(shapes)}; {error}.") from error
-    if np.isnan(frozen.support()[0]):
-        raise InvalidInputError(f"the law {name} must have parameters within its range; {parameters} was given.")
-    return frozen
-
-
-def _known_law(law: dict[str, str | float]) -> dict[str, str | float]:
-    build_law(law)
-    return law
-
-
-Law: TypeAlias = Annotated[dict[str, str | float], AfterValidator(_known_law)]
+Numbers: TypeAlias = tuple[float, ...]
+Rows: TypeAlias = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -152,29 +116,199 @@ class RandomDiagonalSpecification:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
-class LinearSpecification:
-    """Linear tasks w ~ N(0, W).
+class RandomRotationSpecification:
+    """Gaussian inputs with covariance U diag(spectrum) U', U drawn per prompt."""
 
-    Attributes
-    ----------
-    weight_variance : float
-        W = weight_variance · I, unless the whole matrix is given.
-    weight_covariance : list of list of float, optional
-        W itself.
-    """
+    kind: Literal["random_rotation"] = "random_rotation"
+    spectrum: Numbers
+
+    def build(self) -> RandomRotation:
+        """The covariates."""
+        return RandomRotation(self.spectrum)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class CovarianceMixtureSpecification:
+    """Gaussian inputs with one of several covariance ``matrices`` per prompt."""
+
+    kind: Literal["covariance_mixture"] = "covariance_mixture"
+    matrices: tuple[Rows, ...]
+    probabilities: Numbers | None = None
+
+    def build(self) -> CovarianceMixture:
+        """The covariates."""
+        return CovarianceMixture(self.matrices, self.probabilities)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class WishartSpecification:
+    """Gaussian inputs with a Wishart covariance of mean I per prompt."""
+
+    kind: Literal["wishart"] = "wishart"
+    dimension: Dimension
+    degrees: Annotated[int, Field(ge=1)]
+
+    def build(self) -> Wishart:
+        """The covariates."""
+        return Wishart(np.eye(self.dimension), self.degrees)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class StudentTSpecification:
+    """Multivariate Student t inputs with scale matrix I."""
+
+    kind: Literal["student_t"] = "student_t"
+    dimension: Dimension
+    degrees: Positive
+
+    def build(self) -> StudentT:
+        """The covariates."""
+        return StudentT(np.eye(self.dimension), self.degrees)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class UniformSpecification:
+    """Inputs uniform on [−half_width, half_width]^d."""
+
+    kind: Literal["uniform"] = "uniform"
+    dimension: Dimension
+    half_width: Positive = 3**0.5
+
+    def build(self) -> Uniform:
+        """The covariates."""
+        return Uniform(self.dimension, self.half_width)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class AutoregressiveSpecification:
+    """Gaussian inputs N(0, I) with correlation ``coefficient`` between consecutive ones."""
+
+    kind: Literal["autoregressive"] = "autoregressive"
+    dimension: Dimension
+    coefficient: float
+
+    def build(self) -> Autoregressive:
+        """The covariates."""
+        return Autoregressive(np.eye(self.dimension), self.coefficient)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class LinearSpecification:
+    """Linear tasks w ~ N(0, W), W = ``weight_covariance`` or the identity."""
 
     kind: Literal["linear"] = "linear"
-    weight_covariance: tuple[tuple[float, ...], ...] | None = None
+    weight_covariance: Rows | None = None
 
     def build(self) -> Linear:
         """The tasks."""
-        return Linear(None if self.weight_covariance is None else np.array(self.weight_covariance))
+        return Linear(self.weight_covariance)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class SparseLinearSpecification:
+    """Linear tasks with ``nonzeros`` random nonzero weights."""
+
+    kind: Literal["sparse_linear"] = "sparse_linear"
+    nonzeros: Annotated[int, Field(ge=1)] = 3
+
+    def build(self) -> SparseLinear:
+        """The tasks."""
+        return SparseLinear(self.nonzeros)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class FinitePoolSpecification:
+    """Linear tasks from a pool of ``n_tasks`` weight vectors, themselves drawn from N(0, I) with ``seed``."""
+
+    kind: Literal["finite_pool"] = "finite_pool"
+    n_tasks: Annotated[int, Field(ge=1)]
+    dimension: Dimension
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    def build(self) -> FinitePool:
+        """The tasks."""
+        return FinitePool.gaussian(self.n_tasks, self.dimension, seed=self.seed)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class QuadraticSpecification:
+    """Tasks Σ w_i x_i²/√3."""
+
+    kind: Literal["quadratic"] = "quadratic"
+
+    def build(self) -> Quadratic:
+        """The tasks."""
+        return Quadratic()
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ReluNetworkSpecification:
+    """Random two-layer networks of width ``hidden``."""
+
+    kind: Literal["relu_network"] = "relu_network"
+    hidden: Annotated[int, Field(ge=1)] = 100
+
+    def build(self) -> ReluNetwork:
+        """The tasks."""
+        return ReluNetwork(self.hidden)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DecisionTreeSpecification:
+    """Random decision trees of a ``depth``."""
+
+    kind: Literal["decision_tree"] = "decision_tree"
+    depth: Annotated[int, Field(ge=0, le=20)] = 4
+
+    def build(self) -> DecisionTree:
+        """The tasks."""
+        return DecisionTree(self.depth)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class LinearClassificationSpecification:
+    """Tasks sign(w'x)."""
+
+    kind: Literal["linear_classification"] = "linear_classification"
+
+    def build(self) -> LinearClassification:
+        """The tasks."""
+        return LinearClassification()
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class OutliersSpecification:
+    """Labels that with a ``probability`` get noise of standard deviation ``scale`` on top."""
+
+    probability: Annotated[float, Field(ge=0, le=1)]
+    scale: NonNegative
+
+    def build(self) -> Outliers:
+        """The outliers."""
+        return Outliers(self.probability, self.scale)
 
 
 CovariatesSpecification: TypeAlias = Annotated[
-    GaussianSpecification | RandomDiagonalSpecification, Field(discriminator="kind")
+    GaussianSpecification
+    | RandomDiagonalSpecification
+    | RandomRotationSpecification
+    | CovarianceMixtureSpecification
+    | WishartSpecification
+    | StudentTSpecification
+    | UniformSpecification
+    | AutoregressiveSpecification,
+    Field(discriminator="kind"),
 ]
-TasksSpecification: TypeAlias = LinearSpecification
+TasksSpecification: TypeAlias = Annotated[
+    LinearSpecification
+    | SparseLinearSpecification
+    | FinitePoolSpecification
+    | QuadraticSpecification
+    | ReluNetworkSpecification
+    | DecisionTreeSpecification
+    | LinearClassificationSpecification,
+    Field(discriminator="kind"),
+]
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -187,112 +321,34 @@ class PromptSpecification:
         By their ``kind``.
     noise : float
         Standard deviation of the label noise.
+    outliers : specification, optional
+        Of the labels.
+    shift : str
+        Name of a shift to apply, or several joined by ``+``; "standard" for none.
     """
 
     covariates: CovariatesSpecification
     tasks: TasksSpecification = Field(default_factory=LinearSpecification)
     noise: NonNegative = 0.0
+    outliers: OutliersSpecification | None = None
+    shift: str = "standard"
+
+    def __post_init__(self) -> None:
+        find_shift(self.shift)
 
     def build(self) -> PromptDistribution:
         """The distribution."""
         covariates: Covariates = self.covariates.build()
         tasks: Tasks = self.tasks.build()
-        return PromptDistribution(covariates, tasks, self.noise)
+        outliers = None if self.outliers is None else self.outliers.build()
+        return find_shift(self.shift).apply(PromptDistribution(covariates, tasks, self.noise, outliers))
 
 
-def validated(cls: type[_T], data: Mapping[str, Any], name: str = "the configuration") -> _T:
-    """Build the specification ``cls`` from plain data, as read from YAML or JSON.
-
-    Parameters
-    ----------
-    cls : type
-        A pydantic dataclass, such as ``PromptSpecification`` or one that embeds it.
-    data : mapping
-        Plain data.
-    name : str
-        What to call the whole in messages, for example a file.
-
-    Raises
-    ------
-    InvalidInputError
-        If anything does not fit: the sentence names the place, and the closest known key or kind.
-    """
-    try:
-        return TypeAdapter(cls).validate_python(dict(data))
-    except ValidationError as error:
-        raise InvalidInputError(_sentence(cls, error.errors()[0], name)) from error
-
-
-def plain(specification: Any) -> dict[str, Any]:
-    """The specification as JSON-serialisable data; ``validated`` reads it back."""
-    adapter: TypeAdapter[Any] = TypeAdapter(cast(Any, type(specification)))
-    return adapter.dump_python(specification, mode="json")
-
-
-def _sentence(cls: type, error: Any, name: str) -> str:
-    location, kind = [str(part) for part in error["loc"]], error["type"]
-    if kind == "unexpected_keyword_argument":
-        *place, key = location
-        known = _known_keys(cls, place)
-        return (
-            f"{_where(place, name)} must have only the keys {', '.join(known)}; {key!r} was given.{_hint(key, known)}"
-        )
-    if kind == "union_tag_invalid":
-        given, known = str(error["ctx"]["tag"]), _tags(error["ctx"]["expected_tags"])
-        return (
-            f"the kind of {_where(location, name)} must be one of {', '.join(known)}; {given!r} was given."
-            f"{_hint(given, known)}"
-        )
-    if kind == "union_tag_not_found":
-        return f"{_where(location, name)} must have a kind; none was given."
-    if kind == "missing":
-        *place, key = location
-        return f"{_where(place, name)} must have the key {key!r}; it is missing."
-    reason = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
-    if isinstance(error.get("ctx", {}).get("error"), InvalidInputError):
-        return f"{reason} (at {_where(location, name)})."
-    return f"{_where(location, name)} is not as it must be: {reason}; {error['input']!r} was given."
-
-
-def _where(location: list[str], name: str) -> str:
-    return ".".join(location) if location else name
-
-
-def _hint(given: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(given, known, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def _tags(text: str) -> list[str]:
-    return [tag.strip().strip("'") for tag in text.split(",")]
-
-
-def _known_keys(cls: type, location: list[str]) -> list[str]:
-    """Fields of the dataclass at ``location``, following field names, list indices and the tags of unions."""
-    here: list[Any] = [cls]
-    for part in location:
-        members = [member for annotation in here for member in _members(annotation)]
-        tagged = [member for member in members if _tag(member) == part]
-        fields = [get_type_hints(member)[part] for member in members if part in _names(member)]
-        here = tagged or fields or here
-    return sorted({name for annotation in here for member in _members(annotation) for name in _names(member)})
-
-
-def _members(annotation: Any) -> list[type]:
-    """The dataclasses within an annotation such as ``Annotated[A | B, …]`` or ``tuple[A, ...] | None``."""
-    if dataclasses.is_dataclass(annotation):
-        return [annotation]  # type: ignore[list-item]
-    return (
-        [member for argument in get_args(annotation) for member in _members(argument)] if get_origin(annotation) else []
-    )
-
-
-def _names(member: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(member)]  # type: ignore[arg-type]
-
-
-def _tag(member: type) -> str | None:
-    for field in dataclasses.fields(member):  # type: ignore[arg-type]
-        if field.name == "kind":
-            return str(field.default)
-    return None
+__all__ = [
+    "CovariatesSpecification",
+    "PromptSpecification",
+    "TasksSpecification",
+    "build_law",
+    "plain",
+    "validated",
+]

@@ -1,0 +1,128 @@
+"""Properties of single laws beyond the common contract."""
+
+import numpy as np
+import pytest
+
+from incontext.foundations import Draws, InvalidInputError
+from incontext.prompts import (
+    Affine,
+    Autoregressive,
+    CovarianceMixture,
+    DecisionTree,
+    FinitePool,
+    Gaussian,
+    Linear,
+    Outliers,
+    PromptDistribution,
+    RandomDiagonal,
+    RandomRotation,
+    SparseLinear,
+    StudentT,
+    TaskMixture,
+    Uniform,
+    Wishart,
+)
+
+DRAWS = Draws(3, count=20_000)
+
+
+def test_random_rotations_have_the_spectrum_and_are_uniform():
+    law = RandomRotation([3.0, 1.0, 0.0])
+    covariances = law.covariances(DRAWS)
+    np.testing.assert_allclose(np.linalg.eigvalsh(covariances[:50]), np.tile([0, 1, 3], (50, 1)), atol=1e-12)
+    # E Λ_11² for a uniform rotation: E(Σ s_k u_k²)² = (2Σs² + (Σs)²)/(d(d+2)).
+    square = covariances[:, 0, 0] ** 2
+    assert abs(square.mean() - (2 * 10 + 16) / 15) < 4 * square.std() / np.sqrt(len(square))
+    assert np.linalg.matrix_rank(law.sample(Draws(1, count=1), 9)[0]) == 2
+
+
+def test_wishart_trace_variance():
+    trace = np.trace(Wishart(np.eye(3), 5).covariances(DRAWS), axis1=1, axis2=2)
+    # tr ~ χ²(15)/5: variance 30/25.
+    assert abs(trace.var() - 1.2) < 4 * 1.2 * np.sqrt(2.8 / len(trace))
+
+
+def test_mixture_frequencies():
+    law = CovarianceMixture(np.array([np.eye(2), 4 * np.eye(2)]), [0.2, 0.8])
+    assert abs(law.components(DRAWS).mean() - 0.8) < 4 * 0.4 / np.sqrt(20_000)
+
+
+def test_random_diagonal_moments():
+    law = RandomDiagonal.exponential(3, 2.0)
+    np.testing.assert_allclose([law.moments(k) for k in (1, 2, 3)], [[2] * 3, [8] * 3, [48] * 3])
+    variances = law.variances(DRAWS)
+    assert (np.abs(variances.mean(axis=0) - 2) < 4 * 2 / np.sqrt(20_000)).all()
+
+
+def test_autoregressive_correlations():
+    xs = Autoregressive(np.eye(2), 0.8).sample(DRAWS, 4)
+    for lag in (1, 2, 3):
+        product = xs[:, 0, 0] * xs[:, lag, 0]
+        assert abs(product.mean() - 0.8**lag) < 4 * product.std() / np.sqrt(20_000)
+
+
+def test_student_tails():
+    xs = StudentT(np.eye(2), 5.0).sample(DRAWS, 1)[:, 0, 0]
+    # P(|t_5| > 4.032) = 0.01
+    assert abs((np.abs(xs) > 4.032).mean() - 0.01) < 4 * 0.1 / np.sqrt(20_000)
+
+
+def test_sparse_weights():
+    weights = SparseLinear(2).weights(DRAWS, 5)
+    assert ((weights != 0).sum(axis=1) == 2).all()
+    assert (np.abs((weights != 0).mean(axis=0) - 0.4) < 4 * 0.5 / np.sqrt(20_000)).all()
+
+
+def test_larger_pool_extends_the_smaller():
+    small, large = (FinitePool.gaussian(k, 3, seed=1).pool for k in (4, 9))
+    np.testing.assert_array_equal(large[:4], small)
+    weights = FinitePool(small).weights(DRAWS, 3)
+    assert len(np.unique(weights, axis=0)) == 4
+
+
+def test_tree_is_constant_on_orthants():
+    function = DecisionTree(3).draw(Draws(0, count=5), 4)
+    xs = np.random.default_rng(0).standard_normal((5, 30, 4))
+    np.testing.assert_array_equal(function(xs), function(np.sign(xs) * 7))
+
+
+def test_outliers_hit_labels_and_not_targets():
+    base = PromptDistribution(Gaussian.isotropic(2), Linear(), 0.0, Outliers(0.1, 100.0))
+    prompts = base.sample(5000, 4, seed=0)
+    struck = prompts.ys != prompts.targets
+    assert abs(struck.mean() - 0.1) < 4 * 0.3 / np.sqrt(20_000)
+
+
+def test_a_mixture_of_tasks_draws_each():
+    tasks = TaskMixture([Linear(np.zeros((3, 3))), Linear()], [0.25, 0.75])
+    labels = PromptDistribution(Gaussian.isotropic(3), tasks).sample(8000, 2, seed=0).targets
+    assert abs((labels[:, 0] == 0).mean() - 0.25) < 4 * 0.44 / np.sqrt(8000)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: RandomRotation([-1, 1]), "none of them negative"),
+        (lambda: CovarianceMixture(np.eye(2)[None], [0.5]), "add to 1"),
+        (lambda: Wishart(np.eye(2), 0), "degrees must be at least 1"),
+        (lambda: StudentT(np.eye(2), 0), "degrees must be greater than 0"),
+        (lambda: Uniform(0), "dimension must be at least 1"),
+        (lambda: Autoregressive(np.eye(2), 1.0), "strictly between"),
+        (lambda: Affine(Gaussian.isotropic(2), 0.0), "scale must not be 0"),
+        (lambda: Affine(Gaussian.isotropic(2), 1.0, [1, 2, 3]), "bias must have shape"),
+        (lambda: Gaussian.from_spectrum([1, 2], [[1, 1], [0, 1]]), "orthonormal"),
+        (lambda: FinitePool(np.zeros((0, 2))), "at least one weight vector"),
+        (lambda: TaskMixture([]), "at least one law"),
+        (lambda: Outliers(2, 1), "between 0 and 1"),
+        (lambda: SparseLinear(4).weights(DRAWS, 3), "at most the dimension 3"),
+        (lambda: Linear(np.eye(2)).weights(DRAWS, 3), "must have the dimension 3"),
+        (lambda: PromptDistribution(Gaussian.isotropic(2), Linear(), -1), "noise must be at least 0"),
+        (
+            lambda: PromptDistribution(Gaussian.isotropic(2), Linear()).sample(0, 3, seed=0),
+            "n_prompts must be at least 1",
+        ),
+    ],
+)
+def test_bad_input(make, sentence):
+    with pytest.raises(InvalidInputError, match=sentence):
+        make()
