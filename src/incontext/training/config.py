@@ -50,7 +50,7 @@ class TrainingConfig:
         Whether torch.compile is used; it pays on GPUs.
     log_every, evaluate_every, checkpoint_every : int, optional
         Steps between lines of metrics, evaluations and checkpoints; a hundredth, a tenth and a twentieth of
-        the run when omitted.
+        the run when omitted, but at least 10, 100 and 50.
     n_evaluation : int
         Held-out prompts of each evaluation.
     keep_checkpoints : int
@@ -101,17 +101,17 @@ class TrainingConfig:
     @property
     def log_interval(self) -> int:
         """Steps between lines of metrics."""
-        return self.log_every or max(1, self.steps // 100)
+        return self.log_every or max(10, self.steps // 100)
 
     @property
     def evaluation_interval(self) -> int:
         """Steps between evaluations."""
-        return self.evaluate_every or max(1, self.steps // 10)
+        return self.evaluate_every or max(100, self.steps // 10)
 
     @property
     def checkpoint_interval(self) -> int:
         """Steps between checkpoints."""
-        return self.checkpoint_every or max(1, self.steps // 20)
+        return self.checkpoint_every or max(50, self.steps // 20)
 
     def with_(self, **changes: Any) -> Self:
         """A copy with other fields, validated anew."""
