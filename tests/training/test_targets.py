@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from incontext.foundations import InvalidInputError
-from incontext.predictors import Ridge
+from incontext.predictors import LeastSquares, Ridge
 from incontext.prompts import FinitePool, Gaussian, Linear, Outliers, PromptDistribution, RandomDiagonal
 from incontext.training import posterior_mean, preset
 from incontext.training.batches import Batches
@@ -55,6 +55,13 @@ def test_the_posterior_mean_has_the_least_error_of_all():
     # Bayes risk at position 0: x'Wx averaged, and the noise.
     z = (errors[:, 0].mean() - np.trace(W) - 0.25) / (errors[:, 0].std() / np.sqrt(len(prompts)))
     assert abs(z) < 4
+
+
+@pytest.mark.parametrize("law", ["plain", "random covariance", "truncated"])
+def test_without_noise_targets_are_least_squares_at_every_position(law):
+    prompts = LAWS[law].sample(500, 9, seed=3)
+    expected = LeastSquares()(prompts)
+    np.testing.assert_allclose(posterior_mean(LAWS[law])(prompts), expected, rtol=1e-6, atol=1e-8)
 
 
 def test_targets_without_a_closed_form_are_refused():

@@ -21,8 +21,9 @@ from collections.abc import Callable
 
 from incontext.foundations import InvalidInputError, PromptLabels
 from incontext.predictors import FinitePoolBayes, LeastSquares, Ridge
-from incontext.prompts import FinitePool, Linear, PromptDistribution, Prompts
+from incontext.prompts import Covariates, FinitePool, Gaussian, Linear, PromptDistribution, Prompts, RandomDiagonal
 from incontext.prompts.linear_algebra import symmetric_root
+from incontext.training.curriculum import Truncated
 
 Targets = Callable[[Prompts], PromptLabels]
 
@@ -63,7 +64,7 @@ def posterior_mean(distribution: PromptDistribution) -> Targets:
 
         return of_pool
     assert isinstance(tasks, Linear)
-    bayes = Ridge(distribution.noise**2) if distribution.noise else LeastSquares()
+    bayes = Ridge(distribution.noise**2) if distribution.noise else _noise_free(distribution.covariates)
     if tasks.weight_covariance is None:
         return bayes
     root = symmetric_root(tasks.weight_covariance)
@@ -73,3 +74,22 @@ def posterior_mean(distribution: PromptDistribution) -> Targets:
         return bayes(Prompts(xs, prompts.ys, xs, prompts.targets))
 
     return whitened
+
+
+def _noise_free(covariates: Covariates) -> Targets:
+    """Minimum-norm least squares; for laws with a density on their span, labels once d examples were seen.
+
+    Then d examples span all that the law can draw, and the labels are certain.
+    """
+    inner = covariates.covariates if isinstance(covariates, Truncated) else covariates
+    if not isinstance(inner, (Gaussian, RandomDiagonal)):
+        return LeastSquares()
+
+    def means(prompts: Prompts) -> PromptLabels:
+        before = slice(0, prompts.dimension)
+        xs, ys = prompts.xs[:, before], prompts.ys[:, before]
+        values = prompts.ys.copy()
+        values[:, before] = LeastSquares()(Prompts(xs, ys, xs, ys))
+        return values
+
+    return means
