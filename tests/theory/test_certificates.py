@@ -192,6 +192,7 @@ def test_a_singular_covariance_has_the_sharp_certificate_only():
         lambda: certificate(Wishart(np.eye(2), 3), 4, np.eye(2), 0.1),
         lambda: certificate(RandomDiagonal([pareto(2.5)]), 4, np.eye(1), 0.1),
         lambda: certificate(np.eye(2), 4, np.eye(2), 0.1),
+        lambda: asymptotic_rate(Gaussian(np.zeros((2, 2))), 4),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(call):

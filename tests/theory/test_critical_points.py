@@ -146,6 +146,12 @@ def test_starts_of_assumption_3_end_at_the_global_minimum():
         assert descend(start, law, n).kind == "global minimum"
 
 
+def test_one_direction_alone_has_no_mixed_points():
+    for law in (Gaussian.isotropic(1), Gaussian(np.diag([1.0, 0.0]))):
+        assert mixed_point(law, 50) is None
+        assert mixed_limit(law) == math.inf
+
+
 def test_kinds():
     law = Gaussian([[1.0, 0.2], [0.2, 0.5]])
     zero = LSAParameters.from_vector(np.zeros(9))
@@ -162,6 +168,9 @@ def test_kinds():
         lambda: mixed_point(Gaussian.isotropic(2), 4, direction=-1),
         lambda: random_descents(Gaussian.isotropic(2), 4, 0, seed=1),
         lambda: RealLength(0.0),
+        lambda: rank_one_point(Gaussian(np.diag([1.0, 0.0])), 4, direction=1),
+        lambda: mixed_point(Gaussian.isotropic(2), math.inf),
+        lambda: mixed_limit(Gaussian.isotropic(2), direction=5),
         lambda: rank_one_point(CovarianceMixture([np.eye(2), [[1, 0.5], [0.5, 2]], np.diag([1, 3])]), 4),
         lambda: classify(LSAParameters.from_vector(np.ones(9)), Gaussian.isotropic(3), 6),
     ],

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import expon, uniform
+from scipy.stats import expon, randint, uniform
+from scipy.stats import gamma as gamma_law
 
 from incontext.foundations import InvalidInputError
 from incontext.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
@@ -144,6 +145,50 @@ def test_random_rotations_keep_the_traces_of_powers():
     # E (UΛU')_11³ over the orthogonal group: (p1³ + 6 p1p2 + 8 p3)/(d(d+2)(d+4)).
     exact = (sums[0] ** 3 + 6 * sums[0] * sums[1] + 8 * sums[2]) / (5 * 7 * 9)
     assert float(rule.mean(nodes[:, 2, 2] ** 3)) == pytest.approx(exact, rel=1e-10)
+
+
+def test_wishart_in_one_dimension_is_a_gamma_law():
+    layer = LSAParameters(*np.random.default_rng(0).normal(size=(2, 2, 2)))
+    as_law = RandomDiagonal([gamma_law(2.5, scale=0.8 / 2.5)])
+    wishart = Wishart([[0.8]], 5)
+    for n in (1, 6, AllPositions(5)):
+        assert population_loss(layer, wishart, n) == pytest.approx(population_loss(layer, as_law, n), rel=1e-11)
+        assert minimum_loss(wishart, n) == pytest.approx(minimum_loss(as_law, n), rel=1e-11)
+
+
+def test_wishart_loss_by_cubature_of_its_factors():
+    # Λ = G'G/2 with G of 2 × 2 normals: a polynomial of degree 6 in them, so four Gauss nodes each are exact.
+    rng = np.random.default_rng(3)
+    layer, root = LSAParameters(*rng.normal(size=(2, 3, 3))), np.linalg.cholesky(random_covariance(rng, 2))
+    points, weights = np.polynomial.hermite_e.hermegauss(4)
+    weights = weights / weights.sum()
+    total = 0.0
+    for index in np.ndindex(4, 4, 4, 4):
+        G = points[list(index)].reshape(2, 2) @ root.T
+        total += np.prod(weights[list(index)]) * population_loss(layer, Gaussian(G.T @ G / 2), 3)
+    assert population_loss(layer, Wishart(root @ root.T, 2), 3) == pytest.approx(total, rel=1e-11)
+
+
+def test_loss_over_random_rotations_by_the_trapezoidal_rule():
+    rng = np.random.default_rng(4)
+    layer, spectrum = LSAParameters(*rng.normal(size=(2, 3, 3))), np.array([1.3, 0.2])
+    angles = np.pi * np.arange(8) / 8  # a trigonometric polynomial of degree 3 in twice the angle
+    losses = []
+    for angle in angles:
+        Q = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        losses.append(population_loss(layer, Gaussian(Q @ np.diag(spectrum) @ Q.T), 3))
+    assert population_loss(layer, RandomRotation(spectrum), 3) == pytest.approx(np.mean(losses), rel=1e-11)
+
+
+def test_a_random_factor_is_a_mixture():
+    layer = LSAParameters(*np.random.default_rng(5).normal(size=(2, 3, 3)))
+    covariance = np.array([[1.0, 0.4], [0.4, 0.6]])
+    by_law = population_loss(layer, ScaledCovariance(covariance, randint(1, 4)), 5)
+    by_atoms = population_loss(layer, CovarianceMixture([covariance, 2 * covariance, 3 * covariance]), 5)
+    assert by_law == pytest.approx(by_atoms, rel=1e-12)
+    modes = flow_coefficients(ScaledCovariance(covariance, randint(1, 4)), 5)
+    fixed = flow_coefficients(Gaussian(covariance), 5)
+    np.testing.assert_allclose(modes.decay, (1 + 8 + 27) / 3 * fixed.decay, rtol=1e-12)
 
 
 def test_mixtures_are_averages_and_commuting_ones_are_recognised():

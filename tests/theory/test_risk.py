@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import expon
+from scipy.stats import binom, expon
 
 from incontext.foundations import InvalidInputError
 from incontext.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
@@ -249,6 +249,18 @@ def test_quantiles_in_one_dimension_are_those_of_the_formula():
         exact = errors[:-1][order][np.searchsorted(cumulative, level)]
         width = upper - lower
         assert lower - width <= exact <= upper + width
+
+
+def test_confidence_limits_of_quantiles_are_binomial():
+    law = RandomDiagonal.exponential(2)
+    for n in (12, 500):
+        distribution = risk_distribution(law, 9, 14, n=n, seed=3)
+        for level, lower, upper in zip(distribution.levels, distribution.lower, distribution.upper, strict=True):
+            below = [np.sum(distribution.risks <= limit) for limit in (lower, upper)]
+            # P(lower < quantile ≤ upper): the number of draws below the quantile is binomial.
+            coverage = binom.cdf(below[1] - 1, n, level) if math.isfinite(upper) else 1.0
+            coverage -= binom.cdf(below[0] - 1, n, level) if math.isfinite(lower) else 0.0
+            assert coverage >= 0.95
 
 
 def test_high_probability_does_not_rescue_theorem_8():

@@ -150,6 +150,8 @@ def asymptotic_rate(covariates: CovarianceLaw, n_train: TrainLength, balance: fl
 def _rate(coefficients: FlowCoefficients, balance: float) -> float:
     decay, target = coefficients.decay, coefficients.target
     rho = float(np.linalg.norm(target))
+    if rho == 0:
+        raise InvalidInputError("the covariance must not be zero, as nothing is learned then; change it.")
     root = math.hypot(balance, 2 * rho)
     # The product of u² and ‖U‖² is ρ²; the smaller of the two without cancellation.
     larger = (abs(balance) + root) / 2

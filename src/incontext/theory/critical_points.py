@@ -21,7 +21,7 @@ from jaxtyping import Float64
 from scipy.optimize import brentq, minimize
 
 from incontext.foundations import InvalidInputError, Matrix, Vector, check_integer
-from incontext.theory.covariance_rules import CovarianceLaw, FlowCoefficients, law_dimension
+from incontext.theory.covariance_rules import CovarianceLaw, FlowCoefficients, flow_coefficients
 from incontext.theory.lengths import AllPositions, RealLength, TrainLength
 from incontext.theory.lsa import LSAParameters
 from incontext.theory.minimizers import minimum_loss
@@ -138,7 +138,7 @@ def rank_one_point(covariates: CovarianceLaw, n_train: TrainLength, direction: i
     """
     loss = PopulationLoss(covariates, n_train)
     coefficients = loss.coefficients
-    _check_direction(direction, loss.dimension)
+    _check_direction(direction, coefficients)
     e = _axis(coefficients, direction) * math.sqrt(coefficients.target[direction])
     zero = np.zeros((loss.dimension, loss.dimension))
     return _classify(loss, LSAParameters.from_blocks(e, 0.0, zero, e))
@@ -153,9 +153,11 @@ def mixed_point(covariates: CovarianceLaw, n_train: TrainLength, direction: int 
     Parameters are those of :func:`rank_one_point`.
     """
     loss = PopulationLoss(covariates, n_train)
-    _check_direction(direction, loss.dimension)
-    if loss.dimension == 1:
+    _check_direction(direction, loss.coefficients)
+    if np.count_nonzero(loss.coefficients.target) == 1:
         return None
+    if loss.inverse_length == 0:
+        raise InvalidInputError("n_train must be finite, as the mixed point moves to infinity with it; give a number.")
     point = _mixed_by_descent(loss, direction)
     if point is not None or isinstance(n_train, AllPositions):
         return point
@@ -195,9 +197,9 @@ def mixed_limit(covariates: CovarianceLaw, direction: int = 0) -> float:
 
     Parameters are those of :func:`rank_one_limit`.
     """
-    dimension = law_dimension(covariates)
-    _check_direction(direction, dimension)
-    if dimension == 1:
+    coefficients = flow_coefficients(covariates, RealLength(1.0))
+    _check_direction(direction, coefficients)
+    if np.count_nonzero(coefficients.target) == 1:
         return math.inf
     log_n = math.log(8.0)
     while log_n < math.log(1e6):
@@ -369,9 +371,12 @@ def _mixed_start(loss: PopulationLoss, direction: int) -> Vector:
     return _scaled(start).vector
 
 
-def _check_direction(direction: int, dimension: int) -> None:
+def _check_direction(direction: int, coefficients: FlowCoefficients) -> None:
+    dimension = coefficients.dimension
     if check_integer(direction, "direction", minimum=0) >= dimension:
         raise InvalidInputError(f"direction must be below the dimension {dimension}; {direction} was given.")
+    if coefficients.target[direction] <= 0:
+        raise InvalidInputError(f"direction must be one in which the inputs vary; direction {direction} is not.")
 
 
 def _norm(array: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtrik
 
 from incontext.foundations import (
     Draws,
@@ -148,6 +148,7 @@ def _order_statistics(ordered: Vector, levels: Vector) -> tuple[Vector, Vector]:
     """Distribution-free 95 % confidence limits: order statistics at binomial quantiles."""
     n = ordered.shape[0]
     padded = np.concatenate([[-math.inf], ordered, [math.inf]])
-    low = [int(binom.ppf(0.025, n, float(level))) for level in levels]
-    high = [int(binom.ppf(0.975, n, float(level))) + 1 for level in levels]
+    # The k-th smallest exceeds the quantile with the probability that fewer than k of n draws fall below it.
+    low: np.ndarray = np.ceil(bdtrik(0.025, n, levels)).astype(int)
+    high: np.ndarray = np.ceil(bdtrik(0.975, n, levels)).astype(int) + 1
     return padded[low], padded[high]
