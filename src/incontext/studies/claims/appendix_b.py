@@ -1,3 +1,4 @@
+# ruff: noqa: D103 (what a check is about stands in its claim)
 """Appendix B: the decomposition behind Theorem 5."""
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def decomposition(bench: Bench) -> Finding:
         cov, gamma = problem.covariance, problem.gamma
         w, v, c = bench.vector(d), bench.vector(d), float(bench.rng.standard_normal())
 
-        def label(xs: np.ndarray, w=w, v=v, c=c) -> np.ndarray:
+        def label(xs: np.ndarray, w: np.ndarray = w, v: np.ndarray = v, c: float = c) -> np.ndarray:
             return xs @ w + c * (xs @ v) ** 3
 
         prompts = GeneralPrompts.build(cov, m, label)
@@ -56,7 +57,8 @@ def decomposition(bench: Bench) -> Finding:
         ]
     evidence = [agreement(crosses, scale=1.0), agreement(terms)]
     return Finding(
-        f"Cross terms are below {evidence[0].deviation:.1e} of the risk; II and III agree to {evidence[1].deviation:.1e}.",
+        f"Cross terms are below {evidence[0].deviation:.1e} of the risk; II and III agree to "
+        f"{evidence[1].deviation:.1e}.",
         "Gaussian cubature through the forward pass, labels with a cubic part",
         evidence,
     )

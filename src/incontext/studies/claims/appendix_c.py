@@ -1,3 +1,4 @@
+# ruff: noqa: D103 (what a check is about stands in its claim)
 """Appendix C: the dynamics, the loss and the PL inequality for random covariances."""
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from incontext.studies.claims.bench import Bench
 from incontext.studies.claims.claim import Finding, Section
 from incontext.studies.claims.cubature import LinearPrompts, block_gradient, quartic_gradient
 from incontext.studies.claims.evidence import agreement, inequality, positivity
-from incontext.studies.claims.random_laws import random_problems
+from incontext.studies.claims.random_laws import RandomProblem, random_problems
 from incontext.theory import LSAParameters, population_loss
 
 SECTION = Section("Appendix C: proof of Theorem 8")
@@ -48,7 +49,8 @@ def lemma_21(bench: Bench) -> Finding:
 @SECTION.claim(
     "corollary-22",
     "Corollary 22, (51)-(52) (arXiv Corollary C.2)",
-    "For diagonal Λ_τ: du_ii/dt = −γ_iu²u_ii + ξ_iu, du_ij/dt = −ζ_iju²u_ij, du/dt = −Σγ_iuu_ii² − Σζ_ijuu_ij² + Σξ_iu_ii "
+    "For diagonal Λ_τ: du_ii/dt = −γ_iu²u_ii + ξ_iu, du_ij/dt = −ζ_iju²u_ij, du/dt = −Σγ_iuu_ii² − Σζ_ijuu_ij² + "
+    "Σξ_iu_ii "
     "with γ_i = (N+1)/N Eλ_i³ + E[λ_i²trΛ]/N, ξ_i = Eλ_i², ζ_ij = (N+1)/N E[λ_i²λ_j] + E[λ_iλ_jtrΛ]/N.",
 )
 def corollary_22(bench: Bench) -> Finding:
@@ -133,7 +135,7 @@ def lemma_24(bench: Bench) -> Finding:
         written += u**2 * (off.sum() - np.trace(off)) / 2
         squares.append((problem.loss(u, U) - least, written))
 
-        def value(v: np.ndarray, problem=problem, d=d) -> tuple[float, np.ndarray]:
+        def value(v: np.ndarray, problem: RandomProblem = problem, d: int = d) -> tuple[float, np.ndarray]:
             V = v.reshape(d, d)
             _, slope = problem.gradient(1.0, V)
             quadratic = np.sum(problem.decay * V**2) / 2 - problem.mean_square @ np.diagonal(V)
@@ -157,7 +159,7 @@ def lemma_24(bench: Bench) -> Finding:
 )
 def lemma_25(bench: Bench) -> Finding:
     pairs = []
-    for problem in random_problems(bench, 25):
+    for problem in random_problems(bench, 20):
         pairs += [(u**2, np.sum(U**2)) for u, U in problem.states]
     evidence = agreement(pairs)
     return Finding(
@@ -197,12 +199,13 @@ def lemma_25_citation(bench: Bench) -> Finding:
 )
 def lemma_26(bench: Bench) -> Finding:
     initial, positive = [], []
-    for problem in random_problems(bench, 40):
+    for problem in random_problems(bench, 24):
         initial.append((-problem.loss(problem.scale, problem.scale * problem.theta), problem.scale**2 * problem.reach))
         positive += [(u, problem.states[-1][0]) for u, _ in problem.states]
     evidence = [positivity(initial, strict=True), positivity(positive, strict=True)]
     return Finding(
-        f"−ℓ_rdm(0) is at least {evidence[0].margin:.2g} of σ²‖EΛΘ‖², and u(t) at least {evidence[1].margin:.2g} of its "
+        f"−ℓ_rdm(0) is at least {evidence[0].margin:.2g} of σ²‖EΛΘ‖², and u(t) at least {evidence[1].margin:.2g} of "
+        "its "
         "limit.",
         "enumeration of Λ_τ; ODE (gradient flow at 40 times per problem)",
         evidence,
@@ -239,12 +242,13 @@ def lemma_26_equality(bench: Bench) -> Finding:
 )
 def lemma_27(bench: Bench) -> Finding:
     pairs, positive = [], []
-    for problem in random_problems(bench, 40):
+    for problem in random_problems(bench, 24):
         pairs += [(problem.u_lower_bound, u) for u, _ in problem.states]
         positive.append((problem.u_lower_bound, problem.scale))
     evidence = [inequality(pairs), positivity(positive, strict=True, tolerance=1e-12)]
     return Finding(
-        f"The bound holds at all {len(pairs)} points, the tightest with a relative margin of {evidence[0].margin_text}.",
+        f"The bound holds at all {len(pairs)} points, the tightest with a relative margin of "
+        f"{evidence[0].margin_text}.",
         "ODE (gradient flow at 40 times per problem)",
         evidence,
     )
@@ -275,7 +279,8 @@ def lemma_27_citations(bench: Bench) -> Finding:
         stated.append((np.trace(A @ B), float(np.linalg.norm(A) * np.linalg.norm(B))))
     wrong, right = positivity(stated), positivity(under)
     return Finding(
-        f"Both inequalities hold for the matrices of the proof (smallest share {right.margin:.2g}), but not for symmetric "
+        f"Both inequalities hold for the matrices of the proof (smallest share {right.margin:.2g}), but not for "
+        "symmetric "
         f"matrices at large (tr AB down to {wrong.margin:.2f}‖A‖‖B‖), to which Lemma 29 applies as well.",
         "closed form",
         [wrong],
@@ -286,11 +291,12 @@ def lemma_27_citations(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-28-pl",
     "Lemma 28, (61)-(62) (arXiv Lemma C.8)",
-    "‖∇ℓ_rdm‖² ≥ ν(ℓ_rdm − min ℓ_rdm) with ν = 2 min(γ_i, ζ_ij)·(60) > 0, hence ℓ_rdm(t) − min ≤ e^{−νt}(ℓ_rdm(0) − min).",
+    "‖∇ℓ_rdm‖² ≥ ν(ℓ_rdm − min ℓ_rdm) with ν = 2 min(γ_i, ζ_ij)·(60) > 0, hence ℓ_rdm(t) − min ≤ e^{−νt}(ℓ_rdm(0) − "
+    "min).",
 )
 def lemma_28_pl(bench: Bench) -> Finding:
     pairs, decay, positive = [], [], []
-    for problem in random_problems(bench, 30):
+    for problem in random_problems(bench, 20):
         nu = problem.pl_constant
         positive.append((nu, 1e-30))
         excess = np.array([problem.excess(u, U) for u, U in problem.states])
@@ -301,7 +307,8 @@ def lemma_28_pl(bench: Bench) -> Finding:
                 pairs.append((nu * value, du**2 + np.sum(dU**2)))
     evidence = [inequality(pairs), inequality(decay), positivity(positive, strict=True)]
     return Finding(
-        f"The PL inequality holds at all {len(pairs)} points (‖∇ℓ‖² at least {1 / (1 - evidence[0].margin):.3g} times the "
+        f"The PL inequality holds at all {len(pairs)} points (‖∇ℓ‖² at least {1 / (1 - evidence[0].margin):.3g} times "
+        "the "
         "bound), and so does the exponential bound.",
         "ODE (gradient flow at 40 times per problem), enumeration of Λ_τ",
         evidence,
@@ -315,7 +322,7 @@ def lemma_28_pl(bench: Bench) -> Finding:
 )
 def lemma_28_limit(bench: Bench) -> Finding:
     pairs = []
-    for problem in random_problems(bench, 40):
+    for problem in random_problems(bench, 24):
         fourth = np.sum(problem.target**2) ** 0.25
         u, U = problem.states[-1]
         pairs += [(u, fourth), (U, np.diag(problem.target / fourth))]

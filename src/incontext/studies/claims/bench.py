@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Float64
 
 from incontext.foundations import Draws, Matrix, Vector
-from incontext.theory import LSAParameters
+from incontext.prompts import Gaussian
+from incontext.theory import LSAParameters, minimizer
 
-# Share of the standard number of problems and samples.
-EFFORTS = {"quick": 0.25, "standard": 1.0}
+# Shares of the standard numbers of problems and of samples. Half the samples still decide every claim.
+EFFORTS = {"quick": (0.25, 0.5), "standard": (1.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ class Problem:
 
     @property
     def dimension(self) -> int:
-        """d."""
+        """D."""
         return self.covariance.shape[0]
 
     @property
     def trace(self) -> float:
-        """tr Λ."""
+        """Tr Λ."""
         return float(np.trace(self.covariance))
 
     @cached_property
@@ -63,6 +64,11 @@ class Problem:
     def gamma(self) -> Matrix:
         """Γ, written out here from Theorem 4 so that it does not rest on the room it checks."""
         return written_gamma(self.covariance, self.n_train)
+
+    @property
+    def trained(self) -> LSAParameters:
+        """The layer that Theorem 4 says gradient flow reaches, (11)."""
+        return minimizer(Gaussian(self.covariance), self.n_train)
 
 
 @dataclass(frozen=True)
@@ -98,11 +104,11 @@ class Bench:
 
     def count(self, standard: int) -> int:
         """Number of problems at this effort, at least 2."""
-        return max(2, round(standard * EFFORTS[self.effort]))
+        return max(2, round(standard * EFFORTS[self.effort][0]))
 
     def samples(self, standard: int) -> int:
         """Number of Monte Carlo samples at this effort."""
-        return round(standard * EFFORTS[self.effort])
+        return round(standard * EFFORTS[self.effort][1])
 
     def problems(
         self, standard: int, *, dimensions: tuple[int, int] = (2, 6), condition: float = 1e3

@@ -127,9 +127,7 @@ class Section:
         verdict = ONLY_IF if condition else expected
 
         def register(check: Callable[[Bench], Finding]) -> Callable[[Bench], Finding]:
-            self.claims.append(
-                Claim(name, self.title, source, statement, check, verdict, condition, tests, erratum)
-            )
+            self.claims.append(Claim(name, self.title, source, statement, check, verdict, condition, tests, erratum))
             return check
 
         return register

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
 from incontext.foundations import Draws, Estimate
+from incontext.prompts import PromptDistribution, Prompts
 from incontext.studies.claims.bench import Bench
 
+# xs, ys, query and target of a block of prompts.
+Drawn: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 # Prompts per block: memory stays small, and the block size is part of no result.
 BLOCK = 4096
 
@@ -41,9 +45,15 @@ def mean_over_prompts(
     return Estimate.from_samples(np.concatenate(blocks), bench.seed)
 
 
+def prompts_at(law: PromptDistribution, draws: Draws, n_points: int) -> Prompts:
+    """The addressed prompts of a distribution; each channel has its own."""
+    step = (draws.step + draws.channel) % (1 << 32)
+    return law.sample(draws.count, n_points, seed=draws.seed, step=step, start=draws.start, stream=draws.purpose)
+
+
 def squared_error(
     bench: Bench,
-    draw: Callable[[Draws], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]],
+    draw: Callable[[Draws], Drawn],
     predict: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
     n_prompts: int,
     *,

@@ -64,7 +64,7 @@ class RandomProblem:
 
     @property
     def dimension(self) -> int:
-        """d."""
+        """D."""
         return len(self.laws)
 
     @cached_property

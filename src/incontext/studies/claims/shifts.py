@@ -1,3 +1,4 @@
+# ruff: noqa: D103 (what a check is about stands in its claim)
 """Section 4.2: task, query and covariate shifts."""
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from incontext.studies.claims.bench import Bench, written_gamma
 from incontext.studies.claims.claim import Finding, Section
 from incontext.studies.claims.cubature import GeneralPrompts, LinearPrompts, forward, root
 from incontext.studies.claims.evidence import agreement, inequality, positivity, sampling
-from incontext.studies.claims.monte_carlo import describe, squared_error
+from incontext.studies.claims.monte_carlo import Drawn, describe, squared_error
 from incontext.theory import LSAParameters, minimizer, predict, shift_risk
 
 SECTION = Section("Section 4.2: distribution shifts")
@@ -58,14 +59,12 @@ def exact_error(bench: Bench) -> Finding:
         theta = _linear_layer(bench.rng.standard_normal((d, d)))
         prompts = LinearPrompts.build(context, m, query_covariance=query, weight_root=R)
         exact.append((2 * prompts.loss(theta), _written_shift(theta.learner, context, query, m, R @ R.T, 0.0)))
-    for k in range(bench.count(6)):
+    for _ in range(bench.count(6)):
         problem = bench.problem(2, condition=10.0)
         w, noise = bench.vector(2), float(bench.rng.uniform(0.1, 2))
-        theta = minimizer(Gaussian(problem.covariance), problem.n_train)
+        theta = problem.trained
         prompts = GeneralPrompts.build(problem.covariance, 2, lambda xs, w=w: xs @ w, noise)
-        stated = _written_shift(
-            theta.learner, problem.covariance, problem.covariance, 2, np.outer(w, w), noise**2
-        )
+        stated = _written_shift(theta.learner, problem.covariance, problem.covariance, 2, np.outer(w, w), noise**2)
         exact.append((prompts.risk(theta) - noise**2, stated))
     for k in range(4):
         problem = bench.problem(5, condition=10.0)
@@ -74,12 +73,19 @@ def exact_error(bench: Bench) -> Finding:
         w, noise = bench.vector(d), float(bench.rng.uniform(0, 1))
         theta = minimizer(Gaussian(problem.covariance), n)
 
-        def draw(draws: Draws, context=context, query=query, w=w, noise=noise, m=m) -> tuple[np.ndarray, ...]:
+        def draw(
+            draws: Draws,
+            context: np.ndarray = context,
+            query: np.ndarray = query,
+            w: np.ndarray = w,
+            noise: float = noise,
+            m: int = m,
+        ) -> Drawn:
             xs = Gaussian(context).sample(draws, m)
             asked = draws.normals("query", len(w)) @ root(query).T
             return xs, xs @ w + noise * draws.normals("noise", m), asked, asked @ w
 
-        found = squared_error(bench, draw, lambda x, y, q, t=theta: predict(t, x, y, q), 20_000, channel=k)
+        found = squared_error(bench, draw, lambda x, y, q, t=theta: predict(t, x, y, q), 10_000, channel=k)
         sampled.append((found, shift_risk(theta.learner, context, query, m, np.outer(w, w), noise**2)))
     evidence = [agreement(exact), sampling(sampled, bench.critical)]
     return Finding(
@@ -101,7 +107,7 @@ def task_shift_noise(bench: Bench) -> Finding:
     for k in range(bench.count(9)):
         d, m = ((2, 2), (2, 1), (3, 1))[k % 3]
         problem = bench.problem(d, condition=10.0)
-        w, theta = bench.vector(d), minimizer(Gaussian(problem.covariance), problem.n_train)
+        w, theta = bench.vector(d), problem.trained
         # Signs ±1: sub-Gaussian and not Gaussian, and enumerated exactly.
         noisy = GeneralPrompts.build(problem.covariance, m, lambda xs, w=w: xs @ w, 2.0)
         found = np.einsum("ceq,ceq->q", noisy.measure, noisy.predictions(theta)) / noisy.measure.sum(axis=(0, 1))
@@ -209,7 +215,8 @@ def query_orthogonal(bench: Bench) -> Finding:
 @SECTION.claim(
     "covariate-shift",
     "Section 4.2, covariate shifts",
-    "When the covariate laws of training and test differ, (18) fails: (1/M)Σx_ix_i' does not cancel Γ⁻¹ for large M, N.",
+    "When the covariate laws of training and test differ, (18) fails: (1/M)Σx_ix_i' does not cancel Γ⁻¹ for large M, "
+    "N.",
 )
 def covariate_shift(bench: Bench) -> Finding:
     pairs, exact = [], []
@@ -272,7 +279,7 @@ def least_squares_scaling(bench: Bench) -> Finding:
         ys = np.einsum("bpd,d->bp", xs, bench.vector(d))
         scaled, plain = Prompts(c * xs, ys, c * xs, ys), Prompts(xs, ys, xs, ys)
         unchanged.append((squares(scaled), squares(plain)))
-        theta = minimizer(Gaussian(problem.covariance), problem.n_train)
+        theta = problem.trained
         before = forward(theta, xs[0, :m], ys[0, :m], xs[0, m])
         changed.append((forward(theta, c * xs[0, :m], ys[0, :m], c * xs[0, m]), c**2 * before))
     evidence = [agreement(unchanged, tolerance=1e-8), agreement(changed, scale=1e-3)]

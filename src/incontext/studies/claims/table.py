@@ -8,6 +8,7 @@ from statistics import NormalDist
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from incontext.foundations import InvalidInputError, check_choice, check_integer
 from incontext.studies.claims import (
@@ -15,13 +16,16 @@ from incontext.studies.claims import (
     appendix_b,
     appendix_c,
     appendix_d,
+    beyond,
     convergence,
+    corollary_6,
+    exponential_example,
     preliminaries,
     proof_ideas,
     random_covariance,
-    risk,
     shifts,
     summary,
+    theorem_5,
 )
 from incontext.studies.claims.bench import EFFORTS, Bench
 from incontext.studies.claims.claim import Claim, Section
@@ -33,15 +37,18 @@ Progress = Callable[[str, int, int], None]
 SECTIONS: tuple[Section, ...] = (
     preliminaries.SECTION,
     convergence.SECTION,
-    risk.SECTION,
+    theorem_5.SECTION,
+    corollary_6.SECTION,
     shifts.SECTION,
     random_covariance.SECTION,
+    exponential_example.SECTION,
     proof_ideas.SECTION,
     appendix_a.SECTION,
     appendix_b.SECTION,
     appendix_c.SECTION,
     appendix_d.SECTION,
     summary.SECTION,
+    beyond.SECTION,
 )
 CLAIMS: tuple[Claim, ...] = tuple(claim for section in SECTIONS for claim in section.claims)
 
@@ -55,7 +62,7 @@ def critical_z(tests: int) -> float:
 
 
 def select(only: str | Sequence[str] | None = None) -> list[Claim]:
-    """The claims whose name or source contains or matches (``*``, ``?``) a pattern, in the table's order.
+    """The claims whose name is a pattern, or whose name or source contains or matches it (``*``, ``?``), in order.
 
     Raises
     ------
@@ -67,10 +74,11 @@ def select(only: str | Sequence[str] | None = None) -> list[Claim]:
     patterns = [only] if isinstance(only, str) else list(only)
     chosen: set[str] = set()
     for pattern in patterns:
-        found = {claim.name for claim in CLAIMS if _matches(claim, pattern)}
+        names = {claim.name for claim in CLAIMS}
+        found = {pattern} & names or {claim.name for claim in CLAIMS if _matches(claim, pattern)}
         if not found:
             # The closest name helps after a typing error.
-            check_choice(pattern, "only", [claim.name for claim in CLAIMS])
+            check_choice(pattern, "only", sorted(names))
         chosen |= found
     return [claim for claim in CLAIMS if claim.name in chosen]
 
@@ -90,7 +98,7 @@ def verify(
     seed : int
         Seed of all problems; the same seed gives the same table.
     effort : str
-        "standard", or "quick" for a quarter of the problems and samples.
+        "standard", or "quick" for a quarter of the problems and half of the samples.
     store : Store, optional
         Keeps each finished claim, so that an interrupted table goes on where it was.
     progress : callable, optional
@@ -121,10 +129,11 @@ def verify(
     chosen = select(only)
     critical = critical_z(sum(claim.tests for claim in CLAIMS))
     rows = []
-    for done, claim in enumerate(chosen):
-        if progress is not None:
-            progress(f"claims: {claim.name}", done, len(chosen))
-        rows.append(_row(claim, Bench(claim.name, seed, effort, critical), store))
+    with threadpool_limits(1):  # the matrices are tiny: more threads only wait for one another
+        for done, claim in enumerate(chosen):
+            if progress is not None:
+                progress(f"claims: {claim.name}", done, len(chosen))
+            rows.append(_row(claim, Bench(claim.name, seed, effort, critical), store))
     if progress is not None:
         progress("claims: all checked", len(chosen), len(chosen))
     return pd.concat(rows, ignore_index=True)

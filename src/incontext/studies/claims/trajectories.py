@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.integrate import solve_ivp
 
 from incontext.flow import Trajectory, gradient_flow
 from incontext.foundations import Matrix
@@ -123,3 +124,17 @@ def horizon(covariance: Matrix, n_train: int, start: float) -> float:
     slowest = rho * np.min(np.outer(g * l, l))
     growth = np.log1p(np.sqrt(rho) / abs(start)) / np.min(l**2)
     return float(60 / slowest + 4 * growth)
+
+
+def integrate(problem: Problem, times: np.ndarray) -> list[State]:
+    """(u, U11) at ``times``: (27) as it stands, by an adaptive integrator that knows nothing of its structure."""
+    d = problem.dimension
+    _, u, U, _ = assumption3(problem.theta, problem.scale).blocks
+
+    def velocity(_: float, state: np.ndarray) -> np.ndarray:
+        du, dU = restricted_gradient(problem.covariance, problem.n_train, state[0], state[1:].reshape(d, d))
+        return -np.append(du, dU.ravel())
+
+    start = np.append(u, U.ravel())
+    solution = solve_ivp(velocity, (0, times[-1]), start, method="LSODA", t_eval=times, rtol=1e-11, atol=1e-13)
+    return [(float(y[0]), y[1:].reshape(d, d)) for y in solution.y.T]
