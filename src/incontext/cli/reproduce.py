@@ -9,7 +9,8 @@ from pathlib import Path
 def reproduce(*, profile: str = "laptop", directory: Path = Path("reproduction"), only: list[str] | None = None) -> int:
     """Verify, train, evaluate and draw the whole paper, and write one report.
 
-    Interrupt it at any moment; the same command goes on where it was and reuses what is finished.
+    Interrupt it at any moment; the same command goes on where it was and reuses what is finished. The exit code is 1
+    if a claim's verdict is not the one on record.
 
     Parameters
     ----------
@@ -21,6 +22,7 @@ def reproduce(*, profile: str = "laptop", directory: Path = Path("reproduction")
     only
         Parts to run: claims, gradient-flow, shifts, figure1. Repeat the option or separate by commas.
     """
+    from incontext.cli import EXIT_CHECK_FAILED
     from incontext.cli.progress import Reporter
     from incontext.report import write_report
     from incontext.studies.profiles import get_profile
@@ -33,4 +35,8 @@ def reproduce(*, profile: str = "laptop", directory: Path = Path("reproduction")
         records = run(chosen, directory, parts, progress)
         page = write_report(records, directory, provenance(chosen, directory), progress)
     sys.stdout.write(f"{page}\n")
+    differing = [claim for record in records for claim in record.facts.get("disagreements", [])]
+    if differing:
+        sys.stderr.write(f"incontext: not the verdict on record: {', '.join(differing)}; see the report.\n")
+        return EXIT_CHECK_FAILED
     return 0

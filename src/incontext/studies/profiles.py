@@ -27,7 +27,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             "smoke",
             {
-                "claims": {"effort": "quick"},
+                "claims": {},
                 "gradient-flow": {"dimension": 3, "n_times": 60},
                 "shifts": {"dimension": 3, "n_train": 10, "n_prompts": 2_000},
                 "figure1": {
