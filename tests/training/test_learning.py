@@ -34,3 +34,12 @@ def test_bfloat16_products_follow_float32(tmp_path):
     np.testing.assert_allclose(runs["float32"], runs["float64"], rtol=1e-2)
     np.testing.assert_allclose(runs["bfloat16"], runs["float64"], rtol=5e-2)
     assert (runs["bfloat16"] != runs["float32"]).any()
+
+
+@pytest.mark.slow
+def test_two_linear_layers_beat_the_best_single_one(tmp_path):
+    """The minimum over all single layers is known exactly; two layers end below it."""
+    config = preset("deep-linear", dimension=3, n_train=12, steps=1000, n_evaluation=4000)
+    last = train(config, tmp_path).metrics[-1]
+    best = 2 * theory.minimum_loss(config.prompts.build().covariates, 12)
+    assert last["error"][-1] + 5 * last["stderr"][-1] < best

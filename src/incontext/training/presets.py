@@ -31,7 +31,7 @@ def preset(
     ----------
     name : str
         - ``lsa``: the paper's linear self-attention, loss at the query (Definition 1), labels;
-        - ``deep-linear``: four such layers, loss at all positions;
+        - ``deep-linear``: two such layers: one cannot invert the covariance of its own context;
         - ``tiny``, ``small``, ``standard``: GPT-2 of Garg et al.'s sizes, our recipe (Muon, Rao-Blackwell targets);
         - ``fast``: ``small`` under bfloat16, the recipe for d = 20 on a CPU;
         - ``garg-linear``: Garg et al.'s recipe (2022) to the letter.
@@ -182,7 +182,7 @@ def _lsa(layers: int, loss: str) -> Recipe:
                 "layer_norm": False,
             },
             "batch_size": 256,
-            "optimizer": {"kind": "adam", "learning_rate": 5e-3 if layers == 1 else 2e-3, "betas": [0.9, 0.95]},
+            "optimizer": {"kind": "adam", "learning_rate": 5e-3 if layers == 1 else 3e-3, "betas": [0.9, 0.95]},
             "schedule": {"warmup": steps // 40, "decay": 0.6},
             "targets": "labels",
             "loss": loss,
@@ -197,7 +197,7 @@ _GARG_STEPS = 500_001
 # sooner than 0.95), the rates of `small` at d = 20; `standard` scales them.
 PRESETS: dict[str, tuple[Recipe, int]] = {
     "lsa": (_lsa(1, "query"), 2000),
-    "deep-linear": (_lsa(4, "all"), 2000),
+    "deep-linear": (_lsa(2, "query"), 2000),
     "tiny": (_ours("tiny", rate=3e-3, matrix_rate=3e-3, momentum=0.9, curriculum=0.08, precision="float32"), 3000),
     "small": (_ours("small", rate=2e-3, matrix_rate=3e-3, momentum=0.95, curriculum=0.18, precision="float32"), 6000),
     "standard": (
