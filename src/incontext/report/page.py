@@ -82,7 +82,7 @@ def write_report(
         sections=sections,
         summary=[line for section in sections for line in section.words.summary],
         provenance=provenance,
-        provenance_table=_provenance_table(provenance),
+        provenance_table=_provenance_table(provenance, records),
         deviations=[line for section in sections for line in section.words.deviations],
     )
     path = directory / "report.html"
@@ -110,7 +110,7 @@ def _embed(drawing: Drawing, directory: Path) -> dict[str, str]:
     return {"name": drawing.name, "caption": drawing.caption, "alt": drawing.alt, "uri": uri}
 
 
-def _provenance_table(provenance: Mapping[str, Any]) -> dict[str, list[Any]]:
+def _provenance_table(provenance: Mapping[str, Any], records: list[StudyRecord]) -> dict[str, list[Any]]:
     libraries = ", ".join(f"{name} {found}" for name, found in provenance["libraries"].items())
     rows = [
         ["incontext", provenance["version"]],
@@ -119,6 +119,11 @@ def _provenance_table(provenance: Mapping[str, Any]) -> dict[str, list[Any]]:
         ["machine", f"{provenance['processor']}, {provenance['cores']} cores, GPU: {provenance['gpu']}"],
         ["system", provenance["platform"]],
     ]
+    for record in records:
+        settings = record.facts.get("settings", record.facts)
+        trainings = settings.get("training_seeds")
+        note = f"; of the trainings: {', '.join(str(seed) for seed in trainings)}" if trainings else ""
+        rows.append([f"seed of {record.name.replace('_', '-')}", f"{settings['seed']}{note}"])
     for part, sessions in provenance["durations"].items():
         total = sum(sessions)
         note = f" over {len(sessions)} sessions" if len(sessions) > 1 else ""

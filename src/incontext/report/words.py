@@ -83,12 +83,27 @@ def _claims(record: StudyRecord) -> Words:
 
 def _gradient_flow(record: StudyRecord) -> Words:
     sentences = list(record.facts["sentences"])
-    return Words(sentences, summary=sentences[:1])
+    limits = record.tables["limits"]
+    shown = limits[limits["row"] == limits["col"]]  # u, and the diagonal of U
+    names = shown["quantity"] + shown["row"].map(lambda i: "" if i < 0 else f"[{i + 1}, {i + 1}]")
+    table = shown[["case", "reached", "theorem"]].assign(entry=names, difference=shown["reached"] - shown["theorem"])
+    columns = ["case", "entry", "reached", "theorem", "difference"]
+    return Words(
+        sentences,
+        summary=sentences[:1],
+        tables=[("Where the flow ends, beside Theorem 4 and Theorem 8", table_of(table[columns]))],
+    )
 
 
 def _shifts(record: StudyRecord) -> Words:
     sentences = list(record.facts["sentences"])
-    return Words(sentences, summary=sentences[:1])
+    errors = record.tables["errors"]
+    columns = ["shift", "parameter", "M", "predictor", "exact", "mean", "stderr", "n", "z"]
+    return Words(
+        sentences,
+        summary=sentences[:1],
+        tables=[("Every error: exact, and Monte Carlo with standard error", table_of(errors[columns]))],
+    )
 
 
 def _figure1(record: StudyRecord) -> Words:
@@ -129,7 +144,10 @@ def _figure1(record: StudyRecord) -> Words:
         summary=[verdict, reading],
         deviations=list(record.facts["deviations"]),
         observations=observations,
-        tables=[("The models on their own law", table_of(models[list(columns)].rename(columns=columns)))],
+        tables=[
+            ("The models on their own law", table_of(models[list(columns)].rename(columns=columns))),
+            ("Every check of every observation", table_of(record.tables["observations"].drop(columns="criterion"))),
+        ],
     )
 
 
