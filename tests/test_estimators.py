@@ -27,7 +27,7 @@ def scikit_learns_checks():
                 yield pytest.param(estimator, check, id=f"{model}-{name}")
 
 
-@pytest.mark.parametrize(("estimator", "check"), scikit_learns_checks())
+@pytest.mark.parametrize(("estimator", "check"), list(scikit_learns_checks()))
 def test_scikit_learn_has_no_complaint(estimator, check):
     check(estimator)
 

@@ -49,7 +49,7 @@ class TrainedLSA:
                 f"prompts must have the layer's dimension {U.shape[0]}; they have {prompts.dimension}."
             )
         xs, ys, queries = prompts.xs, prompts.ys, prompts.queries
-        keys = np.einsum("bpd,ed->bpe", queries, U, optimize=False)
+        keys = queries @ U.T
         predictions = u * dot_sums_before(ys, xs, keys)
         if np.any(a):  # Σ (a·x_j) x_j, and the query's own term (a·x_q) x_q
             predictions += dot_sums_before(np.einsum("bpd,d->bp", xs, a), xs, keys)

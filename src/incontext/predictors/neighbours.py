@@ -60,8 +60,10 @@ class NearestNeighbors:
         """Predictions at position ``first`` and after, for queries (B, rows, d) and all inputs before the last."""
         n_prompts, last = ys.shape
         rows = last - first
-        distances = queries @ (-2 * xs).transpose(0, 2, 1)
-        distances += np.einsum("bpd,bpd->bp", xs, xs)[:, None]
+        # One more coordinate adds |x|² within the product: a pass over all distances less.
+        extended = np.concatenate([-2 * xs, np.einsum("bpd,bpd->bp", xs, xs)[..., None]], axis=2)
+        asked = np.concatenate([queries, np.ones((n_prompts, rows, 1))], axis=2)
+        distances = asked @ extended.transpose(0, 2, 1)
         distances[:, :, first:] += np.where(np.tri(rows, k=-1), 0.0, np.inf)  # the query's own and later examples
         positions = np.arange(first, last)
         used = np.maximum(np.minimum(positions, self.k), 1)

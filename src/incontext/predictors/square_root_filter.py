@@ -37,7 +37,7 @@ _WORST_HARMLESS = 1e12  # an earlier condition of 1e6 leaves 1e-10 relative erro
 _RELIEF = 1e3  # …and is forgiven where the present one is within a factor 30 of it
 _DOUBTFUL_RANK = 1e22
 # Entries of S kept at once: its passes should stay in a core's cache.
-_CACHE = 1 << 16
+_CACHE = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ class _Filter:
         self.w = np.zeros((dimension, n_prompts))
         self.root = np.zeros((dimension, dimension, n_prompts))
         self.basis = np.zeros((dimension, dimension, n_prompts))  # orthonormal columns spanning the inputs so far
+        self.scratch = np.empty((dimension, dimension, n_prompts))
         self.rank = np.zeros(n_prompts, dtype=np.int64)
         self.trace = np.zeros(n_prompts)  # tr S S'
         self.energy = penalty.copy()  # |X|² + penalty: with the trace, the condition number within a factor d
@@ -157,7 +158,8 @@ class _Filter:
                 outward = perpendicular / length
             gain = np.where(new, outward, gain)
             direction = np.where(new, outward, direction)
-        root -= direction[:, None] * f
+        outer = np.multiply(direction[:, None], f, out=self.scratch[:, :columns])
+        root -= outer
         self.w += gain * residual
         if any_new:
             column = gain

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.signal import lfilter
 
 from incontext.foundations import (
     Draws,
@@ -130,6 +129,8 @@ class Autoregressive:
 
     def sample(self, draws: Draws, n_points: int) -> PromptInputs:
         """Inputs, shape (B, P, d)."""
+        from scipy.signal import lfilter  # half a second to import, for this law alone
+
         z = draws.normals("x", n_points, self.dimension)
         z[:, 1:] *= np.sqrt(1 - self.coefficient**2)
         filtered = np.asarray(lfilter([1.0], [1.0, -self.coefficient], z, axis=1))

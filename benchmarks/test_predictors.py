@@ -1,0 +1,73 @@
+"""One-pass learners against a loop over prefixes, in the same run, at 1280 prompts × 101 positions × d = 20.
+
+The loop runs on a part of the prompts; ``extra_info["times_faster"]`` scales it up. Run with ``pytest -n 0
+benchmarks``.
+"""
+
+import time
+
+import numpy as np
+import pytest
+
+from incontext.predictors import Averaging, GradientDescent, LeastSquares, NearestNeighbors, Ridge, TrainedLSA
+from incontext.prompts import Gaussian, Linear, PromptDistribution
+from incontext.theory import gamma, minimizer
+
+N_PROMPTS, N_POINTS, D = 1280, 101, 20
+PROMPTS = PromptDistribution(Gaussian.isotropic(D), Linear(), 0.5).sample(N_PROMPTS, N_POINTS, seed=0)
+INVERSE = np.linalg.inv(gamma(np.eye(D), 40))
+
+
+def least_squares(X, y, q):
+    return q @ np.linalg.lstsq(X, y, rcond=None)[0]
+
+
+def ridge(X, y, q):
+    return q @ np.linalg.solve(X.T @ X + np.eye(D), X.T @ y)
+
+
+def averaging(X, y, q):
+    return q @ (y @ X) / len(y)
+
+
+def nearest(X, y, q):
+    return y[np.argsort(((X - q) ** 2).sum(axis=1))[:3]].mean()
+
+
+def descent(X, y, q):
+    w = np.zeros(D)
+    for _ in range(20):
+        w -= 0.03 / len(y) * (X.T @ (X @ w - y))
+    return q @ w
+
+
+def lsa(X, y, q):
+    return q @ INVERSE @ (y @ X) / len(y)
+
+
+CASES = {
+    "least_squares": (LeastSquares(), least_squares, 40),
+    "ridge": (Ridge(1.0), ridge, 20),
+    "averaging": (Averaging(), averaging, 20),
+    "3_nearest_neighbors": (NearestNeighbors(3), nearest, 20),
+    "gradient_descent": (GradientDescent(20, 0.03), descent, 20),
+    "lsa": (TrainedLSA(minimizer(Gaussian.isotropic(D), 40)), lsa, 20),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_against_a_loop_over_prefixes(benchmark, name):
+    predictor, rule, aim = CASES[name]
+    some = 40
+    elapsed = []
+    for _ in range(2):
+        begin = time.perf_counter()
+        expected = [
+            [rule(PROMPTS.xs[b, :i], PROMPTS.ys[b, :i], PROMPTS.queries[b, i]) for i in range(1, N_POINTS)]
+            for b in range(some)
+        ]
+        elapsed.append(time.perf_counter() - begin)
+    found = benchmark.pedantic(predictor, args=(PROMPTS,), rounds=5, warmup_rounds=1)
+    np.testing.assert_allclose(found[:some, 1:], expected, rtol=1e-6, atol=1e-6)
+    benchmark.extra_info["times_faster"] = round(min(elapsed) * N_PROMPTS / some / benchmark.stats["min"], 1)
+    benchmark.extra_info["aim"] = aim
