@@ -84,7 +84,7 @@ def test_the_excess_of_mixed_minima_tends_to_its_asymptote():
         assert ratios[1] == pytest.approx(1, abs=5e-3)
 
 
-@pytest.mark.parametrize(("dimension", "low", "high"), [(2, 4.2778, 4.2780), (3, 17.4, 17.5), (5, 79.5, 79.6)])
+@pytest.mark.parametrize(("dimension", "low", "high"), [(3, 17.4, 17.5), (5, 79.5, 79.6)])
 def test_where_mixed_minima_begin(dimension, low, high):
     law = Gaussian.isotropic(dimension)
     limit = mixed_limit(law)
@@ -95,6 +95,7 @@ def test_where_mixed_minima_begin(dimension, low, high):
 def test_in_two_dimensions_one_family_begins_where_the_other_ends():
     law = Gaussian.isotropic(2)
     assert rank_one_limit(law) == pytest.approx(mixed_limit(law), rel=1e-5)
+    assert round(rank_one_limit(law), 4) == 4.2778
     assert rank_one_limit(Gaussian.isotropic(1)) == math.inf  # in d = 1 it is global for every N
 
 

@@ -21,6 +21,7 @@ from incontext.theory import (
     expected_risk,
     gamma,
     geometric_spectrum,
+    layer_risk,
     learner_risk,
     lsa,
     minimizer,
@@ -63,6 +64,7 @@ def test_theorem_5_and_corollary_6_through_the_forward_pass(seed, size, n_train)
     )
     mean = error(nodes.tasks)
     assert expected_risk(Gaussian(covariance), n_train, n_test) == pytest.approx(mean, rel=1e-10)
+    assert layer_risk(layer, Gaussian(covariance), n_test) == pytest.approx(mean, rel=1e-10)
     assert mean <= corollary6_bound(covariance, n_train, n_test) * (1 + 1e-12)
 
 

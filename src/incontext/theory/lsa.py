@@ -25,7 +25,7 @@ from incontext.foundations import (
 )
 
 Blocks: TypeAlias = tuple[Vector, float, Matrix, Vector]
-Embedding: TypeAlias = Float64[np.ndarray, "*batch d+1 n+1"]
+Embedding: TypeAlias = Float64[np.ndarray, "*batch rows columns"]
 _Array: TypeAlias = Float64[np.ndarray, "..."]
 
 
@@ -102,7 +102,7 @@ class LSAParameters:
         return self.w_pv[d, :d], float(self.w_pv[d, d]), self.w_kq[:d, :d], self.w_kq[d, :d]
 
     @property
-    def vector(self) -> Float64[np.ndarray, " (d+1)**2"]:
+    def vector(self) -> Vector:
         """The vector t = vec [[U, a], [b', u]] of Lemma 9, by columns, shape ((d + 1)²,)."""
         a, u, U, b = self.blocks
         return np.block([[U, a[:, None]], [b[None, :], np.array([[u]])]]).T.ravel()

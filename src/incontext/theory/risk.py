@@ -23,8 +23,9 @@ from incontext.foundations import (
 from incontext.prompts import Gaussian
 from incontext.theory.covariance_rules import CovarianceLaw, CovarianceRule, covariance_rule, law_dimension
 from incontext.theory.lengths import TrainLength, inverse_moments
+from incontext.theory.lsa import LSAParameters
 from incontext.theory.minimizers import optimal_learner
-from incontext.theory.population import gamma
+from incontext.theory.population import gamma, population_loss
 
 
 def theorem5_risk(
@@ -175,6 +176,23 @@ def learner_risk(learner: ArrayLike, covariates: CovarianceLaw, n_test: float, n
     inverse, _ = inverse_moments(n_test, "n_test")
     rule = covariance_rule(covariates)
     return float(rule.weights @ node_risks(K, rule, inverse, noise))
+
+
+def layer_risk(parameters: LSAParameters, covariates: CovarianceLaw, n_test: float) -> float:
+    """Mean over w ~ N(0, I) and over Λ of E(ŷ − w'x_q)² of any layer on prompts of length M, its a and b included.
+
+    Twice the population loss with M for N and the law of test prompts, as ρ = M at test time.
+
+    Parameters
+    ----------
+    parameters : LSAParameters
+        The layer, in dimension d.
+    covariates : Gaussian, RandomDiagonal or any law of :func:`covariance_rule`
+        Law of Λ in test prompts.
+    n_test : int or math.inf
+        M.
+    """
+    return 2 * population_loss(parameters, covariates, n_test)
 
 
 def node_risks(K: Matrix, rule: CovarianceRule, inverse: float, noise: float) -> Vector:
