@@ -84,7 +84,7 @@ def train(
 def _configuration(config: str, changes: tuple[str, ...]) -> TrainingConfig:
     from incontext.foundations import InvalidInputError
     from incontext.training import PRESETS, read_config
-    from incontext.training.config import parse_value
+    from incontext.training.reading import parse_value
 
     overrides: dict[str, Any] = {}
     for change in changes:

@@ -7,11 +7,12 @@ ends in the same weights, because every prompt is an address (seed, step, index)
 *Presets* are named recipes.
 """
 
-from incontext.training.config import TrainingConfig, read_config
+from incontext.training.config import TrainingConfig
 from incontext.training.curriculum import Curriculum, Ramp
 from incontext.training.loop import train
 from incontext.training.optimisation import Optimizer, Schedule
 from incontext.training.presets import PRESETS, preset
+from incontext.training.reading import read_config
 from incontext.training.run import Run
 from incontext.training.step import TrainingDivergedError
 from incontext.training.targets import posterior_mean

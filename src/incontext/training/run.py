@@ -15,7 +15,8 @@ from incontext import __version__
 from incontext.foundations import InvalidInputError, write_text
 from incontext.models import TransformerPredictor, load, save_model
 from incontext.training.checkpoint import last_good
-from incontext.training.config import TrainingConfig, differences, read_config, write_yaml
+from incontext.training.config import TrainingConfig, differences, write_yaml
+from incontext.training.reading import read_config
 
 if TYPE_CHECKING:
     import pandas as pd
