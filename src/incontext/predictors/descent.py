@@ -12,7 +12,7 @@ from incontext.predictors.base import apply, sums_before
 from incontext.prompts import Prompts
 
 # Entries of Gram matrices held at once: by descent, which passes over them many times, and by Newton.
-_CACHE = 1 << 16
+_CACHE = 1 << 18
 _BLOCK = 1 << 20
 
 
@@ -67,17 +67,22 @@ class GradientDescent:
         n_prompts, n_points, dimension = xs.shape
         gram = np.zeros((n_prompts, dimension, dimension))  # A Σ x x'
         moment = np.zeros((n_prompts, dimension, 1))  # A Σ y x
+        contraction = np.empty_like(gram)
+        diagonal = np.arange(dimension)
         weights[:, 0] = 0.0
         for i in range(1, n_points):
             x = xs[:, i - 1]
             conditioned = (x if matrix is None else np.einsum("ij,bj->bi", matrix, x))[..., None]
             gram += conditioned @ x[:, None, :]
             moment += conditioned * ys[:, i - 1, None, None]
-            w = np.zeros_like(moment)
-            for _ in range(self.steps):
-                step = moment - gram @ w
-                step *= self.rate / i
-                w += step
+            # w ← (I − rate/i · gram) w + rate/i · moment, from 0.
+            np.multiply(gram, -self.rate / i, out=contraction)
+            contraction[:, diagonal, diagonal] += 1.0
+            pull = self.rate / i * moment
+            w = pull.copy() if self.steps else np.zeros_like(pull)
+            for _ in range(self.steps - 1):
+                w = contraction @ w
+                w += pull
             weights[:, i] = w[..., 0]
 
     def __call__(self, prompts: Prompts) -> PromptLabels:

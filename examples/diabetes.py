@@ -1,0 +1,34 @@
+"""In-context learners on scikit-learn's diabetes data (442 patients, 10 features), by repeated cross-validation.
+
+The learners see nothing but the training folds as their prompt. Give the folder of a trained model as an
+argument to put it beside them.
+"""
+
+import sys
+
+import numpy as np
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import LinearRegression, RidgeCV
+from sklearn.model_selection import GridSearchCV, RepeatedKFold, cross_val_score
+
+from incontext.estimators import InContextRegressor
+from incontext.predictors import NearestNeighbors
+
+if __name__ == "__main__":
+    X, y = load_diabetes(return_X_y=True)
+    folds = RepeatedKFold(n_splits=5, n_repeats=2, random_state=0)
+    noises = {"noise": [0.3, 1.0, 3.0, 10.0, 30.0]}
+    learners = {
+        "LSA, noise-free": InContextRegressor("lsa", noise=0.0),
+        "LSA, noise chosen inside": GridSearchCV(InContextRegressor("lsa"), noises, cv=5),
+        "Bayes ridge, noise chosen inside": GridSearchCV(InContextRegressor("ridge"), noises, cv=5),
+        "least squares": InContextRegressor("least_squares"),
+        "10 nearest neighbours": InContextRegressor(NearestNeighbors(10)),
+        "scikit-learn LinearRegression": LinearRegression(),
+        "scikit-learn RidgeCV": RidgeCV(np.logspace(-3, 3, 13)),
+        **{f"trained model {path}": InContextRegressor(path) for path in sys.argv[1:]},
+    }
+    print(f"{'learner':36}{'R²':>8}  standard deviation over folds")
+    for name, learner in learners.items():
+        scores = cross_val_score(learner, X, y, cv=folds)
+        print(f"{name:36}{scores.mean():8.4f}  {scores.std():.4f}")
