@@ -37,7 +37,7 @@ def test_table_names_verdicts_and_counts(capsys: pytest.CaptureFixture[str], mon
     monkeypatch.setenv("COLUMNS", "200")
     assert run("--only", FEW, "--effort", "quick") == 0
     captured = capsys.readouterr()
-    for text in ("lemma-9", "Appendix D", "holds only if", "8 claims, seed 0", "Every verdict is the one on record."):
+    for text in ("lemma-9", "Appendix D", "holds only if", "8 claims, seed 0", "every verdict is the one on record."):
         assert text in captured.out
     assert "\x1b[" not in captured.out  # no colours in a pipe
     assert "claims" in captured.err  # progress
@@ -46,14 +46,16 @@ def test_table_names_verdicts_and_counts(capsys: pytest.CaptureFixture[str], mon
 def test_a_wrong_verdict_exits_with_1(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("incontext.studies.claims.appendix_a.u_lower_bound", lambda problem: 1e3)
     assert run("--only", "lemma-19", "--effort", "quick") == 1
-    assert "Not as on record: lemma-19" in " ".join(capsys.readouterr().out.split())
+    assert "not as on record: lemma-19" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(
     "arguments",
     [("--only", "lema-9"), ("--effort", "fast"), ("--seed", "-1"), ("--seed", "x"), ("--sed", "1")],
 )
-def test_bad_input_exits_with_2_and_one_sentence(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+def test_bad_input_exits_with_2_and_one_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
     assert run(*arguments) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1

@@ -28,7 +28,15 @@ ITEMS = (
     + [f"Theorem {k}" for k in (4, 5, 8)]
     + [f"Corollary {k}" for k in (6, 16, 22)]
     + [f"({k})" for k in (7, 8, 9, 11, 12, 13, 14, 16, 17, 18, 21, 22, 23, 27, 28, 37)]
-    + ["footnote 2", "Assumption 3", "mechanism 1", "mechanism 2", "mechanism 3", "break condition", "failure signature"]
+    + [
+        "footnote 2",
+        "Assumption 3",
+        "mechanism 1",
+        "mechanism 2",
+        "mechanism 3",
+        "break condition",
+        "failure signature",
+    ]
 )
 
 
@@ -98,15 +106,15 @@ def test_same_seed_same_table_whatever_is_selected(table: pd.DataFrame) -> None:
 
 
 def test_a_killed_table_goes_on(tmp_path) -> None:
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def killer(label: str, done: int, total: int) -> None:
         if done == 3:
-            raise Killed
+            raise KilledError
 
     names = ["lemma-29", "lemma-30", "lemma-31", "lemma-9", "corollary-16"]
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         claims.verify(effort="quick", only=names, store=Store(tmp_path), progress=killer)
     assert len(list(tmp_path.glob("claim-*.parquet"))) == 3
     resumed = claims.verify(effort="quick", only=names, store=Store(tmp_path))
@@ -284,7 +292,15 @@ def test_sections_hold_every_claim_once() -> None:
 def test_symmetric_rule_integrates_degree_five(dimension: int) -> None:
     nodes, weights = symmetric_rule(dimension)
     assert weights.sum() == pytest.approx(1)
-    for powers, moment in (((2,), 1), ((4,), 3), ((2, 2), 1), ((1, 3), 0), ((5,), 0), ((1, 1, 2), 0), ((1, 1, 1, 1), 0)):
+    for powers, moment in (
+        ((2,), 1),
+        ((4,), 3),
+        ((2, 2), 1),
+        ((1, 3), 0),
+        ((5,), 0),
+        ((1, 1, 2), 0),
+        ((1, 1, 1, 1), 0),
+    ):
         if len(powers) <= dimension:
             values = np.prod([nodes[:, i] ** power for i, power in enumerate(powers)], axis=0)
             assert weights @ values == pytest.approx(moment, abs=1e-12)
@@ -312,8 +328,7 @@ def test_quartic_gradient_is_exact() -> None:
 
 def test_problems_are_drawn_from_their_seed_and_differ_between_claims() -> None:
     first, same, other_seed, other_claim = (
-        [p.covariance for p in bench(name, seed).problems(8)]
-        for name, seed in (("a", 0), ("a", 0), ("a", 1), ("b", 0))
+        [p.covariance for p in bench(name, seed).problems(8)] for name, seed in (("a", 0), ("a", 0), ("a", 1), ("b", 0))
     )
     assert all(np.array_equal(x, y) for x, y in zip(first, same, strict=True))
     assert not np.array_equal(first[0], other_seed[0])

@@ -38,7 +38,7 @@ def theorem_4_convergence(bench: Bench) -> Finding:
         excess = trajectory(problem).excesses
         least = np.trace(problem.covariance @ problem.covariance @ np.linalg.inv(problem.gamma)) / 2
         left.append((excess[-1] / least, 1e-14))
-    for problem in bench.problems(6, dimensions=(2, 3), condition=10.0):
+    for problem in bench.problems(4, dimensions=(2, 3), condition=10.0):
         path = trajectory(problem)
         times = path.times[np.linspace(20, 32, 4).astype(int)]
         _, u, U, _ = path.flow.blocks(times)

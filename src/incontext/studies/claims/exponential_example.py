@@ -120,7 +120,7 @@ def lsa_limit(bench: Bench) -> Finding:
             w, query = draws.normals("task", d), draws.normals("query", d) * np.sqrt(variances)
             return np.sum(query * (variances / 3 - 1) * w, axis=1) ** 2 / d
 
-        pairs.append((mean_over_prompts(bench, score, 40_000, channel=k), stated))
+        pairs.append((mean_over_prompts(bench, score, 24_000, channel=k), stated))
         closed.append((expected_risk(trained, math.inf, math.inf, test) / d, stated))
     evidence = [sampling(pairs, bench.critical), agreement(closed)]
     return Finding(

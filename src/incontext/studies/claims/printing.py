@@ -42,7 +42,8 @@ def as_text(table: pd.DataFrame, seed: int) -> str:
 
 def _section(title: str, rows: pd.DataFrame, width: int) -> Table:
     drawn = Table(title=title, title_justify="left", title_style="bold", width=width, show_lines=False, pad_edge=False)
-    for heading, ratio in (("claim", 5), ("verdict", 4), ("what was computed", 9), ("deviation", 4), ("method", 5)):
+    drawn.add_column("claim", width=28, overflow="fold")  # the longest name
+    for heading, ratio in (("verdict", 4), ("what was computed", 9), ("deviation", 4), ("method", 5)):
         drawn.add_column(heading, ratio=ratio, overflow="fold")
     for row in rows.to_dict("records"):
         verdict = Text(row["verdict"].removesuffix(" …"), style=_STYLES[row["verdict"]])
@@ -52,7 +53,8 @@ def _section(title: str, rows: pd.DataFrame, width: int) -> Table:
             verdict.append(f" (on record: {row['expected']})", style="bold red")
         name = Text(row["claim"], style="bold").append(f"\n{row['source']}", style="dim not bold")
         method = f"{row['method']}; {row['problems']} tried"
-        drawn.add_row(name, verdict, row["computed"], row["deviation_text"], method)
+        # Text, not markup: formulas are full of brackets.
+        drawn.add_row(name, verdict, Text(row["computed"]), Text(row["deviation_text"]), Text(method))
         drawn.add_section()
     return drawn
 
@@ -60,8 +62,8 @@ def _section(title: str, rows: pd.DataFrame, width: int) -> Table:
 def _closing(table: pd.DataFrame, seed: int) -> str:
     counts = ", ".join(f"{count} {verdict}" for verdict, count in table["verdict"].value_counts().items())
     wrong = table.loc[~table["as_expected"], "claim"].tolist()
-    agreement = f"Not as on record: {', '.join(wrong)}." if wrong else "Every verdict is the one on record."
-    return f"{len(table)} claims, seed {seed}: {counts}. {agreement}"
+    agreement = f"not as on record: {', '.join(wrong)}." if wrong else "every verdict is the one on record."
+    return f"{len(table)} claims, seed {seed}: {counts}; {agreement}"
 
 
 def _plain(value: Any) -> Any:

@@ -41,7 +41,7 @@ def lemma_9(bench: Bench) -> Finding:
 
 
 @SECTION.claim(
-    "section-5.1-characteristic-polynomial",
+    "section-5.1-determinant",
     "Section 5.1",
     "det(μI − X) = μ^{d−1}(μ² − ‖x_q‖²); the eigenvalues of H are the products of those of X/2 and EE'/N.",
 )

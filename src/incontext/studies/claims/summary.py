@@ -95,7 +95,7 @@ def core_assumption_1(bench: Bench) -> Finding:
 )
 def break_1(bench: Bench) -> Finding:
     gradients, excesses, curvature, returns = [], [], [], []
-    for k in range(bench.count(6)):
+    for k in range(bench.count(4)):
         d, n = 2, 1 + k % 2
         cov = float(np.exp(bench.rng.uniform(-1, 1))) * np.eye(d)
         g = written_gamma(cov, n)[0, 0]
@@ -113,7 +113,7 @@ def break_1(bench: Bench) -> Finding:
         excesses.append((excess, gained))
         values = np.linalg.eigvalsh(loss.hessian(point))
         curvature.append((values[0], values[-1]))
-        if k < 2:
+        if k < 1:
             start = LSAParameters.from_vector(point.vector + 1e-2 * bench.rng.standard_normal((d + 1) ** 2))
             end = gradient_flow(start, Gaussian(cov), n, 200 / float(cov[0, 0]) ** 2)
             returns.append((end.excess(end.t_end) / excess, 1.0))
@@ -284,7 +284,7 @@ def break_3(bench: Bench) -> Finding:
 
 
 @SECTION.claim(
-    "failure-signature-2-test-length",
+    "failure-2-test-length",
     f"{SOURCE}, failure signature 2",
     "If M is too small, the prediction error is large.",
 )
@@ -305,7 +305,7 @@ def too_small_m(bench: Bench) -> Finding:
 
 
 @SECTION.claim(
-    "failure-signature-2-training-length",
+    "failure-2-training-length",
     f"{SOURCE}, failure signature 2",
     "The shorter the training prompts (N), the larger the prediction error.",
     condition="N ≤ M (beyond M, longer training prompts make the error larger: the best N is M)",
@@ -331,7 +331,7 @@ def too_small_n(bench: Bench) -> Finding:
 
 
 @SECTION.claim(
-    "key-result-iid-floor",
+    "failure-2-both-lengths",
     f"{SOURCE}, failure signature 2 with Corollary 6",
     "Both lengths matter: the error tends to zero only when N and M both grow.",
 )

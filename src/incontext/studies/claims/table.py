@@ -29,6 +29,7 @@ from incontext.studies.claims import (
 )
 from incontext.studies.claims.bench import EFFORTS, Bench
 from incontext.studies.claims.claim import Claim, Section
+from incontext.studies.claims.evidence import EXACT_REFUTATION, EXACT_TOLERANCE, RESOLUTION
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store
 
@@ -164,6 +165,17 @@ def facts(table: pd.DataFrame, seed: int, effort: str) -> dict[str, Any]:
     """What the page says about a table: counts by kind of verdict, seed, significance, disagreements."""
     tests = sum(claim.tests for claim in CLAIMS)
     return {
+        "sentences": [
+            f"Problems (dimension, lengths, covariance, start, scale) are drawn from seed {seed}, one stream each; "
+            "the table says how many were tried. Verdicts follow from thresholds fixed beforehand.",
+            "Computed without sampling, a claim holds if its largest relative deviation is at most "
+            f"{EXACT_TOLERANCE:.0e} (more where an optimiser or an integrator stands in between) and is refuted beyond "
+            f"{EXACT_REFUTATION:.0e}; an inequality holds if its smallest relative margin is not negative.",
+            f"The {tests} Monte Carlo z-scores share a significance of {SIGNIFICANCE:g} (Bonferroni: |z| up to "
+            f"{critical_z(tests):.2f}); where the standard error exceeds {RESOLUTION:.0%} of the number, nothing "
+            "is decided.",
+            "Where a claim holds only under a condition, the deviation as stated is that of the paper's sentence.",
+        ],
         "seed": seed,
         "effort": effort,
         "claims": len(table),
