@@ -2,7 +2,8 @@
 
 A *trajectory* gives the parameters θ(t) of a linear self-attention layer, its loss and its conserved quantity at any
 time. ``gradient_flow`` makes one; it picks the method: a closed form, the spectral method, an adaptive integrator.
-A *descent* is the same in steps: gradient descent, momentum, or SGD on fresh prompts.
+A *descent* is the same in steps: gradient descent, momentum, or SGD on fresh prompts. ``flow_ends`` follows many starts
+at once and says where each ends; ``factored_flow`` keeps keys and queries apart; ``two_layer_flow`` stacks two layers.
 """
 
 from incontext.flow.descent import (
@@ -12,14 +13,20 @@ from incontext.flow.descent import (
     stability_limit,
     stochastic_gradient_descent,
 )
+from incontext.flow.ensemble import Ends, flow_ends
+from incontext.flow.factored import FactoredFlow, factored_flow
 from incontext.flow.gradient import gradient_flow
 from incontext.flow.tables import sample_times, trajectory_table
 from incontext.flow.trajectory import Trajectory
 
 __all__ = [
     "Descent",
+    "Ends",
+    "FactoredFlow",
     "Trajectory",
     "empirical_gradient",
+    "factored_flow",
+    "flow_ends",
     "gradient_descent",
     "gradient_flow",
     "sample_times",

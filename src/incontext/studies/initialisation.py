@@ -1,0 +1,306 @@
+"""The paper's open question: from which initialisations gradient flow learns, and what becomes of the others.
+
+Four parts. Starts away from Assumption 3 on all parameters: how many end at the global minimum, and with what error
+the others end. σ above the threshold of the theorems. The step size of descent against its stability limits. SGD on
+fresh prompts against the flow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from incontext.flow import (
+    Ends,
+    flow_ends,
+    gradient_descent,
+    gradient_flow,
+    stability_limit,
+    stochastic_gradient_descent,
+)
+from incontext.flow.ensemble import GLOBAL, LOCAL, SADDLE, UNFINISHED
+from incontext.foundations import check_integer
+from incontext.prompts import Gaussian, RandomDiagonal
+from incontext.studies.record import StudyRecord
+from incontext.studies.store import Store
+from incontext.theory import (
+    LSAParameters,
+    assumption3,
+    certificate,
+    expected_risk,
+    minimizer,
+    minimum_loss,
+    random_theta,
+)
+
+NAME = "initialisation"
+FIXED, RANDOM = "fixed covariance", "random covariances"
+# Size of the perturbation of all parameters, in units of σ.
+SIZES = (0.1, 0.3, 1.0, 3.0, 10.0)
+# (law, d, N, condition number of Λ).
+PROBLEMS: tuple[tuple[str, int, int, float], ...] = (
+    (FIXED, 2, 5, 1.0),
+    (FIXED, 2, 20, 1.0),
+    (FIXED, 2, 20, 10.0),
+    (FIXED, 3, 20, 1.0),
+    (FIXED, 3, 80, 1.0),
+    (RANDOM, 2, 20, 1.0),
+)
+# σ as a part of the threshold.
+SCALES = (0.5, 1.0, 2.0, 4.0, 8.0)
+# η as a part of the limit for all parameters; the limit on (u, U) alone is added.
+RATES = (0.5, 0.9, 1.1, 2.0)
+BATCHES = (8, 32, 128)
+SGD_RATES = (0.04, 0.02, 0.01)
+_RELATIVE_SIGMA = 0.5
+_MAX_STEPS = 12_000
+# Relative excess below which descent has settled at a minimum.
+_SETTLED = 1e-6
+# Time of flow that descent covers at every step size.
+_SPAN = 60.0
+
+
+def run(
+    *,
+    store: Store,
+    progress: Callable[[str, int, int], None],
+    n_starts: int = 60,
+    n_seeds: int = 8,
+    problems: Sequence[tuple[str, int, int, float]] = PROBLEMS,
+    sizes: Sequence[float] = SIZES,
+    seed: int = 0,
+) -> StudyRecord:
+    """Count where starts end, and compare discrete training with the flow.
+
+    Parameters
+    ----------
+    store : Store
+        Finished parts.
+    progress : callable
+        Called with (label, done, total).
+    n_starts : int
+        Starts per perturbation size and problem, and per scale.
+    n_seeds : int
+        SGD runs per batch size and rate.
+    problems : sequence of (law, d, N, condition)
+        Where starts are counted.
+    sizes : sequence of float
+        Sizes of the perturbation, in units of σ.
+    seed : int
+        Of starts, ΘΘ' and prompts.
+
+    Returns
+    -------
+    StudyRecord
+        Table ``ends``: law, dimension, n_train, condition, size (perturbation in units of σ), n, one count per kind
+        of end, failures (local minima and saddles), rate with its 95 % Wilson interval (low, high), failed_excess
+        and failed_error (medians over failures of (L − min L)/(½ tr Λ − min L) and of E(ŷ − y)²/tr Λ), best_error.
+        Table ``scales``: law, ratio (σ over the threshold), n, failures, rate, low, high, time_to_99 (median).
+        Table ``rates``: start, part (η over the limit for all parameters), rate, limit_all, limit_u_U, excess (end,
+        relative), limit_at_end (of the minimum where the run settled), diverged.
+        Table ``sgd``: batch_size, rate, gap (root mean square of ‖θ_SGD − θ(t)‖ at the end), stderr, n, descent_gap.
+    """
+    n_starts = check_integer(n_starts, "n_starts", minimum=2)
+    n_seeds = check_integer(n_seeds, "n_seeds", minimum=2)
+    settings = {"n_starts": n_starts, "n_seeds": n_seeds, "seed": check_integer(seed, "seed", minimum=0)}
+    work: list[tuple[str, str, dict[str, Any], Callable[[], pd.DataFrame]]] = []
+    for case in problems:
+        label = f"{case[0]}, d = {case[1]}, N = {case[2]}, condition {case[3]:g}"
+        configuration = {"case": list(case), "sizes": list(sizes)}
+        work.append(("ends", label, configuration, lambda case=case: _ends(case, sizes, n_starts, seed)))
+    work.extend(
+        ("scales", f"scales, {law}", {"law": law}, lambda law=law: _scales(law, n_starts, seed))
+        for law in (FIXED, RANDOM)
+    )
+    work.append(("rates", "step sizes", {}, lambda: _rates(seed)))
+    work.append(("sgd", "SGD", {}, lambda: _sgd(n_seeds, seed)))
+
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for done, (part, label, configuration, compute) in enumerate(work):
+        progress(label, done, len(work))
+        table = store.table(f"{NAME}-{part}", {**settings, **configuration}, compute)
+        parts.setdefault(part, []).append(table)
+    progress("done", len(work), len(work))
+    tables = {part: pd.concat(frames, ignore_index=True) for part, frames in parts.items()}
+    facts = {"settings": settings, "sentences": _sentences(tables)}
+    return StudyRecord(NAME, "Initialisation, step size and noise (open questions)", tables, facts)
+
+
+def wilson(failures: int, n: int) -> tuple[float, float]:
+    """95 % Wilson interval of a proportion."""
+    interval = binomtest(failures, n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def _covariates(law: str, dimension: int, condition: float) -> Gaussian | RandomDiagonal:
+    if law == RANDOM:
+        return RandomDiagonal.exponential(dimension)
+    spectrum = condition ** -np.linspace(0, 1, dimension)
+    return Gaussian(np.diag(spectrum * dimension / spectrum.sum()))
+
+
+def _ends(case: tuple[str, int, int, float], sizes: Sequence[float], n_starts: int, seed: int) -> pd.DataFrame:
+    law, d, n_train, condition = case
+    covariates = _covariates(law, d, condition)
+    rng = np.random.default_rng([seed, d, n_train])
+    starts: list[np.ndarray] = []
+    for size in sizes:
+        for number in range(n_starts):
+            theta = random_theta(d, 1000 * seed + number)
+            sigma = _RELATIVE_SIGMA * certificate(covariates, n_train, theta, 1.0).threshold
+            noise = rng.standard_normal((d + 1) ** 2)
+            starts.append(assumption3(theta, sigma).vector + size * sigma * noise)
+    ends = flow_ends(np.array(starts), covariates, n_train, max_steps=_MAX_STEPS)
+    trace = d  # tr Λ, and E tr Λ, of every problem here
+    best = minimum_loss(covariates, n_train)
+    assert math.isclose(2 * best, expected_risk(covariates, n_train, n_train), rel_tol=1e-9)
+    rows = []
+    for index, size in enumerate(sizes):
+        chosen = slice(index * n_starts, (index + 1) * n_starts)
+        part = Ends(ends.vectors[chosen], ends.kinds[chosen], ends.excess[chosen], ends.times[chosen])
+        failed = part.excess[np.isin(part.kinds, (LOCAL, SADDLE))]
+        low, high = wilson(len(failed), n_starts)
+        excess = float(np.median(failed)) if len(failed) else math.nan
+        rows.append(
+            {
+                "law": law,
+                "dimension": d,
+                "n_train": n_train,
+                "condition": condition,
+                "size": size,
+                "n": n_starts,
+                **{kind: part.count(kind) for kind in (GLOBAL, LOCAL, SADDLE, UNFINISHED)},
+                "failures": len(failed),
+                "rate": len(failed) / n_starts,
+                "low": low,
+                "high": high,
+                "failed_excess": excess / (trace / 2 - best),
+                "failed_error": 2 * (excess + best) / trace,
+                "best_error": 2 * best / trace,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _scales(law: str, n_starts: int, seed: int) -> pd.DataFrame:
+    d, n_train = 5, 20
+    covariates = _covariates(law, d, 10.0)
+    rows = []
+    for ratio in SCALES:
+        times: list[float] = []
+        failures = 0
+        for number in range(n_starts):
+            theta = random_theta(d, 1000 * seed + number)
+            sigma = ratio * certificate(covariates, n_train, theta, 1.0).threshold
+            trajectory = gradient_flow(assumption3(theta, sigma), covariates, n_train, math.inf)
+            failures += trajectory.excess(math.inf) > 1e-12 * trajectory.excess(0.0)
+            times.append(trajectory.time_to(0.99))
+        low, high = wilson(failures, n_starts)
+        rows.append((law, ratio, n_starts, failures, failures / n_starts, low, high, float(np.median(times))))
+    names = ["law", "ratio", "n", "failures", "rate", "low", "high", "time_to_99"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _rates(seed: int) -> pd.DataFrame:
+    d, n_train = 5, 20
+    covariates = Gaussian.isotropic(d)
+    minimum = minimizer(covariates, n_train)
+    whole = stability_limit(minimum, covariates, n_train)
+    restricted = stability_limit(minimum, covariates, n_train, only_a_b_zero=True)
+    exact = assumption3(random_theta(d, seed), 0.1)
+    noise = np.random.default_rng([seed, 1]).standard_normal((d + 1) ** 2)
+    starts = {"Assumption 3": exact, "perturbed by 0.01": LSAParameters.from_vector(exact.vector + 0.01 * noise)}
+    gain = d / 2 - minimum_loss(covariates, n_train)
+    rows = []
+    for start, initial in starts.items():
+        for part in (*RATES, 0.9 * restricted / whole, 1.1 * restricted / whole):
+            rate = part * whole
+            end = gradient_descent(initial, covariates, n_train, rate, round(_SPAN / rate), record_every=10**9)
+            excess = math.inf if end.diverged else float(end.excess[-1]) / gain
+            settled = excess < _SETTLED
+            own = stability_limit(end.parameters(), covariates, n_train) if settled else math.nan
+            rows.append((start, part, rate, whole, restricted, excess, own, end.diverged))
+    names = ["start", "part", "rate", "limit_all", "limit_u_U", "excess", "limit_at_end", "diverged"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _sgd(n_seeds: int, seed: int) -> pd.DataFrame:
+    d, n_train, t = 3, 12, 4.0
+    covariates, initial = Gaussian.isotropic(d), assumption3(random_theta(d, seed), 0.4)
+    end = gradient_flow(initial, covariates, n_train, t).parameters(t).vector
+    rows = []
+    for rate in SGD_RATES:
+        steps = round(t / rate)
+        descent = gradient_descent(initial, covariates, n_train, rate, steps, record_every=steps).vectors[-1]
+        for size in BATCHES:
+            squares = []
+            for number in range(n_seeds):
+                found = stochastic_gradient_descent(
+                    initial,
+                    covariates,
+                    n_train,
+                    rate,
+                    steps,
+                    batch_size=size,
+                    seed=1000 * seed + number,
+                    record_every=steps,
+                )
+                squares.append(float(np.sum((found.vectors[-1] - end) ** 2)))
+            mean, error = float(np.mean(squares)), float(np.std(squares, ddof=1) / math.sqrt(n_seeds))
+            # The error of a root, to first order.
+            gap = math.sqrt(mean)
+            rows.append((size, rate, gap, error / (2 * gap), n_seeds, float(np.linalg.norm(descent - end))))
+    return pd.DataFrame(rows, columns=["batch_size", "rate", "gap", "stderr", "n", "descent_gap"])
+
+
+def _sentences(tables: dict[str, pd.DataFrame]) -> list[str]:
+    ends, scales, rates, sgd = tables["ends"], tables["scales"], tables["rates"], tables["sgd"]
+    near = ends[ends["size"] <= 0.3]
+    low, high = wilson(int(near["failures"].sum()), int(near["n"].sum()))
+    worst = ends.sort_values("rate").iloc[-1]
+    sentences = [
+        f"From Assumption 3 with every parameter moved by at most 0.3σ, {int(near['failures'].sum())} of "
+        f"{int(near['n'].sum())} starts fail to reach the global minimum (95 % interval {low:.2g} to {high:.2g}).",
+        f"The most failures: {int(worst['failures'])} of {int(worst['n'])} starts moved by {worst['size']:g}σ "
+        f"({worst['law']}, d = {int(worst['dimension'])}, N = {int(worst['n_train'])}, condition "
+        f"{worst['condition']:g}; 95 % interval {worst['low']:.2f} to {worst['high']:.2f}); their median error per "
+        f"dimension is {worst['failed_error']:.3g}, where the minimum has {worst['best_error']:.3g}.",
+    ]
+    stopped = {kind: int(ends[kind].sum()) for kind in (LOCAL, SADDLE, UNFINISHED)}
+    sentences.append(
+        f"Of all {int(ends['n'].sum())} starts, {stopped[LOCAL]} end at a local minimum that is not global (Hessian "
+        f"positive up to symmetry) and {stopped[SADDLE]} at a saddle; {stopped[UNFINISHED]} were still moving when "
+        "stopped and count as neither."
+    )
+    above = scales[scales["ratio"] > 1]
+    sentences.append(
+        f"With σ up to {scales['ratio'].max():g} times the threshold, {int(above['failures'].sum())} of "
+        f"{int(above['n'].sum())} starts of Assumption 3 fail: the threshold is not needed for convergence."
+    )
+    first = rates.iloc[0]
+    beyond = rates[rates["rate"] > first["limit_all"]]
+    exact = beyond[(beyond["start"] == "Assumption 3") & (beyond["rate"] < first["limit_u_U"])]
+    perturbed = beyond[beyond["start"] != "Assumption 3"]
+    moved = perturbed[perturbed["excess"] < _SETTLED]
+    flatter = int((moved["limit_at_end"] > moved["rate"]).sum())
+    sentences.append(
+        f"Descent on all parameters is stable up to η = {first['limit_all']:.4g}, on (u, U) alone up to "
+        f"{first['limit_u_U']:.4g} (Λ = I, d = 5, N = 20): between the two, "
+        f"{int((exact['excess'] < _SETTLED).sum())} of {len(exact)} runs from Assumption 3 converge; "
+        f"of the {len(perturbed)} perturbed runs above the first limit, "
+        f"{int(perturbed['diverged'].sum())} diverge and {len(moved)} settle at a minimum, {flatter} of these at one "
+        "flat enough for their step."
+    )
+    small = sgd[sgd["gap"] < 0.2]
+    slope = float(np.polyfit(np.log(small["rate"] / small["batch_size"]), np.log(small["gap"]), 1)[0])
+    sentences.append(
+        f"The gap between SGD and the flow at a fixed time falls from {sgd['gap'].max():.3g} to {sgd['gap'].min():.3g} "
+        f"over the batch sizes and rates tried; where it is below 0.2 it grows as (η/B)^{slope:.2f} (independent noise "
+        "would give 0.5)."
+    )
+    return sentences
