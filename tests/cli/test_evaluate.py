@@ -23,8 +23,11 @@ def incontext(capsys, monkeypatch, tmp_path):
 
 
 def test_the_garg_suite_for_a_named_predictor(incontext, tmp_path):
-    code, out, err = incontext("evaluate", "ridge", "--suite", "garg", *SMALL, "--output", "table.parquet")
+    code, out, err = incontext(
+        "evaluate", "ridge", "--suite", "garg", *SMALL, "--output", "table.parquet", "--figure", "curves.svg"
+    )
     assert code == 0, err
+    assert "random_quadrants" in (tmp_path / "curves.svg").read_text()
     assert "orthogonal_train_test" in out
     assert "scale-y=1/3" in out
     table = pd.read_parquet(tmp_path / "table.parquet")
@@ -67,6 +70,7 @@ def test_own_python(incontext, tmp_path):
         (["zero", "--suite", "scale-x=two"], "must be given a number"),
         (["nothing_here:at_all"], "must name an importable module"),
         (["math:pi"], "cannot be called"),
+        (["zero", "--figure", "curves.bmp"], "suffix must be one of"),
         (["zero", "--prompts", "1"], "prompts must be at least 2"),
     ],
 )

@@ -26,6 +26,7 @@ def evaluate(
     nearest: bool = False,
     beyond: float = 0.1,
     output: Path | None = None,
+    figure: Path | None = None,
     json: bool = False,
 ) -> int:
     """Compare a predictor with the classical ones at every context length, under every shift of a suite.
@@ -47,7 +48,7 @@ def evaluate(
     n_train
         N of trained layers such as lsa: 2d when omitted.
     points
-        Positions, for 0 … points − 1 examples: 2d + 1 when omitted.
+        Positions, for 0 … points − 1 examples: 2d + 1 when omitted, or as many as the model has.
     prompts
         Prompts per shift.
     seed
@@ -60,11 +61,13 @@ def evaluate(
         Distance (in mean squared targets) above which no predictor is called nearest.
     output
         Parquet file for the whole table.
+    figure
+        PNG, SVG or PDF file for the curves, with bands of two standard errors.
     json
         Print one JSON object instead of text.
     """
     from incontext.evaluation import nearest_algorithm
-    from incontext.foundations import atomic_path, check_integer, require_writable
+    from incontext.foundations import atomic_path, check_choice, check_integer, require_writable
     from incontext.predictors import FAST, predictor
     from incontext.prompts import shift
 
@@ -74,7 +77,8 @@ def evaluate(
     loaded = _resolve(target)
     d = check_integer(dimension or _dimension_of(loaded) or 20, "dimension", minimum=1)
     length = check_integer(n_train if n_train is not None else 2 * d, "n_train", minimum=1)
-    n_points = check_integer(points if points is not None else 2 * d + 1, "points", minimum=1)
+    most = getattr(getattr(loaded, "architecture", None), "max_points", 2 * d + 1)
+    n_points = check_integer(points if points is not None else min(2 * d + 1, most), "points", minimum=1)
     names = (
         list(FAST) if against is None else [] if against == "none" else [part.strip() for part in against.split(",")]
     )
@@ -82,8 +86,11 @@ def evaluate(
     name = target if isinstance(loaded, str) else Path(target).name or target
     chosen[name] = predictor(loaded, d, length) if isinstance(loaded, str) else loaded
     members = _suite(suite, d)
-    if output is not None:
-        require_writable(output.parent)
+    for path in (output, figure):
+        if path is not None:
+            require_writable(path.parent)
+    if figure is not None:
+        check_choice(figure.suffix, "the figure's suffix", (".png", ".svg", ".pdf"))
     seconds = members.estimated_seconds(list(chosen), n_points, prompts)
     if seconds > 20:
         _say(f"predictors fitted at every prefix take about {seconds / 60:.0f} min on one core")
@@ -110,7 +117,10 @@ def evaluate(
     if output is not None:
         with atomic_path(output) as temporary:
             table.to_parquet(temporary)
-        result["file"] = str(output)
+        result["files"] = [str(output)]
+    if figure is not None:
+        _draw(table, name, figure)
+        result["files"] = [*result.get("files", []), str(figure)]
     if json:
         sys.stdout.write(_as_json(result, table, verdicts))
     else:
@@ -227,8 +237,7 @@ def _as_text(result: dict[str, Any], table: pd.DataFrame, verdicts: pd.DataFrame
                 f"{row['distribution']:24}{row['position']:>9}  {row['nearest']} (closest {row['closest']} at "
                 f"{row['distance']:.2g} ± {row['stderr']:.1g}, {row['frequency']:.0%}{ties})"
             )
-    if "file" in result:
-        lines.append(f"wrote {result['file']}")
+    lines += [f"wrote {path}" for path in result.get("files", [])]
     return "\n".join(lines) + "\n"
 
 
@@ -245,3 +254,34 @@ def _as_json(result: dict[str, Any], table: pd.DataFrame, verdicts: pd.DataFrame
     if verdicts is not None:
         content["nearest"] = records(verdicts)
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _draw(table: pd.DataFrame, target: str, path: Path) -> None:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from incontext.foundations import atomic_path
+    from incontext.report.style import house_style
+
+    shifts = list(dict.fromkeys(table["distribution"]))
+    columns = min(3, len(shifts))
+    rows = -(-len(shifts) // columns)
+    with house_style():
+        drawing = Figure(figsize=(3.4 * columns, 2.5 * rows + 0.5), layout="constrained")
+        axes = np.atleast_1d(drawing.subplots(rows, columns, sharex=True)).ravel()
+        for ax, name in zip(axes, shifts, strict=False):
+            for predictor, curve in table[table["distribution"] == name].groupby("predictor", sort=False):
+                mean, bar = curve["mean"] / curve["normaliser"], 2 * curve["stderr"] / curve["normaliser"]
+                [line] = ax.plot(curve["position"], mean, label=str(predictor), lw=2.2 if predictor == target else 1.1)
+                ax.fill_between(curve["position"], mean - bar, mean + bar, color=line.get_color(), alpha=0.2, lw=0)
+            # Twice the zero estimator's error is the most worth seeing.
+            zero = table.loc[table["distribution"] == name, ["zero", "normaliser"]].iloc[0]
+            ax.set_ylim(0, 2 * (zero["zero"] / zero["normaliser"] if np.isfinite(zero["zero"]) else 1.0))
+            ax.set_title(name, fontsize=8)
+        for ax in axes[len(shifts) :]:
+            ax.set_axis_off()
+        axes[0].legend(fontsize=6)
+        drawing.supxlabel("examples in context", fontsize=8)
+        drawing.supylabel(f"squared error / {table['normaliser'].iloc[0]:g}", fontsize=8)
+        with atomic_path(path) as temporary:
+            drawing.savefig(temporary, format=path.suffix[1:])
