@@ -48,7 +48,14 @@ def test_hugging_face_step(benchmark, size, n_train):
     config = config_of(size, n_train, "float32")
     a = config.model
     gpt2 = GPT2Config(
-        n_positions=202, n_embd=a.width, n_layer=a.layers, n_head=a.heads, vocab_size=1, attn_implementation="eager"
+        n_positions=202,
+        n_embd=a.width,
+        n_layer=a.layers,
+        n_head=a.heads,
+        vocab_size=1,
+        bos_token_id=0,
+        eos_token_id=0,
+        attn_implementation="eager",
     )
     gpt2.resid_pdrop = gpt2.embd_pdrop = gpt2.attn_pdrop = 0.0
     model, read_in, read_out = GPT2Model(gpt2), torch.nn.Linear(20, a.width), torch.nn.Linear(a.width, 1)
