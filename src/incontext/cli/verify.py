@@ -18,7 +18,7 @@ def verify(*, only: list[str] | None = None, seed: int = 0, effort: str = "stand
     seed
         Seed of all problems and samples; the same seed gives the same table.
     effort
-        standard, or quick for a quarter of the problems and half of the samples.
+        standard, or quick for a quarter of the problems and two thirds of the samples.
     json
         Print a list of objects, one per claim, instead of a table.
     """

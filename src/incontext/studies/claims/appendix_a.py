@@ -147,7 +147,7 @@ def corollary_16_line_ii(bench: Bench) -> Finding:
 )
 def lemma_17(bench: Bench) -> Finding:
     pairs = []
-    for problem in bench.problems(24):
+    for problem in bench.problems(16):
         pairs += [(u**2, np.sum(U**2)) for u, U in trajectory(problem)]
     slopes = []
     for problem in bench.problems(40):
@@ -159,7 +159,7 @@ def lemma_17(bench: Bench) -> Finding:
     return Finding(
         f"Along the flow u² and ‖U11‖_F² agree to {evidence[0].deviation:.1e}; by (27) they change at the same speed "
         f"everywhere (to {evidence[1].deviation:.1e}).",
-        "ODE (gradient flow at 40 times per problem) and closed form",
+        "ODE (gradient flow at 24 times per problem) and closed form",
         evidence,
     )
 
@@ -193,13 +193,13 @@ def lemma_18_initial_loss(bench: Bench) -> Finding:
 )
 def lemma_18(bench: Bench) -> Finding:
     pairs = []
-    for problem in bench.problems(24):
+    for problem in bench.problems(16):
         path = trajectory(problem, scale=threshold(problem) * float(bench.rng.uniform(0.5, 0.999)))
         pairs += [(u, path.end[0]) for u, _ in path]
     evidence = positivity(pairs, strict=True)
     return Finding(
         f"The smallest u(t)/u(∞) over all times is {evidence.margin:.2g}, with σ up to 0.999 of the threshold.",
-        "ODE (gradient flow at 40 times per problem)",
+        "ODE (gradient flow at 24 times per problem)",
         [evidence],
     )
 
@@ -211,14 +211,14 @@ def lemma_18(bench: Bench) -> Finding:
 )
 def lemma_19(bench: Bench) -> Finding:
     pairs, positive = [], []
-    for problem in bench.problems(24):
+    for problem in bench.problems(16):
         bound = u_lower_bound(problem)
         pairs += [(bound, u) for u, _ in trajectory(problem)]
         positive.append((bound, problem.scale))
     evidence = [inequality(pairs), positivity(positive, strict=True, tolerance=1e-12)]
     return Finding(
         f"The bound holds at all {len(pairs)} points, the tightest with a relative margin of {evidence[0].margin:.2g}.",
-        "ODE (gradient flow at 40 times per problem)",
+        "ODE (gradient flow at 24 times per problem)",
         evidence,
     )
 

@@ -14,8 +14,8 @@ from incontext.foundations import Draws, Matrix, Vector
 from incontext.prompts import Gaussian
 from incontext.theory import LSAParameters, minimizer
 
-# Shares of the standard numbers of problems and of samples. Half the samples still decide every claim.
-EFFORTS = {"quick": (0.25, 0.5), "standard": (1.0, 1.0)}
+# Shares of the standard numbers of problems and of samples; fewer samples would leave claims undecided.
+EFFORTS = {"quick": (0.25, 0.7), "standard": (1.0, 1.0)}
 
 
 @dataclass(frozen=True)

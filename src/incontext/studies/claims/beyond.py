@@ -115,7 +115,7 @@ def strict_minimum(bench: Bench) -> Finding:
 )
 def rate(bench: Bench) -> Finding:
     pairs, measured, ratios = [], [], []
-    for problem in bench.problems(20, dimensions=(2, 4), condition=10.0):
+    for problem in bench.problems(14, dimensions=(2, 4), condition=10.0):
         law, d = Gaussian(problem.covariance), problem.dimension
         exact = asymptotic_rate(law, problem.n_train)
         theta = minimizer(law, problem.n_train)
@@ -138,8 +138,7 @@ def rate(bench: Bench) -> Finding:
     evidence = [agreement(pairs, tolerance=1e-6), agreement(measured, tolerance=0.2, refutation=0.5)]
     return Finding(
         f"It is twice the smallest nonzero curvature at the limit (to {evidence[0].deviation:.1e}) and the slope of "
-        "log "
-        f"excess late in the flow (to {evidence[1].deviation:.1%}); it exceeds the paper's μ by factors from "
+        f"log excess late in the flow (to {evidence[1].deviation:.1%}); it exceeds the paper's μ by factors from "
         f"{min(ratios):.0f} to {max(ratios):.0e}.",
         "Hessian of ℓ at the limit; ODE (gradient flow)",
         evidence,
@@ -154,7 +153,7 @@ def rate(bench: Bench) -> Finding:
 )
 def sharp_bounds(bench: Bench) -> Finding:
     bounds, sharper = [], []
-    for problem in bench.problems(20):
+    for problem in bench.problems(12):
         found = certificate(Gaussian(problem.covariance), problem.n_train, problem.theta, problem.scale)
         path = trajectory(problem)
         bounds += [(found.sharp_u_lower_bound, u) for u, _ in path]
@@ -177,8 +176,7 @@ def sharp_bounds(bench: Bench) -> Finding:
     "beyond-isotropic-path",
     f"{SOURCE}; extends Theorem 4",
     "For Λ = λI the whole trajectory from Assumption 3 is elementary: tan(φ/2) = e^{c − x}, x = λ²√d t, and u⁻² = "
-    "sech²(x − "
-    "c)[cosh²c/u₀² + (2κ/β)(x/2 + (sinh 2(x − c) + sinh 2c)/4)].",
+    "sech²(x − c)[cosh²c/u₀² + (2κ/β)(x/2 + (sinh 2(x − c) + sinh 2c)/4)].",
 )
 def isotropic_path(bench: Bench) -> Finding:
     pairs = []
@@ -212,12 +210,11 @@ def isotropic_path(bench: Bench) -> Finding:
     "beyond-exponential-error",
     f"{SOURCE}; finite N and M of Figure 1's LSA limit",
     "On c·diag(Exp(1)) the layer with coefficient k has error/d c³k²(6 + (2d + 10)/M) − 4c²k + c, with k = 1/(3 + (d "
-    "+ 5)/N) "
-    "after random and 1/(1 + (d + 1)/N) after identity training; on I it is k²(1 + (d + 1)/M) − 2k + 1.",
+    "+ 5)/N) after random and 1/(1 + (d + 1)/N) after identity training; on I it is k²(1 + (d + 1)/M) − 2k + 1.",
 )
 def exponential_error(bench: Bench) -> Finding:
     pairs = []
-    for _ in range(bench.count(30)):
+    for _ in range(bench.count(16)):
         d, n, m = (int(value) for value in bench.rng.integers((1, 1, 1), (30, 100, 100)))
         c = float(np.exp(bench.rng.uniform(-1, 2.5)))
         random, fixed = RandomDiagonal.exponential(d), Gaussian.isotropic(d)

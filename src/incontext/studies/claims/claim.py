@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,7 +81,7 @@ class Claim:
         verdict = verdict_of(finding.stated, finding.under)
         # The evidence that decided: the condition's when the claim holds only under it, otherwise the worst.
         deciding = finding.under if verdict == ONLY_IF else finding.stated
-        as_stated, worst = (max(pieces, key=lambda e: e.severity) for pieces in (finding.stated, deciding))
+        as_stated, worst = (max(pieces, key=_weight) for pieces in (finding.stated, deciding))
         margins = [e.margin for e in deciding if e.measure == "violation"]
         text = f"as stated {as_stated.text}; under the condition {worst.text}" if verdict == ONLY_IF else worst.text
         return {
@@ -131,3 +132,8 @@ class Section:
             return check
 
         return register
+
+
+def _weight(evidence: Evidence) -> tuple[float, float]:
+    """By severity, then by the smaller margin."""
+    return evidence.severity, -math.inf if math.isnan(evidence.margin) else -evidence.margin

@@ -158,8 +158,7 @@ def ill_conditioned(bench: Bench) -> Finding:
     limits = [corollary6_bound(cov, example, example) for cov in (np.eye(20), ill)]
     return Finding(
         f"At M = N and equal trace the risk is lower than for Λ ∝ I in {lower} of {len(pairs)} problems; only the "
-        "bound "
-        f"is higher (margin {bound.margin_text}). At d = 20, N = M = 40, κ from 1 to 1000: risk {exact[0]:.2f} → "
+        f"bound is higher (margin {bound.margin_text}). At d = 20, N = M = 40, κ from 1 to 1000: risk {exact[0]:.2f} → "
         f"{exact[1]:.2f}, bound {limits[0]:.0f} → {limits[1]:.0f}.",
         "closed form (exact risk over w); it is concave in each eigenvalue",
         [inequality(pairs)],
@@ -190,7 +189,7 @@ def competitive(bench: Bench) -> Finding:
         excess = expected_risk(Gaussian(np.eye(d)), math.inf, m, noise_variance=s2)
         ratios.append((excess / (s2 * d / (m - d - 1)), (d + 1 + s2) / s2))
     found = mean_over_prompts(
-        bench, lambda draws: _error_of(TrainedLSA(problem.trained), noiseless, draws, n), 10_000, channel=1
+        bench, lambda draws: _error_of(TrainedLSA(problem.trained), noiseless, draws, n), 8_000, channel=1
     )
     factor = agreement(ratios, tolerance=1e-6)
     return Finding(
@@ -213,7 +212,7 @@ def _written_risk(problem: Problem, n_test: int) -> float:
 
 def _lsa_error(bench: Bench, problem: Problem, n_test: int, channel: int) -> Estimate:
     law, theta = PromptDistribution(Gaussian(problem.covariance), Linear()), TrainedLSA(problem.trained)
-    return mean_over_prompts(bench, lambda draws: _error_of(theta, law, draws, n_test), 12_000, channel=channel)
+    return mean_over_prompts(bench, lambda draws: _error_of(theta, law, draws, n_test), 9_000, channel=channel)
 
 
 def _error_of(predictor: Predictor, law: PromptDistribution, draws: Draws, n: int) -> np.ndarray:

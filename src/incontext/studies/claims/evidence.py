@@ -203,8 +203,8 @@ def _from_margins(margins: list[float], strict: bool, tolerance: float) -> Evide
     margin = -_largest([-value for value in margins])
     # np.maximum, unlike max, lets a NaN through: a failed computation must not confirm.
     if strict:
-        return Evidence("violation", float(np.maximum(0, tolerance - margin)), 0.0, 0.0, len(margins), margin)
-    return Evidence("violation", float(np.maximum(0, -margin)), tolerance, EXACT_REFUTATION, len(margins), margin)
+        return Evidence("violation", float(np.maximum(0, tolerance - margin) + 0.0), 0.0, 0.0, len(margins), margin)
+    return Evidence("violation", float(np.maximum(0, -margin) + 0.0), tolerance, EXACT_REFUTATION, len(margins), margin)
 
 
 def _relative_gap(found: np.ndarray, stated: np.ndarray, scale: float) -> float:

@@ -169,7 +169,7 @@ class RandomProblem:
     @cached_property
     def times(self) -> Vector:
         """0 and times that grow geometrically up to the horizon."""
-        return np.concatenate([[0.0], self.horizon * np.geomspace(1e-7, 1, 39)])
+        return np.concatenate([[0.0], self.horizon * np.geomspace(1e-7, 1, 23)])
 
     @cached_property
     def states(self) -> list[State]:

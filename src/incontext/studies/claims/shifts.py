@@ -85,7 +85,7 @@ def exact_error(bench: Bench) -> Finding:
             asked = draws.normals("query", len(w)) @ root(query).T
             return xs, xs @ w + noise * draws.normals("noise", m), asked, asked @ w
 
-        found = squared_error(bench, draw, lambda x, y, q, t=theta: predict(t, x, y, q), 10_000, channel=k)
+        found = squared_error(bench, draw, lambda x, y, q, t=theta: predict(t, x, y, q), 8_000, channel=k)
         sampled.append((found, shift_risk(theta.learner, context, query, m, np.outer(w, w), noise**2)))
     evidence = [agreement(exact), sampling(sampled, bench.critical)]
     return Finding(

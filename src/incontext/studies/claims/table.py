@@ -99,7 +99,7 @@ def verify(
     seed : int
         Seed of all problems; the same seed gives the same table.
     effort : str
-        "standard", or "quick" for a quarter of the problems and half of the samples.
+        "standard", or "quick" for a quarter of the problems and two thirds of the samples.
     store : Store, optional
         Keeps each finished claim, so that an interrupted table goes on where it was.
     progress : callable, optional

@@ -99,7 +99,7 @@ def theorem_5_sampled(bench: Bench) -> Finding:
             ys = xs @ w + c * ((xs @ v) ** 2 - v @ cov @ v)
             return xs[:, :m], ys[:, :m], xs[:, m], ys[:, m]
 
-        found = squared_error(bench, draw, lambda x, y, q, t=theta: predict(t, x, y, q), 12_000, channel=k)
+        found = squared_error(bench, draw, lambda x, y, q, t=theta: predict(t, x, y, q), 9_000, channel=k)
         pairs.append((found, written_theorem_5(problem, m, law)))
     evidence = sampling(pairs, bench.critical)
     return Finding(

@@ -75,7 +75,7 @@ class Path:
     problem: Problem
     parameters: LSAParameters
     horizon: float
-    points: int = 40
+    points: int = 24
 
     @cached_property
     def flow(self) -> Trajectory:
