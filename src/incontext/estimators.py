@@ -31,11 +31,11 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    model : {"lsa", "ridge", "least_squares"}, path or predictor, default "lsa"
+    model : {"lsa", "ridge", "least_squares"}, path or predictor, optional
         The learner. "lsa" is the linear self-attention layer of Theorem 4 for contexts of n examples,
         ŷ = x_q'Γ⁻¹(1/n)Σ y_i x_i, with Γ from ``covariance``; "ridge" is Bayes for w ~ N(0, I) and label
         noise ``noise``; "least_squares" has minimum norm. A path is a run or saved model, and anything else
-        maps ``Prompts`` to predictions. None stands for "lsa".
+        maps ``Prompts`` to predictions. "lsa" when omitted.
     noise : float, default 1.0
         Standard deviation of label noise that "lsa" and "ridge" assume, on the scaled labels.
     covariance : array_like, shape (d, d), optional
@@ -69,7 +69,7 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        model: str | Path | Predictor | None = "lsa",
+        model: str | Path | Predictor | None = None,
         *,
         noise: float = 1.0,
         covariance: ArrayLike | None = None,

@@ -270,13 +270,18 @@ def _draw(table: pd.DataFrame, target: str, path: Path) -> None:
         drawing = Figure(figsize=(3.4 * columns, 2.5 * rows + 0.5), layout="constrained")
         axes = np.atleast_1d(drawing.subplots(rows, columns, sharex=True)).ravel()
         for ax, name in zip(axes, shifts, strict=False):
-            for predictor, curve in table[table["distribution"] == name].groupby("predictor", sort=False):
+            own = table[table["distribution"] == name]
+            # Twice the zero estimator's error is the most worth seeing.
+            zero = float(own["zero"].iloc[0] / own["normaliser"].iloc[0])
+            top = 2 * zero if np.isfinite(zero) else 2.0
+            for predictor, curve in own.groupby("predictor", sort=False):
                 mean, bar = curve["mean"] / curve["normaliser"], 2 * curve["stderr"] / curve["normaliser"]
                 [line] = ax.plot(curve["position"], mean, label=str(predictor), lw=2.2 if predictor == target else 1.1)
-                ax.fill_between(curve["position"], mean - bar, mean + bar, color=line.get_color(), alpha=0.2, lw=0)
-            # Twice the zero estimator's error is the most worth seeing.
-            zero = table.loc[table["distribution"] == name, ["zero", "normaliser"]].iloc[0]
-            ax.set_ylim(0, 2 * (zero["zero"] / zero["normaliser"] if np.isfinite(zero["zero"]) else 1.0))
+                low, high = mean - bar, mean + bar
+                # A band around a mean beyond the frame would only flood it.
+                seen = mean.to_numpy() <= top
+                ax.fill_between(curve["position"], low, high, where=seen, color=line.get_color(), alpha=0.2, lw=0)
+            ax.set_ylim(0, top)
             ax.set_title(name, fontsize=8)
         for ax in axes[len(shifts) :]:
             ax.set_axis_off()
