@@ -18,12 +18,16 @@ from incontext.flow.factored import FactoredFlow, factored_flow
 from incontext.flow.gradient import gradient_flow
 from incontext.flow.tables import sample_times, trajectory_table
 from incontext.flow.trajectory import Trajectory
+from incontext.flow.two_layer import TwoLayerFlow, TwoLayerRisk, TwoLayerWeights, two_layer_flow
 
 __all__ = [
     "Descent",
     "Ends",
     "FactoredFlow",
     "Trajectory",
+    "TwoLayerFlow",
+    "TwoLayerRisk",
+    "TwoLayerWeights",
     "empirical_gradient",
     "factored_flow",
     "flow_ends",
@@ -33,4 +37,5 @@ __all__ = [
     "stability_limit",
     "stochastic_gradient_descent",
     "trajectory_table",
+    "two_layer_flow",
 ]
