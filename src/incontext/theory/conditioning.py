@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from incontext.foundations import InvalidInputError, Vector, check_integer, check_real, check_vector
 from incontext.prompts import Gaussian
-from incontext.theory.lengths import TrainLength
+from incontext.theory.lengths import PromptLength, TrainLength
 from incontext.theory.risk import corollary6_bound, expected_risk
 
 
@@ -31,9 +31,9 @@ class ConditioningCurve:
         Eigenvalues used, descending, all of one trace.
     """
 
-    condition_numbers: Vector
-    exact: Vector
-    bound: Vector
+    condition_numbers: Float64[np.ndarray, " k"]
+    exact: Float64[np.ndarray, " k"]
+    bound: Float64[np.ndarray, " k"]
     spectra: Float64[np.ndarray, "k d"]
 
 
@@ -59,7 +59,7 @@ def risk_by_condition_number(
     dimension: int,
     condition_numbers: Sequence[float] | ArrayLike,
     n_train: TrainLength,
-    n_test: float,
+    n_test: PromptLength,
     trace: float | None = None,
 ) -> ConditioningCurve:
     """Exact risk and bound of Corollary 6 for spectra of one trace and growing condition number.

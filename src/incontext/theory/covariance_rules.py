@@ -37,7 +37,7 @@ class CovarianceRule:
         Eigenvectors as columns: common to all nodes, one matrix per node, or the identity (None).
     """
 
-    weights: Vector
+    weights: Float64[np.ndarray, " K"]
     spectra: Float64[np.ndarray, "K d"]
     rotations: np.ndarray | None = None
 
@@ -65,7 +65,7 @@ class CovarianceRule:
             rotations = self.rotations if self.rotations is None or self.commuting else self.rotations[cut]
             yield CovarianceRule(self.weights[cut], self.spectra[cut], rotations)
 
-    def mean(self, values: Float64[np.ndarray, "K ..."]) -> np.ndarray:
+    def mean(self, values: np.ndarray) -> np.ndarray:
         """Σ_k w_k values_k: the expectation of a polynomial from its values at the nodes."""
         return np.tensordot(self.weights, values, axes=1)
 

@@ -298,7 +298,7 @@ def _scaled(parameters: LSAParameters) -> LSAParameters:
 def _minimise(loss: PopulationLoss, directions: _Directions, start: Vector) -> Vector:
     """Minimise L over start + span(directions), orthonormal rows: a trust region, then Newton steps."""
 
-    def at(x: Vector) -> Vector:
+    def at(x: Vector) -> np.ndarray:
         return start + x @ directions
 
     result: Any = minimize(

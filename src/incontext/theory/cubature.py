@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from incontext.foundations import InvalidInputError, Vector, check_covariance, check_integer
+from incontext.foundations import InvalidInputError, check_covariance, check_integer
 from incontext.theory.covariance_rules import eigenbasis
 from incontext.theory.lsa import LSAParameters, embed, lsa
 
@@ -41,7 +41,7 @@ class PromptCubature:
         Weight vectors w.
     """
 
-    weights: Vector
+    weights: Float64[np.ndarray, " K"]
     xs: Float64[np.ndarray, "K n d"]
     queries: Float64[np.ndarray, "K d"]
     tasks: Float64[np.ndarray, "K d"]
@@ -52,11 +52,11 @@ class PromptCubature:
         return np.einsum("knd,kd->kn", self.xs, self.tasks)
 
     @property
-    def targets(self) -> Vector:
+    def targets(self) -> Float64[np.ndarray, " K"]:
         """Targets w'x_q, shape (K,)."""
         return np.einsum("kd,kd->k", self.queries, self.tasks)
 
-    def mean(self, values: Float64[np.ndarray, "K ..."]) -> np.ndarray:
+    def mean(self, values: np.ndarray) -> np.ndarray:
         """Expectation from values at the nodes: the node axis is summed."""
         return np.tensordot(self.weights, values, axes=1)
 
@@ -135,7 +135,7 @@ def cubature_loss(parameters: LSAParameters, covariance: ArrayLike, n_train: int
     return total / 2
 
 
-def _tensor(order: int, dimension: int) -> tuple[Float64[np.ndarray, "K d"], Vector]:
+def _tensor(order: int, dimension: int) -> tuple[Float64[np.ndarray, "K d"], Float64[np.ndarray, " K"]]:
     """Tensor product of the Gauss-Hermite rule of ``order`` nodes for N(0, I): degree 2·order − 1."""
     points, weights = np.polynomial.hermite_e.hermegauss(order)
     weights = weights / weights.sum()
@@ -143,7 +143,7 @@ def _tensor(order: int, dimension: int) -> tuple[Float64[np.ndarray, "K d"], Vec
     return nodes, np.array([np.prod(w) for w in product(weights, repeat=dimension)])
 
 
-def _degree_5(dimension: int) -> tuple[Float64[np.ndarray, "K d"], Vector]:
+def _degree_5(dimension: int) -> tuple[Float64[np.ndarray, "K d"], Float64[np.ndarray, " K"]]:
     """A rule of degree 5 for N(0, I): Gauss-Hermite products for d ≤ 2, else 2d + 2^d nodes.
 
     The nodes ±r e_i and (±s, …, ±s) with weights r⁻⁴ and 2^{−d}s⁻⁴: E x_i⁴ = 3 and E x_i²x_j² = 1 hold by the

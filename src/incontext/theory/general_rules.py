@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations, product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float64
@@ -20,6 +20,7 @@ from incontext.prompts import CovarianceMixture, RandomRotation, Wishart
 from incontext.theory.covariance_rules import CovarianceRule, DiagonalMoments, covariance_rule, eigenbasis, law_moments
 
 _MAXIMUM_DIMENSION = 30
+_Weights: TypeAlias = Float64[np.ndarray, " K"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,7 @@ def _invariants(p1: Vector, p2: Vector, p3: Vector) -> Float64[np.ndarray, "7 K"
     return np.array([np.ones_like(p1), p1, p1**2, p2, p1**3, p1 * p2, p3])
 
 
-def _from_matrices(weights: Vector, matrices: Float64[np.ndarray, "K d d"]) -> CovarianceRule:
+def _from_matrices(weights: _Weights, matrices: Float64[np.ndarray, "K d d"]) -> CovarianceRule:
     """A rule from its nodes, in common eigenvectors where they have any."""
     d = matrices.shape[-1]
     diagonals = np.diagonal(matrices, axis1=-2, axis2=-1)
@@ -129,7 +130,7 @@ def _from_matrices(weights: Vector, matrices: Float64[np.ndarray, "K d d"]) -> C
     return CovarianceRule(weights, values, vectors)
 
 
-def _sphere(d: int) -> tuple[Vector, Float64[np.ndarray, "K d"]]:
+def _sphere(d: int) -> tuple[_Weights, Float64[np.ndarray, "K d"]]:
     """Weights and nodes of a rule of degree 7 on the unit sphere, for functions that are even.
 
     Nodes e_i, (e_i ± e_j)/√2, (e_i ± e_j ± e_k)/√3; the weights follow from E ω_1⁶, E ω_1⁴ω_2², E ω_1²ω_2²ω_3²,

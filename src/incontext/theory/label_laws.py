@@ -20,7 +20,7 @@ from incontext.foundations import (
     check_real,
     check_vector,
 )
-from incontext.theory.lengths import TrainLength, inverse_moments
+from incontext.theory.lengths import PromptLength, TrainLength, inverse_moments
 from incontext.theory.population import gamma
 
 
@@ -164,7 +164,7 @@ def estimate_label_law(covariance: ArrayLike, xs: ArrayLike, ys: ArrayLike, seed
 
 
 def estimate_theorem5_risk(
-    covariance: ArrayLike, n_train: TrainLength, n_test: float, xs: ArrayLike, ys: ArrayLike, seed: int = 0
+    covariance: ArrayLike, n_train: TrainLength, n_test: PromptLength, xs: ArrayLike, ys: ArrayLike, seed: int = 0
 ) -> Estimate:
     """Theorem 5's E(ŷ − y)² for any law of (x, y), from samples of it; standard error by the delta method.
 

@@ -47,7 +47,9 @@ class RealLength:
         object.__setattr__(self, "n_train", check_real(self.n_train, "n_train", above=0.0))
 
 
-# An int N ≥ 1, ``math.inf`` for the limit N → ∞, AllPositions(N) or RealLength(N).
+# Length M of a test prompt: an int ≥ 1, or ``math.inf`` for the limit M → ∞.
+PromptLength: TypeAlias = int | float
+# The same for N in training, or AllPositions(N), or RealLength(N).
 TrainLength: TypeAlias = int | float | AllPositions | RealLength
 
 

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 from scipy.special import bdtrik
 
 from incontext.foundations import (
     Draws,
     Estimate,
     InvalidInputError,
-    Vector,
     check_choice,
     check_integer,
     check_real,
@@ -25,7 +25,7 @@ from incontext.foundations import (
 )
 from incontext.prompts import CovarianceMixture, RandomDiagonal, RandomRotation, Wishart
 from incontext.theory.covariance_rules import CovarianceLaw, CovarianceRule, law_dimension
-from incontext.theory.lengths import TrainLength, inverse_moments
+from incontext.theory.lengths import PromptLength, TrainLength, inverse_moments
 from incontext.theory.minimizers import optimal_learner
 from incontext.theory.risk import expected_risk, node_risks
 
@@ -54,11 +54,11 @@ class RiskDistribution:
 
     mean: float
     sampled_mean: Estimate
-    levels: Vector
-    quantiles: Vector
-    lower: Vector
-    upper: Vector
-    risks: Vector
+    levels: Float64[np.ndarray, ...]
+    quantiles: Float64[np.ndarray, ...]
+    lower: Float64[np.ndarray, ...]
+    upper: Float64[np.ndarray, ...]
+    risks: Float64[np.ndarray, ...]
     n: int
     seed: int
 
@@ -70,7 +70,7 @@ class RiskDistribution:
 def risk_distribution(
     covariates: CovarianceLaw,
     n_train: TrainLength,
-    n_test: float,
+    n_test: PromptLength,
     test_covariates: CovarianceLaw | None = None,
     *,
     levels: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95),
@@ -144,7 +144,9 @@ def _draw(law: RandomDiagonal | CovarianceMixture | Wishart | RandomRotation, dr
     return CovarianceRule(weights, np.clip(values, 0, None), vectors)
 
 
-def _order_statistics(ordered: Vector, levels: Vector) -> tuple[Vector, Vector]:
+def _order_statistics(
+    ordered: Float64[np.ndarray, " n"], levels: Float64[np.ndarray, " q"]
+) -> tuple[Float64[np.ndarray, " q"], Float64[np.ndarray, " q"]]:
     """Distribution-free 95 % confidence limits: order statistics at binomial quantiles."""
     n = ordered.shape[0]
     padded = np.concatenate([[-math.inf], ordered, [math.inf]])

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from incontext.foundations import (
@@ -22,7 +23,7 @@ from incontext.foundations import (
 )
 from incontext.prompts import Gaussian
 from incontext.theory.covariance_rules import CovarianceLaw, CovarianceRule, covariance_rule, law_dimension
-from incontext.theory.lengths import TrainLength, inverse_moments
+from incontext.theory.lengths import PromptLength, TrainLength, inverse_moments
 from incontext.theory.lsa import LSAParameters
 from incontext.theory.minimizers import optimal_learner
 from incontext.theory.population import gamma, population_loss
@@ -31,7 +32,7 @@ from incontext.theory.population import gamma, population_loss
 def theorem5_risk(
     covariance: ArrayLike,
     n_train: TrainLength,
-    n_test: float,
+    n_test: PromptLength,
     a: ArrayLike,
     sigma: ArrayLike,
     best: float,
@@ -82,7 +83,7 @@ def shift_risk(
     learner: ArrayLike,
     context_covariance: ArrayLike,
     query_covariance: ArrayLike,
-    n_test: float,
+    n_test: PromptLength,
     weight_moment: ArrayLike,
     noise_variance: float = 0.0,
 ) -> float:
@@ -125,7 +126,7 @@ def shift_risk(
 def expected_risk(
     covariates: CovarianceLaw,
     n_train: TrainLength,
-    n_test: float,
+    n_test: PromptLength,
     test_covariates: CovarianceLaw | None = None,
     noise_variance: float = 0.0,
     *,
@@ -166,7 +167,9 @@ def expected_risk(
     return learner_risk(K, test, n_test, noise_variance)
 
 
-def learner_risk(learner: ArrayLike, covariates: CovarianceLaw, n_test: float, noise_variance: float = 0.0) -> float:
+def learner_risk(
+    learner: ArrayLike, covariates: CovarianceLaw, n_test: PromptLength, noise_variance: float = 0.0
+) -> float:
     """Mean over w ~ N(0, I) and over Λ of E(ŷ − w'x_q)² for any learner K, shape (d, d).
 
     The other parameters are those of :func:`expected_risk`.
@@ -178,7 +181,7 @@ def learner_risk(learner: ArrayLike, covariates: CovarianceLaw, n_test: float, n
     return float(rule.weights @ node_risks(K, rule, inverse, noise))
 
 
-def layer_risk(parameters: LSAParameters, covariates: CovarianceLaw, n_test: float) -> float:
+def layer_risk(parameters: LSAParameters, covariates: CovarianceLaw, n_test: PromptLength) -> float:
     """Mean over w ~ N(0, I) and over Λ of E(ŷ − w'x_q)² of any layer on prompts of length M, its a and b included.
 
     Twice the population loss with M for N and the law of test prompts, as ρ = M at test time.
@@ -195,7 +198,7 @@ def layer_risk(parameters: LSAParameters, covariates: CovarianceLaw, n_test: flo
     return 2 * population_loss(parameters, covariates, n_test)
 
 
-def node_risks(K: Matrix, rule: CovarianceRule, inverse: float, noise: float) -> Vector:
+def node_risks(K: Matrix, rule: CovarianceRule, inverse: float, noise: float) -> Float64[np.ndarray, " K"]:
     """E(ŷ − w'x_q)² of the learner K at every node Λ_k of ``rule``, shape (K,), for w ~ N(0, I)."""
     if rule.rotations is None and np.count_nonzero(K - np.diag(np.diagonal(K))) == 0:
         l, k = rule.spectra, np.diagonal(K)  # noqa: E741
@@ -208,7 +211,7 @@ def node_risks(K: Matrix, rule: CovarianceRule, inverse: float, noise: float) ->
     return np.einsum("nij,nij->n", nodes, residual @ np.swapaxes(residual, -1, -2) + inverse * spread)
 
 
-def corollary6_bound(covariance: ArrayLike, n_train: TrainLength, n_test: float) -> float:
+def corollary6_bound(covariance: ArrayLike, n_train: TrainLength, n_test: PromptLength) -> float:
     """The bound of Corollary 6: (d + 1)trΛ/M + (1 + 2d + d²κ)trΛ/N², κ the condition number of Λ.
 
     Parameters
