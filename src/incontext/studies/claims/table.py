@@ -162,20 +162,9 @@ def run(*, seed: int = 0, effort: str = "standard", store: Store, progress: Prog
 
 
 def facts(table: pd.DataFrame, seed: int, effort: str) -> dict[str, Any]:
-    """What the page says about a table: counts by kind of verdict, seed, significance, disagreements."""
+    """What the page says about a table: counts by verdict, seed, thresholds, disagreements."""
     tests = sum(claim.tests for claim in CLAIMS)
     return {
-        "sentences": [
-            f"Problems (dimension, lengths, covariance, start, scale) are drawn from seed {seed}, one stream each; "
-            "the table says how many were tried. Verdicts follow from thresholds fixed beforehand.",
-            "Computed without sampling, a claim holds if its largest relative deviation is at most "
-            f"{EXACT_TOLERANCE:.0e} (more where an optimiser or an integrator stands in between) and is refuted beyond "
-            f"{EXACT_REFUTATION:.0e}; an inequality holds if its smallest relative margin is not negative.",
-            f"The {tests} Monte Carlo z-scores share a significance of {SIGNIFICANCE:g} (Bonferroni: |z| up to "
-            f"{critical_z(tests):.2f}); where the standard error exceeds {RESOLUTION:.0%} of the number, nothing "
-            "is decided.",
-            "Where a claim holds only under a condition, the deviation as stated is that of the paper's sentence.",
-        ],
         "seed": seed,
         "effort": effort,
         "claims": len(table),
@@ -185,6 +174,9 @@ def facts(table: pd.DataFrame, seed: int, effort: str) -> dict[str, Any]:
         "significance": SIGNIFICANCE,
         "monte_carlo_tests": tests,
         "critical_z": critical_z(tests),
+        "exact_tolerance": EXACT_TOLERANCE,
+        "exact_refutation": EXACT_REFUTATION,
+        "resolution": RESOLUTION,
     }
 
 
