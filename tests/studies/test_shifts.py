@@ -27,7 +27,7 @@ def test_exact_and_monte_carlo_agree(record):
 
 def test_layer_is_invariant_to_query_scale_relative_to_zero(record):
     # The learner is linear in the query: scaling it scales both errors alike.
-    errors = record[1].tables["errors"].query("predictor == @LSA")
+    errors = record[1].tables["errors"].query("predictor == 'LSA'")
     relative = errors.assign(relative=errors["exact"] / errors["zero"]).set_index(["shift", "parameter", "M"])[
         "relative"
     ]
