@@ -198,7 +198,7 @@ def _scales(law: str, n_starts: int, seed: int) -> pd.DataFrame:
             theta = random_theta(d, 1000 * seed + number)
             sigma = ratio * certificate(covariates, n_train, theta, 1.0).threshold
             trajectory = gradient_flow(assumption3(theta, sigma), covariates, n_train, math.inf)
-            failures += trajectory.excess(math.inf) > 1e-12 * trajectory.excess(0.0)
+            failures += bool(trajectory.excess(math.inf) > 1e-12 * trajectory.excess(0.0))
             times.append(trajectory.time_to(0.99))
         low, high = wilson(failures, n_starts)
         rows.append((law, ratio, n_starts, failures, failures / n_starts, low, high, float(np.median(times))))
