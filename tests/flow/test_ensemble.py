@@ -13,7 +13,7 @@ from incontext.theory import LSAParameters, assumption3, population_gradient, ra
 
 def test_same_ends_as_single_trajectories():
     covariates = Gaussian.isotropic(2)
-    starts = np.random.default_rng(5).standard_normal((2, 9))
+    starts = np.random.default_rng(5).standard_normal((1, 9))
     ends = flow_ends(starts, covariates, 20)
     for vector, excess, kind in zip(starts, ends.excess, ends.kinds, strict=True):
         trajectory = gradient_flow(LSAParameters.from_vector(vector), covariates, 20, math.inf)
