@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from incontext.foundations import InvalidInputError
+from incontext.foundations import InvalidInputError, exclusive
 from incontext.models import load
 from incontext.training import Run, TrainingDivergedError, read_config, train
 from incontext.training.config import write_yaml
-from incontext.training.run import locked
 
 
 @pytest.fixture(autouse=True)
@@ -178,7 +177,7 @@ def test_a_full_disk_leaves_a_run_that_resumes(config, outcome, tmp_path):
 
 
 def test_two_trainings_into_one_folder_are_refused(config, tmp_path):
-    with locked(tmp_path), pytest.raises(InvalidInputError, match="one process at a time"):
+    with exclusive(tmp_path), pytest.raises(InvalidInputError, match="one process at a time"):
         train(config, tmp_path)
     assert train(config, tmp_path).finished
 

@@ -20,7 +20,7 @@ def reproduce(*, profile: str = "laptop", directory: Path = Path("reproduction")
     directory
         Where the report, its figures, tables and trainings go.
     only
-        Parts to run: claims, gradient-flow, shifts, figure1. Repeat the option or separate by commas.
+        Parts to run: claims, gradient-flow, initialisation, shifts, figure1. Repeat the option or separate by commas.
     """
     from incontext.cli import EXIT_CHECK_FAILED
     from incontext.cli.progress import Reporter

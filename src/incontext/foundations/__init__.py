@@ -3,7 +3,15 @@
 from incontext.foundations.arrays import Matrices, Matrix, PromptInputs, PromptLabels, Scalar, Vector, Vectors
 from incontext.foundations.errors import InvalidInputError
 from incontext.foundations.estimates import Estimate
-from incontext.foundations.files import atomic_path, exclusive, read_json, require_writable, write_json, write_text
+from incontext.foundations.files import (
+    atomic_path,
+    exclusive,
+    read_json,
+    remove_unfinished,
+    require_writable,
+    write_json,
+    write_text,
+)
 from incontext.foundations.streams import PURPOSES, STREAMS, Draws
 from incontext.foundations.validation import (
     check_array,
@@ -38,6 +46,7 @@ __all__ = [
     "check_vector",
     "exclusive",
     "read_json",
+    "remove_unfinished",
     "require_writable",
     "write_json",
     "write_text",

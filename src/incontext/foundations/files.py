@@ -13,6 +13,9 @@ from typing import Any
 
 from incontext.foundations.errors import InvalidInputError
 
+# Marks temporary files, between the name of the file to be and random letters.
+_UNFINISHED = ".unfinished-"
+
 
 @contextmanager
 def atomic_path(path: Path) -> Generator[Path]:
@@ -23,7 +26,7 @@ def atomic_path(path: Path) -> Generator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}{_UNFINISHED}", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -37,6 +40,12 @@ def atomic_path(path: Path) -> Generator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Remove what writes that were killed half-way left behind under ``directory``; hold it alone meanwhile."""
+    for path in Path(directory).rglob(f".*{_UNFINISHED}*"):
+        path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -109,7 +118,7 @@ def exclusive(directory: Path) -> Generator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InvalidInputError(
-                f"{directory} must not be in use; another process is writing there, so wait for it or choose another "
-                "directory."
+                f"{directory} must be written by one process at a time; another one holds it: wait for it or choose "
+                "another directory."
             ) from error
         yield

@@ -13,7 +13,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from incontext.foundations import write_text
-from incontext.report.figures import figure1, gradient_flow, shifts
+from incontext.report.figures import figure1, gradient_flow, initialisation, shifts
 from incontext.report.style import Drawing
 from incontext.report.words import Words, words_of
 from incontext.studies.record import StudyRecord
@@ -21,6 +21,7 @@ from incontext.studies.record import StudyRecord
 TITLE = "Trained Transformers Learn Linear Models In-Context, reproduced"
 _FIGURES: Mapping[str, Callable[[StudyRecord], list[Drawing]]] = {
     "gradient_flow": gradient_flow.draw,
+    "initialisation": initialisation.draw,
     "shifts": shifts.draw,
     "figure1": figure1.draw,
 }

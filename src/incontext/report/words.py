@@ -106,6 +106,20 @@ def _shifts(record: StudyRecord) -> Words:
     )
 
 
+def _initialisation(record: StudyRecord) -> Words:
+    sentences = list(record.facts["sentences"])
+    ends = record.tables["ends"]
+    return Words(
+        [
+            "The paper leaves open what other initialisations, step sizes and stochastic gradients do. Here they are "
+            "counted.",
+            *sentences,
+        ],
+        summary=sentences[:2],
+        tables=[("Where starts end, by the size of their perturbation", table_of(ends))],
+    )
+
+
 def _figure1(record: StudyRecord) -> Words:
     settings = record.facts["settings"]
     models = record.tables["models"]
@@ -161,6 +175,7 @@ def _weighed(entry: Mapping[str, Any]) -> str:
 _WRITERS: Mapping[str, Callable[[StudyRecord], Words]] = {
     "claims": _claims,
     "gradient_flow": _gradient_flow,
+    "initialisation": _initialisation,
     "shifts": _shifts,
     "figure1": _figure1,
 }

@@ -29,6 +29,12 @@ PROFILES: dict[str, Profile] = {
             {
                 "claims": {},
                 "gradient-flow": {"dimension": 3, "n_times": 60},
+                "initialisation": {
+                    "n_starts": 4,
+                    "n_seeds": 2,
+                    "problems": (("fixed covariance", 2, 20, 1.0),),
+                    "sizes": (0.3, 3.0),
+                },
                 "shifts": {"dimension": 3, "n_train": 10, "n_prompts": 2_000},
                 "figure1": {
                     "dimension": 2,
@@ -45,6 +51,7 @@ PROFILES: dict[str, Profile] = {
             {
                 "claims": {},
                 "gradient-flow": {},
+                "initialisation": {"n_starts": 20},
                 "shifts": {},
                 "figure1": {
                     "dimension": 5,
@@ -61,6 +68,7 @@ PROFILES: dict[str, Profile] = {
             {
                 "claims": {},
                 "gradient-flow": {"dimension": 20, "n_train": 40},
+                "initialisation": {"n_starts": 200, "n_seeds": 32},
                 "shifts": {"dimension": 20, "n_train": 40, "n_prompts": 100_000},
                 "figure1": {
                     "dimension": 20,

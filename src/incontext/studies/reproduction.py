@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from incontext import __version__
-from incontext.foundations import InvalidInputError, check_choice, exclusive, read_json, require_writable, write_json
+from incontext.foundations import (
+    InvalidInputError,
+    check_choice,
+    exclusive,
+    read_json,
+    remove_unfinished,
+    require_writable,
+    write_json,
+)
 from incontext.studies.profiles import Profile
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store
@@ -30,6 +38,7 @@ Progress = Callable[[str, int, int], None]
 PARTS: Mapping[str, str] = {
     "claims": "incontext.studies.claims",
     "gradient-flow": "incontext.studies.gradient_flow",
+    "initialisation": "incontext.studies.initialisation",
     "shifts": "incontext.studies.shifts",
     "figure1": "incontext.studies.figure1",
 }
@@ -78,6 +87,8 @@ def reproduce(profile: Profile, directory: Path, parts: Iterable[str], progress:
     """
     directory = claim_directory(directory, profile)
     with exclusive(directory):
+        for folder in ("figures", "studies", "units"):
+            remove_unfinished(directory / folder)
         store = Store(directory / "units")
         for part in parts:
             started = time.monotonic()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from incontext.foundations import InvalidInputError, require_writable
+from incontext.foundations import InvalidInputError, exclusive, require_writable
 from incontext.training.batches import Batches
 from incontext.training.checkpoint import clean, last_good, restore, save_checkpoint
 from incontext.training.config import TrainingConfig
 from incontext.training.distributed import World, world
 from incontext.training.interruption import Signals
 from incontext.training.reporting import Clock, Examiner, metrics_line
-from incontext.training.run import CONFIG, METRICS, Run, append_metrics, locked, rewind_metrics
+from incontext.training.run import CONFIG, METRICS, Run, append_metrics, rewind_metrics
 from incontext.training.step import Step, check_sound, new_state
 
 # Called with (steps done, steps in all, loss, seconds left); the last two are NaN before they are known.
@@ -74,7 +74,7 @@ def train(
             raise InvalidInputError(
                 f"{directory} must hold no run yet; it holds one: resume it or choose another directory."
             )
-        with locked(require_writable(directory)):
+        with exclusive(require_writable(directory)):
             run = Run.create(directory, config)
             clean(directory)
             processes.wait()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -136,27 +134,6 @@ class Run:
             )
         ]
         return pd.DataFrame(rows, columns=["step", "position", "mean", "stderr", "least_squares"])
-
-
-@contextmanager
-def locked(directory: Path) -> Generator[None]:
-    """Hold a run's folder; the lock goes with the process, however that ends.
-
-    Raises
-    ------
-    InvalidInputError
-        If another training holds it.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / ".lock", "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InvalidInputError(
-                f"{directory} must be trained by one process at a time; another training holds it: wait for it or "
-                "choose another directory."
-            ) from error
-        yield
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
