@@ -26,6 +26,7 @@ VALID = {
     "student": {"covariates": {"kind": "student_t", "dimension": 4, "degrees": 3}},
     "uniform": {"covariates": {"kind": "uniform", "dimension": 4}},
     "autoregressive": {"covariates": {"kind": "autoregressive", "dimension": 4, "coefficient": 0.5}},
+    "affine": {"covariates": {"kind": "affine", "covariates": GAUSSIAN, "scale": 2, "bias": [1, 0, 0, -1]}},
     **{
         kind: {"covariates": GAUSSIAN, "tasks": {"kind": kind, **more}}
         for kind, more in {
@@ -36,6 +37,19 @@ VALID = {
             "relu_network": {"hidden": 5},
             "decision_tree": {"depth": 2},
             "linear_classification": {},
+            "fixed_linear": {"weight_vector": [1, 0, 2, 0]},
+            "linear_plus_quadratic": {
+                "weight_vector": [1, 0, 2, 0],
+                "direction": [0, 1, 0, 1],
+                "coefficient": 0.5,
+                "covariance": np.eye(4).tolist(),
+            },
+            "cubic": {"direction": [1, 0, 0, 0], "coefficient": 2},
+            "scaled": {"tasks": {"kind": "quadratic"}, "factor": 2},
+            "task_mixture": {
+                "members": [{"kind": "linear"}, {"kind": "scaled", "tasks": {"kind": "sparse_linear"}, "factor": 3}],
+                "probabilities": [0.25, 0.75],
+            },
         }.items()
     },
     "everything": {
@@ -72,6 +86,25 @@ def test_builds_samples_and_survives_json(name):
         ({"covariates": GAUSSIAN, "noise": -1}, "noise is not as it must be"),
         ({"covariates": GAUSSIAN, "noise": float("nan")}, "noise is not as it must be"),
         ({"covariates": GAUSSIAN, "tasks": {"kind": "linaer"}}, "Did you mean 'linear'"),
+        (
+            {"covariates": GAUSSIAN, "tasks": {"kind": "task_mixture", "members": [{"kind": "qadratic"}]}},
+            "kind of tasks.task_mixture.members.0 .* Did you mean 'quadratic'",
+        ),
+        (
+            {
+                "covariates": GAUSSIAN,
+                "tasks": {"kind": "scaled", "factor": 2, "tasks": {"kind": "relu_network", "hid": 1}},
+            },
+            "'hid' was given. Did you mean 'hidden'",
+        ),
+        ({"covariates": GAUSSIAN, "tasks": {"kind": "task_mixture", "members": []}}, "at least one law of tasks"),
+        ({"covariates": {"kind": "affine", "covariates": GAUSSIAN, "bias": [1, 2]}}, "bias must have shape"),
+        ({"covariates": {"kind": "affine", "covariates": GAUSSIAN, "scale": 0}}, "scale must not be 0"),
+        (
+            {"covariates": GAUSSIAN, "tasks": {"kind": "fixed_linear", "weight_vector": [1, 2]}},
+            "weight_vector must have the dimension 4 of the inputs; it has 2",
+        ),
+        ({"covariates": GAUSSIAN, "tasks": {"kind": "sparse_linear", "nonzeros": 9}}, "at most the dimension 4"),
         ({"covariates": GAUSSIAN, "shift": "skwed"}, "Did you mean 'skewed'"),
         ({"covariates": {"kind": "random_diagonal"}}, "either dimension"),
         ({"covariates": {"kind": "random_diagonal", "dimension": 2, "law": {"name": "expo"}}}, "Did you mean 'expon'"),
@@ -90,6 +123,24 @@ def test_one_sentence_names_the_place_and_the_closest_word(data, sentence):
     with pytest.raises(InvalidInputError, match=sentence) as caught:
         validated(PromptSpecification, data)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_specified_is_what_is_built():
+    tasks = {
+        "kind": "task_mixture",
+        "members": [
+            {"kind": "fixed_linear", "weight_vector": [1, 2]},
+            {"kind": "cubic", "direction": [1, 0], "coefficient": 2},
+        ],
+        "probabilities": [0.5, 0.5],
+    }
+    covariates = {"kind": "affine", "covariates": {"kind": "gaussian", "dimension": 2}, "scale": 0.5, "bias": 3}
+    prompts = validated(PromptSpecification, {"covariates": covariates, "tasks": tasks}).build().sample(60, 4, seed=0)
+    linear = np.isclose(prompts.targets, prompts.xs @ [1, 2]).all(axis=1)
+    cubic = np.isclose(prompts.targets, 2 * prompts.xs[..., 0] ** 3).all(axis=1)
+    assert (linear ^ cubic).all()
+    assert 15 < linear.sum() < 45
+    assert abs(prompts.xs.mean() - 3) < 4 * 0.5 / np.sqrt(480)
 
 
 def test_an_embedding_record_knows_its_own_keys():

@@ -5,11 +5,19 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from incontext.foundations import InvalidInputError
+
+# What records of this room are made of.
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+Dimension: TypeAlias = Annotated[int, Field(ge=1)]
+Positive: TypeAlias = Annotated[float, Field(gt=0)]
+NonNegative: TypeAlias = Annotated[float, Field(ge=0)]
+Numbers: TypeAlias = tuple[float, ...]
+Rows: TypeAlias = tuple[tuple[float, ...], ...]
 
 _T = TypeVar("_T")
 
