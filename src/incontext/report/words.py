@@ -88,9 +88,17 @@ def _gradient_flow(record: StudyRecord) -> Words:
     names = shown["quantity"] + shown["row"].map(lambda i: "" if i < 0 else f"[{i + 1}, {i + 1}]")
     table = shown[["case", "reached", "theorem"]].assign(entry=names, difference=shown["reached"] - shown["theorem"])
     columns = ["case", "entry", "reached", "theorem", "difference"]
+    found = record.facts["conclusions"].values()
+    farthest = max(case["limit_distance"] for case in found)
+    bound = "holds at every time" if all(case["bound_holds"] for case in found) else "fails"
+    looseness = min(case["rate_over_pl_constant"] for case in found)
+    summary = (
+        "Gradient flow from Assumption 3 ends at the minimisers of Theorem 4 and Theorem 8 (largest relative distance "
+        f"{farthest:.1e}); the bound e^(−μt) {bound}, and the true rate is at least {looseness:.2g} times μ."
+    )
     return Words(
         sentences,
-        summary=sentences[:1],
+        summary=[summary],
         tables=[("Where the flow ends, beside Theorem 4 and Theorem 8", table_of(table[columns]))],
     )
 
@@ -111,12 +119,17 @@ def _initialisation(record: StudyRecord) -> Words:
     ends = record.tables["ends"]
     return Words(
         [
-            "The paper leaves open what other initialisations, step sizes and stochastic gradients do. Here they are "
-            "counted.",
+            "The paper leaves open what other initialisations, step sizes and stochastic gradients do, and its summary "
+            "what more layers do. Here they are counted.",
             *sentences,
         ],
         summary=sentences[:2],
-        tables=[("Where starts end, by the size of their perturbation", table_of(ends))],
+        tables=[
+            ("Where starts end, by the size of their perturbation", table_of(ends)),
+            ("σ above and below the threshold", table_of(record.tables["scales"])),
+            ("Where two layers end, by the size of their weights at the start", table_of(record.tables["two_layer"])),
+            ("Risk of what two layers are compared with", table_of(record.tables["two_layer_references"])),
+        ],
     )
 
 
