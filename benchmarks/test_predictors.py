@@ -47,7 +47,7 @@ def lsa(X, y, q):
 
 CASES = {
     "least_squares": (LeastSquares(), least_squares, 40),
-    "ridge": (Ridge(1.0), ridge, 10),
+    "ridge": (Ridge(1.0), ridge, 20),
     "averaging": (Averaging(), averaging, 20),
     "3_nearest_neighbors": (NearestNeighbors(3), nearest, 20),
     "gradient_descent": (GradientDescent(20, 0.03), descent, 20),

@@ -5,6 +5,7 @@ import os
 import joblib
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from incontext.evaluation import (
     Histogram,
@@ -17,6 +18,7 @@ from incontext.evaluation import (
     least_squares_risk,
     lsa_error,
 )
+from incontext.evaluation.compare import PairedDifferences, interval
 from incontext.evaluation.curves import SquaredErrors
 from incontext.evaluation.streaming import chunk_size
 from incontext.foundations import InvalidInputError
@@ -28,6 +30,7 @@ from incontext.prompts import (
     Linear,
     LinearPlusQuadratic,
     PromptDistribution,
+    Prompts,
     RandomDiagonal,
     shift,
 )
@@ -111,17 +114,35 @@ def test_bayes_beats_every_other_predictor_on_its_own_law():
 
 
 def test_intervals_of_paired_differences_cover():
+    d, n_train, repetitions, n_prompts = 8, 8, 2000, 400
+    base = PromptDistribution(Gaussian.isotropic(d), Linear(), 0.5)
+    learner = optimal_learner(Gaussian.isotropic(d), n_train)
+    exact = lsa_error(learner, shift("standard"), base, n_train) - d  # less the error of zero
+    measure = PairedDifferences(("zero", Zero()), (("lsa", TrainedLSA(minimizer(Gaussian.isotropic(d), n_train))),))
+    # The same law drawn in bulk: an address per prompt would cost ten times as much.
+    rng = np.random.default_rng(0)
+    values = np.empty((n_prompts, repetitions))
+    for row in values:
+        xs, w = rng.standard_normal((repetitions, n_train + 1, d)), rng.standard_normal((repetitions, d))
+        targets = np.einsum("bpd,bd->bp", xs, w)
+        ys = targets + 0.5 * rng.standard_normal(targets.shape)
+        row[:] = measure(Prompts(xs, ys, xs, targets))[:, 0, n_train]
+    moments = Moments.of(values)
+    for level in (0.5, 0.8, 0.95, 0.99):
+        lower, upper = interval(moments, level)
+        covered = np.mean((lower <= exact) & (exact <= upper))
+        # Three standard errors of a share of 2000, and 0.5 % that skewed errors cost at 400 prompts.
+        assert abs(covered - level) < 3 * np.sqrt(level * (1 - level) / repetitions) + 0.005, level
+
+
+def test_differences_report_the_interval_of_their_moments():
     base = PromptDistribution(Gaussian.isotropic(3), Linear(), 0.5)
-    learner = optimal_learner(Gaussian.isotropic(3), 10)
-    exact = lsa_error(learner, shift("standard"), base, 10) - 3.0  # less the error of zero
-    others = {"zero": Zero(), "lsa": TrainedLSA(minimizer(Gaussian.isotropic(3), 10))}
-    covered = 0
-    repetitions = 300
-    for seed in range(repetitions):
-        row = differences(others, {"base": base}, 11, baseline="zero", n_prompts=400, seed=seed).iloc[10]
-        covered += row["lower"] <= exact <= row["upper"]
-    # 95 % ± 1.3 % at 300 repetitions; skewed errors cost a little.
-    assert 0.91 <= covered / repetitions <= 0.99
+    both = {"zero": Zero(), "averaging": Averaging()}
+    row = differences(both, {"base": base}, 6, baseline="zero", n_prompts=400, seed=3, level=0.9).iloc[5]
+    prompts = base.sample(400, 6, seed=3)
+    samples = ((Averaging()(prompts) - prompts.targets) ** 2 - prompts.targets**2)[:, 5]
+    expected = ttest_1samp(samples, 0.0).confidence_interval(0.9)
+    np.testing.assert_allclose([row["lower"], row["upper"]], [expected.low, expected.high], rtol=1e-9)
 
 
 def test_pairing_is_sharper_than_the_two_curves_apart():
@@ -166,19 +187,29 @@ def test_workers_do_not_change_a_bit():
     assert one.equals(two)
 
 
-def test_a_dask_cluster_does_not_change_a_bit():
+@pytest.mark.parametrize("processes", [False, True], ids=["threads", "processes"])
+def test_a_dask_cluster_does_not_change_a_bit(processes):
     from distributed import Client, LocalCluster
 
     base = PromptDistribution(Gaussian(LAMBDA), Linear(), 0.3)
-    alone = error_curve(LeastSquares(), base, 9, n_prompts=1700, seed=1)
+    alone = error_curve(LeastSquares(), base, 9, n_prompts=1700, seed=1, quantiles=[0.5])
     with (
-        LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
-        Client(cluster),
+        LocalCluster(
+            n_workers=2 if processes else 1,
+            threads_per_worker=1 if processes else 2,
+            processes=processes,
+            host="127.0.0.1" if processes else None,
+            dashboard_address=None,
+        ) as cluster,
+        Client(cluster) as client,
         joblib.parallel_config("dask"),
     ):
-        there = error_curve(LeastSquares(), base, 9, n_prompts=1700, seed=1)
+        there = error_curve(LeastSquares(), base, 9, n_prompts=1700, seed=1, quantiles=[0.5])
+        assert len(client.run(os.getpid)) == (2 if processes else 1)
+        assert (os.getpid() in client.run(os.getpid).values()) is not processes
     np.testing.assert_array_equal(there.mean, alone.mean)
     np.testing.assert_array_equal(there.stderr, alone.stderr)
+    np.testing.assert_array_equal(there.quantiles[0.5], alone.quantiles[0.5])
 
 
 def test_memory_does_not_grow_with_the_number_of_prompts():

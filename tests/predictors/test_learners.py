@@ -75,6 +75,20 @@ def test_gradient_descent(prompts, matrix):
     np.testing.assert_allclose(GradientDescent(4, 0.2, matrix)(prompts), by_prefix(rule, prompts), rtol=1e-9)
 
 
+@pytest.mark.parametrize("steps", [0, 1, 6, 7, 8, 13, 20, 37, 1000])
+def test_many_steps_are_as_many_single_ones(prompts, steps):
+    few = Prompts(*(part[:2, :12] for part in (prompts.xs, prompts.ys, prompts.queries, prompts.targets)))
+    matrix = LAMBDA + 0.1 * np.eye(3)[[1, 2, 0]]
+
+    def rule(X, y, q):
+        w = np.zeros(3)
+        for _ in range(steps):
+            w = w - 0.2 * matrix @ (X.T @ (X @ w - y)) / len(y)
+        return q @ w
+
+    np.testing.assert_allclose(GradientDescent(steps, 0.2, matrix)(few), by_prefix(rule, few), rtol=1e-9, atol=1e-11)
+
+
 def test_one_step_of_rate_one_is_averaging_and_preconditioned_it_is_the_trained_layer(prompts):
     np.testing.assert_allclose(GradientDescent(1, 1.0)(prompts), Averaging()(prompts), rtol=1e-12)
     layer = TrainedLSA(minimizer(Gaussian(LAMBDA), 8))
@@ -105,6 +119,18 @@ def test_bayes_over_a_pool(prompts):
 
     few = Prompts(*(part[:, :9] for part in (prompts.xs, prompts.ys, prompts.queries, prompts.targets)))
     np.testing.assert_allclose(FinitePoolBayes(pool, 0.5)(few), by_prefix(rule, few), rtol=1e-9)
+
+
+def test_a_pool_that_is_not_centred_still_predicts_zero_first():
+    tasks = FinitePool([[1.0, 2.0, 0.0], [3.0, 0.0, 1.0]])
+    bayes = FinitePoolBayes(tasks.pool, 0.5)
+    given = PromptDistribution(Gaussian(LAMBDA), tasks, 0.5).sample(20_000, 2, seed=2)
+    assert (bayes(given)[:, 0] == 0).all()
+    # The posterior mean before any example is the pool's, and it would do better than 0.
+    mean = given.queries[:, 0] @ bayes.prior_mean
+    residual = (given.targets[:, 0] - mean)[:, None] * given.queries[:, 0]
+    assert (np.abs(residual.mean(axis=0)) < 4 * residual.std(axis=0) / np.sqrt(20_000)).all()
+    assert np.mean((given.targets[:, 0] - mean) ** 2) < 0.5 * np.mean(given.targets[:, 0] ** 2)
 
 
 def test_noiseless_pool_is_identified_after_one_example():

@@ -97,6 +97,23 @@ def test_ridge_agrees_with_the_augmented_system(name, penalty):
             np.testing.assert_allclose(weights[b, i], expected, atol=tolerance * max(size(expected), 1e-9))
 
 
+@pytest.mark.parametrize("ratio", [0.5, 2.0])
+def test_ridge_keeps_its_digits_on_both_sides_of_the_switch(ratio):
+    # |X|² at twice and at half of 1e5 penalties, and both kinds of prompt in one batch.
+    xs = CONTEXTS["graded to 1e-6"].copy()
+    xs[::2] *= 3
+    ys = np.random.default_rng(6).standard_normal((B, P))
+    penalty = ratio * float(np.square(xs[1::2]).sum(axis=(1, 2)).mean()) / 1e5
+    fit = fit_prefixes(xs, ys, penalty)
+    for b in range(B):
+        alone = fit_prefixes(xs[b : b + 1], ys[b : b + 1], penalty)
+        np.testing.assert_allclose(alone.weights[0], fit.weights[b], rtol=1e-9, atol=1e-11)
+        for i in range(1, P):
+            rows = np.vstack([xs[b, :i], np.sqrt(penalty) * np.eye(D)])
+            expected = np.linalg.lstsq(rows, np.append(ys[b, :i], np.zeros(D)), rcond=None)[0]
+            assert np.linalg.norm(fit.weights[b, i] - expected) <= 1e-10 * np.linalg.norm(expected)
+
+
 def test_leverages_are_predictive_variances():
     xs = CONTEXTS["plain"]
     fit = fit_prefixes(xs, np.zeros((B, P)), 0.4)

@@ -7,7 +7,21 @@ import pytest
 
 from incontext.foundations import InvalidInputError
 from incontext.predictors import LeastSquares, Ridge
-from incontext.prompts import FinitePool, Gaussian, Linear, Outliers, PromptDistribution, RandomDiagonal
+from incontext.prompts import (
+    SHIFTS,
+    FinitePool,
+    FixedLinear,
+    Gaussian,
+    Linear,
+    Outliers,
+    PromptDistribution,
+    Quadratic,
+    RandomDiagonal,
+    Scaled,
+    SparseLinear,
+    TaskMixture,
+    shift,
+)
 from incontext.training import posterior_mean, preset
 from incontext.training.batches import Batches
 from incontext.training.curriculum import Truncated
@@ -77,6 +91,44 @@ def test_targets_without_a_closed_form_are_refused():
     ):
         with pytest.raises(InvalidInputError, match="need linear tasks"):
             posterior_mean(law)
+
+
+def test_shifted_laws_keep_their_posterior_mean_or_are_refused():
+    """Accepted are shifts that leave tasks and queries alone; targets are then least squares or ridge."""
+    base, accepted = PromptDistribution(Gaussian.isotropic(4), Linear()), set()
+    for name in SHIFTS:
+        law = shift(name).apply(base)
+        try:
+            targets = posterior_mean(law)
+        except InvalidInputError:
+            continue
+        accepted.add(name)
+        prompts = law.sample(20, 9, seed=4)
+        means = targets(prompts)
+        for b in range(20):
+            for i in range(9):
+                X, y = prompts.xs[b, :i], prompts.ys[b, :i]
+                gram = X @ X.T + law.noise**2 * np.eye(i)
+                expected = prompts.xs[b, i] @ X.T @ np.linalg.pinv(gram, rtol=1e-13) @ y
+                assert np.isclose(means[b, i], expected, rtol=1e-5, atol=1e-5)
+    assert accepted == {"standard", "random-covariance", "noise=0.5", "noise=1", "length=100"}
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        FixedLinear([1.0, 0.0, 2.0]),
+        SparseLinear(2),
+        Quadratic(),
+        Scaled(Linear(), 2.0),
+        TaskMixture([Linear(), Linear(W)]),
+        FinitePool.gaussian(4, 3, seed=0),  # without noise
+    ],
+    ids=lambda tasks: type(tasks).__name__,
+)
+def test_other_tasks_are_refused(tasks):
+    with pytest.raises(InvalidInputError, match="need linear tasks"):
+        posterior_mean(PromptDistribution(Gaussian.isotropic(3), tasks))
 
 
 def test_a_process_draws_its_rows_of_the_global_batch():

@@ -120,7 +120,7 @@ def differences(
     others = [name for name in predictors if name != baseline]
     if not others:
         raise InvalidInputError("predictors must hold one more than the baseline; only the baseline was given.")
-    tail = (1 + check_level(level)) / 2
+    check_level(level)
     measure = PairedDifferences((baseline, predictors[baseline]), tuple((name, predictors[name]) for name in others))
     tables: list[pd.DataFrame] = []
     for name, distribution in distributions.items():
@@ -133,17 +133,33 @@ def differences(
             n_jobs=n_jobs,
             progress=_labelled(progress, name),
         )
-        reach = float(stdtrit(found.n - 1, tail)) * found.stderr
-        columns = {
-            "mean": found.mean,
-            "stderr": found.stderr,
-            "lower": found.mean - reach,
-            "upper": found.mean + reach,
-        }
+        lower, upper = interval(found, level)
+        columns = {"mean": found.mean, "stderr": found.stderr, "lower": lower, "upper": upper}
         table = _tidy(others, name, columns, found.n)
         table.insert(1, "baseline", baseline)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def interval(
+    moments: Moments, level: float = 0.95
+) -> tuple[Float64[np.ndarray, "*shape"], Float64[np.ndarray, "*shape"]]:
+    """Lower and upper end of the two-sided Student interval around a mean, each of the shape of one sample.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of the samples.
+    level : float
+        Confidence level, between 0 and 1.
+
+    Raises
+    ------
+    InvalidInputError
+        If the level is out of range.
+    """
+    reach = float(stdtrit(moments.n - 1, (1 + check_level(level)) / 2)) * moments.stderr
+    return moments.mean - reach, moments.mean + reach
 
 
 @dataclass(frozen=True)

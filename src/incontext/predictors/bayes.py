@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
-from incontext.foundations import InvalidInputError, PromptInputs, PromptLabels, check_array, check_real
+from incontext.foundations import InvalidInputError, PromptInputs, PromptLabels, Vector, check_array, check_real
 from incontext.predictors.base import apply, sums_before
 from incontext.predictors.square_root_filter import fit_prefixes
 from incontext.prompts import Linear, PromptDistribution, Prompts
@@ -25,6 +25,9 @@ class FinitePoolBayes:
 
     Weights of the pool at position i: softmax of −Σ_{j<i}(y_j − w_k'x_j)²/(2·noise²); without noise, uniform on
     the tasks with the smallest squared residual (equal up to rounding).
+
+    At position 0 it predicts 0, as every predictor does, so that all curves start at the error of having learned
+    nothing. The posterior mean there is x_q · ``prior_mean``, 0 only for a centred pool.
 
     Parameters
     ----------
@@ -48,6 +51,11 @@ class FinitePoolBayes:
             raise InvalidInputError("pool must hold at least one weight vector; it is empty.")
         object.__setattr__(self, "pool", array)
         object.__setattr__(self, "noise", check_real(noise, "noise", minimum=0.0))
+
+    @property
+    def prior_mean(self) -> Vector:
+        """Mean of the pool, shape (d,): the posterior mean of w before any example."""
+        return self.pool.mean(axis=0)
 
     def weights(self, prompts: Prompts) -> PromptInputs:
         """Posterior mean of w at every position, shape (B, P, d); zero at position 0."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from incontext.foundations import Matrix, PromptInputs, PromptLabels, check_integer, check_matrix, check_real
 from incontext.predictors.base import apply, sums_before
 from incontext.prompts import Prompts
 
-# Entries of Gram matrices held at once: by descent, which passes over them many times, and by Newton.
-_CACHE = 1 << 18
+# Entries of Gram matrices held at once: by descent, whose passes should stay in a core's cache, and by Newton.
+_CACHE = 1 << 16
+# Steps that cost less than squaring their matrix to halve them.
+_FEW = 6
 _BLOCK = 1 << 20
 
 
@@ -55,9 +58,9 @@ class GradientDescent:
         matrix = None
         if self.preconditioner is not None:
             matrix = check_matrix(self.preconditioner, "preconditioner", dimension)
-        weights = np.empty(prompts.xs.shape)
+        weights = np.zeros(prompts.xs.shape)
         size = max(16, _CACHE // dimension**2)
-        for start in range(0, len(prompts), size):
+        for start in range(0, len(prompts) if self.steps else 0, size):
             some = slice(start, start + size)
             self._iterate(prompts.xs[some], prompts.ys[some], matrix, weights[some])
         return weights
@@ -66,28 +69,43 @@ class GradientDescent:
         """Write the iterates of a block of prompts into ``weights``."""
         n_prompts, n_points, dimension = xs.shape
         gram = np.zeros((n_prompts, dimension, dimension))  # A Σ x x'
+        outer, contraction = np.empty_like(gram), np.empty_like(gram)
         moment = np.zeros((n_prompts, dimension, 1))  # A Σ y x
-        contraction = np.empty_like(gram)
         diagonal = np.arange(dimension)
-        weights[:, 0] = 0.0
         for i in range(1, n_points):
             x = xs[:, i - 1]
             conditioned = (x if matrix is None else np.einsum("ij,bj->bi", matrix, x))[..., None]
-            gram += conditioned @ x[:, None, :]
+            gram += np.multiply(conditioned, x[:, None, :], out=outer)
             moment += conditioned * ys[:, i - 1, None, None]
-            # w ← (I − rate/i · gram) w + rate/i · moment, from 0.
             np.multiply(gram, -self.rate / i, out=contraction)
             contraction[:, diagonal, diagonal] += 1.0
-            pull = self.rate / i * moment
-            w = pull.copy() if self.steps else np.zeros_like(pull)
-            for _ in range(self.steps - 1):
-                w = contraction @ w
-                w += pull
-            weights[:, i] = w[..., 0]
+            weights[:, i] = _iterated(contraction, self.rate / i * moment, self.steps, outer)[..., 0]
 
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return apply(self.weights(prompts), prompts.queries)
+
+
+def _iterated(
+    matrix: Float64[np.ndarray, "B d d"],
+    vector: Float64[np.ndarray, "B d 1"],
+    steps: int,
+    scratch: Float64[np.ndarray, "B d d"],
+) -> Float64[np.ndarray, "B d 1"]:
+    """Apply the map w ↦ matrix·w + vector ``steps`` times to 0; overwrites ``matrix`` and ``scratch``.
+
+    Two steps are one step of (matrix², matrix·vector + vector), so that k steps take about log₂ k squarings.
+    """
+    w: Float64[np.ndarray, "B d 1"] | None = None
+    while steps:
+        if steps % 2 or steps <= _FEW:
+            w = vector.copy() if w is None else matrix @ w + vector
+            steps -= 1
+        else:
+            vector = matrix @ vector + vector
+            matrix, scratch = np.matmul(matrix, matrix, out=scratch), matrix
+            steps //= 2
+    return np.zeros_like(vector) if w is None else w
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from incontext.foundations import PromptInputs, PromptLabels, check_integer
 from incontext.prompts import Prompts
 
 # Positions answered together, and distances held at once: what stays in a core's cache.
-_ROWS = 48
-_BLOCK = 1 << 18
+_ROWS = 26
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,13 @@ the covariance that label noise of variance 1 would give w. A new example (x, y)
 S spans the inputs seen and nothing else: a column of 1/√penalty for every direction unseen would cost the
 digits of its square.
 
-Never (X'X)⁻¹ itself: the root keeps twice the digits. Its relative rounding error is about ε times the
-largest condition number met so far, so where that once exceeded 1e6 and has since fallen, or where the rank
-itself is in doubt, the state of that prompt is refreshed from a singular value decomposition of its prefix.
+Never (X'X + penalty·I)⁻¹ itself, of which the root keeps twice the digits, unless there are digits to spare: with a
+penalty of at least 1e-5 of |X|² over the whole prompt, five of them are lost at most, and the inverse is updated as
+it stands (Sherman and Morrison 1950) in half the time.
+
+The root's relative rounding error is about ε times the largest condition number met so far, so where that once
+exceeded 1e6 and has since fallen, or where the rank itself is in doubt, the state of that prompt is refreshed from a
+singular value decomposition of its prefix.
 
 The rank of a prefix of i examples counts singular values above max(i, d)·ε times the largest, the rule of
 ``numpy.linalg.lstsq`` and ``numpy.linalg.pinv(…, rtol=None)``.
@@ -36,6 +40,8 @@ _EPSILON = float(np.finfo(np.float64).eps)
 _WORST_HARMLESS = 1e12  # an earlier condition of 1e6 leaves 1e-10 relative error behind
 _RELIEF = 1e3  # …and is forgiven where the present one is within a factor 30 of it
 _DOUBTFUL_RANK = 1e22
+# Largest |X|²/penalty at which the inverse itself is good enough.
+_MILD = 1e5
 # Entries of S kept at once: its passes should stay in a core's cache.
 _CACHE = 1 << 17
 
@@ -84,11 +90,46 @@ def fit_prefixes(xs: PromptInputs, ys: PromptLabels, penalty: float = 0.0) -> Pr
         scale = _power_of_two(xs[rows])
         with np.errstate(over="ignore"):
             scaled = penalty / scale / scale
-        block = _Filter((xs[rows] / scale[:, None, None]).transpose(1, 2, 0), ys[rows].T, scaled)
-        fitted, leverage = block.run()
-        np.divide(fitted.transpose(2, 0, 1), scale[:, None, None], out=weights[rows])
-        leverages[rows] = leverage.T
+        inputs = np.ascontiguousarray((xs[rows] / scale[:, None, None]).transpose(1, 2, 0))
+        labels = np.ascontiguousarray(ys[rows].T)
+        mild = (scaled > 0) & (np.einsum("pib,pib->b", inputs, inputs) <= _MILD * scaled)
+        for which, fit in ((mild, _well_conditioned), (~mild, _any_condition)):
+            if which.all():
+                fitted, leverage = fit(inputs, labels, scaled)
+            elif which.any():
+                fitted, leverage = fit(inputs[..., which], labels[:, which], scaled[which])
+            else:
+                continue
+            weights[rows][which] = fitted.transpose(2, 0, 1) / scale[which, None, None]
+            leverages[rows][which] = leverage.T
     return PrefixFit(weights, leverages)
+
+
+def _well_conditioned(
+    xs: Float64[np.ndarray, "P d B"], ys: Float64[np.ndarray, "P B"], penalty: Float64[np.ndarray, " B"]
+) -> tuple[Float64[np.ndarray, "P d B"], Float64[np.ndarray, "P B"]]:
+    """Weights before each position, and leverages, from C = (X'X + penalty·I)⁻¹ kept up to date."""
+    _, dimension, n_prompts = xs.shape
+    inverse = np.zeros((dimension, dimension, n_prompts))
+    inverse[np.arange(dimension), np.arange(dimension)] = 1 / penalty
+    scratch = np.empty_like(inverse)
+    w = np.zeros((dimension, n_prompts))
+    weights, leverages = np.empty(xs.shape), np.empty(ys.shape)
+    for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        weights[i] = w
+        towards = np.einsum("ijb,jb->ib", inverse, x)
+        np.einsum("ib,ib->b", x, towards, out=leverages[i])
+        gain = towards / (1 + leverages[i])
+        w += gain * (y - np.einsum("ib,ib->b", x, w))
+        inverse -= np.multiply(gain[:, None], towards, out=scratch)
+    return weights, leverages
+
+
+def _any_condition(
+    xs: Float64[np.ndarray, "P d B"], ys: Float64[np.ndarray, "P B"], penalty: Float64[np.ndarray, " B"]
+) -> tuple[Float64[np.ndarray, "P d B"], Float64[np.ndarray, "P B"]]:
+    """The same from the square root."""
+    return _Filter(xs, ys, penalty).run()
 
 
 def _power_of_two(xs: PromptInputs) -> Float64[np.ndarray, " B"]:
@@ -105,8 +146,7 @@ class _Filter:
         ys: Float64[np.ndarray, "P B"],
         penalty: Float64[np.ndarray, " B"],
     ) -> None:
-        self.xs = np.ascontiguousarray(xs)
-        self.ys = np.ascontiguousarray(ys)
+        self.xs, self.ys = xs, ys
         self.penalty = penalty
         self.ridge = bool(np.any(penalty > 0))
         _, dimension, n_prompts = xs.shape

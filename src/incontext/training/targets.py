@@ -55,11 +55,11 @@ def posterior_mean(distribution: PromptDistribution) -> Targets:
             f"prompts as drawn; {distribution!r} was given: use 'labels'."
         )
     if isinstance(tasks, FinitePool):
-        pool, average = FinitePoolBayes(tasks.pool, distribution.noise), tasks.pool.mean(axis=0)
+        pool = FinitePoolBayes(tasks.pool, distribution.noise)
 
         def of_pool(prompts: Prompts) -> PromptLabels:
             means = pool(prompts)
-            means[:, 0] = prompts.xs[:, 0] @ average  # predictors say 0 without examples; the pool knows better
+            means[:, 0] = prompts.xs[:, 0] @ pool.prior_mean  # predictors say 0 without examples; the pool knows better
             return means
 
         return of_pool
