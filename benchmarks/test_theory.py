@@ -1,6 +1,7 @@
 """How fast the closed forms are, and how much faster than what they replace, in the same run."""
 
 import time
+import timeit
 
 import numpy as np
 import pytest
@@ -78,9 +79,11 @@ def test_the_closed_form_against_cubature(benchmark):
     layer = LSAParameters(rng.normal(size=(4, 4)), rng.normal(size=(4, 4)))
     law = Gaussian(covariance)
     value = benchmark(population_loss, layer, law, 2)
+    # Timed here as well, so that the ratio does not need the plugin (--benchmark-disable).
+    ours = min(timeit.repeat(lambda: population_loss(layer, law, 2), number=20, repeat=5)) / 20
     start = time.perf_counter()
     reference = cubature_loss(layer, covariance, 2)
-    ratio = (time.perf_counter() - start) / benchmark.stats["mean"]
+    ratio = (time.perf_counter() - start) / ours
     benchmark.extra_info["times faster than cubature"] = round(ratio)
     assert value == pytest.approx(reference, rel=1e-12)
     assert ratio > 50

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import expon, gamma
+from scipy.stats import expon, gamma, lomax, pareto
 
 from incontext.flow import gradient_flow
 from incontext.foundations import InvalidInputError
-from incontext.prompts import Gaussian, RandomDiagonal
+from incontext.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
 from incontext.theory import (
     LSAParameters,
     assumption3,
@@ -92,6 +92,42 @@ def test_random_covariances_against_equation_52(seed):
     trajectory = gradient_flow(assumption3(theta, scale), covariates, n_train, t)
     u, U = integrate(equation_52(gammas, zetas, second), scale, scale * theta, t)
     assert max(_errors(trajectory, t, u, U)) < 1e-11
+
+
+def _integrate_mean(matrices, weights, n_train, u, U, t):
+    """(27) averaged over covariances: Lemma 21 for laws whose covariances need not commute."""
+    fields = [equation_27(matrix, n_train) for matrix in matrices]
+    return integrate(lambda s, y: sum(w * field(s, y) for w, field in zip(weights, fields, strict=True)), u, U, t)
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=SEEDS)
+def test_covariances_that_do_not_commute(seed):
+    rng = np.random.default_rng(seed)
+    d, n_train = int(rng.integers(2, 5)), int(rng.integers(1, 40))
+    matrices = [random_covariance(rng, d, 10 ** rng.uniform(0, 1)) for _ in range(3)]
+    law, theta = CovarianceMixture(matrices, [0.5, 0.3, 0.2]), random_theta(rng, d)
+    trajectory = gradient_flow(assumption3(theta, 0.2), law, n_train, 5.0)
+    assert "integrator" in trajectory.method
+    u, U = _integrate_mean(matrices, [0.5, 0.3, 0.2], n_train, 0.2, 0.2 * theta, 5.0)
+    assert trajectory.u(5.0) == pytest.approx(u, rel=1e-10)
+    assert np.linalg.norm(trajectory.blocks(5.0)[2] - U) < 1e-10 * np.linalg.norm(U)
+    assert trajectory.balance_drift() < 1e-11
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        Wishart(np.array([[1.0, 0.3], [0.3, 0.6]]), 5),
+        RandomRotation([1.5, 0.5]),
+        CovarianceMixture([np.diag([2.0, 0.5]), np.array([[1.0, 0.6], [0.6, 1.0]])]),
+    ],
+)
+def test_laws_that_do_not_commute_reach_their_minimiser(law):
+    trajectory = gradient_flow(assumption3(np.array([[2.0, 1.0], [1.0, 1.0]]), 0.1), law, 10, math.inf)
+    expected = minimizer(law, 10)
+    assert "global minimum" in trajectory.status
+    assert trajectory.parameters(math.inf).learner == pytest.approx(expected.learner, abs=1e-8)
 
 
 def _against_implicit(seed, d, condition):
@@ -319,6 +355,8 @@ def test_other_entries_of_the_weights_stay():
         ({"t_end": math.nan}, "t_end"),
         ({"n_train": 0}, "n_train"),
         ({"covariates": Gaussian(np.eye(2))}, "dimension"),
+        ({"covariates": RandomDiagonal([pareto(2.5)] * 3)}, "finite third moment"),
+        ({"covariates": RandomDiagonal([lomax(2.5)] * 3)}, "finite third moment"),
     ],
 )
 def test_bad_input(change, word):

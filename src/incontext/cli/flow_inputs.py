@@ -67,11 +67,10 @@ _STARTS: Mapping[str, Options] = {
 
 def read_covariates(covariance: str | None, data: Path | None, columns: str | None) -> Gaussian | RandomDiagonal:
     """The law of Λ from ``--covariance`` (CSV, NPY or expression) or ``--data`` (columns of a CSV)."""
-    if (covariance is None) == (data is None):
-        raise InvalidInputError("exactly one of --covariance and --data must be given.")
-    if data is not None:
+    if data is not None and covariance is None:
         return Gaussian(_estimated(data, columns))
-    assert covariance is not None
+    if covariance is None or data is not None:
+        raise InvalidInputError("exactly one of --covariance and --data must be given.")
     if columns is not None:
         raise InvalidInputError("--columns must go with --data; --covariance was given.")
     if _is_file(covariance):

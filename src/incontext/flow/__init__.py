@@ -3,7 +3,8 @@
 A *trajectory* gives the parameters θ(t) of a linear self-attention layer, its loss and its conserved quantity at any
 time. ``gradient_flow`` makes one; it picks the method: a closed form, the spectral method, an adaptive integrator.
 A *descent* is the same in steps: gradient descent, momentum, or SGD on fresh prompts. ``flow_ends`` follows many starts
-at once and says where each ends; ``factored_flow`` keeps keys and queries apart; ``two_layer_flow`` stacks two layers.
+at once and says where each ends; ``factored_flow`` keeps keys and queries apart; ``two_layer_flow`` and
+``two_layer_runs`` stack two layers.
 """
 
 from incontext.flow.descent import (
@@ -19,13 +20,16 @@ from incontext.flow.gradient import gradient_flow
 from incontext.flow.tables import sample_times, trajectory_table
 from incontext.flow.trajectory import Trajectory
 from incontext.flow.two_layer import TwoLayerFlow, TwoLayerRisk, TwoLayerWeights, two_layer_flow
+from incontext.flow.two_layer_runs import Plateau, TwoLayerPath, two_layer_runs
 
 __all__ = [
     "Descent",
     "Ends",
     "FactoredFlow",
+    "Plateau",
     "Trajectory",
     "TwoLayerFlow",
+    "TwoLayerPath",
     "TwoLayerRisk",
     "TwoLayerWeights",
     "empirical_gradient",
@@ -38,4 +42,5 @@ __all__ = [
     "stochastic_gradient_descent",
     "trajectory_table",
     "two_layer_flow",
+    "two_layer_runs",
 ]

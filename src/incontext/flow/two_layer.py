@@ -73,6 +73,22 @@ class TwoLayerRisk:
     ----------
     prompts : Prompts
         B prompts; the last position is the query, those before it are the N ≥ 1 examples.
+
+    Attributes
+    ----------
+    moments : ndarray, shape (B, d + 1, d + 1)
+        S = EE'/N of every prompt.
+    query : ndarray, shape (B, d + 1)
+        Its last column (x_q; 0).
+    targets : ndarray, shape (B,)
+        h(x_q).
+    size : int
+        d + 1.
+
+    Raises
+    ------
+    InvalidInputError
+        If the prompts hold no example.
     """
 
     def __init__(self, prompts: Prompts) -> None:
@@ -80,12 +96,20 @@ class TwoLayerRisk:
         if n < 1:
             raise InvalidInputError("prompts must hold at least one example before the query; they hold none.")
         examples = np.concatenate([prompts.xs[:, :-1], prompts.ys[:, :-1, None]], axis=2)
-        self._query = np.pad(prompts.queries[:, -1], ((0, 0), (0, 1)))
-        self._moments = (
-            np.einsum("bni,bnj->bij", examples, examples) + self._query[:, :, None] * self._query[:, None, :]
+        self.query = np.pad(prompts.queries[:, -1], ((0, 0), (0, 1)))
+        self.moments = (
+            np.einsum("bni,bnj->bij", examples, examples) + self.query[:, :, None] * self.query[:, None, :]
         ) / n
-        self._targets = prompts.targets[:, -1]
-        self.size = self._query.shape[1]
+        self.targets = prompts.targets[:, -1]
+        self.size = self.query.shape[1]
+
+    def check(self, weights: TwoLayerWeights) -> None:
+        """Raise an :class:`InvalidInputError` if the weights have another dimension than the prompts."""
+        if weights.w_pv.shape[1] != self.size:
+            raise InvalidInputError(
+                f"weights must have the dimension {self.size - 1} of the prompts; "
+                f"{weights.w_pv.shape[1] - 1} was given."
+            )
 
     def predictions(self, weights: TwoLayerWeights) -> Float64[np.ndarray, " B"]:
         """ŷ of every prompt."""
@@ -93,18 +117,18 @@ class TwoLayerRisk:
 
     def estimate(self, weights: TwoLayerWeights, seed: int) -> Estimate:
         """The risk with its standard error over the sample, which ``seed`` drew."""
-        return Estimate.from_samples(0.5 * (self.predictions(weights) - self._targets) ** 2, seed)
+        return Estimate.from_samples(0.5 * (self.predictions(weights) - self.targets) ** 2, seed)
 
     def __call__(self, weights: TwoLayerWeights) -> float:
         """½ mean (ŷ − y_q)²."""
-        return float(np.mean((self.predictions(weights) - self._targets) ** 2)) / 2
+        return float(np.mean((self.predictions(weights) - self.targets) ** 2)) / 2
 
     def gradient(self, weights: TwoLayerWeights) -> TwoLayerWeights:
         """Derivatives by all weights, arranged as weights."""
         fit, J, token, read, back, keyed = self._forward(weights)
         (v1, _), (k1, k2) = weights.w_pv, weights.w_kq
-        r = (fit - self._targets) / len(fit)
-        S, q, row = self._moments, self._query, weights.w_pv[1, -1]
+        r = (fit - self.targets) / len(fit)
+        S, q, row = self.moments, self.query, weights.w_pv[1, -1]
         # ŷ = (Jq)_y + row'J S J' K2 J q; read = S J'row, back = J S J'row, keyed = K2 J q.
         through = (S @ (np.swapaxes(J, 1, 2) @ keyed[:, :, None]))[:, :, 0]  # S J'K2 J q
         to_row = np.einsum("b,bij,bj->i", r, J, through)
@@ -121,14 +145,10 @@ class TwoLayerRisk:
         return TwoLayerWeights(w_pv, w_kq)
 
     def _forward(self, weights: TwoLayerWeights) -> tuple[np.ndarray, ...]:
-        if weights.w_pv.shape[1] != self.size:
-            raise InvalidInputError(
-                f"weights must have the dimension {self.size - 1} of the prompts; "
-                f"{weights.w_pv.shape[1] - 1} was given."
-            )
-        J = np.eye(self.size) + weights.w_pv[0] @ self._moments @ weights.w_kq[0]
-        token = np.einsum("bij,bj->bi", J, self._query)
-        read = np.einsum("bij,bj->bi", self._moments, weights.w_pv[1, -1] @ J)
+        self.check(weights)
+        J = np.eye(self.size) + weights.w_pv[0] @ self.moments @ weights.w_kq[0]
+        token = np.einsum("bij,bj->bi", J, self.query)
+        read = np.einsum("bij,bj->bi", self.moments, weights.w_pv[1, -1] @ J)
         back = np.einsum("bij,bj->bi", J, read)
         keyed = token @ weights.w_kq[1].T
         fit = token[:, -1] + np.einsum("bi,bi->b", back, keyed)
@@ -186,7 +206,7 @@ def two_layer_flow(
         If dimensions differ or ``t_end`` is out of the integrator's reach.
     """
     risk = TwoLayerRisk(prompts)
-    risk(initial)
+    risk.check(initial)
     end = check_real(t_end, "t_end", above=0.0)
     rtol = check_real(tolerance, "tolerance", above=0.0)
     far = _FAR * max(1.0, float(np.abs(initial.vector).max()))

@@ -24,6 +24,7 @@ from incontext.foundations import (
     check_vector,
 )
 from incontext.prompts.linear_algebra import symmetric_root
+from incontext.prompts.moments import law_moment
 
 
 @runtime_checkable
@@ -161,7 +162,7 @@ class RandomDiagonal:
 
     def moments(self, order: int) -> Float64[np.ndarray, " d"]:
         """E (scale · λ_i)^order for each coordinate, shape (d,); infinite where the law has none."""
-        of_law = {id(law): float(law.moment(order)) for law in self._distinct}
+        of_law = {id(law): law_moment(law, order) for law in self._distinct}
         return np.array([of_law[id(law)] for law in self.laws]) * self.scale**order
 
     def variances(self, draws: Draws) -> Float64[np.ndarray, "B d"]:

@@ -8,7 +8,6 @@ because a polynomial of degree 3 has no mixed term of independent centred variab
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
@@ -20,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from incontext.foundations import InvalidInputError, Matrix, Vector, check_vector
 from incontext.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
+from incontext.prompts.moments import law_moment
 from incontext.theory.lengths import TrainLength, inverse_moments
 
 
@@ -145,20 +145,13 @@ def law_moments(laws: Sequence[Any]) -> tuple[Vector, Vector, Vector]:
     InvalidInputError
         If one is no such distribution or its third moment is infinite.
     """
-    from scipy.integrate import IntegrationWarning
-
     known: dict[int, list[float]] = {}
     for law in laws:
         if id(law) in known:
             continue
         if not callable(getattr(law, "moment", None)):
             raise InvalidInputError(f"every law must be a frozen scipy.stats distribution; {law!r} was given.")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", IntegrationWarning)  # scipy's only sign of a divergent integral
-                known[id(law)] = [float(law.moment(order)) for order in (1, 2, 3)]
-        except IntegrationWarning:
-            known[id(law)] = [np.inf] * 3
+        known[id(law)] = [law_moment(law, order) for order in (1, 2, 3)]
         if not np.isfinite(known[id(law)]).all():
             raise InvalidInputError(
                 "every law of covariances must have a finite third moment (Theorem 8); "
