@@ -14,6 +14,8 @@ def record(tmp_path_factory):
         progress=lambda *_: None,
         n_starts=6,
         n_seeds=2,
+        n_prompts=200,
+        two_layer_scales=(0.1,),
         problems=((FIXED, 2, 20, 1.0),),
         sizes=(0.1, 0.3, 3.0),
     )
@@ -39,7 +41,9 @@ def test_small_perturbations_learn_and_large_ones_can_fail(record):
 def test_threshold_is_not_needed(record):
     scales = record.tables["scales"]
     assert scales["ratio"].max() > 1
-    assert scales["failures"].sum() == 0
+    assert scales.loc[scales["size"] == 0, "failures"].sum() == 0
+    assert scales.loc[scales["size"] == 0, "time_to_99"].gt(0).all()
+    assert set(scales["law"]) == {"fixed covariance", "random covariances"}
 
 
 def test_descent_obeys_its_limits(record):
@@ -54,12 +58,29 @@ def test_descent_obeys_its_limits(record):
 
 
 def test_noise_shrinks_with_larger_batches(record):
-    gaps = record.tables["sgd"].pivot_table(index="rate", columns="batch_size", values="gap")
-    assert (gaps[128] < gaps[8]).all()
+    gaps = record.tables["sgd"].pivot_table(index=["law", "rate"], columns="batch_size", values="gap")
+    assert (gaps[128] < gaps[8])["fixed covariance"].all()
+    # Random covariances make single prompts large: two runs tell only at the smallest rate.
+    smallest = gaps.loc["random covariances"].iloc[0]
+    assert smallest[128] < smallest[8]
+
+
+def test_two_layers_learn_more_than_one(record):
+    counts, runs = record.tables["two_layer"], record.tables["two_layer_runs"]
+    assert (counts["as_two_steps"] <= counts["beats_one_layer"]).all()
+    assert (counts["low"] <= counts["rate"]).all()
+    assert (counts["rate"] <= counts["high"]).all()
+    assert counts["beats_one_layer"].sum() >= len(runs) / 2
+    assert counts["largest_drift"].max() < 0.05
+    loss = record.tables["two_layer_references"].set_index("name")["loss"]
+    assert loss["two layers, best end"] < loss["one layer, its minimum"]
+    # More steps of descent, with their best rates, are never worse; one step is the one-layer minimum.
+    assert loss["1 step of descent"] == pytest.approx(loss["one layer, its minimum"], rel=0.05)
+    assert loss["1 step of descent"] > loss["2 steps of descent"] > loss["3 steps of descent"]
 
 
 def test_sentences_carry_the_counts(record):
-    assert len(record.facts["sentences"]) == 6
+    assert len(record.facts["sentences"]) == 11
     assert "0 of 12 starts fail" in record.facts["sentences"][0]
 
 

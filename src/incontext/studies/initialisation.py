@@ -1,8 +1,8 @@
 """The paper's open question: from which initialisations gradient flow learns, and what becomes of the others.
 
-Four parts. Starts away from Assumption 3 on all parameters: how many end at the global minimum, and with what error
+Five parts. Starts away from Assumption 3 on all parameters: how many end at the global minimum, and with what error
 the others end. σ above the threshold of the theorems. The step size of descent against its stability limits. SGD on
-fresh prompts against the flow.
+fresh prompts against the flow. Two layers from random weights. The first four for a fixed and for random covariances.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from incontext.flow import (
     Ends,
@@ -26,13 +25,15 @@ from incontext.flow import (
 from incontext.flow.ensemble import GLOBAL, LOCAL, SADDLE, UNFINISHED
 from incontext.foundations import check_integer
 from incontext.prompts import Gaussian, RandomDiagonal
+from incontext.studies.intervals import wilson
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store
+from incontext.studies.two_layer import SCALES as TWO_LAYER_SCALES
+from incontext.studies.two_layer import two_layer_part, two_layer_sentences, two_layer_tables
 from incontext.theory import (
     LSAParameters,
     assumption3,
     certificate,
-    expected_risk,
     minimizer,
     minimum_loss,
     random_theta,
@@ -46,23 +47,37 @@ SIZES = (0.1, 0.3, 1.0, 3.0, 10.0)
 PROBLEMS: tuple[tuple[str, int, int, float], ...] = (
     (FIXED, 2, 5, 1.0),
     (FIXED, 2, 20, 1.0),
+    (FIXED, 2, 80, 1.0),
     (FIXED, 2, 20, 10.0),
     (FIXED, 3, 20, 1.0),
     (FIXED, 3, 80, 1.0),
+    (FIXED, 3, 20, 10.0),
     (RANDOM, 2, 20, 1.0),
+    (RANDOM, 3, 20, 1.0),
 )
 # σ as a part of the threshold.
 SCALES = (0.5, 1.0, 2.0, 4.0, 8.0)
+# Where σ is varied: from Assumption 3 by the spectral method, and with every parameter moved by 0.3σ.
+EXACT_PROBLEMS: tuple[tuple[str, int, int, float], ...] = (
+    (FIXED, 5, 20, 10.0),
+    (FIXED, 2, 5, 1.0),
+    (FIXED, 10, 40, 100.0),
+    (RANDOM, 5, 20, 1.0),
+)
+MOVED_PROBLEMS: tuple[tuple[str, int, int, float], ...] = ((FIXED, 2, 20, 1.0), (RANDOM, 2, 20, 1.0))
+MOVED = 0.3
 # η as a part of the limit for all parameters; the limit on (u, U) alone is added.
 RATES = (0.5, 0.9, 1.1, 2.0)
 BATCHES = (8, 32, 128)
-SGD_RATES = (0.04, 0.02, 0.01)
+# Rates of SGD and the time of flow it covers, by law: random covariances give larger gradients and a faster flow.
+SGD_RATES = {FIXED: (0.04, 0.02, 0.01), RANDOM: (0.01, 0.005, 0.0025)}
+SGD_SPAN = {FIXED: 4.0, RANDOM: 1.0}
 _RELATIVE_SIGMA = 0.5
 _MAX_STEPS = 12_000
 # Relative excess below which descent has settled at a minimum.
 _SETTLED = 1e-6
-# Time of flow that descent covers at every step size.
-_SPAN = 60.0
+# d, N and the time of flow that descent covers at every step size.
+_DESCENT = {FIXED: (5, 20, 60.0), RANDOM: (3, 20, 15.0)}
 
 
 def run(
@@ -71,6 +86,8 @@ def run(
     progress: Callable[[str, int, int], None],
     n_starts: int = 60,
     n_seeds: int = 8,
+    n_prompts: int = 4_000,
+    two_layer_scales: Sequence[float] = TWO_LAYER_SCALES,
     problems: Sequence[tuple[str, int, int, float]] = PROBLEMS,
     sizes: Sequence[float] = SIZES,
     seed: int = 0,
@@ -84,9 +101,13 @@ def run(
     progress : callable
         Called with (label, done, total).
     n_starts : int
-        Starts per perturbation size and problem, and per scale.
+        Starts per perturbation size and problem, per scale, and of two layers per scale.
     n_seeds : int
         SGD runs per batch size and rate.
+    n_prompts : int
+        Sample whose risk two layers descend.
+    two_layer_scales : sequence of float
+        Standard deviations of the weights of two layers at the start.
     problems : sequence of (law, d, N, condition)
         Where starts are counted.
     sizes : sequence of float
@@ -100,25 +121,44 @@ def run(
         Table ``ends``: law, dimension, n_train, condition, size (perturbation in units of σ), n, one count per kind
         of end, failures (local minima and saddles), rate with its 95 % Wilson interval (low, high), failed_excess
         and failed_error (medians over failures of (L − min L)/(½ tr Λ − min L) and of E(ŷ − y)²/tr Λ), best_error.
-        Table ``scales``: law, ratio (σ over the threshold), n, failures, rate, low, high, time_to_99 (median).
-        Table ``rates``: start, part (η over the limit for all parameters), rate, limit_all, limit_u_U, excess (end,
-        relative), limit_at_end (of the minimum where the run settled), diverged.
-        Table ``sgd``: batch_size, rate, gap (root mean square of ‖θ_SGD − θ(t)‖ at the end), stderr, n, descent_gap.
+        Table ``scales``: law, dimension, n_train, condition, size (perturbation in units of σ; 0: Assumption 3), ratio
+        (σ over the threshold), n, failures, rate, low, high, time_to_99 (median; NaN where size > 0).
+        Table ``rates``: law, start, part (η over the limit for all parameters), rate, limit_all, limit_u_U, excess
+        (end, relative), limit_at_end (of the minimum where the run settled), diverged.
+        Table ``sgd``: law, batch_size, rate, gap (root mean square of ‖θ_SGD − θ(t)‖ at the end), stderr, n, diverged
+        (runs, which make the gap infinite), descent_gap.
+        Table ``two_layer``: dimension, n_train, scale, n, beats_one_layer, as_two_steps (ends as good as two steps of
+        gradient descent), rate with its 95 % Wilson interval (low, high), lowest_loss, median_loss, highest_loss,
+        median_plateaus, largest_drift, reached_end. Tables ``two_layer_runs``, ``two_layer_plateaus``,
+        ``two_layer_paths`` (t, loss of every start) and ``two_layer_references`` (name, loss, stderr, n) hold what it
+        rests on.
     """
     n_starts = check_integer(n_starts, "n_starts", minimum=2)
     n_seeds = check_integer(n_seeds, "n_seeds", minimum=2)
+    n_prompts = check_integer(n_prompts, "n_prompts", minimum=2)
     settings = {"n_starts": n_starts, "n_seeds": n_seeds, "seed": check_integer(seed, "seed", minimum=0)}
     work: list[tuple[str, str, dict[str, Any], Callable[[], pd.DataFrame]]] = []
     for case in problems:
         label = f"{case[0]}, d = {case[1]}, N = {case[2]}, condition {case[3]:g}"
-        configuration = {"case": list(case), "sizes": list(sizes)}
+        configuration = {"case": list(case), "sizes": list(sizes), "max_steps": _MAX_STEPS}
         work.append(("ends", label, configuration, lambda case=case: _ends(case, sizes, n_starts, seed)))
-    work.extend(
-        ("scales", f"scales, {law}", {"law": law}, lambda law=law: _scales(law, n_starts, seed))
-        for law in (FIXED, RANDOM)
+    moves = [(0.0, case) for case in EXACT_PROBLEMS] + [(MOVED, case) for case in MOVED_PROBLEMS]
+    for size, case in moves:
+        label = f"scales, {case[0]}, d = {case[1]}, moved by {size:g}σ"
+        configuration = {"case": list(case), "size": size}
+        work.append(("scales", label, configuration, lambda case=case, size=size: _scales(case, size, n_starts, seed)))
+    for law in (FIXED, RANDOM):
+        work.append(("rates", f"step sizes, {law}", {"law": law}, lambda law=law: _rates(law, seed)))
+        work.append(("sgd", f"SGD, {law}", {"law": law}, lambda law=law: _sgd(law, n_seeds, seed)))
+    configuration = {"n_prompts": n_prompts, "scales": list(two_layer_scales)}
+    work.append(
+        (
+            "two_layer",
+            "two layers",
+            configuration,
+            lambda: two_layer_part(n_starts, n_prompts, two_layer_scales, seed),
+        )
     )
-    work.append(("rates", "step sizes", {}, lambda: _rates(seed)))
-    work.append(("sgd", "SGD", {}, lambda: _sgd(n_seeds, seed)))
 
     parts: dict[str, list[pd.DataFrame]] = {}
     for done, (part, label, configuration, compute) in enumerate(work):
@@ -127,14 +167,12 @@ def run(
         parts.setdefault(part, []).append(table)
     progress("done", len(work), len(work))
     tables = {part: pd.concat(frames, ignore_index=True) for part, frames in parts.items()}
-    facts = {"settings": settings, "sentences": _sentences(tables)}
+    tables |= two_layer_tables(tables.pop("two_layer"))
+    facts = {
+        "settings": {**settings, "n_prompts": n_prompts},
+        "sentences": _sentences(tables) + two_layer_sentences(tables),
+    }
     return StudyRecord(NAME, "Initialisation, step size and noise (open questions)", tables, facts)
-
-
-def wilson(failures: int, n: int) -> tuple[float, float]:
-    """95 % Wilson interval of a proportion."""
-    interval = binomtest(failures, n).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def _covariates(law: str, dimension: int, condition: float) -> Gaussian | RandomDiagonal:
@@ -158,7 +196,6 @@ def _ends(case: tuple[str, int, int, float], sizes: Sequence[float], n_starts: i
     ends = flow_ends(np.array(starts), covariates, n_train, max_steps=_MAX_STEPS)
     trace = d  # tr Λ, and E tr Λ, of every problem here
     best = minimum_loss(covariates, n_train)
-    assert math.isclose(2 * best, expected_risk(covariates, n_train, n_train), rel_tol=1e-9)
     rows = []
     for index, size in enumerate(sizes):
         chosen = slice(index * n_starts, (index + 1) * n_starts)
@@ -187,28 +224,34 @@ def _ends(case: tuple[str, int, int, float], sizes: Sequence[float], n_starts: i
     return pd.DataFrame(rows)
 
 
-def _scales(law: str, n_starts: int, seed: int) -> pd.DataFrame:
-    d, n_train = 5, 20
-    covariates = _covariates(law, d, 10.0)
+def _scales(case: tuple[str, int, int, float], size: float, n_starts: int, seed: int) -> pd.DataFrame:
+    law, d, n_train, condition = case
+    covariates = _covariates(law, d, condition)
     rows = []
     for ratio in SCALES:
-        times: list[float] = []
-        failures = 0
-        for number in range(n_starts):
-            theta = random_theta(d, 1000 * seed + number)
-            sigma = ratio * certificate(covariates, n_train, theta, 1.0).threshold
-            trajectory = gradient_flow(assumption3(theta, sigma), covariates, n_train, math.inf)
-            failures += bool(trajectory.excess(math.inf) > 1e-12 * trajectory.excess(0.0))
-            times.append(trajectory.time_to(0.99))
+        thetas = [random_theta(d, 1000 * seed + number) for number in range(n_starts)]
+        sigmas = [ratio * certificate(covariates, n_train, theta, 1.0).threshold for theta in thetas]
+        starts = [assumption3(theta, sigma) for theta, sigma in zip(thetas, sigmas, strict=True)]
+        time_to_99 = math.nan
+        if size == 0:
+            paths = [gradient_flow(start, covariates, n_train, math.inf) for start in starts]
+            failures = sum(bool(path.excess(math.inf) > 1e-12 * path.excess(0.0)) for path in paths)
+            time_to_99 = float(np.median([path.time_to(0.99) for path in paths]))
+        else:
+            noise = np.random.default_rng([seed, d, n_train]).standard_normal((n_starts, (d + 1) ** 2))
+            vectors = np.array([start.vector for start in starts]) + size * np.array(sigmas)[:, None] * noise
+            ends = flow_ends(vectors, covariates, n_train, max_steps=_MAX_STEPS)
+            failures = ends.count(LOCAL) + ends.count(SADDLE)
         low, high = wilson(failures, n_starts)
-        rows.append((law, ratio, n_starts, failures, failures / n_starts, low, high, float(np.median(times))))
-    names = ["law", "ratio", "n", "failures", "rate", "low", "high", "time_to_99"]
-    return pd.DataFrame(rows, columns=names)
+        counts = (n_starts, failures, failures / n_starts, low, high, time_to_99)
+        rows.append((law, d, n_train, condition, size, ratio, *counts))
+    names = ["law", "dimension", "n_train", "condition", "size", "ratio", "n", "failures", "rate", "low", "high"]
+    return pd.DataFrame(rows, columns=[*names, "time_to_99"])
 
 
-def _rates(seed: int) -> pd.DataFrame:
-    d, n_train = 5, 20
-    covariates = Gaussian.isotropic(d)
+def _rates(law: str, seed: int) -> pd.DataFrame:
+    d, n_train, span = _DESCENT[law]
+    covariates = _covariates(law, d, 1.0)
     minimum = minimizer(covariates, n_train)
     whole = stability_limit(minimum, covariates, n_train)
     restricted = stability_limit(minimum, covariates, n_train, only_a_b_zero=True)
@@ -220,27 +263,26 @@ def _rates(seed: int) -> pd.DataFrame:
     for start, initial in starts.items():
         for part in (*RATES, 0.9 * restricted / whole, 1.1 * restricted / whole):
             rate = part * whole
-            end = gradient_descent(initial, covariates, n_train, rate, round(_SPAN / rate), record_every=10**9)
+            end = gradient_descent(initial, covariates, n_train, rate, round(span / rate), record_every=10**9)
             excess = math.inf if end.diverged else float(end.excess[-1]) / gain
             settled = excess < _SETTLED
             own = stability_limit(end.parameters(), covariates, n_train) if settled else math.nan
-            rows.append((start, part, rate, whole, restricted, excess, own, end.diverged))
-    names = ["start", "part", "rate", "limit_all", "limit_u_U", "excess", "limit_at_end", "diverged"]
+            rows.append((law, start, part, rate, whole, restricted, excess, own, end.diverged))
+    names = ["law", "start", "part", "rate", "limit_all", "limit_u_U", "excess", "limit_at_end", "diverged"]
     return pd.DataFrame(rows, columns=names)
 
 
-def _sgd(n_seeds: int, seed: int) -> pd.DataFrame:
-    d, n_train, t = 3, 12, 4.0
-    covariates, initial = Gaussian.isotropic(d), assumption3(random_theta(d, seed), 0.4)
+def _sgd(law: str, n_seeds: int, seed: int) -> pd.DataFrame:
+    d, n_train, t = 3, 12, SGD_SPAN[law]
+    covariates, initial = _covariates(law, d, 1.0), assumption3(random_theta(d, seed), 0.4)
     end = gradient_flow(initial, covariates, n_train, t).parameters(t).vector
     rows = []
-    for rate in SGD_RATES:
+    for rate in SGD_RATES[law]:
         steps = round(t / rate)
         descent = gradient_descent(initial, covariates, n_train, rate, steps, record_every=steps).vectors[-1]
         for size in BATCHES:
-            squares = []
-            for number in range(n_seeds):
-                found = stochastic_gradient_descent(
+            runs = [
+                stochastic_gradient_descent(
                     initial,
                     covariates,
                     n_train,
@@ -250,12 +292,18 @@ def _sgd(n_seeds: int, seed: int) -> pd.DataFrame:
                     seed=1000 * seed + number,
                     record_every=steps,
                 )
-                squares.append(float(np.sum((found.vectors[-1] - end) ** 2)))
-            mean, error = float(np.mean(squares)), float(np.std(squares, ddof=1) / math.sqrt(n_seeds))
-            # The error of a root, to first order.
-            gap = math.sqrt(mean)
-            rows.append((size, rate, gap, error / (2 * gap), n_seeds, float(np.linalg.norm(descent - end))))
-    return pd.DataFrame(rows, columns=["batch_size", "rate", "gap", "stderr", "n", "descent_gap"])
+                for number in range(n_seeds)
+            ]
+            diverged = sum(run.diverged for run in runs)
+            gap, error = math.inf, math.nan
+            if not diverged:
+                squares = [float(np.sum((run.vectors[-1] - end) ** 2)) for run in runs]
+                gap = math.sqrt(float(np.mean(squares)))
+                # The error of a root, to first order.
+                error = float(np.std(squares, ddof=1) / math.sqrt(n_seeds)) / (2 * gap)
+            rows.append((law, size, rate, gap, error, n_seeds, diverged, float(np.linalg.norm(descent - end))))
+    names = ["law", "batch_size", "rate", "gap", "stderr", "n", "diverged", "descent_gap"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def _sentences(tables: dict[str, pd.DataFrame]) -> list[str]:
@@ -277,30 +325,44 @@ def _sentences(tables: dict[str, pd.DataFrame]) -> list[str]:
         f"positive up to symmetry) and {stopped[SADDLE]} at a saddle; {stopped[UNFINISHED]} were still moving when "
         "stopped and count as neither."
     )
-    above = scales[scales["ratio"] > 1]
+    exact, moved = (scales[(scales["ratio"] > 1) & ((scales["size"] == 0) == zero)] for zero in (True, False))
     sentences.append(
-        f"With σ up to {scales['ratio'].max():g} times the threshold, {int(above['failures'].sum())} of "
-        f"{int(above['n'].sum())} starts of Assumption 3 fail: the threshold is not needed for convergence."
+        f"With σ up to {scales['ratio'].max():g} times the threshold, {int(exact['failures'].sum())} of "
+        f"{int(exact['n'].sum())} starts of Assumption 3 fail: the threshold is not needed for convergence. With every "
+        f"parameter moved by {MOVED:g}σ as well, {int(moved['failures'].sum())} of {int(moved['n'].sum())} do."
     )
+    sentences.extend(_on_rates(law, rows) for law, rows in rates.groupby("law", sort=False))
+    sentences.extend(_on_sgd(law, rows) for law, rows in sgd.groupby("law", sort=False))
+    return sentences
+
+
+def _on_rates(law: object, rates: pd.DataFrame) -> str:
     first = rates.iloc[0]
+    d, n_train, _ = _DESCENT[str(law)]
     beyond = rates[rates["rate"] > first["limit_all"]]
     exact = beyond[(beyond["start"] == "Assumption 3") & (beyond["rate"] < first["limit_u_U"])]
     perturbed = beyond[beyond["start"] != "Assumption 3"]
     moved = perturbed[perturbed["excess"] < _SETTLED]
     flatter = int((moved["limit_at_end"] > moved["rate"]).sum())
-    sentences.append(
+    return (
         f"Descent on all parameters is stable up to η = {first['limit_all']:.4g}, on (u, U) alone up to "
-        f"{first['limit_u_U']:.4g} (Λ = I, d = 5, N = 20): between the two, "
+        f"{first['limit_u_U']:.4g} ({law}, condition 1, d = {d}, N = {n_train}): between the two, "
         f"{int((exact['excess'] < _SETTLED).sum())} of {len(exact)} runs from Assumption 3 converge; "
         f"of the {len(perturbed)} perturbed runs above the first limit, "
         f"{int(perturbed['diverged'].sum())} diverge and {len(moved)} settle at a minimum, {flatter} of these at one "
         "flat enough for their step."
     )
-    small = sgd[sgd["gap"] < 0.2]
+
+
+def _on_sgd(law: object, sgd: pd.DataFrame) -> str:
+    finite = sgd[np.isfinite(sgd["gap"])]
+    text = f"SGD against the flow at a fixed time ({law}): {int(sgd['diverged'].sum())} of {int(sgd['n'].sum())} runs "
+    text += f"diverge; the gap falls from {finite['gap'].max():.3g} to {finite['gap'].min():.3g} over the batch sizes "
+    text += "and rates tried"
+    if law == RANDOM:
+        return text + "; a few prompts with large covariances carry most of it."
+    small = finite[finite["gap"] < 0.2]
+    if len(small) < 3:
+        return text + "."
     slope = float(np.polyfit(np.log(small["rate"] / small["batch_size"]), np.log(small["gap"]), 1)[0])
-    sentences.append(
-        f"The gap between SGD and the flow at a fixed time falls from {sgd['gap'].max():.3g} to {sgd['gap'].min():.3g} "
-        f"over the batch sizes and rates tried; where it is below 0.2 it grows as (η/B)^{slope:.2f} (independent noise "
-        "would give 0.5)."
-    )
-    return sentences
+    return f"{text}; where it is below 0.2 it grows as (η/B)^{slope:.2f} (independent noise would give 0.5)."

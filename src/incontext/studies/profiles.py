@@ -32,6 +32,8 @@ PROFILES: dict[str, Profile] = {
                 "initialisation": {
                     "n_starts": 4,
                     "n_seeds": 2,
+                    "n_prompts": 100,
+                    "two_layer_scales": (0.1,),
                     "problems": (("fixed covariance", 2, 20, 1.0),),
                     "sizes": (0.3, 3.0),
                 },
@@ -68,7 +70,7 @@ PROFILES: dict[str, Profile] = {
             {
                 "claims": {},
                 "gradient-flow": {"dimension": 20, "n_train": 40},
-                "initialisation": {"n_starts": 200, "n_seeds": 32},
+                "initialisation": {"n_starts": 200, "n_seeds": 32, "n_prompts": 10_000},
                 "shifts": {"dimension": 20, "n_train": 40, "n_prompts": 100_000},
                 "figure1": {
                     "dimension": 20,
