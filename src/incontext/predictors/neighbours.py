@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
-from incontext.foundations import PromptInputs, PromptLabels, check_integer
+from incontext.foundations import PromptLabels, check_integer
 from incontext.prompts import Prompts
 
 # Positions answered together, and distances held at once: what stays in a core's cache.
-_ROWS = 26
-_BLOCK = 1 << 16
+_ROWS = 51
+_BLOCK = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -38,32 +39,30 @@ class NearestNeighbors:
 
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
-        n_points = prompts.n_points
-        predictions = np.empty(prompts.ys.shape)
-        for first in range(0, n_points, _ROWS):
-            last = min(first + _ROWS, n_points)
-            batch = max(1, _BLOCK // (last * (last - first)))
-            for start in range(0, len(prompts), batch):
-                some = slice(start, start + batch)
-                # Distances are expanded as |x|² − 2q·x; centring keeps their digits when inputs lie far from 0.
-                centre = prompts.xs[some, :1]
-                predictions[some, first:last] = self._block(
-                    prompts.xs[some, :last] - centre,
-                    prompts.queries[some, first:last] - centre,
-                    prompts.ys[some, :last],
-                    first,
-                )
+        n_prompts, n_points, dimension = prompts.xs.shape
+        predictions = np.zeros((n_prompts, n_points))
+        batch = max(1, _BLOCK // (n_points * min(_ROWS, n_points)))
+        for start in range(0, n_prompts, batch):
+            some = slice(start, start + batch)
+            # Distances are expanded as |x|² − 2q·x; centring keeps their digits when inputs lie far from 0.
+            xs, centre = prompts.xs[some], prompts.xs[some, :1]
+            # One more coordinate adds |x|² within the product: a pass over all distances less.
+            extended = np.empty((len(xs), dimension + 1, n_points))
+            inputs = np.subtract(xs.transpose(0, 2, 1), centre.transpose(0, 2, 1), out=extended[:, :dimension])
+            np.einsum("bdp,bdp->bp", inputs, inputs, out=extended[:, dimension])
+            inputs *= -2
+            asked = np.ones((len(xs), n_points, dimension + 1))
+            np.subtract(prompts.queries[some], centre, out=asked[..., :dimension])
+            for first in range(0, n_points, _ROWS):
+                rows = slice(first, min(first + _ROWS, n_points))
+                distances = asked[:, rows] @ extended[:, :, : rows.stop]
+                predictions[some, rows] = self._means(distances, prompts.ys[some, : rows.stop], first)
         predictions[:, 0] = 0.0
         return predictions
 
-    def _block(self, xs: PromptInputs, queries: PromptInputs, ys: PromptLabels, first: int) -> PromptLabels:
-        """Predictions at position ``first`` and after, for queries (B, rows, d) and all inputs before the last."""
-        n_prompts, last = ys.shape
-        rows = last - first
-        # One more coordinate adds |x|² within the product: a pass over all distances less.
-        extended = np.concatenate([-2 * xs, np.einsum("bpd,bpd->bp", xs, xs)[..., None]], axis=2)
-        asked = np.concatenate([queries, np.ones((n_prompts, rows, 1))], axis=2)
-        distances = asked @ extended.transpose(0, 2, 1)
+    def _means(self, distances: Float64[np.ndarray, "B rows n"], ys: PromptLabels, first: int) -> PromptLabels:
+        """Predictions at position ``first`` and after, from the distances to all inputs before the last."""
+        n_prompts, rows, last = distances.shape
         distances[:, :, first:] += np.where(np.tri(rows, k=-1), 0.0, np.inf)  # the query's own and later examples
         positions = np.arange(first, last)
         used = np.maximum(np.minimum(positions, self.k), 1)
@@ -73,12 +72,14 @@ class NearestNeighbors:
             known = np.arange(order.shape[2]) < positions[:, None]
             return np.where(known, labels, 0.0).sum(axis=2) / used
         total = np.zeros((n_prompts, rows))
-        flat = distances.reshape(n_prompts * rows, last)
-        each = np.arange(n_prompts * rows)
-        prompt = np.arange(n_prompts)[:, None]
+        flat, labels = distances.reshape(n_prompts * rows, last), np.ascontiguousarray(ys).ravel()
+        row = last * np.arange(n_prompts * rows)
+        prompt = last * np.repeat(np.arange(n_prompts), rows)
         for j in range(self.k):
             nearest = flat.argmin(axis=1)
-            total += np.where(positions > j, ys[prompt, nearest.reshape(n_prompts, rows)], 0.0)
+            found = labels.take(prompt + nearest).reshape(n_prompts, rows)
+            found[:, : max(0, j + 1 - first)] = 0.0  # fewer than j + 1 examples
+            total += found
             if j + 1 < self.k:
-                flat[each, nearest] = np.inf
+                np.put(flat, row + nearest, np.inf)
         return total / used
