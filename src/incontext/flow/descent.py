@@ -73,7 +73,7 @@ def gradient_descent(
     momentum: float = 0.0,
     record_every: int = 1,
 ) -> Descent:
-    """θ_{k+1} = θ_k − η∇L(θ_k) + m(θ_k − θ_{k−1}) on the population loss (Polyak's heavy ball; m = 0: descent).
+    """θ_{k+1} = θ_k − η∇L(θ_k) + m(θ_k − θ_{k−1}) on the population loss (8) (Polyak's; m = 0: descent).
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ def factored_flow(
     *,
     tolerance: float = 1e-9,
 ) -> FactoredFlow:
-    """Gradient flow with separate keys and queries.
+    """Gradient flow (9) with separate keys and queries, W^KQ = W_K'W_Q.
 
     Parameters
     ----------

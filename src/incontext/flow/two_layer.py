@@ -183,7 +183,7 @@ class TwoLayerFlow:
 def two_layer_flow(
     initial: TwoLayerWeights, prompts: Prompts, t_end: float, *, tolerance: float = 1e-7
 ) -> TwoLayerFlow:
-    """Gradient flow of two layers on the empirical risk of a sample.
+    """Gradient flow of two layers, (3) applied twice, on the empirical risk (7) of a sample.
 
     Parameters
     ----------

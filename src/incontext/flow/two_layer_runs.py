@@ -108,7 +108,7 @@ def two_layer_runs(
     tolerance: float = 1e-3,
     max_steps: int = 5_000,
 ) -> list[TwoLayerPath]:
-    """Gradient flow of two layers from many starts, on the empirical risk of one sample.
+    """Gradient flow of two layers, (3) applied twice, from many starts on the empirical risk (7) of one sample.
 
     Parameters
     ----------

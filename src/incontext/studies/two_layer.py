@@ -44,7 +44,7 @@ def two_layer_part(n_starts: int, n_prompts: int, scales: Sequence[float], seed:
     finals = [risk(path.end) for path in paths]
     best, one_layer = int(np.argmin(finals)), minimum_loss(Gaussian.isotropic(DIMENSION), N_TRAIN)
     references = _references(sample, fresh, paths[best].end, seed)
-    two_steps = float(references.set_index("name").loc[_steps(2), "loss"])
+    two_steps = dict(zip(references["name"], references["loss"], strict=True))[_steps(2)]
     rows, plateaus, curves = [], [], []
     for (scale, number), path, final in zip(labels, paths, finals, strict=True):
         found = path.plateaus

@@ -172,7 +172,7 @@ CovarianceLaw: TypeAlias = (
 
 @singledispatch
 def covariance_rule(covariates: CovarianceLaw) -> CovarianceRule:
-    """The rule of degree 3 of a law of covariances.
+    """The rule of degree 3 of a law of covariances, which all expectations of Lemma 21 need.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ class FlowCoefficients:
 
 @singledispatch
 def flow_coefficients(covariates: CovarianceLaw, n_train: TrainLength) -> FlowCoefficients:
-    """The coefficients of the flow for covariances that commute with one another.
+    """The coefficients of the flow (27), (52) for covariances that commute with one another.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ class LabelLaw(NamedTuple):
 
 
 def noisy_linear_law(covariance: ArrayLike, weights: ArrayLike, noise_variance: float = 0.0) -> LabelLaw:
-    """Labels y = w'x + ε with Var ε = s²: a = w, Σ = (w'Λw + s²)Λ + Λww'Λ, best = s².
+    """Labels y = w'x + ε with Var ε = s²: a = w, Σ = (w'Λw + s²)Λ + Λww'Λ, best = s² (Theorem 5).
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def noisy_linear_law(covariance: ArrayLike, weights: ArrayLike, noise_variance: 
 
 
 def quadratic_law(covariance: ArrayLike, weights: ArrayLike, direction: ArrayLike, strength: float) -> LabelLaw:
-    """Labels y = w'x + c((v'x)² − v'Λv): a = w, best = 2c²q² with q = v'Λv.
+    """Labels y = w'x + c((v'x)² − v'Λv): a = w, best = 2c²q² with q = v'Λv (Theorem 5).
 
     Σ = (w'Λw + 2c²q²)Λ + Λww'Λ + 8c²q Λvv'Λ.
 
@@ -86,7 +86,7 @@ def quadratic_law(covariance: ArrayLike, weights: ArrayLike, direction: ArrayLik
 
 
 def cubic_law(covariance: ArrayLike, direction: ArrayLike, strength: float) -> LabelLaw:
-    """Labels y = c(v'x)³: a = 3cqv, best = 6c²q³, Σ = c²(15q³Λ + 81q²Λvv'Λ) with q = v'Λv.
+    """Labels y = c(v'x)³: a = 3cqv, best = 6c²q³, Σ = c²(15q³Λ + 81q²Λvv'Λ), q = v'Λv (Theorem 5).
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class EstimatedLabelLaw:
 
 
 def estimate_label_law(covariance: ArrayLike, xs: ArrayLike, ys: ArrayLike, seed: int = 0) -> EstimatedLabelLaw:
-    """The (a, Σ, best) of any law of (x, y) with x ~ N(0, Λ), Λ known, from samples.
+    """The (a, Σ, best) of Theorem 5 for any law of (x, y) with x ~ N(0, Λ), Λ known, from samples.
 
     a = Λ⁻¹ mean(xy), Σ = cov(xy), best = mean(y²) − a'Λa; standard errors to first order (delta method).
 
