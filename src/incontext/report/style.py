@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ FAMILY_SHADES = {
 }
 CYCLE = (ACCENT, SECOND, LSA, LIMIT, THIRD, "#56b4e9", LEAST_SQUARES)
 
-_PARAMETERS = {
+_PARAMETERS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "axes.titlesize": 9.5,

@@ -66,7 +66,8 @@ def _claims(record: StudyRecord) -> Words:
         else f"Not the recorded verdict: {', '.join(unexpected)}."
     )
     order = {section: index for index, section in enumerate(table["section"].unique())}
-    rows = table.assign(section_index=table["section"].map(order)).to_dict("records")
+    ordered = table.assign(section_index=table["section"].map(order))
+    rows = [{str(key): value for key, value in row.items()} for row in ordered.to_dict("records")]
     return Words(
         [
             f"{len(table)} statements of the paper, of its summary document and of its errata, each computed on "

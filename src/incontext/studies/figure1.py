@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from jaxtyping import Float64
 
 from incontext.models import load
 from incontext.predictors import LeastSquares, Predictor
-from incontext.prompts import Covariates, Gaussian, Linear, PromptDistribution, RandomDiagonal
+from incontext.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
 from incontext.studies.observations import summarise, weigh
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store, digest
@@ -32,6 +32,8 @@ FAMILIES = ("fixed", "random")
 # A fixed-covariance model has learned its task when its error / d at 2d examples is below this (zero
 # estimator 1, least squares 0); a random-covariance one when it beats the exact LSA curve at every trained M.
 LEARNED = 0.05
+# The laws of x that are trained and tested on; theory knows both.
+Law: TypeAlias = Gaussian | RandomDiagonal
 # Prompts judged at a time.
 CHUNK = 500
 
@@ -89,14 +91,14 @@ class Model:
         return f"{self.family}cov_N{self.n_train}" + (f"_seed{self.training_seed}" if self.training_seed else "")
 
 
-def training_covariates(family: str, dimension: int) -> Covariates:
+def training_covariates(family: str, dimension: int) -> Law:
     """Law of x that a family is trained on: Λ = I, or Λ = diag(λ) with λ_i ~ Exponential(1) per prompt."""
     return Gaussian.isotropic(dimension) if family == "fixed" else RandomDiagonal.exponential(dimension)
 
 
-def panel_laws(settings: Figure1Settings) -> dict[str, tuple[float, Covariates]]:
+def panel_laws(settings: Figure1Settings) -> dict[str, tuple[float, Law]]:
     """The four panels: name to (zero-estimator error per dimension, law of x)."""
-    laws: dict[str, tuple[float, Covariates]] = {"identity": (1.0, Gaussian.isotropic(settings.dimension))}
+    laws: dict[str, tuple[float, Law]] = {"identity": (1.0, Gaussian.isotropic(settings.dimension))}
     for scale in settings.scales:
         laws[f"{scale:g}·Exp(1)"] = (scale, RandomDiagonal.exponential(settings.dimension, scale))
     return laws
@@ -187,7 +189,7 @@ Errors = Float64[np.ndarray, "B P"]
 
 def _judge(
     settings: Figure1Settings,
-    panels: Mapping[str, tuple[float, Covariates]],
+    panels: Mapping[str, tuple[float, Law]],
     trained: Mapping[Model, _Trained],
     store: Store,
     progress: Progress,
@@ -244,7 +246,7 @@ def _by_model(models: list[Model], errors: Mapping[tuple[str, str], Errors]) -> 
 
 
 def _curves(
-    panels: Mapping[str, tuple[float, Covariates]], models: list[Model], errors: Mapping[tuple[str, str], Errors]
+    panels: Mapping[str, tuple[float, Law]], models: list[Model], errors: Mapping[tuple[str, str], Errors]
 ) -> pd.DataFrame:
     """Tidy error curves: panel, predictor, family, n_train, training_seed, position, mean, stderr, n."""
     of_name = {model.name: model for model in models}
@@ -271,7 +273,7 @@ def _curves(
     return pd.concat(frames, ignore_index=True)
 
 
-def _lsa(settings: Figure1Settings, panels: Mapping[str, tuple[float, Covariates]]) -> pd.DataFrame:
+def _lsa(settings: Figure1Settings, panels: Mapping[str, tuple[float, Law]]) -> pd.DataFrame:
     """Exact error / d of the trained linear self-attention layer at finite N and M, and its limit (M, N → ∞)."""
     d = settings.dimension
     rows = []

@@ -82,7 +82,7 @@ def _against_lsa(record: StudyRecord) -> Drawing:
     panels = list(curves["panel"].unique())
     figure = Figure(figsize=(10.0, 8.0))
     axes = figure.subplots(len(panels), 2 * len(lengths), sharex=True, sharey="row")
-    models = record.tables["models"].set_index(["family", "n_train"])
+    learned = record.tables["models"].groupby(["family", "n_train"])["learned"].all().to_dict()
     for r, panel in enumerate(panels):
         here = curves[curves["panel"] == panel]
         for c, (family, n) in enumerate((family, n) for family in FAMILIES for n in lengths):
@@ -97,8 +97,7 @@ def _against_lsa(record: StudyRecord) -> Drawing:
             ax.minorticks_off()
             if r == 0:
                 ax.set_title(f"{family}, N = {n}")
-            learned = models.loc[(family, n)]["learned"]
-            if not np.all(learned):
+            if not learned[family, n]:
                 note = {"ha": "center", "va": "bottom", "color": "#b00020", "fontsize": 8}
                 ax.text(0.5, 0.05, "not learned", transform=ax.transAxes, **note)
             if r == len(panels) - 1:

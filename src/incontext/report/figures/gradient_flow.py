@@ -63,15 +63,17 @@ def _scalar(ax: Axes, path: pd.DataFrame, limits: pd.DataFrame, bound: float) ->
 
 def _matrix(ax: Axes, path: pd.DataFrame, limits: pd.DataFrame) -> None:
     entries = _entries(path, "U")
-    for (i, j), values in entries.groupby(["row", "col"]):
+    for i, j in entries[["row", "col"]].drop_duplicates().to_numpy(dtype=int):
+        values = entries[(entries["row"] == i) & (entries["col"] == j)]
         diagonal = i == j
-        color = CYCLE[int(i) % len(CYCLE)] if diagonal else "#b5b5b5"
+        color = CYCLE[i % len(CYCLE)] if diagonal else "#b5b5b5"
         ax.plot(
             values["t"], values["value"], color=color, linewidth=1.5 if diagonal else 0.7, zorder=3 if diagonal else 2
         )
-    for limit in limits[(limits["quantity"] == "U") & (limits["row"] == limits["col"])].itertuples():
-        color = CYCLE[int(limit.row) % len(CYCLE)]
-        ax.axhline(limit.theorem, color=color, linestyle=(0, (4, 2)), linewidth=0.9, alpha=0.8)
+    on_diagonal = limits[(limits["quantity"] == "U") & (limits["row"] == limits["col"])]
+    for i, limit in zip(on_diagonal["row"].to_numpy(dtype=int), on_diagonal["theorem"].to_numpy(), strict=True):
+        color = CYCLE[i % len(CYCLE)]
+        ax.axhline(limit, color=color, linestyle=(0, (4, 2)), linewidth=0.9, alpha=0.8)
     ax.set_xscale("log")
 
 
