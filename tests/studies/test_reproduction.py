@@ -64,6 +64,25 @@ def test_killed_again_and_again_it_ends_in_the_same_numbers(tmp_path):
 
 
 @pytest.mark.slow
+def test_killed_in_every_phase_it_goes_on_where_it_was(tmp_path):
+    reference, directory = tmp_path / "reference", tmp_path / "killed"
+    subprocess.run(_command(reference), check=True, capture_output=True)
+    for phase in ("claims:", "initialisation:", "shifts:", "figure1: training", "figure1: testing", "report: drawing"):
+        process = subprocess.Popen(
+            _command(directory), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, text=True
+        )
+        assert process.stderr is not None
+        seen = next(line for line in process.stderr if line.startswith(phase))
+        assert phase in seen
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        assert not (directory / "report.html").exists()
+    subprocess.run(_command(directory), check=True, capture_output=True)
+    _same(directory, reference)
+
+
+@pytest.mark.slow
 def test_a_finished_job_is_read_again_and_a_lost_page_is_drawn_again(tmp_path):
     subprocess.run(_command(tmp_path / "r"), check=True, capture_output=True)
     before = _tables(tmp_path / "r")
