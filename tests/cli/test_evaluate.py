@@ -5,21 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from incontext.cli import main
-
 SMALL = ["--dimension", "3", "--points", "7", "--prompts", "64"]
-
-
-@pytest.fixture
-def incontext(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        return stop.value.code, *capsys.readouterr()
-
-    return run
 
 
 def test_the_garg_suite_for_a_named_predictor(incontext, tmp_path):

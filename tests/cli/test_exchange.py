@@ -3,21 +3,8 @@
 import numpy as np
 import pytest
 
-from incontext.cli import main
 from incontext.models import Architecture, Transformer, load, save_model
 from incontext.prompts import Gaussian, Linear, PromptDistribution
-
-
-@pytest.fixture
-def incontext(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        return stop.value.code, *capsys.readouterr()
-
-    return run
 
 
 def test_to_hugging_face_and_back_predicts_the_same(incontext, tmp_path):

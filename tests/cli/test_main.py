@@ -6,24 +6,8 @@ import sys
 
 import pytest
 
-from incontext.cli import main
-
 VERBS = ("verify", "reproduce", "train", "evaluate", "flow", "exchange")
 HEAVY = ("scipy", "sklearn", "pandas", "matplotlib", "torch")
-
-
-@pytest.fixture
-def incontext(capfd, monkeypatch, tmp_path):
-    """Run the command line in this process, in an empty folder: (exit code, stdout, stderr)."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        return stop.value.code, *capfd.readouterr()
-
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return run
 
 
 @pytest.mark.parametrize("program", ["import incontext", "import incontext.cli; incontext.cli._run(['--help'])"])
@@ -64,19 +48,19 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments, expected, incontex
     assert err.startswith("incontext: ")
     assert err.count("\n") == 1
     assert out == ""
-    assert not list((tmp_path / "here").iterdir())
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_with_other_files_is_left_alone(incontext, tmp_path):
-    (tmp_path / "here" / "thesis.tex").write_text("precious")
+    (tmp_path / "thesis.tex").write_text("precious")
     code, _, err = incontext("reproduce", "--profile", "smoke", "--only", "claims", "--directory", ".")
     assert code == 2
     assert "must be empty or an earlier reproduction" in err
-    assert [entry.name for entry in (tmp_path / "here").iterdir()] == ["thesis.tex"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_reproduction_of_another_profile_is_not_overwritten(incontext, tmp_path):
-    marker = tmp_path / "here" / "reproduction.json"
+    marker = tmp_path / "reproduction.json"
     marker.write_text(json.dumps({"profile": "laptop", "version": "0", "durations": {}}))
     before = marker.read_text()
     code, _, err = incontext("reproduce", "--profile", "smoke", "--only", "claims", "--directory", ".")
@@ -87,7 +71,7 @@ def test_a_reproduction_of_another_profile_is_not_overwritten(incontext, tmp_pat
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"profile": 3}', "\x00"])
 def test_a_torn_marker_is_named_and_kept(content, incontext, tmp_path):
-    marker = tmp_path / "here" / "reproduction.json"
+    marker = tmp_path / "reproduction.json"
     marker.write_text(content)
     code, _, err = incontext("reproduce", "--profile", "smoke", "--only", "claims", "--directory", ".")
     assert code == 2

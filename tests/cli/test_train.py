@@ -9,8 +9,6 @@ import time
 
 import pytest
 
-from incontext.cli import main
-
 SMALL = [
     "--set",
     "dimension=2",
@@ -23,18 +21,6 @@ SMALL = [
     "--set",
     "n_evaluation=16",
 ]
-
-
-@pytest.fixture
-def incontext(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        return stop.value.code, *capsys.readouterr()
-
-    return run
 
 
 def test_a_preset_trains_reports_resumes_and_draws(incontext, tmp_path):
