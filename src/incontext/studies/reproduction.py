@@ -44,6 +44,7 @@ PARTS: Mapping[str, str] = {
 }
 _NEED_TORCH = frozenset({"figure1"})
 _MARKER = "reproduction.json"
+_SECONDS_BETWEEN_NOTES = 5.0
 _LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "torch", "safetensors")
 
 
@@ -91,18 +92,18 @@ def reproduce(profile: Profile, directory: Path, parts: Iterable[str], progress:
             remove_unfinished(directory / folder)
         store = Store(directory / "units")
         for part in parts:
-            started = time.monotonic()
+            clock = _Clock(directory / _MARKER, part)
             settings = dict(profile.parts[part])
             if part in _NEED_TORCH:
                 settings["runs"] = directory / "runs"
-            study = importlib.import_module(PARTS[part])
-            record = study.run(
-                **settings,
-                store=store,
-                progress=lambda label, done, total, part=part: progress(f"{part}: {label}", done, total),
-            )
+
+            def report(label: str, done: int, total: int, part: str = part, clock: _Clock = clock) -> None:
+                clock.tick()
+                progress(f"{part}: {label}", done, total)
+
+            record = importlib.import_module(PARTS[part]).run(**settings, store=store, progress=report)
             record.save(directory / "studies")
-            _note_duration(directory, part, time.monotonic() - started)
+            clock.write()
         return [
             StudyRecord.load(folder)
             for part in PARTS
@@ -148,12 +149,27 @@ def provenance(profile: Profile, directory: Path) -> dict[str, Any]:
     }
 
 
-def _note_duration(directory: Path, part: str, seconds: float) -> None:
-    """Add the time spent on a part in this session; resumed sessions add up."""
-    marker = directory / _MARKER
-    content = read_json(marker)
-    content.setdefault("durations", {}).setdefault(part, []).append(round(seconds, 1))
-    write_json(marker, content)
+class _Clock:
+    """Time spent on a part, noted in the marker while it runs, so that a killed session counts too."""
+
+    def __init__(self, marker: Path, part: str) -> None:
+        self._marker, self._part = marker, part
+        self._started = self._written = time.monotonic()
+        content = read_json(marker)
+        self._session = len(content.setdefault("durations", {}).setdefault(part, []))
+
+    def tick(self) -> None:
+        """Note the time if the last note is some seconds old."""
+        if time.monotonic() - self._written > _SECONDS_BETWEEN_NOTES:
+            self.write()
+
+    def write(self) -> None:
+        """Note the time."""
+        self._written = time.monotonic()
+        content = read_json(self._marker)
+        sessions = content.setdefault("durations", {}).setdefault(self._part, [])
+        sessions[self._session :] = [round(self._written - self._started, 1)]
+        write_json(self._marker, content)
 
 
 def _installed(name: str) -> str | None:
