@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from cyclopts import App
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 
 from incontext import __version__
 
@@ -42,6 +42,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         result = app(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
+    except UnusedCliTokensError as error:
+        unused = " ".join(error.unused_tokens or ())
+        return _refuse(f"every argument must belong to the command; {unused!r} does not: see `incontext --help`.")
     except CycloptsError as error:
         return _refuse(" ".join(str(error).split()))
     except ValueError as error:

@@ -20,7 +20,9 @@ def reproduce(*, profile: str = "laptop", directory: Path = Path("reproduction")
     directory
         Where the report, its figures, tables and trainings go.
     only
-        Parts to run: claims, gradient-flow, initialisation, shifts, figure1. Repeat the option or separate by commas.
+        Parts to run. Of the paper, and run unless others are named: claims, gradient-flow, initialisation, shifts,
+        figure1. Beyond it, named one by one or together as all: those that the README lists. Repeat the option or
+        separate by commas.
     """
     from incontext.cli import EXIT_CHECK_FAILED
     from incontext.cli.progress import Reporter

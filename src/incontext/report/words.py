@@ -50,7 +50,14 @@ def table_of(frame: pd.DataFrame) -> Table:
 
 
 def _plain(record: StudyRecord) -> Words:
-    return Words(list(record.facts.get("sentences", [])))
+    """What a study wrote itself: its sentences, its lines for the top, its deviations, its tables with captions."""
+    facts = record.facts
+    return Words(
+        list(facts.get("sentences", [])),
+        summary=list(facts.get("summary", [])),
+        deviations=list(facts.get("deviations", [])),
+        tables=[(caption, table_of(record.tables[key])) for key, caption in facts.get("captions", {}).items()],
+    )
 
 
 def _claims(record: StudyRecord) -> Words:

@@ -13,6 +13,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,37 +35,61 @@ from incontext.studies.store import Store
 
 Progress = Callable[[str, int, int], None]
 
-# Part → module with ``run``. Modules are imported when their part runs: only figure1 needs torch.
-PARTS: Mapping[str, str] = {
-    "claims": "incontext.studies.claims",
-    "gradient-flow": "incontext.studies.gradient_flow",
-    "initialisation": "incontext.studies.initialisation",
-    "shifts": "incontext.studies.shifts",
-    "figure1": "incontext.studies.figure1",
+
+@dataclass(frozen=True)
+class Part:
+    """A study as a part of the job.
+
+    Attributes
+    ----------
+    module : str
+        Where its ``run`` is; imported when the part runs.
+    paper : bool
+        Whether it belongs to the paper and runs unless others are named; what goes beyond runs when named.
+    trains : bool
+        Whether it trains models: it needs torch, and is told where its runs live.
+    """
+
+    module: str
+    paper: bool = True
+    trains: bool = False
+
+
+PARTS: Mapping[str, Part] = {
+    "claims": Part("incontext.studies.claims"),
+    "gradient-flow": Part("incontext.studies.gradient_flow"),
+    "initialisation": Part("incontext.studies.initialisation"),
+    "shifts": Part("incontext.studies.shifts"),
+    "figure1": Part("incontext.studies.figure1", trains=True),
 }
-_NEED_TORCH = frozenset({"figure1"})
+_EVERYTHING = "all"
 _MARKER = "reproduction.json"
 _SECONDS_BETWEEN_NOTES = 5.0
 _LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "torch", "safetensors")
 
 
 def choose_parts(only: Iterable[str]) -> list[str]:
-    """The parts named in ``only`` in their order of work, all of them if none is named.
+    """The parts named in ``only`` in their order of work; those of the paper if none is named, "all" for every one.
 
     Raises
     ------
     InvalidInputError
         If a name is unknown, or a part needs torch and torch is not installed.
     """
-    chosen = {check_choice(name, "part", PARTS) for name in only} or set(PARTS)
+    chosen = {check_choice(name, "part", (*PARTS, _EVERYTHING)) for name in only}
+    if not chosen:
+        chosen = {name for name, part in PARTS.items() if part.paper}
+    elif _EVERYTHING in chosen:
+        chosen = set(PARTS)
+    training = [name for name in PARTS if name in chosen and PARTS[name].trains]
     without_torch = importlib.util.find_spec("torch") is None or importlib.util.find_spec("safetensors") is None
-    if without_torch and chosen & _NEED_TORCH:
+    if without_torch and training:
         raise InvalidInputError(
-            "figure1 must train models and needs torch, which is not installed; install it with "
+            f"{', '.join(training)} must train models and needs torch, which is not installed; install it with "
             "`pip install -c constraints.txt '.[train]'`, or leave it out with "
-            f"`--only {','.join(part for part in PARTS if part not in _NEED_TORCH)}`."
+            f"`--only {','.join(name for name, part in PARTS.items() if part.paper and not part.trains)}`."
         )
-    return [part for part in PARTS if part in chosen]
+    return [name for name in PARTS if name in chosen]
 
 
 def reproduce(profile: Profile, directory: Path, parts: Iterable[str], progress: Progress) -> list[StudyRecord]:
@@ -94,14 +119,14 @@ def reproduce(profile: Profile, directory: Path, parts: Iterable[str], progress:
         for part in parts:
             clock = _Clock(directory / _MARKER, part)
             settings = dict(profile.parts[part])
-            if part in _NEED_TORCH:
+            if PARTS[part].trains:
                 settings["runs"] = directory / "runs"
 
             def report(label: str, done: int, total: int, part: str = part, clock: _Clock = clock) -> None:
                 clock.tick()
                 progress(f"{part}: {label}", done, total)
 
-            record = importlib.import_module(PARTS[part]).run(**settings, store=store, progress=report)
+            record = importlib.import_module(PARTS[part].module).run(**settings, store=store, progress=report)
             record.save(directory / "studies")
             clock.write()
         return [
