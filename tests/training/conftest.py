@@ -26,7 +26,7 @@ def outcome():
 
     def read(run):
         weights = (run.directory / "checkpoints" / str(run.config.steps) / "model.safetensors").read_bytes()
-        metrics = [{key: value for key, value in line.items() if key != "seconds"} for line in run.metrics]
+        metrics = [{key: line[key] for key in line if not key.endswith("seconds")} for line in run.metrics]
         return weights, metrics
 
     return read

@@ -76,6 +76,26 @@ def test_a_finished_run_returns_at_once_and_untouched(config, tmp_path):
     assert not calls
 
 
+def test_a_training_may_end_when_it_has_reached_what_it_was_for(config, outcome, tmp_path):
+    """Ended by ``until``, asked again, and gone on with: the same bits as never ended; time only adds up."""
+    config = config.with_(evaluate_every=8)
+    whole = train(config, tmp_path / "whole")
+    asked = []
+
+    def at_half(line):
+        asked.append(line["step"])
+        return line["step"] >= 20
+
+    ended = train(config, tmp_path / "ended", until=at_half)
+    assert (asked, ended.step, ended.finished) == ([8, 16, 24], 24, False)
+    before = ended.metrics
+    assert train(config, tmp_path / "ended", until=at_half).metrics == before
+    assert outcome(train(config, tmp_path / "ended")) == outcome(whole)
+    clocks = [line["seconds"] for line in ended.metrics if "loss" in line]
+    assert clocks == sorted(clocks)
+    assert all(0 < line["cpu_seconds"] for line in ended.metrics if "loss" in line)
+
+
 def test_an_exported_model_predicts_the_same_and_says_how_it_was_trained(config, tmp_path):
     run = train(config, tmp_path / "run")
     run.export(tmp_path / "model")

@@ -41,23 +41,27 @@ class State:
         Steps done.
     losses : list of Tensor, shape (2,)
         Loss, and that of predicting 0, of each step since the last line of metrics.
+    seconds, cpu_seconds : float
+        Spent so far, as of the checkpoint that this state came from.
     """
 
     model: Transformer
     optimizers: Mapping[str, torch.optim.Optimizer]
     step: int
     losses: list[Tensor]
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
-def save_checkpoint(state: State, run: Path, *, keep: int) -> None:
-    """Write ``checkpoints/<step>/`` of a run and remove all but the latest ``keep`` checkpoints."""
+def save_checkpoint(state: State, run: Path, *, keep: int, clock: Mapping[str, float]) -> None:
+    """Write ``checkpoints/<step>/`` of a run, with the time spent, and remove all but the latest ``keep``."""
     folder = run / "checkpoints" / str(state.step)
     write_folder(
         folder,
         tensors={WEIGHTS: state.model.state_dict(), OPTIMIZERS: _pack(state.optimizers)},
         documents={
             ARCHITECTURE: describe(state.model.architecture),
-            STATE: {"step": state.step, "losses": [pair.tolist() for pair in state.losses]},
+            STATE: {"step": state.step, "losses": [pair.tolist() for pair in state.losses], **clock},
         },
     )
     for old in list(checkpoints(run))[keep:]:
@@ -91,6 +95,7 @@ def restore(state: State, folder: Path) -> None:
     counters = read_json(folder / STATE)
     state.step = int(counters["step"])
     state.losses = [torch.tensor(pair, dtype=torch.float64) for pair in counters["losses"]]
+    state.seconds, state.cpu_seconds = (float(counters.get(name, 0.0)) for name in ("seconds", "cpu_seconds"))
 
 
 def _pack(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str, Tensor]:

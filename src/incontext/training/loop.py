@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from incontext.foundations import InvalidInputError, exclusive, require_writable
 from incontext.training.batches import Batches
@@ -12,11 +13,13 @@ from incontext.training.config import TrainingConfig
 from incontext.training.distributed import World, world
 from incontext.training.interruption import Signals
 from incontext.training.reporting import Clock, Examiner, metrics_line
-from incontext.training.run import CONFIG, METRICS, Run, append_metrics, rewind_metrics
+from incontext.training.run import CONFIG, METRICS, Run, append_metrics, read_metrics, rewind_metrics
 from incontext.training.step import Step, check_sound, new_state
 
 # Called with (steps done, steps in all, loss, seconds left); the last two are NaN before they are known.
 Progress = Callable[[int, int, float, float], None]
+# Called with a line of held-out errors; True means that the training has reached what it was for.
+Until = Callable[[Mapping[str, Any]], bool]
 
 
 def train(
@@ -25,6 +28,7 @@ def train(
     *,
     resume: bool | None = None,
     progress: Progress | None = None,
+    until: Until | None = None,
 ) -> Run:
     """Train a model into a folder, or go on where an interrupted training of it stands.
 
@@ -44,11 +48,15 @@ def train(
         the folder to hold none.
     progress : callable, optional
         Called about twice a second and at the end with (step, total, loss, seconds left).
+    until : callable, optional
+        Called with each line of held-out errors (``step``, ``error``, ``stderr``, … as in ``metrics.jsonl``). True
+        ends the training there, its state saved; the same call again then returns at once, and one without
+        ``until`` goes on.
 
     Returns
     -------
     Run
-        The finished run.
+        The finished run, or the one that ``until`` ended.
 
     Raises
     ------
@@ -66,7 +74,7 @@ def train(
     with world() as processes:
         if not processes.leads:
             processes.wait()  # until the folder is set up
-            return _fit(Run.open(directory), processes, None)
+            return _fit(Run.open(directory), processes, None, None)
         exists = (directory / CONFIG).exists()
         if resume is True and not exists:
             raise InvalidInputError(f"{directory} must hold a run to resume; it holds none: train without resuming.")
@@ -78,10 +86,10 @@ def train(
             run = Run.create(directory, config)
             clean(directory)
             processes.wait()
-            return _fit(run, processes, progress)
+            return _fit(run, processes, progress, until)
 
 
-def _fit(run: Run, processes: World, progress: Progress | None) -> Run:
+def _fit(run: Run, processes: World, progress: Progress | None, until: Until | None) -> Run:
     config, metrics = run.config, run.directory / METRICS
     checkpoint = last_good(run.directory)
     if checkpoint is not None and int(checkpoint.name) >= config.steps:
@@ -91,28 +99,38 @@ def _fit(run: Run, processes: World, progress: Progress | None) -> Run:
         restore(state, checkpoint)
     if processes.leads:
         rewind_metrics(metrics, state.step)
-    advance, clock, examine = Step(config, state, processes), Clock(config, state.step, progress), Examiner(config)
+    # Only the leading process evaluates, and only it is given an ``until``.
+    reached = until is not None and any(until(line) for line in read_metrics(metrics) if "error" in line)
+    if processes.any(reached):
+        return run
+    advance, clock, examine = Step(config, state, processes), Clock(config, state, progress), Examiner(config)
     with Signals() as signals, Batches(config, processes.share(config.batch_size), state.step) as batches:
         for batch in batches:
             advance(batch)
             done = state.step == config.steps
             stop = processes.any(signals.received)
             logged = done or state.step % config.log_interval == 0
+            evaluated = done or state.step % config.evaluation_interval == 0
             saved = done or stop or state.step % config.checkpoint_interval == 0
-            if logged or saved:
-                check_sound(state, run.directory, weights=saved)
-            if processes.leads:
-                if logged:
-                    append_metrics(metrics, metrics_line(state, config, batch.stage, clock))
-                if done or state.step % config.evaluation_interval == 0:
-                    append_metrics(metrics, examine(state))
+            if logged or evaluated or saved:
+                check_sound(state, run.directory, weights=evaluated or saved)
+            if processes.leads and logged:
+                append_metrics(metrics, metrics_line(state, config, batch.stage, clock))
+            if processes.leads and evaluated:
+                line = examine(state)
+                append_metrics(metrics, line)
+                reached = until is not None and until(line)
             if logged:
                 state.losses.clear()
+            if evaluated:
+                reached = processes.any(reached)
             if processes.leads:
-                if saved:
-                    save_checkpoint(state, run.directory, keep=config.keep_checkpoints)
+                if saved or reached:
+                    save_checkpoint(state, run.directory, keep=config.keep_checkpoints, clock=clock.spent)
                 clock.report(state.step, batch.loss)
             if stop and not done:
                 raise KeyboardInterrupt
+            if reached:
+                break
     processes.wait()
     return run

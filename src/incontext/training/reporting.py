@@ -25,24 +25,26 @@ _FIXED_COST = 6
 
 
 class Clock:
-    """Calls ``progress`` at a readable rate, and knows how long the rest will take.
+    """Calls ``progress`` at a readable rate, and knows what was spent and how long the rest will take.
 
     Steps cost more as the curriculum lengthens prompts, so time left is counted in points.
     """
 
-    def __init__(self, config: TrainingConfig, start: int, progress: Callable[[int, int, float, float], None] | None):
+    def __init__(self, config: TrainingConfig, state: State, progress: Callable[[int, int, float, float], None] | None):
         costs = [
             config.curriculum.at(step, config.model.dimension, config.n_points).points + _FIXED_COST
             for step in range(config.steps)
         ]
         self._cost = np.concatenate([[0], np.cumsum(costs)])
-        self._start, self._total, self._progress = start, config.steps, progress
+        self._start, self._total, self._progress = state.step, config.steps, progress
         self._began = self._told = time.perf_counter()
+        self._before, self._cpu_before = state.seconds, state.cpu_seconds - time.process_time()
 
     @property
-    def seconds(self) -> float:
-        """Since this process began."""
-        return time.perf_counter() - self._began
+    def spent(self) -> dict[str, float]:
+        """Seconds, and CPU seconds of this process, that the training took so far, earlier sessions included."""
+        seconds, cpu_seconds = self._before + time.perf_counter() - self._began, self._cpu_before + time.process_time()
+        return {"seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3)}
 
     def report(self, step: int, loss: Tensor | float) -> None:
         """Tell how far it is, unless that was told just now."""
@@ -65,7 +67,7 @@ def metrics_line(state: State, config: TrainingConfig, stage: Stage, clock: Cloc
         "dimensions": stage.dimensions,
         "points": stage.points,
         "learning_rate": config.optimizer.learning_rate * config.schedule.at(state.step - 1, config.steps),
-        "seconds": round(clock.seconds, 3),
+        **clock.spent,
     }
 
 
