@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,23 +20,43 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from incontext.models import load
+from incontext.models import SIZES, load
 from incontext.predictors import LeastSquares, Predictor
 from incontext.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
 from incontext.studies.observations import summarise, weigh
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store, digest
+from incontext.studies.trainings import HERE, Job, Recipe, Trained, find, train_all, trained
 from incontext.theory import expected_risk
-from incontext.training import preset, train
+from incontext.training import preset
 
 FAMILIES = ("fixed", "random")
-# A fixed-covariance model has learned its task when its error / d at 2d examples is below this (zero
-# estimator 1, least squares 0); a random-covariance one when it beats the exact LSA curve at every trained M.
+_COVARIATES = {"fixed": "identity", "random": "exponential"}
+# Unless a study asks for an error at N: a fixed-covariance model has learned its task when its error / d at 2d examples
+# is at most this (zero estimator 1, least squares 0); a random-covariance one when it beats the exact LSA curve at
+# every trained M.
 LEARNED = 0.05
 # The laws of x that are trained and tested on; theory knows both.
 Law: TypeAlias = Gaussian | RandomDiagonal
 # Prompts judged at a time.
 CHUNK = 500
+_COLUMNS = [
+    "model",
+    "family",
+    "n_train",
+    "training_seed",
+    "steps",
+    "targets",
+    "origin",
+    "own_law",
+    "error_at_2d",
+    "stderr_at_2d",
+    "error_at_N",
+    "stderr_at_N",
+    "n",
+    "largest_ratio_to_lsa",
+    "learned",
+]
 
 Progress = Callable[[str, int, int], None]
 
@@ -64,6 +85,17 @@ class Figure1Settings:
         One training per seed.
     seed : int
         Seed of the test prompts.
+    name : str
+        Of the record.
+    reuse : bool
+        Whether models at hand will do whose training differs in its number of steps, or that ship with the package.
+    train_missing : bool
+        Whether models that are not at hand are trained; otherwise they are left out, and the page says so.
+    learned_at_n : float, optional
+        Largest error / d at N, on its own law, of a model that counts as having learned; when omitted the criterion is
+        ``LEARNED`` at 2d for fixed covariances and the exact LSA curve for random ones.
+    workers : int, optional
+        Trainings at a time; one per core when omitted.
     """
 
     dimension: int
@@ -75,6 +107,11 @@ class Figure1Settings:
     scales: tuple[float, ...] = (1.0, 4.0, 9.0)
     training_seeds: tuple[int, ...] = (0,)
     seed: int = 0
+    name: str = "figure1"
+    reuse: bool = False
+    train_missing: bool = True
+    learned_at_n: float | None = None
+    workers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +142,7 @@ def panel_laws(settings: Figure1Settings) -> dict[str, tuple[float, Law]]:
 
 
 def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyRecord:
-    """Train what is missing, judge everything, and weigh the paper's observations.
+    """Find or train the models, judge everything, and weigh the paper's observations.
 
     Parameters
     ----------
@@ -121,66 +158,71 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
     Returns
     -------
     StudyRecord
-        Tables ``curves``, ``lsa``, ``models`` and ``observations``; errors are divided by d.
+        Tables ``curves``, ``bands``, ``lsa``, ``models`` and ``observations``; errors are divided by d.
     """
     settings = Figure1Settings(**sizes)
-    models = [
+    wanted = [
         Model(family, n, seed) for seed in settings.training_seeds for family in FAMILIES for n in settings.n_train
     ]
-    trained = {model: _train(model, settings, runs, progress, i, len(models)) for i, model in enumerate(models)}
+    found = _models(wanted, settings, runs, progress)
+    models = [model for model in wanted if model in found]
     panels = panel_laws(settings)
-    errors = _judge(settings, panels, trained, store, progress)
+    errors = _judge(settings, panels, found, store, progress)
+    by_model = _by_model(models, errors)
     tables = {
         "curves": _curves(panels, models, errors),
+        "bands": _bands(models, errors, by_model),
         "lsa": _lsa(settings, panels),
-        "models": pd.DataFrame([_describe(model, errors, trained[model], settings) for model in models]),
-        "observations": weigh(
-            _by_model(models, errors), {p: zero for p, (zero, _) in panels.items()}, settings.n_train, settings.seed
+        "models": pd.DataFrame(
+            [_describe(model, errors, found[model], settings) for model in models], columns=_COLUMNS
         ),
+        "observations": weigh(by_model, {p: zero for p, (zero, _) in panels.items()}, settings.n_train, settings.seed),
     }
     seeds = len(settings.training_seeds)
     facts = {
         "settings": {**asdict(settings), "overrides": dict(settings.overrides)},
         "normaliser": "squared error over d, so that the zero estimator has 1 on the identity and c on c·Exp(1)",
         "bands": "± 1.96 standard errors over the test prompts, one training seed per model"
-        if seeds < 3
-        else f"range over {seeds} training seeds",
-        "targets": sorted({run.targets for run in trained.values()}),
+        if seeds == 1
+        else f"inner, ± 1.96 standard errors over the test prompts of the mean over {seeds} training seeds; outer, "
+        f"pale, range over the {seeds} seeds",
+        "learned": _criterion(settings),
+        "targets": sorted({model.config.targets for model in found.values()}),
         "summary": summarise(tables["observations"]),
-        "deviations": _deviations(settings, trained),
+        "sentences": [*_origins(wanted, found, settings), *_seeds_against_prompts(tables["bands"], settings)],
+        "deviations": _deviations(settings, found),
     }
-    return StudyRecord("figure1", "Figure 1: GPT-2 on fixed and random covariances", tables, facts)
+    title = f"Figure 1 at d = {settings.dimension}: GPT-2 on fixed and random covariances"
+    return StudyRecord(settings.name, title + (f", {seeds} training seeds" if seeds > 1 else ""), tables, facts)
 
 
-@dataclass(frozen=True)
-class _Trained:
-    """A finished run, and what the page says of it."""
+def recipe(model: Model, settings: Figure1Settings) -> Recipe:
+    """The configuration that the study trains for a model, as a function of what may differ in a model at hand."""
+    given: dict[str, Any] = {
+        "dimension": settings.dimension,
+        "n_train": model.n_train,
+        "covariates": _COVARIATES[model.family],
+        "max_points": settings.max_context + 1,
+        "seed": model.training_seed,
+        **settings.overrides,
+    }
+    return partial(preset, settings.preset, **given)
 
-    directory: Path
-    identity: str
-    targets: str
-    steps: int
 
-
-def _train(model: Model, settings: Figure1Settings, runs: Path, progress: Progress, index: int, total: int) -> _Trained:
-    """Train a model, or go on with its run, or find it finished."""
-    configuration = preset(
-        settings.preset,
-        dimension=settings.dimension,
-        n_train=model.n_train,
-        covariates="identity" if model.family == "fixed" else "exponential",
-        max_points=settings.max_context + 1,
-        **{"seed": model.training_seed, **settings.overrides},
-    )
-    identity = digest(configuration.as_dict())
-    directory = runs / f"{model.name}-{identity}"
-    label = f"training: {model.name} ({index + 1} of {total})"
-    train(
-        configuration,
-        directory,
-        progress=lambda step, steps, _loss, _left: progress(label, index * steps + step, total * steps),
-    )
-    return _Trained(directory, identity, configuration.targets, configuration.steps)
+def _models(wanted: list[Model], settings: Figure1Settings, runs: Path, progress: Progress) -> dict[Model, Trained]:
+    """Each model from where it is: its own run, one at hand, or a new training."""
+    jobs: dict[Model, Job] = {}
+    found: dict[Model, Trained] = {}
+    for model in wanted:
+        wish = recipe(model, settings)
+        job = Job(f"training: {model.name}", wish(), runs / f"{model.name}-{digest(wish().as_dict())}")
+        at_hand = None if job.directory.exists() else find(wish, runs, loosely=settings.reuse)
+        if at_hand is not None:
+            found[model] = at_hand
+        elif job.directory.exists() or settings.train_missing:
+            jobs[model] = job
+    train_all(list(jobs.values()), progress, settings.workers)
+    return found | {model: trained(job) for model, job in jobs.items()}
 
 
 # The squared errors of one predictor on one panel: prompts × positions, divided by d.
@@ -190,7 +232,7 @@ Errors = Float64[np.ndarray, "B P"]
 def _judge(
     settings: Figure1Settings,
     panels: Mapping[str, tuple[float, Law]],
-    trained: Mapping[Model, _Trained],
+    trained: Mapping[Model, Trained],
     store: Store,
     progress: Progress,
 ) -> dict[tuple[str, str], Errors]:
@@ -214,11 +256,11 @@ def _judge(
     return judged
 
 
-def _predictors(trained: Mapping[Model, _Trained]) -> Iterator[tuple[str, str, Callable[[], Predictor]]]:
+def _predictors(trained: Mapping[Model, Trained]) -> Iterator[tuple[str, str, Callable[[], Predictor]]]:
     """Name, identity for the store, and a way to build each predictor; models load only if they are needed."""
     yield "least squares", "least squares", LeastSquares
     for model, run in trained.items():
-        yield model.name, run.identity, lambda run=run: load(run.directory)
+        yield model.name, run.identity, lambda run=run: load(run.path)
 
 
 def _errors(settings: Figure1Settings, distribution: PromptDistribution, predictor: Predictor) -> pd.DataFrame:
@@ -234,15 +276,59 @@ def _errors(settings: Figure1Settings, distribution: PromptDistribution, predict
 
 def _by_model(models: list[Model], errors: Mapping[tuple[str, str], Errors]) -> dict[tuple[str, int, str], Errors]:
     """Squared errors by (family, N, panel), averaged over training seeds prompt by prompt."""
-    seeds = {model.training_seed for model in models}
+    seeds: dict[tuple[str, int], list[str]] = {}
+    for model in models:
+        seeds.setdefault((model.family, model.n_train), []).append(model.name)
+    panels = list(dict.fromkeys(panel for _, panel in errors))
     return {
-        (model.family, model.n_train, panel): np.mean(
-            [errors[replace(model, training_seed=seed).name, panel] for seed in seeds], axis=0
-        )
-        for model in models
-        for name, panel in errors
-        if name == model.name and model.training_seed == min(seeds)
+        (family, n, panel): np.mean([errors[name, panel] for name in names], axis=0)
+        for (family, n), names in seeds.items()
+        for panel in panels
     }
+
+
+def _bands(
+    models: list[Model],
+    errors: Mapping[tuple[str, str], Errors],
+    by_model: Mapping[tuple[str, int, str], Errors],
+) -> pd.DataFrame:
+    """Mean over training seeds by position, its standard error over prompts, and the range and spread over seeds."""
+    frames = []
+    for (family, n_train, panel), values in by_model.items():
+        names = [model.name for model in models if (model.family, model.n_train) == (family, n_train)]
+        means = np.array([errors[name, panel].mean(axis=0) for name in names])  # (seeds, P)
+        n, positions = values.shape
+        frames.append(
+            pd.DataFrame(
+                {
+                    "panel": panel,
+                    "family": family,
+                    "n_train": n_train,
+                    "position": np.arange(positions),
+                    "mean": values.mean(axis=0),
+                    "stderr": values.std(axis=0, ddof=1) / np.sqrt(n),
+                    "lowest": means.min(axis=0),
+                    "highest": means.max(axis=0),
+                    "deviation": means.std(axis=0, ddof=1) if len(names) > 1 else math.nan,
+                    "seeds": len(names),
+                    "n": n,
+                }
+            )
+        )
+    columns = [
+        "panel",
+        "family",
+        "n_train",
+        "position",
+        "mean",
+        "stderr",
+        "lowest",
+        "highest",
+        "deviation",
+        "seeds",
+        "n",
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
 def _curves(
@@ -292,7 +378,7 @@ def _lsa(settings: Figure1Settings, panels: Mapping[str, tuple[float, Law]]) -> 
 
 
 def _describe(
-    model: Model, errors: Mapping[tuple[str, str], Errors], run: _Trained, settings: Figure1Settings
+    model: Model, errors: Mapping[tuple[str, str], Errors], run: Trained, settings: Figure1Settings
 ) -> dict[str, Any]:
     """One row per model: how it was trained and whether it learned its own law."""
     own = "identity" if model.family == "fixed" else "1·Exp(1)"
@@ -302,9 +388,11 @@ def _describe(
         "family": model.family,
         "n_train": model.n_train,
         "training_seed": model.training_seed,
-        "steps": run.steps,
-        "targets": run.targets,
+        "steps": run.config.steps,
+        "targets": run.config.targets,
+        "origin": run.origin,
         "own_law": own,
+        "n": len(values),
     }
     for label, position in (("2d", 2 * settings.dimension), ("N", model.n_train)):
         at = values[:, position]
@@ -314,23 +402,105 @@ def _describe(
     lsa = np.array([expected_risk(law, model.n_train, m) for m in range(1, model.n_train + 1)])
     ratios = values[:, 1 : model.n_train + 1].mean(axis=0) / (lsa / settings.dimension)
     row["largest_ratio_to_lsa"] = ratios.max()
-    row["learned"] = bool(row["error_at_2d"] <= LEARNED) if model.family == "fixed" else bool(ratios.max() < 1)
+    if settings.learned_at_n is not None:
+        row["learned"] = bool(row["error_at_N"] <= settings.learned_at_n)
+    else:
+        row["learned"] = bool(row["error_at_2d"] <= LEARNED) if model.family == "fixed" else bool(ratios.max() < 1)
     return row
 
 
-def _deviations(settings: Figure1Settings, trained: Mapping[Model, _Trained]) -> list[str]:
-    """How this training differs from the paper's."""
-    run = next(iter(trained.values()))
-    configuration = preset(settings.preset, dimension=settings.dimension, n_train=settings.n_train[0]).model
-    lines = [
-        "Figure 1: the paper's number of steps and its curriculum are not known (the text at hand breaks off in "
-        f"Appendix E); here the preset {settings.preset!r} was trained for {run.steps:,} steps on "
-        f"{'labels' if run.targets == 'labels' else 'Rao-Blackwell targets instead of labels'}."
-    ]
-    if settings.dimension != 20:
-        lines.append(
-            f"Figure 1: d = {settings.dimension}, N = {', '.join(map(str, settings.n_train))}, contexts up to "
-            f"{settings.max_context} and a GPT-2 of width {configuration.width} with {configuration.layers} layers; "
-            "the paper has d = 20, N = 40, 70, 100, contexts up to 100, width 256 and 12 layers."
+def _criterion(settings: Figure1Settings) -> str:
+    if settings.learned_at_n is not None:
+        return f"its error/d at M = N on its own law is at most {settings.learned_at_n:g}"
+    return (
+        f"at 2d examples the error/d of a fixed-covariance model is at most {LEARNED:g}; a random-covariance model "
+        "beats the exact LSA curve at every M up to N"
+    )
+
+
+def _origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figure1Settings) -> list[str]:
+    """Where the models come from, and which are left out."""
+    origins: dict[str, list[str]] = {}
+    for model, run in found.items():
+        preferred = recipe(model, settings)().steps
+        steps = "" if run.config.steps == preferred else f", {run.config.steps:,} steps instead of {preferred:,}"
+        origins.setdefault(run.origin + steps, []).append(model.name)
+    sentences: list[str] = []
+    if any(run.origin != HERE for run in found.values()):
+        listed = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in origins.items())
+        sentences.append(f"Where the models come from. {listed[0].upper()}{listed[1:]}.")
+    missing = [model for model in wanted if model not in found]
+    if missing:
+        first = missing[0]
+        changes = {
+            "dimension": settings.dimension,
+            "n_train": first.n_train,
+            "covariates": _COVARIATES[first.family],
+            "max_points": settings.max_context + 1,
+            **({"seed": first.training_seed} if first.training_seed else {}),
+            **settings.overrides,
+        }
+        options = " ".join(f"--set {key}={value}" for key, value in changes.items())
+        sentences.append(
+            f"Left out, because no trained model is at hand: {', '.join(model.name for model in missing)}. Their "
+            f"curves are missing from the figures, and the observations are weighed without them. `incontext train "
+            f"{settings.preset} {options} --directory DIRECTORY/runs/{first.name}` trains the first, DIRECTORY being "
+            "the reproduction's; then the command of this page draws it."
         )
+    return sentences
+
+
+def _seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> list[str]:
+    """How far training seeds spread, beside the error over prompts, at M = N on each model's own law."""
+    if len(settings.training_seeds) < 2 or not len(bands):
+        return []
+    own = {"fixed": "identity", "random": "1·Exp(1)"}
+    at_n = bands[(bands["position"] == bands["n_train"]) & (bands["panel"] == bands["family"].map(own))]
+    listed = "; ".join(
+        f"{row.family}cov_N{row.n_train} {row.mean:.3g}, prompts ± {row.stderr:.2g}, seeds ± {row.deviation:.2g}"
+        for row in at_n.itertuples()
+    )
+    everywhere = bands[(bands["position"] > 0) & (bands["position"] <= bands["n_train"])]
+    ratio = (everywhere["deviation"] / everywhere["stderr"]).median()
+    beyond = bands[bands["position"] > bands["n_train"]]
+    later = (beyond["deviation"] / beyond["stderr"]).median()
+    return [
+        f"Mean error/d at M = N on each model's own law over {len(settings.training_seeds)} training seeds, with its "
+        f"standard error over prompts and the standard deviation between seeds: {listed}.",
+        f"Over all panels and M = 1 … N the standard deviation between seeds is in the median {ratio:.2g} times the "
+        f"standard error over {int(bands['n'].iloc[0]):,} prompts"
+        + (
+            f"; beyond N, {later:.2g} times: what the untrained positions do depends on the seed."
+            if later > 2 * ratio
+            else f"; beyond N, {later:.2g} times."
+            if len(beyond)
+            else "."
+        ),
+    ]
+
+
+def _deviations(settings: Figure1Settings, found: Mapping[Model, Trained]) -> list[str]:
+    """How this training differs from the paper's."""
+    label = f"Figure 1 at d = {settings.dimension}"
+    configuration = recipe(Model("fixed", settings.n_train[0], settings.training_seeds[0]), settings)()
+    steps = sorted({run.config.steps for run in found.values()} or {configuration.steps})
+    trained_for = " or ".join(f"{n:,}" for n in steps)
+    lines = [
+        f"{label}: the paper's number of steps and its curriculum are not known (the text at hand breaks off in "
+        f"Appendix E); here the preset {settings.preset!r} was trained for {trained_for} steps on "
+        f"{'labels' if configuration.targets == 'labels' else 'Rao-Blackwell targets instead of labels'}."
+    ]
+    model, paper = configuration.model, SIZES["standard"]
+    differs: list[str] = []
+    if (settings.dimension, settings.n_train, settings.max_context) != (20, (40, 70, 100), 100):
+        differs.append(
+            f"d = {settings.dimension}, N = {', '.join(map(str, settings.n_train))} and contexts up to "
+            f"{settings.max_context} instead of d = 20, N = 40, 70, 100 and 100"
+        )
+    if (model.width, model.layers) != paper[:2]:
+        differs.append(
+            f"a GPT-2 of width {model.width} with {model.layers} layers instead of width {paper[0]} with {paper[1]}"
+        )
+    if differs:
+        lines.append(f"{label}: {'; '.join(differs)}.")
     return lines

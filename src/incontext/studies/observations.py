@@ -7,7 +7,7 @@ prompts, so its standard error is that of the paired difference; ratios carry bo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -62,7 +62,8 @@ def weigh(errors: ErrorsByModel, zero: Mapping[str, float], n_train: Sequence[in
     Parameters
     ----------
     errors : mapping
-        (family, N, panel) to squared errors / d, shape (B, P), the same prompts for all models of a panel.
+        (family, N, panel) to squared errors / d, shape (B, P), the same prompts for all models of a panel. Models
+        may be missing; then their checks are.
     zero : mapping
         Panel to the zero estimator's error / d; panels in order of variance, the identity first.
     n_train : sequence of int
@@ -89,7 +90,7 @@ def weigh(errors: ErrorsByModel, zero: Mapping[str, float], n_train: Sequence[in
         *_spikes(errors, ratios),
         *_spikes_shrink(ratios, low, random_panels[-1]),
     ]
-    return pd.DataFrame([vars(check) for check in checks])
+    return pd.DataFrame([vars(check) for check in checks], columns=[field.name for field in fields(Check)])
 
 
 def summarise(table: pd.DataFrame) -> list[dict[str, object]]:
@@ -110,6 +111,12 @@ def summarise(table: pd.DataFrame) -> list[dict[str, object]]:
             }
         )
     return summary
+
+
+def _lengths(errors: ErrorsByModel, n_train: Sequence[int], *families: str) -> list[int]:
+    """The training lengths of which there are models of every one of the families."""
+    present = {(family, n) for family, n, _ in errors}
+    return [n for n in n_train if all((family, n) in present for family in families)]
 
 
 def _mean_check(
@@ -135,7 +142,7 @@ def _success(
     side = "below" if succeed else "above"
     criterion = f"error at M = N {side} {SUCCESS:.0%} of the zero estimator's, by {SIGNIFICANT:g} standard errors"
     for panel in panels:
-        for n in n_train:
+        for n in _lengths(errors, n_train, "fixed"):
             relative = errors["fixed", n, panel][:, n] / zero[panel]
             yield _mean_check(observation, criterion, f"fixedcov_N{n} on {panel}", relative, SUCCESS, above=not succeed)
 
@@ -144,7 +151,7 @@ def _random_is_better(errors: ErrorsByModel, n_train: Sequence[int], panels: Seq
     observation = "Models trained on random covariances do better at high variance"
     criterion = f"fixed minus random error at M = N, same N and prompts, above 0 by {SIGNIFICANT:g} standard errors"
     for panel in panels:
-        for n in n_train:
+        for n in _lengths(errors, n_train, "fixed", "random"):
             difference = errors["fixed", n, panel][:, n] - errors["random", n, panel][:, n]
             yield _mean_check(observation, criterion, f"N = {n} on {panel}", difference, 0.0, above=True)
 
@@ -157,7 +164,7 @@ def _short_of_least_squares(
         f"error at M = N, where least squares has 0, above {MATCH:.0%} of the zero estimator's by {SIGNIFICANT:g} "
         "standard errors"
     )
-    for n in n_train:
+    for n in _lengths(errors, n_train, "random"):
         relative = errors["random", n, panel][:, n] / zero[panel]
         yield _mean_check(observation, criterion, f"randomcov_N{n} on {panel}", relative, MATCH, above=True)
 
@@ -169,7 +176,7 @@ def _longer_is_better(errors: ErrorsByModel, n_train: Sequence[int], own: Mappin
         f"{SIGNIFICANT:g} standard errors"
     )
     for family, panel in own.items():
-        for short, long in pairwise(n_train):
+        for short, long in pairwise(_lengths(errors, n_train, family)):
             difference = errors[family, short, panel][:, short] - errors[family, long, panel][:, long]
             yield _mean_check(
                 observation, criterion, f"{family}cov, N = {short} against {long}", difference, 0, above=True
@@ -210,6 +217,8 @@ def _spikes_shrink(ratios: SpikeRatios, low: str, high: str) -> Iterator[Check]:
 
 def _spike_ratios(errors: ErrorsByModel, seed: int) -> SpikeRatios:
     """Spike of every model that was tested beyond its N: first the measured one, then bootstrap resamples."""
+    if not errors:
+        return {}
     count = len(next(iter(errors.values())))
     # Prompts are resampled by multinomial weights; the same weights serve every model and panel.
     resampled = Draws(seed).shared("bootstrap").multinomial(count, np.full(count, 1 / count), size=RESAMPLES)

@@ -13,7 +13,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -48,11 +48,14 @@ class Part:
         Whether it belongs to the paper and runs unless others are named; what goes beyond runs when named.
     trains : bool
         Whether it trains models: it needs torch, and is told where its runs live.
+    settings : mapping
+        What ``run`` is given whatever the profile, for a module that is several parts.
     """
 
     module: str
     paper: bool = True
     trains: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 PARTS: Mapping[str, Part] = {
@@ -61,6 +64,18 @@ PARTS: Mapping[str, Part] = {
     "initialisation": Part("incontext.studies.initialisation"),
     "shifts": Part("incontext.studies.shifts"),
     "figure1": Part("incontext.studies.figure1", trains=True),
+    "figure1-d20": Part(
+        "incontext.studies.figure1",
+        paper=False,
+        trains=True,
+        settings={"name": "figure1_d20", "reuse": True},
+    ),
+    "figure1-seeds": Part(
+        "incontext.studies.figure1",
+        paper=False,
+        trains=True,
+        settings={"name": "figure1_seeds"},
+    ),
 }
 _EVERYTHING = "all"
 _MARKER = "reproduction.json"
@@ -118,7 +133,7 @@ def reproduce(profile: Profile, directory: Path, parts: Iterable[str], progress:
         store = Store(directory / "units")
         for part in parts:
             clock = _Clock(directory / _MARKER, part)
-            settings = dict(profile.parts[part])
+            settings = {**PARTS[part].settings, **profile.parts[part]}
             if PARTS[part].trains:
                 settings["runs"] = directory / "runs"
 
@@ -148,7 +163,7 @@ def claim_directory(directory: Path, profile: Profile) -> Path:
                 f"{directory} must be a new folder or a reproduction with profile {profile.name}; it holds one with "
                 f"profile {earlier or 'unknown'}, so choose another --directory."
             )
-    elif any(not entry.name.startswith(".") for entry in directory.iterdir()):
+    elif any(not entry.name.startswith(".") and entry.name != "runs" for entry in directory.iterdir()):
         raise InvalidInputError(
             f"{directory} must be empty or an earlier reproduction; it holds other files, so choose another "
             "--directory."

@@ -1,0 +1,256 @@
+"""Trained models for the studies: found where they are, or trained side by side, one core each."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import joblib
+import torch
+from threadpoolctl import threadpool_limits
+
+from incontext.foundations import InvalidInputError, read_json
+from incontext.models.storage import MANIFEST
+from incontext.studies.store import digest
+from incontext.training import Run, TrainingConfig, read_config, train
+from incontext.training.config import differences
+from incontext.training.run import CONFIG
+
+# From changed fields (``steps``, ``max_points``) to the configuration that a study would train.
+Recipe = Callable[..., TrainingConfig]
+Progress = Callable[[str, int, int], None]
+# What a configuration says about watching a training, and where it runs; none of it makes another model.
+_IMMATERIAL = {
+    "device",
+    "compile",
+    "log_every",
+    "evaluate_every",
+    "checkpoint_every",
+    "n_evaluation",
+    "keep_checkpoints",
+}
+# Origin of what a study trained itself.
+HERE = "trained by this study"
+# Seconds that interrupted trainings have to save themselves.
+_GRACE = 10.0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished model, and what a page says of it.
+
+    Attributes
+    ----------
+    path : Path
+        What ``incontext.models.load`` reads.
+    config : TrainingConfig
+        How it was trained.
+    identity : str
+        Of the model, as a key for what is computed from it.
+    origin : str
+        Where it comes from, in words.
+    """
+
+    path: Path
+    config: TrainingConfig
+    identity: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training to be done: what is reported of it, its configuration, and its folder."""
+
+    label: str
+    config: TrainingConfig
+    directory: Path
+
+
+def trained(job: Job) -> Trained:
+    """The model of a finished job."""
+    return Trained(job.directory, job.config, digest(job.config.as_dict()), HERE)
+
+
+def find(recipe: Recipe, runs: Path, *, loosely: bool) -> Trained | None:
+    """A model of this recipe among the finished runs of a folder and the models that ship with the package.
+
+    Parameters
+    ----------
+    recipe : callable
+        From ``steps`` and ``max_points`` to a configuration; called with neither, the one that is wanted.
+    runs : Path
+        Folder of runs, whatever their names.
+    loosely : bool
+        False for nothing but a run in the folder of the configuration wanted. True to be content with another number
+        of steps of the same recipe, longer readable prompts, or a shipped model; a run as wanted comes first, then the
+        longest training.
+
+    Returns
+    -------
+    Trained or None
+    """
+    wanted = recipe()
+    candidates = [*_runs(runs), *_shipped()] if loosely else _runs(runs)
+    fitting = [found for found in candidates if _fits(found.config, wanted, recipe, loosely=loosely)]
+    for found in sorted(
+        fitting, key=lambda found: (found.config.steps == wanted.steps, found.config.steps), reverse=True
+    ):
+        if not (found.path / CONFIG).exists() or Run.open(found.path).finished:
+            return found
+    return None
+
+
+def _fits(config: TrainingConfig, wanted: TrainingConfig, recipe: Recipe, *, loosely: bool) -> bool:
+    same = wanted
+    if loosely and config.model.max_points >= wanted.model.max_points:
+        try:
+            same = recipe(steps=config.steps, max_points=config.model.max_points)
+        except InvalidInputError:
+            return False
+    return set(differences(same.as_dict(), config.as_dict())) <= _IMMATERIAL
+
+
+def _runs(folder: Path) -> list[Trained]:
+    """The runs in a folder, finished or not."""
+    found: list[Trained] = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if (path / CONFIG).exists():
+            config = Run.open(path).config
+            found.append(Trained(path, config, digest(config.as_dict()), f"found in runs/{path.name}"))
+    return found
+
+
+def _shipped() -> list[Trained]:
+    """The models that ship with the package and say how they were trained."""
+    folder = Path(str(files("incontext.models"))) / "shipped"
+    found: list[Trained] = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if (path / "card.json").exists():
+            config = read_config(read_json(path / "card.json")["config"])
+            identity = digest({"shipped": read_json(path / MANIFEST)})
+            found.append(Trained(path, config, identity, f"shipped with the package as {path.name}"))
+    return found
+
+
+def train_all(jobs: Sequence[Job], progress: Progress, workers: int | None = None) -> None:
+    """Do every training, several at a time on a CPU; go on with those that were interrupted.
+
+    Small models gain little from a second core, so each training has one to itself. The results do not depend on
+    the number of workers.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        A finished one costs nothing.
+    progress : callable
+        Called with (what is being done, steps done, steps in all).
+    workers : int, optional
+        Trainings at a time: on a CPU as many as there are cores, on a GPU one, when omitted.
+
+    Raises
+    ------
+    InvalidInputError, TrainingDivergedError, OSError
+        What a training raised; the others stop and keep what they have.
+    KeyboardInterrupt
+        After the trainings under way have been saved.
+    """
+    waiting = [(i, job) for i, job in enumerate(jobs) if not _finished(job)]
+    total = sum(job.config.steps for job in jobs)
+    steps = [job.config.steps for job in jobs]
+    for i, _ in waiting:
+        steps[i] = 0
+    if workers is None:
+        workers = 1 if torch.cuda.is_available() else joblib.cpu_count()
+    workers = min(workers, len(waiting))
+
+    def report(i: int, step: int) -> None:
+        steps[i] = step
+        progress(f"{jobs[i].label} ({i + 1} of {len(jobs)})", sum(steps), total)
+
+    if workers < 2:
+        with _one_thread():
+            for i, job in waiting:
+                train(job.config, job.directory, progress=lambda step, *_, i=i: report(i, step))
+        return
+    with ExitStack() as stack:
+        idle = [stack.enter_context(_worker()) for _ in range(workers)]
+        busy: dict[Connection, int] = {}
+        while waiting or busy:
+            while waiting and idle:
+                i, job = waiting.pop(0)
+                connection = idle.pop()
+                connection.send((job.config, job.directory))
+                busy[connection] = i
+            for connection in wait(list(busy)):
+                assert isinstance(connection, Connection)
+                try:
+                    message = connection.recv()
+                except EOFError as error:
+                    label = jobs[busy[connection]].label
+                    raise RuntimeError(f"{label}: its process ended early; run the same command again.") from error
+                if isinstance(message, BaseException):
+                    raise message
+                if message is None:
+                    report(busy[connection], jobs[busy[connection]].config.steps)
+                    del busy[connection]
+                    idle.append(connection)
+                else:
+                    report(busy[connection], message)
+
+
+def _finished(job: Job) -> bool:
+    return (job.directory / CONFIG).exists() and Run.create(job.directory, job.config).finished
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread, and so the same bits, whichever process computes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _worker() -> Iterator[Connection]:
+    """A process that trains what it is sent, and the connection to it."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield ours
+    except KeyboardInterrupt:
+        process.join(_GRACE)  # an interrupt at the keyboard reaches the workers too
+        raise
+    finally:
+        # SIGTERM: a training under way saves itself and ends.
+        process.terminate()
+        process.join(_GRACE)
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _work(connection: Any) -> None:
+    """Train until the connection closes; steps done, None at the end, or an exception go back."""
+    with _one_thread():
+        while True:
+            try:
+                config, directory = connection.recv()
+                train(config, directory, progress=lambda step, *_: connection.send(step))
+                connection.send(None)
+            except (EOFError, BrokenPipeError, KeyboardInterrupt):
+                return  # the study is gone, or wants this to end
+            except Exception as error:  # whatever it is, the study raises it
+                connection.send(error)
