@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 
 from incontext.report import write_report
+from incontext.report.cells import Interval, Measured, format_cell, table_of
 from incontext.report.figures import figure1 as drawn_figure1
-from incontext.report.page import format_cell
-from incontext.report.words import words_of
+from incontext.report.page import PAPER
+from incontext.report.words import Finding, words_of
 from incontext.studies import claims, figure1, gradient_flow, shifts
 from incontext.studies.record import StudyRecord
+from incontext.studies.reproduction import PARTS
 from incontext.studies.store import Store
 
 PROVENANCE = {
@@ -48,11 +50,25 @@ def records(tmp_path_factory):
         n_prompts=50,
         **given,
     )
+    further = StudyRecord(
+        "beyond_one",
+        "A question the paper leaves open",
+        {"long": pd.DataFrame({"i": range(40), "mean": 0.5, "stderr": 0.0123}), "unseen": pd.DataFrame({"i": [1]})},
+        {
+            "settings": {"seed": 7, "training_seeds": [0, 1]},
+            "sentences": ["One sentence <with> signs."],
+            "summary": ["Refuted: the guess.", "A number: 3."],
+            "deviations": ["Smaller."],
+            "captions": {"long": "Forty rows"},
+        },
+    )
     made = [
         StudyRecord("claims", "Every claim of the paper", {"claims": table}, claims.facts(table, 0, "standard")),
         gradient_flow.run(dimension=2, n_train=5, n_times=20, **given),
         shifts.run(dimension=2, n_train=6, n_prompts=64, **given),
         trained,
+        further,
+        StudyRecord("beyond_two", "Another question", {}, {"settings": {"seed": 0}}),
     ]
     for record in made:
         record.save(folder / "studies")
@@ -78,7 +94,7 @@ def test_every_figure_lies_beside_the_page_and_in_it(page):
     assert figures == {
         f"{name}.{suffix}"
         for name in ("gradient-flow", "shifts", "figure1", "figure1-against-lsa")
-        for suffix in ("svg", "png")
+        for suffix in ("svg", "pdf", "png")
     }
     for name in ("gradient-flow", "shifts", "figure1", "figure1-against-lsa"):
         svg = (page.parent / "figures" / f"{name}.svg").read_bytes()
@@ -87,7 +103,9 @@ def test_every_figure_lies_beside_the_page_and_in_it(page):
 
 def test_drawing_again_gives_the_same_bytes(records, page, tmp_path):
     again = write_report(records, tmp_path, PROVENANCE, _quiet)
-    assert again.read_bytes() == page.read_bytes()
+    for name in ("report.html", "beyond-one.html", "beyond-two.html"):
+        assert (tmp_path / name).read_bytes() == (page.parent / name).read_bytes()
+    assert again == tmp_path / "report.html"
     for path in (page.parent / "figures").iterdir():
         assert path.read_bytes() == (tmp_path / "figures" / path.name).read_bytes(), path.name
 
@@ -137,3 +155,66 @@ def test_the_verdict_on_each_observation_follows_from_its_checks(records):
 )
 def test_cells_read_as_numbers(value, shown):
     assert format_cell(value) == shown
+
+
+def test_uncertainties_are_shown_with_their_numbers():
+    frame = pd.DataFrame({"what": ["a"], "mean": [-0.34567], "stderr": [0.0123], "low": [0.1], "high": [np.inf]})
+    table = table_of(frame)
+    assert table.columns == ["what", "mean ± standard error", "interval"]
+    assert table.numeric == [False, True, True]
+    assert [format_cell(value) for value in table.rows[0]] == ["a", "−0.346 ± 0.012", "0.1 … ∞"]
+    assert str(Measured(np.nan, 1.0)) == "–"
+    assert str(Measured(1234.5, 25.0)) == "1234 ± 25"
+    assert str(Measured(0.5, 0.0)) == "0.5"
+    assert str(Interval(np.nan, np.nan)) == "–"
+
+
+def test_a_study_beyond_the_paper_has_a_page_linked_both_ways(page):
+    first, one, two = (
+        (page.parent / name).read_text() for name in ("report.html", "beyond-one.html", "beyond-two.html")
+    )
+    assert 'href="beyond-one.html"' in first
+    assert 'href="report.html"' in one
+    assert 'href="beyond-two.html"' in one
+    assert 'href="beyond-one.html"' in two
+    assert "One sentence &lt;with&gt; signs." in one
+    assert "One sentence" not in first
+    assert "Smaller." in one
+    assert (
+        "<code>incontext reproduce --profile smoke --only beyond-one</code> · seed 7; seeds of the training 0, 1" in one
+    )
+    assert one.count("0.500 ± 0.012") == 40
+    assert "<details><summary>Forty rows" in one  # folded
+
+
+def test_the_first_page_states_what_every_study_found_in_the_order_of_verdicts(records, page):
+    listed = re.findall(r'<li><span class="badge \w+">([\w ]+)</span><span>(.*?) <a href="(.*?)">', page.read_text())
+    expected = [finding for record in records for finding in words_of(record).findings]
+    assert len(listed) == len(expected)
+    kinds = [kind for kind, _, _ in listed]
+    assert kinds == sorted(kinds, key=["confirmed", "in part", "refuted", "found", "undecided"].index)
+    assert ("refuted", "the guess.", "beyond-one.html") in listed
+    assert ("found", "A number: 3.", "beyond-one.html") in listed
+    assert any(kind == "undecided" and "0 of 4 GPT-2" in text for kind, text, _ in listed)
+
+
+def test_the_kind_of_a_line_is_the_word_before_its_colon():
+    assert Finding.of("In part: some.") == Finding("in part", "some.")
+    assert Finding.of("Depth: two layers.") == Finding("found", "Depth: two layers.")
+    assert Finding.of("confirmed:") == Finding("found", "confirmed:")
+
+
+def test_all_links_lead_somewhere(page):
+    for path in page.parent.glob("*.html"):
+        text = path.read_text()
+        for link in re.findall(r'href="([^":]*)"', text):
+            name, _, anchor = link.partition("#")
+            target = path.parent / (name or path.name)
+            if name.startswith("studies/"):
+                continue  # the data lie beside the page of a reproduction
+            assert target.exists(), link
+            assert not anchor or f'id="{anchor}"' in target.read_text(), link
+
+
+def test_the_first_page_holds_the_paper():
+    assert set(PAPER) == {name.replace("-", "_") for name, part in PARTS.items() if part.paper}

@@ -1,43 +1,86 @@
-"""One self-contained page from the records of a reproduction."""
+"""Self-contained pages from the records of a reproduction: a first page with the paper, and one per further study."""
 
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from incontext.foundations import write_text
-from incontext.report.figures import figure1, gradient_flow, initialisation, shifts
+from incontext.report.cells import Table, format_cell
+from incontext.report.figures import figure1, gradient_flow, initialisation, leaderboard, shifts
 from incontext.report.style import Drawing
-from incontext.report.words import Words, words_of
+from incontext.report.words import KINDS, Finding, Words, words_of
 from incontext.studies.record import StudyRecord
 
 TITLE = "Trained Transformers Learn Linear Models In-Context, reproduced"
+FIRST_PAGE = "report.html"
+# Studies whose sections are on the first page; every other has a page of its own.
+PAPER = ("claims", "gradient_flow", "initialisation", "shifts", "figure1")
 _FIGURES: Mapping[str, Callable[[StudyRecord], list[Drawing]]] = {
     "gradient_flow": gradient_flow.draw,
     "initialisation": initialisation.draw,
     "shifts": shifts.draw,
     "figure1": figure1.draw,
+    "leaderboard": leaderboard.draw,
+    "leaderboard_d10": leaderboard.draw,
 }
-_TONES = {"holds": "good", "appears": "good", "does not hold": "bad", "does not appear": "bad", "undecided": "none"}
+_TONES = {
+    "holds": "good",
+    "appears": "good",
+    "confirmed": "good",
+    "does not hold": "bad",
+    "does not appear": "bad",
+    "refuted": "bad",
+    "found": "new",
+    "undecided": "none",
+}
+# Tables of more rows are folded.
+_OPEN_ROWS = 16
 
 
 @dataclass(frozen=True)
 class _Section:
-    """What the template needs of one study."""
+    """What the templates need of one study.
+
+    Attributes
+    ----------
+    name, title : str
+        Of the study.
+    page : str
+        File that it is on.
+    words : Words
+        Its text and tables.
+    files : list of str
+        Its data, beside the page.
+    command, seeds : str
+        What draws it again.
+    drawings : list of dict
+        Its figures.
+    """
 
     name: str
     title: str
+    page: str
     words: Words
     files: list[str]
     command: str
-    drawings: list[dict[str, str]] = field(default_factory=list)
+    seeds: str
+    drawings: list[dict[str, str]]
+
+    @property
+    def link(self) -> str:
+        """Where it begins, seen from any page."""
+        return f"{self.page}#{self.name}" if self.page == FIRST_PAGE else self.page
+
+    @property
+    def part(self) -> str:
+        """The part's name on the command line."""
+        return self.name.replace("_", "-")
 
 
 def write_report(
@@ -46,12 +89,12 @@ def write_report(
     provenance: Mapping[str, Any],
     progress: Callable[[str, int, int], None],
 ) -> Path:
-    """Draw every figure of the records and write ``report.html``.
+    """Draw every figure of the records, and write ``report.html`` and a page per study beyond the paper.
 
     Parameters
     ----------
     records : iterable of StudyRecord
-        Finished studies, in the order of the page.
+        Finished studies, in the order of the pages.
     directory : Path
         Folder of the reproduction; figures go to ``directory / "figures"``.
     provenance : mapping
@@ -62,46 +105,77 @@ def write_report(
     Returns
     -------
     Path
-        The page. It holds its figures and opens offline.
+        The first page. Every page holds its figures and opens offline.
     """
     records = list(records)
     sections: list[_Section] = []
     for i, record in enumerate(records):
         progress(f"report: drawing {record.title}", i, len(records))
-        drawings = [_embed(drawing, directory) for drawing in _FIGURES.get(record.name, lambda _: [])(record)]
-        part = record.name.replace("_", "-")
-        files = [f"studies/{record.name}/{key}.{suffix}" for key in record.tables for suffix in ("parquet", "csv")]
-        command = f"incontext reproduce --profile {provenance['profile']} --only {part}"
-        sections.append(_Section(record.name, record.title, words_of(record), files, command, drawings))
-    environment = Environment(
-        loader=PackageLoader("incontext.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["tone"] = lambda verdict: _TONES.get(verdict, "some")
-    environment.filters["figure_of"] = format_cell
+        sections.append(_section(record, directory, provenance["profile"]))
+    paper = [section for section in sections if section.page == FIRST_PAGE]
+    beyond = [section for section in sections if section.page != FIRST_PAGE]
+    environment = _environment()
+    shared = {"title": TITLE, "first_page": FIRST_PAGE, "paper": paper, "beyond": beyond, "provenance": provenance}
+    # The first page last: when it is there, all are.
+    for before, section, after in zip([None, *beyond], beyond, [*beyond[1:], None], strict=False):
+        page = environment.get_template("study.html.j2").render(
+            shared, section=section, before=before, after=after, here=section.page
+        )
+        write_text(directory / section.page, page)
     page = environment.get_template("report.html.j2").render(
-        title=TITLE,
-        sections=sections,
-        summary=[line for section in sections for line in section.words.summary],
-        provenance=provenance,
-        provenance_table=_provenance_table(provenance, records),
-        deviations=[line for section in sections for line in section.words.deviations],
+        shared,
+        here=FIRST_PAGE,
+        findings=_ordered(sections),
+        provenance_table=_provenance_table(provenance, sections),
+        deviations=[line for section in paper for line in section.words.deviations],
     )
-    path = directory / "report.html"
+    path = directory / FIRST_PAGE
     write_text(path, page)
     progress("report: written", len(records), len(records))
     return path
 
 
-def format_cell(value: Any) -> str:
-    """A table cell: numbers to four significant digits, missing values as a dash."""
-    if isinstance(value, float) or hasattr(value, "dtype"):
-        number = float(value)
-        if math.isnan(number):
-            return "–"
-        if math.isinf(number):
-            return "∞" if number > 0 else "−∞"
-        return f"{number:.4g}".replace("-", "−")
-    return "–" if value is None or value is pd.NA else str(value)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("incontext.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["tone"] = lambda verdict: _TONES.get(verdict, "some")
+    environment.filters["cell"] = format_cell
+    environment.globals["open_rows"] = _OPEN_ROWS
+    return environment
+
+
+def _section(record: StudyRecord, directory: Path, profile: str) -> _Section:
+    part = record.name.replace("_", "-")
+    return _Section(
+        record.name,
+        record.title,
+        FIRST_PAGE if record.name in PAPER else f"{part}.html",
+        words_of(record),
+        [f"studies/{record.name}/{key}.{suffix}" for key in record.tables for suffix in ("parquet", "csv")],
+        f"incontext reproduce --profile {profile} --only {part}",
+        _seeds(record),
+        [_embed(drawing, directory) for drawing in _FIGURES.get(record.name, lambda _: [])(record)],
+    )
+
+
+def _ordered(sections: list[_Section]) -> list[tuple[Finding, _Section]]:
+    """The findings of all studies: confirmed, in part, refuted, found, undecided; in the order of the studies."""
+    found = [(finding, section) for section in sections for finding in section.words.findings]
+    return sorted(found, key=lambda pair: KINDS.index(pair[0].kind))
+
+
+def _seeds(record: StudyRecord) -> str:
+    """Every seed among a record's settings, in words."""
+    settings = record.facts.get("settings", record.facts)
+    named = {key: value for key, value in settings.items() if key == "seed" or key.endswith(("_seed", "_seeds"))}
+    named = {key: value for key, value in named.items() if not key.startswith("n_")}
+    words = []
+    for key, value in named.items():
+        of = "" if key == "seed" else f" of the {key.rpartition('_')[0].replace('_', ' ')}"
+        many = isinstance(value, list | tuple)
+        words.append(f"seed{'s' if many else ''}{of} {', '.join(map(str, value)) if many else value}")
+    return "; ".join(words)
 
 
 def _embed(drawing: Drawing, directory: Path) -> dict[str, str]:
@@ -111,7 +185,7 @@ def _embed(drawing: Drawing, directory: Path) -> dict[str, str]:
     return {"name": drawing.name, "caption": drawing.caption, "alt": drawing.alt, "uri": uri}
 
 
-def _provenance_table(provenance: Mapping[str, Any], records: list[StudyRecord]) -> dict[str, list[Any]]:
+def _provenance_table(provenance: Mapping[str, Any], sections: list[_Section]) -> Table:
     libraries = ", ".join(f"{name} {found}" for name, found in provenance["libraries"].items())
     rows = [
         ["incontext", provenance["version"]],
@@ -120,13 +194,12 @@ def _provenance_table(provenance: Mapping[str, Any], records: list[StudyRecord])
         ["machine", f"{provenance['processor']}, {provenance['cores']} cores, GPU: {provenance['gpu']}"],
         ["system", provenance["platform"]],
     ]
-    for record in records:
-        settings = record.facts.get("settings", record.facts)
-        trainings = settings.get("training_seeds")
-        note = f"; of the trainings: {', '.join(str(seed) for seed in trainings)}" if trainings else ""
-        rows.append([f"seed of {record.name.replace('_', '-')}", f"{settings['seed']}{note}"])
-    for part, sessions in provenance["durations"].items():
-        total = sum(sessions)
-        note = f" over {len(sessions)} sessions" if len(sessions) > 1 else ""
-        rows.append([f"time for {part}", f"{total:.0f} s{note}"])
-    return {"columns": ["what", "value"], "rows": rows}
+    durations = dict(provenance["durations"])
+    for section in sections:
+        sessions = durations.pop(section.part, [])
+        notes = [section.seeds] if section.seeds else []
+        if sessions:
+            over = f" over {len(sessions)} sessions" if len(sessions) > 1 else ""
+            notes.append(f"{sum(sessions):.0f} s{over}")
+        rows.append([section.part, "; ".join(notes)])
+    return Table(["what", "value"], [False, False], rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +47,16 @@ _PARAMETERS: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
     "savefig.dpi": 160,
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,
     # Element names in the SVG would otherwise be random, and a redrawn figure would differ.
     "svg.hashsalt": "incontext",
+}
+
+# What would tell two drawings of the same figure apart.
+_UNDATED: Mapping[str, dict[str, None]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
 }
 
 
@@ -74,10 +82,16 @@ class Drawing:
     alt: str
 
     def save(self, directory: Path) -> None:
-        """Write ``name.svg`` and ``name.png``; the same figure gives the same bytes."""
-        for suffix, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
-            with atomic_path(directory / f"{self.name}.{suffix}") as temporary, house_style():
-                self.figure.savefig(temporary, format=suffix, metadata=metadata)
+        """Write ``name.svg``, ``name.pdf`` and ``name.png``; the same figure gives the same bytes."""
+        with house_style():
+            # Laid out once: that is half of the work, and the files agree.
+            engine = self.figure.get_layout_engine()
+            if engine is not None:
+                engine.execute(self.figure)
+                self.figure.set_layout_engine("none")
+            for suffix, metadata in _UNDATED.items():
+                with atomic_path(directory / f"{self.name}.{suffix}") as temporary:
+                    self.figure.savefig(temporary, format=suffix, metadata=metadata)
 
 
 @contextmanager

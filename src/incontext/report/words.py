@@ -8,9 +8,38 @@ from typing import Any
 
 import pandas as pd
 
+from incontext.report.cells import Table, table_of
 from incontext.studies.record import StudyRecord
 
-Table = dict[str, list[Any]]
+CONFIRMED, IN_PART, REFUTED, FOUND, OPEN = "confirmed", "in part", "refuted", "found", "undecided"
+# In the order of the first page.
+KINDS = (CONFIRMED, IN_PART, REFUTED, FOUND, OPEN)
+# Relative distance from the theorem's limit below which the flow has ended there.
+_ENDED = 1e-6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the first page.
+
+    Attributes
+    ----------
+    kind : str
+        One of ``KINDS``.
+    text : str
+        What was found, as one short sentence.
+    """
+
+    kind: str
+    text: str
+
+    @classmethod
+    def of(cls, line: str) -> Finding:
+        """A line that a study wrote: its kind is the word before a colon, such as "Refuted: …"; otherwise found."""
+        head, separator, rest = line.partition(":")
+        if separator and head.strip().lower() in KINDS and rest.strip():
+            return cls(head.strip().lower(), rest.strip())
+        return cls(FOUND, line)
 
 
 @dataclass(frozen=True)
@@ -21,8 +50,8 @@ class Words:
     ----------
     paragraphs : list of str
         Opening of the section.
-    summary : list of str
-        Lines for the top of the page.
+    findings : list of Finding
+        Lines for the first page.
     deviations : list of str
         How this part differs from the paper.
     claims, observations : list of dict
@@ -32,7 +61,7 @@ class Words:
     """
 
     paragraphs: list[str]
-    summary: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     deviations: list[str] = field(default_factory=list)
     claims: list[dict[str, Any]] = field(default_factory=list)
     observations: list[dict[str, Any]] = field(default_factory=list)
@@ -44,17 +73,12 @@ def words_of(record: StudyRecord) -> Words:
     return _WRITERS.get(record.name, _plain)(record)
 
 
-def table_of(frame: pd.DataFrame) -> Table:
-    """A DataFrame as the template's table."""
-    return {"columns": [str(column) for column in frame.columns], "rows": frame.astype(object).to_numpy().tolist()}
-
-
 def _plain(record: StudyRecord) -> Words:
     """What a study wrote itself: its sentences, its lines for the top, its deviations, its tables with captions."""
     facts = record.facts
     return Words(
         list(facts.get("sentences", [])),
-        summary=list(facts.get("summary", [])),
+        findings=[Finding.of(line) for line in facts.get("summary", [])],
         deviations=list(facts.get("deviations", [])),
         tables=[(caption, table_of(record.tables[key])) for key, caption in facts.get("captions", {}).items()],
     )
@@ -72,6 +96,16 @@ def _claims(record: StudyRecord) -> Words:
         if unexpected.empty
         else f"Not the recorded verdict: {', '.join(unexpected)}."
     )
+    refuted = table[kinds == "does not hold"]
+    findings = [
+        Finding(
+            CONFIRMED,
+            f"{counts.get('holds', 0)} of {len(table)} statements of the paper, its summary document and its errata "
+            f"hold as they stand. {agreement}",
+        ),
+        Finding(IN_PART, f"{counts.get('holds only if …', 0)} statements hold only under a condition."),
+        Finding(REFUTED, f"{len(refuted)} statements do not hold: {_places(refuted)}."),
+    ]
     order = {section: index for index, section in enumerate(table["section"].unique())}
     ordered = table.assign(section_index=table["section"].map(order))
     rows = [{str(key): value for key, value in row.items()} for row in ordered.to_dict("records")]
@@ -84,9 +118,15 @@ def _claims(record: StudyRecord) -> Words:
             f"{facts['critical_z']:.2f}; deviations of exact computations count beyond the limit given with them. "
             "Inequalities show their smallest margin over all problems.",
         ],
-        summary=[f"{len(table)} claims of the paper checked: {listed}. {agreement}"],
+        findings=[finding for finding in findings if not finding.text.startswith("0 statements")],
         claims=rows,
     )
+
+
+def _places(claims: pd.DataFrame) -> str:
+    """The places in the paper that the claims are about."""
+    places = claims["source"].str.replace(r"\s*\(arXiv[^;]*$", "", regex=True)
+    return "; ".join(dict.fromkeys(places))
 
 
 def _gradient_flow(record: StudyRecord) -> Words:
@@ -98,15 +138,17 @@ def _gradient_flow(record: StudyRecord) -> Words:
     columns = ["case", "entry", "reached", "theorem", "difference"]
     found = record.facts["conclusions"].values()
     farthest = max(case["limit_distance"] for case in found)
-    bound = "holds at every time" if all(case["bound_holds"] for case in found) else "fails"
+    bound_holds = all(case["bound_holds"] for case in found)
     looseness = min(case["rate_over_pl_constant"] for case in found)
-    summary = (
+    finding = Finding(
+        CONFIRMED if bound_holds and farthest < _ENDED else REFUTED,
         "Gradient flow from Assumption 3 ends at the minimisers of Theorem 4 and Theorem 8 (largest relative distance "
-        f"{farthest:.1e}); the bound e^(−μt) {bound}, and the true rate is at least {looseness:.2g} times μ."
+        f"{farthest:.1e}); the bound e^(−μt) {'holds at every time' if bound_holds else 'fails'}, and the true rate is "
+        f"at least {_short(looseness)} times μ.",
     )
     return Words(
         sentences,
-        summary=[summary],
+        findings=[finding],
         tables=[("Where the flow ends, beside Theorem 4 and Theorem 8", table_of(table[columns]))],
     )
 
@@ -115,9 +157,16 @@ def _shifts(record: StudyRecord) -> Words:
     sentences = list(record.facts["sentences"])
     errors = record.tables["errors"]
     columns = ["shift", "parameter", "M", "predictor", "exact", "mean", "stderr", "n", "z"]
+    # §4.2: other tasks and queries are tolerated, other inputs are not.
+    as_said = [kept is not name.startswith("input") for name, kept in record.facts["tolerated"]["LSA"].items()]
+    kind = CONFIRMED if all(as_said) else IN_PART if any(as_said) else REFUTED
+    counted = (
+        f"§4.2 (tasks and queries are tolerated, inputs are not), {sum(as_said)} of {len(as_said)} shifts as said: "
+    )
+    layer = sentences[0].partition(" Least squares")[0]
     return Words(
         sentences,
-        summary=sentences[:1],
+        findings=[Finding(kind, counted + layer[0].lower() + layer[1:])],
         tables=[("Every error: exact, and Monte Carlo with standard error", table_of(errors[columns]))],
     )
 
@@ -131,7 +180,7 @@ def _initialisation(record: StudyRecord) -> Words:
             "what more layers do. Here they are counted.",
             *sentences,
         ],
-        summary=sentences[:2],
+        findings=[Finding(FOUND, sentence) for sentence in sentences[:2]],
         tables=[
             ("Where starts end, by the size of their perturbation", table_of(ends)),
             ("σ above and below the threshold", table_of(record.tables["scales"])),
@@ -150,14 +199,6 @@ def _figure1(record: StudyRecord) -> Words:
     verdict = f"{learned} of {len(models)} GPT-2 models learned their task (d = {settings['dimension']})."
     if len(not_learned):
         verdict += f" Not learned: {', '.join(not_learned)}."
-    appear = [o["observation"] for o in observations if o["verdict"] == "appears"]
-    partly = [
-        f"{o['observation']} ({o['count']} of {o['total']})" for o in observations if o["verdict"] == "appears in part"
-    ]
-    missing = [o["observation"] for o in observations if o["verdict"] == "does not appear"]
-    reading = "Figure 1 at this scale. Appears: " + ("; ".join(appear) or "nothing") + "."
-    reading += f" In part: {'; '.join(partly)}." if partly else ""
-    reading += f" Does not appear: {'; '.join(missing)}." if missing else ""
     columns = {
         "model": "model",
         "own_law": "own law",
@@ -176,7 +217,7 @@ def _figure1(record: StudyRecord) -> Words:
             f"{record.facts['normaliser']}. The paper does not state the normaliser of its random panels.",
             verdict,
         ],
-        summary=[verdict, reading],
+        findings=_reading(observations, settings["dimension"], learned, len(models)),
         deviations=list(record.facts["deviations"]),
         observations=observations,
         tables=[
@@ -184,6 +225,32 @@ def _figure1(record: StudyRecord) -> Words:
             ("Every check of every observation", table_of(record.tables["observations"].drop(columns="criterion"))),
         ],
     )
+
+
+def _reading(observations: list[dict[str, Any]], dimension: int, learned: int, total: int) -> list[Finding]:
+    """What the paper reads off the figure, by verdict; models that learned nothing decide nothing."""
+    head = f"Figure 1 at d = {dimension}"
+    counted = f"{learned} of {total} GPT-2 models learned"
+    if not learned:
+        return [Finding(OPEN, f"{head}: {counted} their task, so its observations stay undecided.")]
+    findings = []
+    for verdict, kind in (("appears", CONFIRMED), ("appears in part", IN_PART), ("does not appear", REFUTED)):
+        own = [
+            entry["observation"] + (f" ({entry['count']} of {entry['total']} checks)" if kind == IN_PART else "")
+            for entry in observations
+            if entry["verdict"] == verdict
+        ]
+        if own:
+            named = "; ".join(observation[0].lower() + observation[1:] for observation in own)
+            findings.append(
+                Finding(kind, f"{head} ({counted}), {len(own)} of {len(observations)} observations: {named}.")
+            )
+    return findings
+
+
+def _short(number: float) -> str:
+    """Two digits, without an exponent where a reader expects none."""
+    return f"{number:.2g}" if not 100 <= abs(number) < 1e7 else f"{float(f'{number:.2g}'):,.0f}"
 
 
 def _weighed(entry: Mapping[str, Any]) -> str:

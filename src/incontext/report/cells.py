@@ -1,0 +1,112 @@
+"""Tables for the page: columns of numbers, values with their uncertainty in one cell, cells as text."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A mean with its standard error."""
+
+    value: float
+    stderr: float
+
+    def __str__(self) -> str:
+        if not (math.isfinite(self.value) and math.isfinite(self.stderr)) or self.stderr == 0:
+            return format_cell(self.value)
+        # Two digits of the error decide how many of the value are shown.
+        decimals = 1 - math.floor(math.log10(self.stderr))
+        if abs(self.value) >= 1e6 or decimals > 9:
+            return f"{format_cell(self.value)} ± {self.stderr:.2g}".replace("e-", "e−")
+        places = max(decimals, 0)
+        return f"{_minus(f'{self.value:.{places}f}')} ± {self.stderr:.{places}f}"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Ends of an interval."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if math.isnan(self.low) and math.isnan(self.high):
+            return "–"
+        return f"{format_cell(float(self.low))} … {format_cell(float(self.high))}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the template needs: headings, whether a column holds numbers, rows of cells."""
+
+    columns: list[str]
+    numeric: list[bool]
+    rows: list[list[Any]]
+
+
+# A column of standard errors is shown in the cell of the column before it; a pair of ends in one cell.
+_ERRORS = {"stderr": "± standard error", "standard error": "± standard error"}
+_ENDS = {("low", "high"), ("lower", "upper")}
+
+
+def table_of(frame: pd.DataFrame) -> Table:
+    """A DataFrame as a table of the page.
+
+    A column ``stderr`` (or ``standard error``) after a column of numbers joins it as value ± error; ``low, high`` or
+    ``lower, upper`` become one column of intervals.
+    """
+    names = [str(column) for column in frame.columns]
+    cells = frame.astype(object).to_numpy().T.tolist() if len(names) else []
+    columns: list[str] = []
+    values: list[list[Any]] = []
+    for name, column in zip(names, cells, strict=True):
+        if name.strip() in _ERRORS and values and _is_numeric(values[-1]):
+            columns[-1] += f" {_ERRORS[name.strip()]}"
+            values[-1] = [Measured(_float(v), _float(e)) for v, e in zip(values[-1], column, strict=True)]
+        elif columns and (columns[-1], name) in _ENDS:
+            columns[-1] = "interval"
+            values[-1] = [Interval(_float(low), _float(high)) for low, high in zip(values[-1], column, strict=True)]
+        else:
+            columns.append(name)
+            values.append(column)
+    numeric = [_is_numeric(column) for column in values]
+    return Table(columns, numeric, [list(row) for row in zip(*values, strict=True)])
+
+
+def format_cell(value: Any) -> str:
+    """A table cell: numbers to four significant digits, truth as yes or no, missing values as a dash."""
+    if isinstance(value, Measured | Interval):
+        return str(value)
+    if isinstance(value, bool) or type(value).__name__ == "bool":
+        return "yes" if value else "no"
+    if isinstance(value, float) or hasattr(value, "dtype"):
+        number = float(value)
+        if math.isnan(number):
+            return "–"
+        if math.isinf(number):
+            return "∞" if number > 0 else "−∞"
+        return _minus(f"{number:.4g}")
+    return "–" if value is None or value is pd.NA else str(value)
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def _float(value: Any) -> float:
+    return math.nan if value is None or value is pd.NA else float(value)
+
+
+def _is_numeric(column: list[Any]) -> bool:
+    return bool(column) and all(
+        value is None
+        or value is pd.NA
+        or (isinstance(value, Real | Measured | Interval) and not isinstance(value, bool))
+        for value in column
+    )
