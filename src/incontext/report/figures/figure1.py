@@ -15,6 +15,7 @@ FAMILIES = ("fixed", "random")
 _LIMIT_STYLES = {"fixed": (0, (6, 2)), "random": (0, (2, 1.5))}
 # Errors below this are drawn on the lower edge: a logarithmic axis has no zero.
 _FLOOR = 1e-4
+_WARNING = "#b00020"
 
 
 def draw(record: StudyRecord) -> list[Drawing]:
@@ -24,7 +25,7 @@ def draw(record: StudyRecord) -> list[Drawing]:
 
 
 def _panels(record: StudyRecord) -> Drawing:
-    curves, lsa = record.tables["curves"], record.tables["lsa"]
+    curves, bands, lsa = record.tables["curves"], record.tables["bands"], record.tables["lsa"]
     d = record.facts["settings"]["dimension"]
     lengths = record.facts["settings"]["n_train"]
     panels = list(curves["panel"].unique())
@@ -33,11 +34,11 @@ def _panels(record: StudyRecord) -> Drawing:
     for ax, panel in zip(axes, panels, strict=True):
         here = curves[curves["panel"] == panel]
         zero = float(here["zero"].iloc[0])
+        models = bands[bands["panel"] == panel]
         for i, n in enumerate(lengths):
             for family in FAMILIES:
-                _model_curve(
-                    ax, here[(here["family"] == family) & (here["n_train"] == n)], n, shade(family, i, len(lengths))
-                )
+                rows = models[(models["family"] == family) & (models["n_train"] == n)]
+                _model_curve(ax, rows, n, shade(family, i, len(lengths)))
         squares = here[here["predictor"] == "least squares"]
         ax.plot(squares["position"], squares["mean"].clip(lower=_FLOOR), color=LEAST_SQUARES, linewidth=1.2)
         ax.axhline(zero, color=ZERO, linestyle=(0, (4, 2)), linewidth=1.2)
@@ -51,19 +52,24 @@ def _panels(record: StudyRecord) -> Drawing:
             ax.plot(finite["position"], finite["error"], color=LSA, linestyle=_LIMIT_STYLES[family], linewidth=1.2)
         ax.set_title(_title(panel))
         ax.set_yscale("log")
-        models = here[here["family"] != "reference"]
-        top = 3 * max(zero, float(models["mean"].max()), limits["random"])
+        top = 3 * max([zero, limits["random"], *models["mean"]])
         ax.set_ylim(_FLOOR, top)
         if limits["fixed"] > top:
             note = f"LSA limit, fixed: {limits['fixed']:.4g} ↑"
             ax.text(0.98, 0.985, note, transform=ax.transAxes, ha="right", va="top", fontsize=8, color=LIMIT)
+        failed = record.tables["models"]
+        failed = failed[(failed["own_law"] == panel) & ~failed["learned"].astype(bool)]
+        if len(failed):
+            names = ", ".join(f"N = {n}" for n in sorted(failed["n_train"].unique()))
+            note = f"not learned ({failed['family'].iloc[0]}cov): {names}"
+            ax.text(0.98, 0.02, note, transform=ax.transAxes, ha="right", va="bottom", fontsize=8, color=_WARNING)
         ax.set_xlim(0, int(curves["position"].max()))
     for ax in axes[2:]:
         ax.set_xlabel("in-context examples M")
     for ax in axes[::2]:
         ax.set_ylabel("squared error / d")
     figure.legend(handles=_legend(record), loc="outside lower center", ncols=4)
-    seeds = int(curves["training_seed"].nunique())
+    seeds = len(record.facts["settings"]["training_seeds"])
     caption = (
         f"Squared error divided by d = {d} of GPT-2 models by context length M, on {int(curves['n'].iloc[0]):,} test "
         f"prompts (the same for all). Bands: {record.facts['bands']}. Thin dotted continuation: contexts longer than "
@@ -71,24 +77,26 @@ def _panels(record: StudyRecord) -> Drawing:
         f"is exact from M = d on and leaves the logarithmic axis; values below {_FLOOR:g} are drawn on its edge. LSA "
         f"exact: the trained linear self-attention layer at N = {max(lengths)} and test length M in closed form; LSA "
         "limit: M, N → ∞; where it lies above the panel its value is written there. "
-        f"Here c multiplies the covariance. {'One training seed.' if seeds == 1 else f'{seeds} training seeds.'}"
+        f"Here c multiplies the covariance. {'One training seed.' if seeds == 1 else f'{seeds} training seeds.'} A "
+        f"model has learned when {record.facts['learned']}; the others are marked “not learned”."
     )
-    return Drawing("figure1", figure, caption, "Error by context length of six GPT-2 models on four covariate laws.")
+    names = "GPT-2 models on fixed and random covariances"
+    return Drawing(record.name, figure, caption, f"Error by context length of {names} on four covariate laws.")
 
 
 def _against_lsa(record: StudyRecord) -> Drawing:
-    curves, lsa = record.tables["curves"], record.tables["lsa"]
+    curves, bands, lsa = record.tables["curves"], record.tables["bands"], record.tables["lsa"]
     lengths = record.facts["settings"]["n_train"]
     panels = list(curves["panel"].unique())
     figure = Figure(figsize=(10.0, 8.0))
     axes = figure.subplots(len(panels), 2 * len(lengths), sharex=True, sharey="row")
-    learned = record.tables["models"].groupby(["family", "n_train"])["learned"].all().to_dict()
     for r, panel in enumerate(panels):
         here = curves[curves["panel"] == panel]
+        models = bands[bands["panel"] == panel]
         for c, (family, n) in enumerate((family, n) for family in FAMILIES for n in lengths):
             ax = axes[r, c]
             color = shade(family, lengths.index(n), len(lengths))
-            _model_curve(ax, here[(here["family"] == family) & (here["n_train"] == n)], n, color)
+            _model_curve(ax, models[(models["family"] == family) & (models["n_train"] == n)], n, color)
             exact = lsa[(lsa["panel"] == panel) & (lsa["family"] == family) & (lsa["n_train"] == n)]
             ax.plot(exact["position"], exact["error"], color=LSA, linewidth=1.2)
             ax.axhline(float(here["zero"].iloc[0]), color=ZERO, linestyle=(0, (4, 2)), linewidth=1.0)
@@ -97,9 +105,9 @@ def _against_lsa(record: StudyRecord) -> Drawing:
             ax.minorticks_off()
             if r == 0:
                 ax.set_title(f"{family}, N = {n}")
-            if not learned[family, n]:
-                note = {"ha": "center", "va": "bottom", "color": "#b00020", "fontsize": 8}
-                ax.text(0.5, 0.05, "not learned", transform=ax.transAxes, **note)
+            if note := _remark(record, family, n):
+                style = {"ha": "center", "va": "bottom", "color": _WARNING, "fontsize": 8}
+                ax.text(0.5, 0.05, note, transform=ax.transAxes, **style)
             if r == len(panels) - 1:
                 ax.set_xlabel("examples M")
             if c == 0:
@@ -117,46 +125,44 @@ def _against_lsa(record: StudyRecord) -> Drawing:
         "learning criterion are marked."
     )
     return Drawing(
-        "figure1-against-lsa", figure, caption, "Each GPT-2 model beside the exact curve of the linear layer."
+        f"{record.name}-against-lsa", figure, caption, "Each GPT-2 model beside the exact curve of the linear layer."
     )
 
 
 def _model_curve(ax: Axes, rows: pd.DataFrame, n: int, color: str) -> None:
-    """Mean with its band: solid where positions were trained, thin dotted beyond."""
-    rows = rows.groupby("position", as_index=False).agg(
-        mean=("mean", "mean"),
-        low=("mean", "min"),
-        high=("mean", "max"),
-        stderr=("stderr", "mean"),
-        count=("mean", "size"),
-    )
-    if rows["count"].iloc[0] < 3:  # fewer than three training seeds: the band covers prompts
-        rows = rows.assign(low=rows["mean"] - 1.96 * rows["stderr"], high=rows["mean"] + 1.96 * rows["stderr"])
+    """Mean over seeds with its bands: solid where positions were trained, thin dotted beyond."""
     for part, style, width in ((rows[rows["position"] <= n], "-", 1.5), (rows[rows["position"] >= n], ":", 1.1)):
         ax.plot(part["position"], part["mean"].clip(lower=_FLOOR), color=color, linestyle=style, linewidth=width)
-    ax.fill_between(
-        rows["position"],
-        rows["low"].clip(lower=_FLOOR),
-        rows["high"].clip(lower=_FLOOR),
-        color=color,
-        alpha=0.22,
-        linewidth=0,
-    )
+    over_prompts = (rows["mean"] - 1.96 * rows["stderr"], rows["mean"] + 1.96 * rows["stderr"])
+    over_seeds = (rows["lowest"], rows["highest"])
+    for (low, high), alpha in ((over_seeds, 0.16), (over_prompts, 0.3)):
+        low, high = low.clip(lower=_FLOOR), high.clip(lower=_FLOOR)
+        ax.fill_between(rows["position"], low, high, color=color, alpha=alpha, linewidth=0)
     at = rows[rows["position"] == n]
     ax.plot(at["position"], at["mean"].clip(lower=_FLOOR), "o", color=color, markersize=3.5)
+
+
+def _remark(record: StudyRecord, family: str, n: int) -> str:
+    """What is wrong with a model, in two words; empty if nothing is."""
+    models = record.tables["models"]
+    rows = models[(models["family"] == family) & (models["n_train"] == n)]
+    if not len(rows):
+        return "no model"
+    missed = int((~rows["learned"].astype(bool)).sum())
+    if not missed:
+        return ""
+    return "not learned" if missed == len(rows) else f"not learned: {missed} of {len(rows)} seeds"
 
 
 def _legend(record: StudyRecord) -> list[Line2D]:
     lengths = record.facts["settings"]["n_train"]
     longest = max(lengths)
-    models = record.tables["models"]
-    learned = models.groupby(["family", "n_train"])["learned"].all()
     handles = [
         Line2D(
             [],
             [],
             color=shade(family, i, len(lengths)),
-            label=f"{family}cov_N{n}" + ("" if learned[family, n] else " (not learned)"),
+            label=f"{family}cov_N{n}" + (f" ({note})" if (note := _remark(record, family, n)) else ""),
         )
         for family in FAMILIES
         for i, n in enumerate(lengths)
