@@ -93,7 +93,7 @@ def test_a_training_may_end_when_it_has_reached_what_it_was_for(config, outcome,
     assert outcome(train(config, tmp_path / "ended")) == outcome(whole)
     clocks = [line["seconds"] for line in ended.metrics if "loss" in line]
     assert clocks == sorted(clocks)
-    assert all(0 < line["cpu_seconds"] for line in ended.metrics if "loss" in line)
+    assert all(line["cpu_seconds"] > 0 for line in ended.metrics if "loss" in line)
 
 
 def test_an_exported_model_predicts_the_same_and_says_how_it_was_trained(config, tmp_path):

@@ -76,6 +76,10 @@ PARTS: Mapping[str, Part] = {
         trains=True,
         settings={"name": "figure1_seeds"},
     ),
+    "leaderboard": Part("incontext.studies.leaderboard", paper=False, trains=True),
+    "leaderboard-d10": Part(
+        "incontext.studies.leaderboard", paper=False, trains=True, settings={"name": "leaderboard_d10"}
+    ),
 }
 _EVERYTHING = "all"
 _MARKER = "reproduction.json"

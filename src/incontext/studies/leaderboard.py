@@ -1,0 +1,331 @@
+"""Steps to error: how soon recipes of training reach a given error, on one architecture size.
+
+A recipe is data: a preset and what it changes (optimiser, schedule, curriculum, targets, attention). Warm-up,
+decay and curriculum are shares of a run, so a recipe's speed depends on the length it is planned for; a recipe
+is therefore run at a ladder of lengths. Its *steps to error* is the least number of steps after which one of its
+runs was first seen at or below that error: first crossing, at evaluations every 2 % of a run, on held-out prompts
+that are the same at every evaluation of a run. The ladder is climbed until a run reaches the last threshold. A
+threshold that no run reaches is a censored value: not within the longest length. Nothing is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from incontext.foundations import InvalidInputError, check_choice
+from incontext.models import SIZES
+from incontext.studies.leaderboard_words import captions, sentences
+from incontext.studies.record import StudyRecord
+from incontext.studies.store import Store, digest
+from incontext.training import TrainingConfig, preset, train
+
+SIZE = "tiny"
+# Evaluations per run: the resolution of a crossing.
+EVALUATIONS = 50
+OURS, GARG = "fast", "garg"
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A preset, and what is changed of it.
+
+    Attributes
+    ----------
+    preset : str
+        Name of the preset.
+    overrides : mapping
+        Fields of the configuration that differ, as for ``training.preset``.
+    curriculum : {"preset", "garg", "none"}
+        The preset's own, Garg et al.'s scaled to the dimension, or none.
+    differs : str
+        In words.
+    """
+
+    preset: str = "fast"
+    overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    curriculum: Literal["preset", "garg", "none"] = "preset"
+    differs: str = ""
+
+
+RECIPES: Mapping[str, Recipe] = {
+    OURS: Recipe(differs="the default recipe: Muon, warm-up and linear decay, curriculum, Rao-Blackwell targets"),
+    "tiny": Recipe("tiny", differs="the preset tuned for small models: higher rates, a shorter curriculum"),
+    "labels": Recipe(overrides={"targets": "labels"}, differs="fast, fitted to labels"),
+    "adamw": Recipe(overrides={"optimizer": {"kind": "adamw"}}, differs="fast with AdamW for every weight"),
+    "adam": Recipe(overrides={"optimizer": {"kind": "adam"}}, differs="fast with Adam for every weight"),
+    "constant rate": Recipe(overrides={"schedule": {"decay": 0.0}}, differs="fast without decay of the rate"),
+    "cosine": Recipe(overrides={"schedule": {"shape": "cosine"}}, differs="fast with cosine decay"),
+    "no curriculum": Recipe(curriculum="none", differs="fast with whole prompts from the start"),
+    "garg curriculum": Recipe(curriculum="garg", differs="fast with the curriculum of Garg et al."),
+    "linear attention": Recipe(overrides={"model": {"attention": "linear"}}, differs="fast without softmax"),
+    GARG: Recipe("garg-linear", curriculum="garg", differs="Garg et al.: Adam at a constant 1e-4, labels"),
+    "garg, our targets": Recipe(
+        "garg-linear", {"targets": "posterior_mean"}, "garg", "Garg et al. with Rao-Blackwell targets"
+    ),
+    "garg, our optimiser": Recipe(
+        "garg-linear",
+        {"optimizer": {"kind": "muon", "learning_rate": 2e-3, "matrix_learning_rate": 3e-3, "clip": 1.0}},
+        "garg",
+        "Garg et al. with Muon at our constant rates",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class LeaderboardSettings:
+    """Sizes of the study.
+
+    Attributes
+    ----------
+    dimension : int
+        d; prompts have N = 2d examples.
+    ladders : dict
+        Recipe to the lengths at which it is run, ascending.
+    training_seeds : tuple of int
+        One run of each recipe and length per seed, which also draws its held-out prompts.
+    thresholds : tuple of float
+        Errors / d at 2d examples, descending.
+    n_evaluation : int
+        Held-out prompts of each evaluation.
+    name : str
+        Of the record.
+    """
+
+    dimension: int
+    ladders: Mapping[str, tuple[int, ...]]
+    training_seeds: tuple[int, ...] = (0, 1, 2)
+    thresholds: tuple[float, ...] = (0.1, 0.02, 0.005)
+    n_evaluation: int = 512
+    name: str = "leaderboard"
+
+    def __post_init__(self) -> None:
+        for recipe, lengths in self.ladders.items():
+            check_choice(recipe, "recipe", RECIPES)
+            if not lengths or list(lengths) != sorted(set(lengths)):
+                raise InvalidInputError(f"ladders must ascend; {lengths} was given for {recipe!r}.")
+        for recipe in (OURS, GARG):
+            if recipe not in self.ladders:
+                raise InvalidInputError(f"ladders must hold {OURS!r} and {GARG!r}; {recipe!r} is missing.")
+
+
+def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyRecord:
+    """Train every recipe up its ladder, and rank them.
+
+    Parameters
+    ----------
+    store : Store
+        Keeps the evaluations of each run.
+    runs : Path
+        Keeps the trainings.
+    progress : callable
+        Called with (what is being done, done, total) in steps.
+    **sizes
+        Fields of ``LeaderboardSettings``.
+
+    Returns
+    -------
+    StudyRecord
+        Tables ``board`` (recipe × threshold × seed), ``summary`` (over seeds), ``ratios`` (Garg et al. over
+        ours), ``runs`` (every run's last error) and ``curves`` (every evaluation).
+    """
+    settings = LeaderboardSettings(**sizes)
+    curves = pd.concat(_climb(settings, store, runs, progress), ignore_index=True)
+    board = crossings(curves, settings)
+    tables = {
+        "summary": summarise(board),
+        "board": board,
+        "ratios": ratios(board),
+        "runs": curves.groupby(["recipe", "length", "seed"], sort=False, as_index=False).last(),
+        "curves": curves,
+    }
+    facts = {
+        "settings": {**asdict(settings), "seed": "each training's own"},
+        "sentences": sentences(tables, settings.dimension),
+        "summary": sentences(tables, settings.dimension)[1:3],
+        "captions": captions(settings.dimension),
+        "recipes": {recipe: RECIPES[recipe].differs for recipe in settings.ladders},
+    }
+    return StudyRecord(settings.name, f"Steps to error at d = {settings.dimension}", tables, facts)
+
+
+def configuration(recipe: str, dimension: int, steps: int, seed: int, n_evaluation: int) -> TrainingConfig:
+    """The training of a recipe: N = 2d, float32, the size ``tiny``, evaluated every 2 % of the run."""
+    chosen = RECIPES[recipe]
+    width, layers, heads = SIZES[SIZE]
+    overrides = dict(chosen.overrides)
+    overrides["model"] = {"width": width, "layers": layers, "heads": heads, **overrides.get("model", {})}
+    if chosen.curriculum == "none":
+        overrides["curriculum"] = {"dimensions": None, "points": None, "examples_per_dimension": None}
+    elif chosen.curriculum == "garg":
+        overrides["curriculum"] = scaled_garg(dimension, steps)
+    interval = max(1, steps // EVALUATIONS)
+    return preset(
+        chosen.preset,
+        dimension=dimension,
+        n_train=2 * dimension,
+        max_points=2 * dimension + 1,
+        **overrides,
+        steps=steps,
+        seed=seed,
+        precision="float32",
+        device="cpu",
+        n_evaluation=n_evaluation,
+        log_every=interval,
+        evaluate_every=interval,
+        checkpoint_every=max(50, 5 * interval),
+    )
+
+
+def scaled_garg(dimension: int, steps: int) -> dict[str, Any]:
+    """Garg et al.'s curriculum for d = 20, N = 40, scaled to ``dimension`` and ``steps``.
+
+    Theirs goes from 5 of 20 dimensions and 11 of 41 points to all of them within 30 000 of 500 001 steps (dims +1
+    and points +2 every 2000). Here both start at the same share of d and of 2d + 1 and end at the same share of the
+    run.
+    """
+    last = 30_000 / 500_001 * steps
+
+    def ramp(start: int, end: int) -> dict[str, int]:
+        return {"start": start, "end": end, "increment": 1, "every": max(1, int(last / max(1, end - start)))}
+
+    points = 2 * dimension + 1
+    return {
+        "dimensions": ramp(max(1, round(dimension * 5 / 20)), dimension),
+        "points": ramp(max(2, round(points * 11 / 41)), points),
+        "examples_per_dimension": None,
+    }
+
+
+def _climb(settings: LeaderboardSettings, store: Store, runs: Path, progress: Progress) -> Iterator[pd.DataFrame]:
+    """The evaluations of every run, one table per run."""
+    last = settings.thresholds[-1]
+    total = sum(map(sum, settings.ladders.values())) * len(settings.training_seeds)
+    done = 0
+    for recipe, lengths in settings.ladders.items():
+        for seed in settings.training_seeds:
+            reached = False
+            for length in lengths:
+                if not reached:
+                    config = configuration(recipe, settings.dimension, length, seed, settings.n_evaluation)
+                    unit = f"{settings.name}-{recipe}-{length}-{seed}".replace(" ", "-").replace(",", "")
+                    label = f"training: {recipe}, {length} steps, seed {seed}"
+                    known = {"config": config.as_dict(), "until": last}
+
+                    def tell(step: int, _steps: int, _loss: float, _left: float, label: str = label, at: int = done):
+                        progress(label, at + step, total)
+
+                    def compute(config: TrainingConfig = config, unit: str = unit, tell: Any = tell) -> pd.DataFrame:
+                        return _evaluations(config, runs / f"{unit}-{digest(config.as_dict())}", last, tell)
+
+                    curve = store.table(unit, known, compute)
+                    reached = bool(curve["error"].min() <= last)
+                    yield curve.assign(recipe=recipe, length=length, seed=seed)
+                done += length
+                progress(f"training: {recipe}, seed {seed}", done, total)
+
+
+def _evaluations(config: TrainingConfig, directory: Path, last: float, progress: Any) -> pd.DataFrame:
+    """Train until the error at 2d is at most ``last`` (or to the end); step, sequences, CPU seconds, error, stderr."""
+    d = config.model.dimension
+    run = train(config, directory, progress=progress, until=lambda line: line["error"][2 * d] <= last * d)
+    spent = {line["step"]: line["cpu_seconds"] for line in run.metrics if "loss" in line}
+    rows = [
+        {
+            "step": line["step"],
+            "sequences": line["step"] * config.batch_size,
+            "cpu_seconds": spent[line["step"]],
+            "error": line["error"][2 * d] / d,
+            "stderr": line["stderr"][2 * d] / d,
+            "n": config.n_evaluation,
+        }
+        for line in run.metrics
+        if "error" in line
+    ]
+    return pd.DataFrame(rows)
+
+
+def crossings(curves: pd.DataFrame, settings: LeaderboardSettings) -> pd.DataFrame:
+    """Steps to error: one row per recipe, threshold and seed.
+
+    Columns ``steps``, ``sequences``, ``cpu_seconds``, ``error`` and ``stderr`` are those of the first crossing that
+    took the fewest steps, and missing where there is none; ``within`` is the longest length tried, and ``length`` that
+    of the run that crossed.
+    """
+    rows: list[dict[str, Any]] = []
+    for recipe, lengths in settings.ladders.items():
+        for threshold in settings.thresholds:
+            for seed in settings.training_seeds:
+                mine = curves[(curves["recipe"] == recipe) & (curves["seed"] == seed)]
+                below = mine[mine["error"] <= threshold]
+                row: dict[str, Any] = {"recipe": recipe, "threshold": threshold, "seed": seed, "within": max(lengths)}
+                row |= {"reached": not below.empty}
+                names = ("steps", "sequences", "cpu_seconds", "error", "stderr", "length")
+                found = below.rename(columns={"step": "steps"})
+                best = None if below.empty else found.sort_values("steps", kind="stable").iloc[0]
+                rows.append(row | {name: np.nan if best is None else float(best[name]) for name in names})
+    return pd.DataFrame(rows)
+
+
+def summarise(board: pd.DataFrame) -> pd.DataFrame:
+    """Median and range over seeds of the steps to error, one row per recipe and threshold.
+
+    A censored seed counts as more than any number of steps: a median beyond the last reached one is infinite, and so
+    is the largest where any seed is censored; ``within`` says how far the search went.
+    """
+    rows: list[dict[str, Any]] = []
+    for (recipe, threshold), group in board.groupby(["recipe", "threshold"], sort=False):
+        steps = group["steps"].fillna(np.inf)
+        middle = group.assign(steps=steps).sort_values("steps").iloc[(len(group) - 1) // 2]
+        rows.append(
+            {
+                "recipe": recipe,
+                "threshold": threshold,
+                "reached": int(group["reached"].sum()),
+                "seeds": len(group),
+                "median_steps": float(middle["steps"]),
+                "least_steps": float(steps.min()),
+                "most_steps": float(steps.max()),
+                "median_sequences": float(middle["sequences"]) if middle["reached"] else np.inf,
+                "median_cpu_seconds": float(middle["cpu_seconds"]) if middle["reached"] else np.inf,
+                "within": int(group["within"].max()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def ratios(board: pd.DataFrame) -> pd.DataFrame:
+    """Steps of Garg et al.'s recipe over ours, seed by seed, with what the censoring leaves of it.
+
+    ``relation`` is "=" where both reached the threshold, "≥" where only ours did (the ratio then takes the length that
+    theirs was tried at), "≤" where only theirs did, and "unknown" where neither did.
+    """
+    rows: list[dict[str, Any]] = []
+    ours, theirs = (board[board["recipe"] == name] for name in (OURS, GARG))
+    paired = ours.merge(theirs, on=["threshold", "seed"], suffixes=("_ours", "_garg"), sort=False)
+    for row in paired.to_dict("records"):
+        mine, other = bool(row["reached_ours"]), bool(row["reached_garg"])
+        relation = {(True, True): "=", (True, False): "≥", (False, True): "≤", (False, False): "unknown"}[mine, other]
+        ratio = (row["steps_garg"] if other else row["within_garg"]) / (
+            row["steps_ours"] if mine else row["within_ours"]
+        )
+        rows.append(
+            {
+                "threshold": row["threshold"],
+                "seed": row["seed"],
+                "steps_ours": row["steps_ours"],
+                "steps_garg": row["steps_garg"],
+                "within_ours": row["within_ours"],
+                "within_garg": row["within_garg"],
+                "ratio": np.nan if relation == "unknown" else float(ratio),
+                "relation": relation,
+            }
+        )
+    return pd.DataFrame(rows)
