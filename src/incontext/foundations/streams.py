@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from incontext.foundations.errors import InvalidInputError
 from incontext.foundations.validation import check_choice, check_integer
 
 # Fixed tables: appending is safe, reordering would change every prompt ever drawn.
 PURPOSES = ("training", "evaluation", "verification")
-STREAMS = ("x", "covariance", "task", "noise", "query", "shift", "model", "bootstrap")
+STREAMS = ("x", "covariance", "task", "noise", "query", "shift", "model", "bootstrap", "position")
 
 _SHARED = 1 << 63
 
@@ -40,6 +41,11 @@ class Draws:
         Range of prompt indices.
     channel : int
         Separates several uses of one stream inside a prompt, such as composed shifts.
+
+    Raises
+    ------
+    InvalidInputError
+        If a number is negative, the seed is 2⁶⁴ or more, or the purpose is unknown.
     """
 
     seed: int
@@ -52,7 +58,8 @@ class Draws:
     def __post_init__(self) -> None:
         for name, minimum in (("seed", 0), ("step", 0), ("start", 0), ("count", 0), ("channel", 0)):
             object.__setattr__(self, name, check_integer(getattr(self, name), name, minimum=minimum))
-        check_integer((1 << 64) - 1 - self.seed, "2**64 - 1 - seed", minimum=0)
+        if self.seed >= 1 << 64:
+            raise InvalidInputError(f"seed must be below 2**64, the size of a Philox key; {self.seed} was given.")
         check_choice(self.purpose, "purpose", PURPOSES)
 
     def at(self, *, channel: int) -> Draws:

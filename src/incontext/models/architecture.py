@@ -33,8 +33,9 @@ class Architecture:
     attention : {"softmax", "linear", "merged"}
         Softmax with Q, K, V, P; the same without softmax, divided by the number ρ of examples seen; or linear with
         merged matrices W^PV and W^KQ per head, exactly (3).
-    positions : {"learned", "none", "rotary", "alibi"}
-        How a token knows where it stands.
+    positions : {"learned", "shifted", "none", "rotary", "alibi"}
+        How a token knows where it stands. "shifted" are learned positions at a random one of which every training
+        prompt begins, so that shorter prompts train all ``max_points``; elsewhere prompts begin at the first.
     mlp, residual, layer_norm : bool
         Parts of a block that can be left out.
     tied : bool
@@ -49,7 +50,7 @@ class Architecture:
     embedding: Literal["interleaved", "stacked"] = "interleaved"
     read_in: Literal["linear", "identity"] = "linear"
     attention: Literal["softmax", "linear", "merged"] = "softmax"
-    positions: Literal["learned", "none", "rotary", "alibi"] = "learned"
+    positions: Literal["learned", "shifted", "none", "rotary", "alibi"] = "learned"
     mlp: bool = True
     residual: bool = True
     layer_norm: bool = True
@@ -97,6 +98,11 @@ class Architecture:
     def token_size(self) -> int:
         """Length of a token before the read-in: d, or d + 1 for stacked columns."""
         return self.dimension + (self.embedding == "stacked")
+
+    @property
+    def bounded(self) -> bool:
+        """Whether positions are rows of a learned table, so that no prompt may be longer than ``max_points``."""
+        return self.positions in ("learned", "shifted")
 
     @property
     def n_positions(self) -> int:

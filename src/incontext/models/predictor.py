@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +15,7 @@ from incontext.foundations import InvalidInputError, PromptLabels, check_choice
 from incontext.models.architecture import Architecture
 from incontext.models.storage import read_model, verify
 from incontext.models.transformer import Transformer
+from incontext.predictors.registry import shipped_models
 from incontext.prompts import Prompts
 
 # Tokens per forward pass: bounds memory, and being fixed makes results independent of the batch given.
@@ -58,7 +58,7 @@ class TransformerPredictor:
             raise InvalidInputError(
                 f"prompts must have the model's dimension {architecture.dimension}; {prompts.dimension} was given."
             )
-        if architecture.positions == "learned" and prompts.n_points > architecture.max_points:
+        if architecture.bounded and prompts.n_points > architecture.max_points:
             raise InvalidInputError(
                 f"prompts must have at most the model's {architecture.max_points} positions; "
                 f"{prompts.n_points} were given."
@@ -108,11 +108,10 @@ def load(path_or_name: str | Path, *, device: str = "cpu") -> TransformerPredict
     """
     path = Path(path_or_name)
     if not path.exists():
-        known = sorted(_shipped())
-        if not known or "/" in str(path_or_name):
+        known = shipped_models()
+        if not known or len(path.parts) > 1:
             raise InvalidInputError(f"{path} must be the folder of a run or model; no such folder was found.")
-        check_choice(str(path_or_name), "the model's name", known)
-        path = _shipped()[str(path_or_name)]
+        path = known[check_choice(str(path_or_name), "the model's name (no such folder)", sorted(known))]
     name = path.name
     if (path / "checkpoints").is_dir():
         path = next((folder for folder in checkpoints(path) if verify(folder) is None), path)
@@ -126,8 +125,3 @@ def checkpoints(run: Path) -> Iterator[Path]:
     folder = run / "checkpoints"
     steps = sorted((int(path.name) for path in folder.iterdir() if path.name.isdigit()), reverse=True)
     return (folder / str(step) for step in steps)
-
-
-def _shipped() -> dict[str, Path]:
-    folder = Path(str(files("incontext.models"))) / "shipped"
-    return {path.name: path for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else {}

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from incontext.foundations import Draws
@@ -63,7 +63,7 @@ class Transformer(nn.Module):
         width = architecture.width
         learned = architecture.read_in == "linear"
         self.read_in = nn.Linear(architecture.token_size, width) if learned else None
-        self.positions = nn.Embedding(architecture.n_positions, width) if architecture.positions == "learned" else None
+        self.positions = nn.Embedding(architecture.n_positions, width) if architecture.bounded else None
         self.blocks = nn.ModuleList(Block(architecture) for _ in range(1 if architecture.tied else architecture.layers))
         self.norm = nn.LayerNorm(width) if architecture.layer_norm else nn.Identity()
         self.read_out = nn.Linear(width, 1) if learned else None
@@ -71,7 +71,11 @@ class Transformer(nn.Module):
             _initialise(self, seed)
 
     def forward(
-        self, xs: Float[Tensor, "B P d"], ys: Float[Tensor, "B P"], queries: Float[Tensor, "B P d"] | None = None
+        self,
+        xs: Float[Tensor, "B P d"],
+        ys: Float[Tensor, "B P"],
+        queries: Float[Tensor, "B P d"] | None = None,
+        starts: Int[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B P"]:
         """Predictions for every position's query from the examples before it.
 
@@ -81,6 +85,8 @@ class Transformer(nn.Module):
             Examples; the last label is never used.
         queries : Tensor, shape (B, P, d), optional
             Query of each position, ``xs`` when omitted.
+        starts : Tensor of int, shape (B,), optional
+            Point of the table of learned positions at which each prompt begins, the first when omitted.
 
         Returns
         -------
@@ -93,7 +99,9 @@ class Transformer(nn.Module):
         if self.read_in is not None:
             x = self.read_in(x)  # (B, T, w)
         if self.positions is not None:
-            x = x + self.positions(where.positions)
+            stride = self.architecture.n_positions // self.architecture.max_points
+            shift = 0 if starts is None else stride * starts[:, None]
+            x = x + self.positions(where.positions + shift)
         depth = self.architecture.layers
         for layer in range(depth):
             block = self.blocks[0 if self.architecture.tied else layer]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from incontext.foundations import PromptInputs, PromptLabels
+from incontext.foundations import Draws, PromptInputs, PromptLabels
 from incontext.training.config import TrainingConfig
 from incontext.training.curriculum import Stage, Truncated
 from incontext.training.targets import labels, posterior_mean
@@ -29,6 +29,8 @@ class Batch:
         Examples, labels, and what the predictions are fitted to.
     stage : Stage
         Of the curriculum.
+    starts : ndarray of int, shape (B,), optional
+        Where each prompt begins in the table of positions, if they are to be shifted.
     loss : Tensor
         Of the global batch; set by the step.
     """
@@ -37,6 +39,7 @@ class Batch:
     ys: PromptLabels
     targets: PromptLabels
     stage: Stage
+    starts: np.ndarray | None = None
     loss: Tensor = field(default_factory=lambda: torch.tensor(math.nan))
 
 
@@ -70,7 +73,15 @@ class Batches:
         prompts = distribution.sample(
             len(self._share), stage.points, seed=config.seed, step=step, start=self._share.start, stream="training"
         )
-        return Batch(prompts.xs, prompts.ys, np.asarray(self._targets(prompts)), stage)
+        return Batch(prompts.xs, prompts.ys, np.asarray(self._targets(prompts)), stage, self._starts(step, stage))
+
+    def _starts(self, step: int, stage: Stage) -> np.ndarray | None:
+        """Uniform over the points at which a prompt of this stage fits into the table of positions."""
+        model = self._config.model
+        if model.positions != "shifted":
+            return None
+        draws = Draws(self._config.seed, "training", step, self._share.start, len(self._share))
+        return (draws.uniforms("position", 1)[:, 0] * (model.max_points - stage.points + 1)).astype(np.int64)
 
     def __iter__(self) -> Iterator[Batch]:
         ahead: Future[Batch] | None = None

@@ -55,8 +55,9 @@ class Step:
         xs, ys, targets = (
             torch.from_numpy(part).to(like.device, like.dtype) for part in (batch.xs, batch.ys, batch.targets)
         )
+        starts = None if batch.starts is None else torch.from_numpy(batch.starts).to(like.device)
         with torch.autocast(like.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            predictions = self._forward(xs, ys)
+            predictions = self._forward(xs, ys, starts=starts)
         asked = slice(-1, None) if config.loss == "query" else slice(None)
         predictions, targets = predictions.to(like.dtype)[:, asked], targets[:, asked]
         # The mean over the global batch, of which this process holds a share.
