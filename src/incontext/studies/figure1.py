@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,9 +25,9 @@ from incontext.prompts import Gaussian, Linear, PromptDistribution, RandomDiagon
 from incontext.studies.observations import summarise, weigh
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store, digest
-from incontext.studies.trainings import HERE, Job, Recipe, Trained, find, train_all, trained
+from incontext.studies.trainings import HERE, Job, Trained, deviations, find, train_all, trained
 from incontext.theory import expected_risk
-from incontext.training import preset
+from incontext.training import TrainingConfig, preset
 
 FAMILIES = ("fixed", "random")
 _COVARIATES = {"fixed": "identity", "random": "exponential"}
@@ -196,8 +195,8 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
     return StudyRecord(settings.name, title + (f", {seeds} training seeds" if seeds > 1 else ""), tables, facts)
 
 
-def recipe(model: Model, settings: Figure1Settings) -> Recipe:
-    """The configuration that the study trains for a model, as a function of what may differ in a model at hand."""
+def configuration(model: Model, settings: Figure1Settings) -> TrainingConfig:
+    """What the study trains for a model."""
     given: dict[str, Any] = {
         "dimension": settings.dimension,
         "n_train": model.n_train,
@@ -206,7 +205,7 @@ def recipe(model: Model, settings: Figure1Settings) -> Recipe:
         "seed": model.training_seed,
         **settings.overrides,
     }
-    return partial(preset, settings.preset, **given)
+    return preset(settings.preset, **given)
 
 
 def _models(wanted: list[Model], settings: Figure1Settings, runs: Path, progress: Progress) -> dict[Model, Trained]:
@@ -214,8 +213,8 @@ def _models(wanted: list[Model], settings: Figure1Settings, runs: Path, progress
     jobs: dict[Model, Job] = {}
     found: dict[Model, Trained] = {}
     for model in wanted:
-        wish = recipe(model, settings)
-        job = Job(f"training: {model.name}", wish(), runs / f"{model.name}-{digest(wish().as_dict())}")
+        wish = configuration(model, settings)
+        job = Job(f"training: {model.name}", wish, runs / f"{model.name}-{digest(wish.as_dict())}")
         at_hand = None if job.directory.exists() else find(wish, runs, loosely=settings.reuse)
         if at_hand is not None:
             found[model] = at_hand
@@ -422,9 +421,13 @@ def _origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figu
     """Where the models come from, and which are left out."""
     origins: dict[str, list[str]] = {}
     for model, run in found.items():
-        preferred = recipe(model, settings)().steps
-        steps = "" if run.config.steps == preferred else f", {run.config.steps:,} steps instead of {preferred:,}"
-        origins.setdefault(run.origin + steps, []).append(model.name)
+        wish = configuration(model, settings)
+        steps = f"{run.config.steps:,} steps" + (
+            "" if run.config.steps == wish.steps else f" instead of {wish.steps:,}"
+        )
+        others = [key for key in deviations(run, wish) if key != "steps" and not key.startswith("schedule.warmup")]
+        note = f", and otherwise than the preset {settings.preset!r} in {', '.join(others)}" if others else ""
+        origins.setdefault(f"{run.origin}, {steps}{note}", []).append(model.name)
     sentences: list[str] = []
     if any(run.origin != HERE for run in found.values()):
         listed = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in origins.items())
@@ -482,15 +485,15 @@ def _seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> li
 def _deviations(settings: Figure1Settings, found: Mapping[Model, Trained]) -> list[str]:
     """How this training differs from the paper's."""
     label = f"Figure 1 at d = {settings.dimension}"
-    configuration = recipe(Model("fixed", settings.n_train[0], settings.training_seeds[0]), settings)()
-    steps = sorted({run.config.steps for run in found.values()} or {configuration.steps})
+    wish = configuration(Model("fixed", settings.n_train[0], settings.training_seeds[0]), settings)
+    steps = sorted({run.config.steps for run in found.values()} or {wish.steps})
     trained_for = " or ".join(f"{n:,}" for n in steps)
     lines = [
         f"{label}: the paper's number of steps and its curriculum are not known (the text at hand breaks off in "
         f"Appendix E); here the preset {settings.preset!r} was trained for {trained_for} steps on "
-        f"{'labels' if configuration.targets == 'labels' else 'Rao-Blackwell targets instead of labels'}."
+        f"{'labels' if wish.targets == 'labels' else 'Rao-Blackwell targets instead of labels'}."
     ]
-    model, paper = configuration.model, SIZES["standard"]
+    model, paper = wish.model, SIZES["standard"]
     differs: list[str] = []
     if (settings.dimension, settings.n_train, settings.max_context) != (20, (40, 70, 100), 100):
         differs.append(

@@ -15,15 +15,13 @@ import joblib
 import torch
 from threadpoolctl import threadpool_limits
 
-from incontext.foundations import InvalidInputError, read_json
+from incontext.foundations import read_json
 from incontext.models.storage import MANIFEST
 from incontext.studies.store import digest
 from incontext.training import Run, TrainingConfig, read_config, train
 from incontext.training.config import differences
 from incontext.training.run import CONFIG
 
-# From changed fields (``steps``, ``max_points``) to the configuration that a study would train.
-Recipe = Callable[..., TrainingConfig]
 Progress = Callable[[str, int, int], None]
 # What a configuration says about watching a training, and where it runs; none of it makes another model.
 _IMMATERIAL = {
@@ -35,6 +33,8 @@ _IMMATERIAL = {
     "n_evaluation",
     "keep_checkpoints",
 }
+# What is trained to do what; the rest of a configuration says how it got there.
+_ESSENTIAL = {"prompts", "model", "n_train", "targets", "loss"}
 # Origin of what a study trained itself.
 HERE = "trained by this study"
 # Seconds that interrupted trainings have to save themselves.
@@ -77,43 +77,44 @@ def trained(job: Job) -> Trained:
     return Trained(job.directory, job.config, digest(job.config.as_dict()), HERE)
 
 
-def find(recipe: Recipe, runs: Path, *, loosely: bool) -> Trained | None:
-    """A model of this recipe among the finished runs of a folder and the models that ship with the package.
+def find(wanted: TrainingConfig, runs: Path, *, loosely: bool) -> Trained | None:
+    """A finished model of this configuration in a folder of runs or, loosely, among those that ship with the package.
 
     Parameters
     ----------
-    recipe : callable
-        From ``steps`` and ``max_points`` to a configuration; called with neither, the one that is wanted.
+    wanted : TrainingConfig
+        What it should be.
     runs : Path
         Folder of runs, whatever their names.
     loosely : bool
-        False for nothing but a run in the folder of the configuration wanted. True to be content with another number
-        of steps of the same recipe, longer readable prompts, or a shipped model; a run as wanted comes first, then the
-        longest training.
+        False for nothing but a run of the configuration wanted. True to be content with the same model, prompts,
+        training length and loss, however optimised, and to look among the shipped ones too.
 
     Returns
     -------
     Trained or None
+        If several fit, the one that differs in the fewest settings, then the one with the most steps.
     """
-    wanted = recipe()
-    candidates = [*_runs(runs), *_shipped()] if loosely else _runs(runs)
-    fitting = [found for found in candidates if _fits(found.config, wanted, recipe, loosely=loosely)]
-    for found in sorted(
-        fitting, key=lambda found: (found.config.steps == wanted.steps, found.config.steps), reverse=True
-    ):
+    candidates = [*_runs(runs), *(_shipped() if loosely else [])]
+    fitting = [found for found in candidates if _fits(found, wanted, loosely=loosely)]
+    for found in sorted(fitting, key=lambda found: (len(deviations(found, wanted)), -found.config.steps)):
         if not (found.path / CONFIG).exists() or Run.open(found.path).finished:
             return found
     return None
 
 
-def _fits(config: TrainingConfig, wanted: TrainingConfig, recipe: Recipe, *, loosely: bool) -> bool:
-    same = wanted
-    if loosely and config.model.max_points >= wanted.model.max_points:
-        try:
-            same = recipe(steps=config.steps, max_points=config.model.max_points)
-        except InvalidInputError:
-            return False
-    return set(differences(same.as_dict(), config.as_dict())) <= _IMMATERIAL
+def deviations(found: Trained, wanted: TrainingConfig) -> list[str]:
+    """The settings in which a model's training differs from the one wanted, those aside that make no other model."""
+    return [key for key in differences(found.config.as_dict(), wanted.as_dict()) if key not in _IMMATERIAL]
+
+
+def _fits(found: Trained, wanted: TrainingConfig, *, loosely: bool) -> bool:
+    differing = deviations(found, wanted)
+    if not loosely:
+        return not differing
+    if found.config.model.max_points > wanted.model.max_points:
+        differing = [key for key in differing if key != "model.max_points"]
+    return not any(key.split(".")[0] in _ESSENTIAL for key in differing)
 
 
 def _runs(folder: Path) -> list[Trained]:
