@@ -13,6 +13,7 @@ from incontext.predictors.base import LinearPredictor, Predictor
 from incontext.predictors.bayes import BestLinear, FinitePoolBayes, NoiseMixtureBayes
 from incontext.predictors.descent import GradientDescent, Newton
 from incontext.predictors.fitted import GradientBoosting, Lasso, RegressionTree, predict_by_refitting
+from incontext.predictors.gradient_descent_plus import GradientDescentPlusPlus
 from incontext.predictors.least_squares import LeastSquares, Ridge
 from incontext.predictors.lsa import TrainedLSA
 from incontext.predictors.neighbours import NearestNeighbors
@@ -28,6 +29,7 @@ __all__ = [
     "FinitePoolBayes",
     "GradientBoosting",
     "GradientDescent",
+    "GradientDescentPlusPlus",
     "Lasso",
     "LeastSquares",
     "LinearPredictor",

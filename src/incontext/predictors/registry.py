@@ -12,6 +12,7 @@ from incontext.predictors.averaging import Averaging, Zero
 from incontext.predictors.base import Predictor
 from incontext.predictors.descent import GradientDescent, Newton
 from incontext.predictors.fitted import GradientBoosting, Lasso, RegressionTree
+from incontext.predictors.gradient_descent_plus import GradientDescentPlusPlus
 from incontext.predictors.least_squares import LeastSquares, Ridge
 from incontext.predictors.lsa import TrainedLSA
 from incontext.predictors.neighbours import NearestNeighbors
@@ -52,6 +53,11 @@ REGISTRY: dict[str, Entry] = {
     "3_nearest_neighbors": Entry(lambda d, n: NearestNeighbors(3), "Mean label of the 3 nearest examples."),
     "gradient_descent": Entry(
         lambda d, n: GradientDescent(20, _stable_rate(d)), "20 steps of rate 1/(1 + √d)², from w = 0."
+    ),
+    "gradient_descent_plus_plus": Entry(
+        lambda d, n: GradientDescentPlusPlus(8, _stable_rate(d), _stable_rate(d) / 3),
+        "8 steps of GD++, rate 1/(1 + √d)², curvature a third of it.",
+        0.05,
     ),
     "newton": Entry(lambda d, n: Newton(12), "12 Newton iterations for the inverse of X'X.", 0.05),
     "lsa": Entry(

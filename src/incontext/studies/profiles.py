@@ -38,6 +38,18 @@ PROFILES: dict[str, Profile] = {
                     "sizes": (0.3, 3.0),
                 },
                 "shifts": {"dimension": 3, "n_train": 10, "n_prompts": 2_000},
+                "depth": {
+                    "dimension": 3,
+                    "n_train": 8,
+                    "depths": (1, 2),
+                    "form_depths": (1,),
+                    "n_starts": 5,
+                    "n_prompts": 200,
+                    "n_softmax_prompts": 60,
+                    "n_queries": 4,
+                    "n_test": 400,
+                    "n_nearest": 40,
+                },
                 "figure1": {
                     "dimension": 2,
                     "n_train": (4, 7, 10),
@@ -85,6 +97,7 @@ PROFILES: dict[str, Profile] = {
                 "gradient-flow": {},
                 "initialisation": {"n_starts": 20},
                 "shifts": {},
+                "depth": {},
                 "figure1": {
                     "dimension": 5,
                     "n_train": (10, 18, 25),
@@ -143,6 +156,16 @@ PROFILES: dict[str, Profile] = {
                 "gradient-flow": {"dimension": 20, "n_train": 40},
                 "initialisation": {"n_starts": 200, "n_seeds": 32, "n_prompts": 10_000},
                 "shifts": {"dimension": 20, "n_train": 40, "n_prompts": 100_000},
+                "depth": {
+                    "dimension": 10,
+                    "n_train": 40,
+                    "form_depths": (1, 2, 3, 4, 6),
+                    "n_starts": 60,
+                    "n_prompts": 20_000,
+                    "n_softmax_prompts": 4_000,
+                    "n_test": 200_000,
+                    "n_nearest": 1_280,
+                },
                 "figure1": {
                     "dimension": 20,
                     "n_train": (40, 70, 100),
