@@ -19,6 +19,7 @@ from incontext.predictors.lsa import TrainedLSA
 from incontext.predictors.neighbours import NearestNeighbors
 from incontext.predictors.network import TwoLayerNetwork
 from incontext.predictors.registry import FAST, REGISTRY, predictor
+from incontext.predictors.rescaled import Rescaled
 from incontext.predictors.square_root_filter import PrefixFit, fit_prefixes
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Predictor",
     "PrefixFit",
     "RegressionTree",
+    "Rescaled",
     "Ridge",
     "TrainedLSA",
     "TwoLayerNetwork",

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from incontext.foundations import write_text
 from incontext.report.cells import Table, format_cell
-from incontext.report.figures import figure1, gradient_flow, initialisation, leaderboard, shifts
+from incontext.report.figures import covariances, figure1, gradient_flow, initialisation, leaderboard, shifts
 from incontext.report.style import Drawing
 from incontext.report.words import KINDS, Finding, Words, words_of
 from incontext.studies.record import StudyRecord
@@ -26,6 +26,7 @@ _FIGURES: Mapping[str, Callable[[StudyRecord], list[Drawing]]] = {
     "initialisation": initialisation.draw,
     "shifts": shifts.draw,
     "figure1": figure1.draw,
+    "covariances": covariances.draw,
     "leaderboard": leaderboard.draw,
     "leaderboard_d10": leaderboard.draw,
 }

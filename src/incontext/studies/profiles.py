@@ -76,6 +76,16 @@ PROFILES: dict[str, Profile] = {
                     "n_prompts": 100,
                     "training_seeds": (0, 1, 2),
                 },
+                "covariances": {
+                    "dimension": 2,
+                    "n_train": 4,
+                    "cv2": (0.0, 0.3, 1.0),
+                    "laws": (("gamma", 0.0), ("gamma", 1.0)),
+                    "lengths": (2, 4),
+                    "overrides": {"steps": 40, "batch_size": 16},
+                    "n_prompts": 200,
+                    "training_seeds": (0,),
+                },
                 "leaderboard": {
                     "dimension": 2,
                     "ladders": {"fast": (20, 40), "garg": (40,)},
@@ -125,6 +135,7 @@ PROFILES: dict[str, Profile] = {
                     "n_prompts": 4_000,
                     "training_seeds": (0, 1, 2),
                 },
+                "covariances": {},
                 "leaderboard": {
                     "dimension": 5,
                     "ladders": {
@@ -191,6 +202,14 @@ PROFILES: dict[str, Profile] = {
                     "overrides": {},
                     "n_prompts": 20_000,
                     "training_seeds": (0, 1, 2, 3, 4, 5, 6, 7),
+                },
+                "covariances": {
+                    "dimension": 20,
+                    "n_train": 40,
+                    "lengths": (10, 20, 40),
+                    "preset": "small",
+                    "n_prompts": 20_000,
+                    "training_seeds": (0, 1, 2),
                 },
                 "leaderboard": {
                     "dimension": 5,

@@ -60,6 +60,7 @@ from incontext.theory.minimizers import (
 )
 from incontext.theory.population import PopulationLoss, gamma, population_gradient, population_loss
 from incontext.theory.random_covariance import RiskDistribution, risk_distribution
+from incontext.theory.rescaling import ScaledRisk, coordinate_scaling, trace_scaling
 from incontext.theory.risk import (
     SampleComplexity,
     corollary6_bound,
@@ -91,6 +92,7 @@ __all__ = [
     "RiskDistribution",
     "SampleComplexity",
     "ScaledCovariance",
+    "ScaledRisk",
     "TrainLength",
     "assumption3",
     "asymptotic_rate",
@@ -98,6 +100,7 @@ __all__ = [
     "certificate",
     "classify",
     "compare_to_minimizer",
+    "coordinate_scaling",
     "corollary6_bound",
     "corollary6_floor",
     "covariance_rule",
@@ -137,4 +140,5 @@ __all__ = [
     "sample_complexity",
     "shift_risk",
     "theorem5_risk",
+    "trace_scaling",
 ]

@@ -155,10 +155,16 @@ def law_moments(laws: Sequence[Any]) -> tuple[Vector, Vector, Vector]:
         if not np.isfinite(known[id(law)]).all():
             raise InvalidInputError(
                 "every law of covariances must have a finite third moment (Theorem 8); "
-                f"{getattr(getattr(law, 'dist', law), 'name', law)} with arguments {getattr(law, 'args', ())} has none."
+                f"{getattr(getattr(law, 'dist', law), 'name', law)} with {_arguments(law)} has none."
             )
     one, two, three = np.array([known[id(law)] for law in laws]).T
     return one, two, three
+
+
+def _arguments(law: Any) -> str:
+    """The parameters of a frozen distribution, in words."""
+    named = [f"{name} = {value:g}" for name, value in getattr(law, "kwds", {}).items()]
+    return f"arguments {', '.join([f'{value:g}' for value in getattr(law, 'args', ())] + named) or 'unknown'}"
 
 
 if TYPE_CHECKING:

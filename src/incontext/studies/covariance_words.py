@@ -1,0 +1,277 @@
+"""What the study of varying covariances says, computed from its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from incontext.studies.covariance_laws import EigenvalueLaw
+from incontext.studies.covariance_layer import (
+    COMMON,
+    COORDINATES,
+    GPT2,
+    IDENTITY,
+    INDEPENDENT,
+    ISOTROPIC,
+    LEAST_SQUARES,
+    LSA,
+    NONE,
+    OWN,
+    RETRAINED,
+    RIDGE,
+    TRACE,
+)
+
+# Two-sided normal interval of 95 %.
+_Z = 1.959963984540054
+
+
+def sentences(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> list[str]:
+    """The paragraphs of the section."""
+    settings = facts["settings"]
+    return [
+        _limit(tables["layer"]),
+        _tails(tables["layer"], facts["refusal"]),
+        *_remedies(tables["layer"], settings["n_train"], settings["dimension"]),
+        *_with_noise(tables["classical"], settings),
+        _transformers(tables["means"], settings),
+        _at_scales(tables["means"], settings),
+        *_gains(tables["means"], settings),
+    ]
+
+
+def summary(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> list[str]:
+    """Lines for the first page."""
+    settings = facts["settings"]
+    own = _own_law(tables["means"], settings)
+    beaten = int((own[GPT2] < own[LSA]).sum())
+    random = own[own.index.get_level_values("cv2") > 0]
+    layer = tables["layer"]
+    n = settings["n_train"]
+    scaled = _cell(layer, INDEPENDENT, "gamma", 1.0, n, RETRAINED, COORDINATES)
+    plain = _cell(layer, INDEPENDENT, "gamma", 1.0, n, OWN, NONE)
+    lines = [
+        "Found: on random covariances one linear layer keeps the error c²/(1 + c²) for ever, c² the squared "
+        "coefficient of variation of the eigenvalues weighted by themselves: the tail of their law decides, not its "
+        "variance, and as E λ³ → ∞ the layer learns nothing.",
+        f"{'Confirmed' if beaten == len(own) else 'In part'}: GPT-2 trained on the same law has a lower error than "
+        f"the layer on {beaten} of {len(own)} laws (d = {settings['dimension']}, N = M = {n}); on those that vary its "
+        f"error over the zero estimator's is {random[GPT2].min():.2g} to {random[GPT2].max():.2g}, the layer's "
+        f"{random[LSA].min():.2g} to {random[LSA].max():.2g}.",
+    ]
+    if scaled is not None and plain is not None:
+        lines.append(
+            "Found: scaling each coordinate by what the context shows, at test and in training, gives the linear layer "
+            "the error (d − 1)/(M + d − 3) on every diagonal law, which vanishes with M: on Exp(1) at "
+            f"N = M = {n} {scaled:.2g} instead of {plain:.2g}."
+        )
+    return lines
+
+
+def captions(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> dict[str, str]:
+    """Captions of the tables that the page prints."""
+    settings = facts["settings"]
+    seeds = len(settings["training_seeds"])
+    return {
+        "means": f"Errors over the zero estimator's by training law, test law, M and scaling; means over {seeds} "
+        f"training seed{'s' if seeds > 1 else ''} (low to high), standard errors over {settings['n_prompts']:,} "
+        f"prompts (seed {settings['seed']}; largest of the seeds), gains of scaling on the same prompts; LSA exact",
+        "classical": f"Errors/d of classical learners and of the layer trained at N = {settings['n_train']}, with and "
+        f"without label noise ({settings['n_prompts']:,} prompts, seed {settings['seed']})",
+        "layer": "Exact errors/d of the linear layer at N = M by the law of λ, what it was trained on and how prompts "
+        "are scaled; k is its coefficient, K = kI",
+    }
+
+
+def _limit(layer: pd.DataFrame) -> str:
+    limits = _plain_limits(layer)
+    predicted = limits["biased_cv2"] / (1 + limits["biased_cv2"])
+    deviation = float((limits["error"] - predicted).abs().max())
+    text = (
+        "As M, N → ∞ the layer of Theorem 8 predicts k x_q'Λ_new w with one k for all prompts, and its error over the "
+        "zero estimator's is c²/(1 + c²), where c² = E λ E λ³/(E λ²)² − 1 is the squared coefficient of variation of "
+        f"λ under its law weighted by λ; the theory's values agree to {deviation:.1e}. For Gamma laws with cv² = v "
+        "that is v/(1 + 2v) (1/3 at Exp(1), never above 1/2), for lognormal laws v/(1 + v), for inverse Gamma laws v."
+    )
+    values = sorted(set(limits[limits["family"] == "inverse gamma"]["cv2"]) - {0.0})
+    if values:
+        v = values[-1]
+        same = limits[limits["cv2"] == v].set_index("family")["error"]
+        listed = ", ".join(f"{family} {error:.2f}" for family, error in same.items())
+        text += f" Laws of one variance differ widely (cv² = {v:g}: {listed}): the tail decides, not the variance."
+    return text
+
+
+def _tails(layer: pd.DataFrame, refusal: str) -> str:
+    limits = _plain_limits(layer)
+    heavy = limits[limits["family"].isin(["inverse gamma", "Pareto"])].sort_values("biased_cv2")
+    text = ""
+    if len(heavy):
+        worst = heavy.iloc[-1]
+        text = (
+            f"The heaviest tail tried ({worst['family']}, cv² = {worst['cv2']:g}, c² = {worst['biased_cv2']:.3g}) "
+            f"leaves {worst['error']:.2f} of the zero estimator's error, with k = {worst['coefficient']:.2g} where a "
+            "point mass has 1: as E λ³ → ∞ the layer gives up, k → 0, even though the variance stays finite. "
+        )
+    return f"{text}Where E λ³ is infinite the population loss is, and the theory refuses: “{refusal}”"
+
+
+def _remedies(layer: pd.DataFrame, n: int, d: int) -> list[str]:
+    rows = layer[(layer["coupling"] == INDEPENDENT) & (layer["n"] == n) & (layer["cv2"] > 0)]
+    table = rows.pivot_table(index=["family", "cv2"], columns=["trained", "scaling"], values="error")
+    count = len(table)
+
+    def helped(trained: str, scaling: str, against: str) -> int:
+        return int((table[trained, scaling] < table[against, NONE]).sum())
+
+    common = layer[(layer["coupling"] == COMMON) & (layer["n"] == n) & (layer["trained"] == RETRAINED)]
+    keys = [(str(family), float(v)) for family, v in table.index.tolist()]
+    shown = ("gamma", 1.0) if ("gamma", 1.0) in keys else keys[0]
+    at, name = table.iloc[keys.index(shown)], EigenvalueLaw(*shown).name
+    return [
+        "Scaling at test time is legal: y = w'x is y/s = w'(x/s), the same task in other units. For the layer, scaling "
+        f"inputs so that tr Λ̂ is the training mean is exact too. At N = M = {n} it lowers the error of the layer "
+        f"trained on the law itself on {helped(OWN, TRACE, OWN)} of {count} laws of independent λ_i, and of the layer "
+        f"trained on Λ = I on {helped(IDENTITY, TRACE, IDENTITY)}; trained on scaled prompts the layer beats the plain "
+        f"one on {helped(RETRAINED, TRACE, OWN)}. On {name}: {at[OWN, NONE]:.3g} plain, {at[OWN, TRACE]:.3g} scaled, "
+        f"{at[RETRAINED, TRACE]:.3g} trained on scaled prompts. With one λ for all coordinates, Λ = λI, the error of "
+        f"the layer trained on scaled prompts is {_span(common['error'])} whatever the law: there the trace is all "
+        "that varies.",
+        "Scaling every coordinate by its own context variance (Λ is diagonal in Theorem 8) gives the error (1 − κ)² + "
+        "κ²(d − 1)/(M − 2) for a layer with coefficient κ, on every law of λ with mean 1; at its best κ (d − 1)/(M + d "
+        f"− 3), {_span(rows[(rows['trained'] == RETRAINED) & (rows['scaling'] == COORDINATES)]['error'])} here, which "
+        "vanishes as M → ∞: this cures the failure of §4.3. The trained coefficient matters: with κ of the layer "
+        f"trained on Λ = I it beats the plain layer trained on the law on {helped(IDENTITY, COORDINATES, OWN)} of "
+        f"{count} laws, with κ of the layer trained on the law itself on {helped(OWN, COORDINATES, OWN)}"
+        f" ({name}: {at[IDENTITY, COORDINATES]:.3g} and {at[OWN, COORDINATES]:.3g}, plain {at[OWN, NONE]:.3g}). "
+        f"So scaling alone does not repair a layer that was trained on varying covariances (d = {d}): its k is wrong "
+        "for prompts that no longer vary.",
+    ]
+
+
+def _with_noise(classical: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
+    m = max(settings["lengths"])
+    rows = classical[(classical["position"] == m) & (classical["noise"] > 0)]
+    if rows.empty:
+        return []
+    table = rows.pivot_table(index=["cv2", "family"], columns="predictor", values="mean")
+    ratio = table[LSA] / table[RIDGE]
+    scored = classical[np.isfinite(classical["exact"]) & (classical["stderr"] > 0)]
+    within = int(((scored["mean"] - scored["exact"]).abs() <= 4 * scored["stderr"]).sum())
+    return [
+        f"With label noise of standard deviation {settings['noise']:g} and M = {m}, ridge (Bayes for every law of Λ) "
+        f"has error/d {_span(table[RIDGE])}, and the layer trained with that noise {ratio.min():.2g} to "
+        f"{ratio.max():.2g} times as much. Without noise least squares is Bayes and has none from d examples on. "
+        f"The layer's measured errors lie within 4 standard errors of its exact ones in {within} of {len(scored)} "
+        "comparisons (heavy tails make standard errors themselves uncertain)."
+    ]
+
+
+def _own_law(means: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """Errors on a model's own law at the longest test length, by predictor."""
+    rows = means[
+        (means["test"] == "own law, c = 1")
+        & (means["scaling"] == NONE)
+        & (means["position"] == max(settings["lengths"]))
+    ]
+    return rows.pivot_table(index=["cv2", "law"], columns="predictor", values="error", sort=False)
+
+
+def _transformers(means: pd.DataFrame, settings: Mapping[str, Any]) -> str:
+    table = _own_law(means, settings)
+    named = zip(table.index.get_level_values("law"), table[GPT2], table[LSA], strict=True)
+    listed = "; ".join(f"{law}: {ours:.2g} ({LSA} {layer:.2g})" for law, ours, layer in named)
+    trend = _trend(table[GPT2].to_numpy())
+    return (
+        f"GPT-2 trained on each law, on its own law at M = {max(settings['lengths'])}, error over the zero estimator's "
+        f"({LEAST_SQUARES}: {_span(table[LEAST_SQUARES])}): {listed}. It {trend} along these laws; where its error "
+        "stays far below the layer's it must use the context's covariance, which one linear layer cannot."
+    )
+
+
+def _trend(values: np.ndarray) -> str:
+    steps = np.diff(values)
+    if (steps > 0).all():
+        return "grows at every step"
+    return "falls at every step" if (steps < 0).all() else "is not monotone"
+
+
+def _at_scales(means: pd.DataFrame, settings: Mapping[str, Any]) -> str:
+    m = max(settings["lengths"])
+    rows = means[(means["position"] == m) & (means["scaling"] == NONE) & (means["test"] != ISOTROPIC)]
+    parts = []
+    for predictor in (GPT2, LSA):
+        own = rows[rows["predictor"] == predictor].pivot_table(index="law", columns="scale", values="error", sort=False)
+        span = "; ".join(f"c = {c:g}: {_span(own[c])}" for c in sorted(own.columns))
+        parts.append(f"{predictor} {span}")
+    isotropic = means[
+        (means["position"] == m)
+        & (means["scaling"] == NONE)
+        & (means["test"] == ISOTROPIC)
+        & (means["predictor"] == GPT2)
+    ]
+    text = (
+        "At scales c of their own law the errors over the zero estimator's range over the training laws as "
+        f"{', '.join(parts)}."
+    )
+    if len(isotropic):
+        listed = ", ".join(f"{row['law']} {row['error']:.2g}" for _, row in isotropic.iterrows())
+        text += f" On Λ = I, GPT-2 by training law: {listed}."
+    return text
+
+
+def _gains(means: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
+    """Counts of significant gains of every scaling, and what happens at large scales."""
+    m = max(settings["lengths"])
+    rows = means[(means["predictor"] == GPT2) & (means["position"] == m)]
+    out = []
+    for scaling, words in (
+        ("inputs", "inputs alone"),
+        (TRACE, "inputs and labels"),
+        (COORDINATES, "each coordinate, and labels"),
+    ):
+        own = rows[rows["scaling"] == scaling]
+        better = own["least_gain"] > _Z * own["gain_stderr"]
+        worse = own["largest_gain"] < -_Z * own["gain_stderr"]
+        large = own[own["scale"] == own["scale"].max()]
+        before = rows[(rows["scaling"] == NONE) & (rows["scale"] == rows["scale"].max())]
+        out.append(
+            f"GPT-2 with {words} scaled at test: better on {int(better.sum())} and worse on {int(worse.sum())} of "
+            f"{len(own)} pairs of training and test law (for every seed, beyond 1.96 standard errors of the paired "
+            f"difference); at c = {rows['scale'].max():g} its error goes from {_span(before['error'])} to "
+            f"{_span(large['error'])}."
+        )
+    return [" ".join(out)]
+
+
+def _plain_limits(layer: pd.DataFrame) -> pd.DataFrame:
+    return layer[
+        (layer["coupling"] == INDEPENDENT)
+        & np.isinf(layer["n"])
+        & (layer["trained"] == OWN)
+        & (layer["scaling"] == NONE)
+    ]
+
+
+def _cell(
+    layer: pd.DataFrame, coupling: str, family: str, v: float, n: float, trained: str, scaling: str
+) -> float | None:
+    rows = layer[
+        (layer["coupling"] == coupling)
+        & (layer["family"] == family)
+        & (layer["cv2"] == v)
+        & (layer["n"] == n)
+        & (layer["trained"] == trained)
+        & (layer["scaling"] == scaling)
+    ]
+    return None if rows.empty else float(rows["error"].iloc[0])
+
+
+def _span(values: pd.Series) -> str:
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 1e-9 * max(abs(high), 1e-12):
+        return f"{high:.3g}"
+    return f"{low:.2g} to {high:.2g}"
