@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from incontext.foundations import InvalidInputError, check_choice, check_covariance, check_real
 from incontext.predictors import Predictor, fit_prefixes
+from incontext.predictors.registry import shipped_models
 from incontext.prompts import Gaussian, Prompts
 from incontext.theory import optimal_learner
 
@@ -31,7 +32,7 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    model : {"lsa", "ridge", "least_squares"}, path or predictor, optional
+    model : {"lsa", "ridge", "least_squares"}, name, path or predictor, optional
         The learner. "lsa" is the linear self-attention layer of Theorem 4 for contexts of n examples,
         ŷ = x_q'Γ⁻¹(1/n)Σ y_i x_i, with Γ from ``covariance``; "ridge" is Bayes for w ~ N(0, I) and label
         noise ``noise``; "least_squares" has minimum norm. A path is a run or saved model, and anything else
@@ -173,12 +174,13 @@ def _positive(scale: Any) -> Any:
 def _resolve(model: Any) -> Predictor:
     if callable(model):
         return cast(Predictor, model)
-    if isinstance(model, (str, Path)) and Path(model).exists():
+    names = shipped_models()
+    if isinstance(model, (str, Path)) and (Path(model).exists() or model in names):
         from incontext.models import load
 
         return load(model)
     if isinstance(model, str):
-        check_choice(model, "model (no such folder; as a learner's name it)", _LINEAR)
+        check_choice(model, "model (no such folder; as a name it)", (*_LINEAR, *names))
     raise InvalidInputError(f"model must be {', '.join(_LINEAR)}, a path or a predictor; {model!r} was given.")
 
 

@@ -1,6 +1,5 @@
 """Whatever interrupts a training, it ends in the same bits."""
 
-import json
 import logging
 import os
 import random
@@ -10,12 +9,10 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 import torch
 
 from incontext.foundations import InvalidInputError, exclusive
-from incontext.models import load
 from incontext.training import Run, TrainingDivergedError, read_config, train
 from incontext.training.config import write_yaml
 
@@ -94,16 +91,6 @@ def test_a_training_may_end_when_it_has_reached_what_it_was_for(config, outcome,
     clocks = [line["seconds"] for line in ended.metrics if "loss" in line]
     assert clocks == sorted(clocks)
     assert all(line["cpu_seconds"] > 0 for line in ended.metrics if "loss" in line)
-
-
-def test_an_exported_model_predicts_the_same_and_says_how_it_was_trained(config, tmp_path):
-    run = train(config, tmp_path / "run")
-    run.export(tmp_path / "model")
-    prompts = config.prompts.build().sample(5, 7, seed=0)
-    np.testing.assert_array_equal(load(tmp_path / "model")(prompts), run.predictor()(prompts))
-    card = json.loads((tmp_path / "model" / "card.json").read_text())
-    assert (card["steps"], card["targets"], card["evaluation"]["step"]) == (40, "posterior_mean", 40)
-    assert read_config(card["config"]) == config
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "empty"])

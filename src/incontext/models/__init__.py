@@ -3,13 +3,15 @@
 An *architecture* is data: sizes, embedding, attention, positions, and the parts of a block. A *transformer* is
 the torch module built from it; one causal pass gives the predictions at every position, also for queries that
 are not the examples themselves (each is a branch that sees only its own context). A trained transformer is a
-*predictor* like any other: ``load(path)(prompts)``. Models are kept as safetensors and JSON.
+*predictor* like any other: ``load(path)(prompts)``. Models are kept as safetensors and JSON; ``shipped_models()`` come
+with the package.
 """
 
 from incontext.models.architecture import SIZES, Architecture
 from incontext.models.predictor import TransformerPredictor, load
 from incontext.models.storage import read_model, save_model
 from incontext.models.transformer import Transformer
+from incontext.predictors.registry import shipped_models
 
 __all__ = [
     "SIZES",
@@ -19,4 +21,5 @@ __all__ = [
     "load",
     "read_model",
     "save_model",
+    "shipped_models",
 ]

@@ -75,7 +75,10 @@ class TransformerPredictor:
                 given = [prompts.xs[batch], prompts.ys[batch]]
                 if prompts.shifted_queries:
                     given.append(prompts.queries[batch])
-                out: Tensor = self.model(*(torch.as_tensor(part).to(parameter) for part in given))
+                # torch.tensor copies: arrays may be read-only.
+                out: Tensor = self.model(
+                    *(torch.tensor(part, dtype=parameter.dtype, device=parameter.device) for part in given)
+                )
                 predictions[batch] = out.double().cpu().numpy()
         self.model.train(training)
         return predictions

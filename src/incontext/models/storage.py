@@ -29,15 +29,21 @@ ARCHITECTURE = "architecture.json"
 _ADAPTER = TypeAdapter(Architecture)
 
 
-def write_folder(folder: Path, *, tensors: Mapping[str, Mapping[str, Tensor]], documents: Mapping[str, object]) -> None:
-    """Write safetensors and JSON files into a new ``folder`` that appears whole or not at all.
+def write_folder(
+    folder: Path,
+    *,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    documents: Mapping[str, object],
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write safetensors, JSON and text files into a new ``folder`` that appears whole or not at all.
 
     Parameters
     ----------
     folder : Path
         Replaced if it exists.
-    tensors, documents : mapping
-        File names to named tensors, and to JSON-serialisable values.
+    tensors, documents, texts : mapping
+        File names to named tensors, to JSON-serialisable values, and to text.
 
     Raises
     ------
@@ -51,8 +57,9 @@ def write_folder(folder: Path, *, tensors: Mapping[str, Mapping[str, Tensor]], d
             # safetensors refuses tensors that share memory or are not contiguous.
             ready = {key: value.detach().cpu().contiguous().clone() for key, value in values.items()}
             (temporary / name).write_bytes(save(ready))
-        for name, document in documents.items():
-            (temporary / name).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        written = {name: json.dumps(document, indent=2, allow_nan=False) + "\n" for name, document in documents.items()}
+        for name, text in {**written, **(texts or {})}.items():
+            (temporary / name).write_text(text, encoding="utf-8", newline="\n")
         sums = {path.name: _checksum(path) for path in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(json.dumps({"sha256": sums}, indent=2) + "\n", encoding="utf-8")
         for path in [*temporary.iterdir(), temporary]:
@@ -83,8 +90,25 @@ def verify(folder: Path) -> str | None:
     return None
 
 
-def save_model(model: Transformer, folder: Path, *, card: Mapping[str, Any] | None = None) -> None:
-    """Write a model's weights and architecture, with an optional card (any JSON-serialisable facts).
+def save_model(
+    model: Transformer,
+    folder: Path,
+    *,
+    card: Mapping[str, Any] | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write a model's weights and architecture.
+
+    Parameters
+    ----------
+    model : Transformer
+        What to save.
+    folder : Path
+        Where; an earlier saved model there is replaced.
+    card : mapping, optional
+        Any JSON-serialisable facts, for ``card.json``.
+    texts : mapping, optional
+        Further files, by name.
 
     Raises
     ------
@@ -97,7 +121,7 @@ def save_model(model: Transformer, folder: Path, *, card: Mapping[str, Any] | No
     documents: dict[str, object] = {ARCHITECTURE: describe(model.architecture)}
     if card is not None:
         documents["card.json"] = dict(card)
-    write_folder(folder, tensors={WEIGHTS: model.state_dict()}, documents=documents)
+    write_folder(folder, tensors={WEIGHTS: model.state_dict()}, documents=documents, texts=texts)
 
 
 def read_model(folder: Path) -> Transformer:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 
@@ -94,3 +96,10 @@ def predictor(name: str, dimension: int, n_train: int) -> Predictor:
         If there is no such predictor; the sentence names the closest one.
     """
     return REGISTRY[check_choice(name, "predictor", REGISTRY)].make(dimension, n_train)
+
+
+def shipped_models() -> dict[str, Path]:
+    """The trained models that come with the package: name to folder, as ``incontext.models.load`` takes either."""
+    folder = Path(str(files("incontext"))) / "models" / "shipped"
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {path.name: path for path in found if (path / "manifest.json").exists()}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from incontext.foundations import InvalidInputError, exclusive, require_writable
+from incontext.models.storage import MANIFEST
 from incontext.training.batches import Batches
 from incontext.training.checkpoint import clean, last_good, restore, save_checkpoint
 from incontext.training.config import TrainingConfig
@@ -75,6 +76,8 @@ def train(
         if not processes.leads:
             processes.wait()  # until the folder is set up
             return _fit(Run.open(directory), processes, None, None)
+        if (directory / MANIFEST).exists():
+            raise InvalidInputError(f"{directory} must be the folder of a run; it holds a saved model: choose another.")
         exists = (directory / CONFIG).exists()
         if resume is True and not exists:
             raise InvalidInputError(f"{directory} must hold a run to resume; it holds none: train without resuming.")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from incontext import __version__
 from incontext.foundations import InvalidInputError, write_text
 from incontext.models import TransformerPredictor, load, save_model
+from incontext.training.card import card_of, page_of
 from incontext.training.checkpoint import last_good
 from incontext.training.config import TrainingConfig, differences, write_yaml
 from incontext.training.reading import read_config
@@ -91,24 +91,36 @@ class Run:
     @property
     def card(self) -> dict[str, Any]:
         """What a user of the trained model should know: how it was trained, towards what, and how well it does."""
-        evaluations = [line for line in self.metrics if "error" in line]
-        return {
-            "incontext": __version__,
-            "steps": self.step,
-            "targets": self.config.targets,
-            "config": self.config.as_dict(),
-            "evaluation": evaluations[-1] if evaluations else None,
-        }
+        return card_of(self)
 
-    def export(self, folder: str | Path) -> None:
-        """Save the model of the last whole checkpoint with its card into a folder of its own.
+    def export(self, folder: str | Path, evaluation: pd.DataFrame | None = None) -> None:
+        """Save the model of the last whole checkpoint with all that is known of it into a folder of its own.
+
+        Beside weights and architecture the folder holds ``README.md`` (the model card), ``card.json``,
+        ``config.yaml``, ``metrics.jsonl`` and, if given, ``evaluation.csv``. It loads like any other model.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Its name is the model's.
+        evaluation : pandas.DataFrame, optional
+            As ``training.card.judge`` returns it; the card then shows it.
 
         Raises
         ------
         InvalidInputError
             If there is no checkpoint yet, or the folder holds something else than a saved model.
         """
-        save_model(self.predictor().model, Path(folder), card=self.card)
+        folder = Path(folder)
+        model = self.predictor().model
+        texts = {
+            CONFIG: write_yaml(self.config),
+            METRICS: "".join(json.dumps(line) + "\n" for line in self.metrics),
+            "README.md": page_of(self, folder.resolve().name, evaluation),
+        }
+        if evaluation is not None:
+            texts["evaluation.csv"] = evaluation.to_csv(index=False)
+        save_model(model, folder, card=self.card, texts=texts)
 
     @property
     def metrics(self) -> list[dict[str, Any]]:

@@ -1,0 +1,93 @@
+"""An exported run: the same predictions, and a card whose every number is the run's."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from incontext.estimators import InContextRegressor
+from incontext.evaluation import error_curve
+from incontext.foundations import InvalidInputError
+from incontext.models import load
+from incontext.predictors import registry
+from incontext.training import Run, read_config, train
+from incontext.training.card import OWN_LAW, judge
+
+
+@pytest.fixture
+def run(config, tmp_path):
+    return train(config, tmp_path / "run")
+
+
+@pytest.fixture
+def shipped(run, tmp_path, monkeypatch):
+    """The run's model as if it came with the package."""
+    monkeypatch.setattr(registry, "files", lambda _: tmp_path / "package")
+    run.export(tmp_path / "package" / "models" / "shipped" / "linear-3")
+    return "linear-3"
+
+
+def rows(text):
+    """Cells of the table rows of a page."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+
+
+def test_an_exported_model_predicts_the_same_and_says_how_it_was_trained(config, run, tmp_path):
+    run.export(tmp_path / "model")
+    prompts = config.prompts.build().sample(5, 7, seed=0)
+    np.testing.assert_array_equal(load(tmp_path / "model")(prompts), run.predictor()(prompts))
+    card = json.loads((tmp_path / "model" / "card.json").read_text())
+    assert (card["steps"], card["targets"], card["evaluation"]["step"]) == (40, "posterior_mean", 40)
+    assert card["seconds"] > 0
+    assert read_config(card["config"]) == config == read_config(tmp_path / "model" / "config.yaml")
+    assert Run.open(tmp_path / "model").metrics == run.metrics
+    page = (tmp_path / "model" / "README.md").read_text()
+    assert page.startswith("# model\n")
+    assert "Fitted to Rao-Blackwell targets" in page
+    assert "40 steps of 8 prompts (320 prompts), seed 0" in page
+    errors = [[float(cell) for cell in row] for row in rows(page)[2:]]
+    expected = run.evaluations()
+    last = expected[expected["step"] == 40]
+    assert [row[0] for row in errors] == list(range(7))
+    np.testing.assert_allclose([row[1:3] for row in errors], last[["mean", "stderr"]] / 3, rtol=5e-3)
+
+
+def test_a_card_shows_an_evaluation_of_the_runs_own_law_and_of_shifts(config, run, tmp_path):
+    table = judge(run, "garg", n_prompts=32)
+    run.export(tmp_path / "model", table)
+    own = table[(table["distribution"] == OWN_LAW) & (table["predictor"] == "model")]
+    curve = error_curve(run.predictor(), config.prompts.build(), 7, n_prompts=32, seed=0)
+    np.testing.assert_allclose(own["mean"], curve.mean)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "model" / "evaluation.csv"), table, check_dtype=False)
+    shown = {row[0]: row for row in rows((tmp_path / "model" / "README.md").read_text()) if row[1] == "6"}
+    expected = table[(table["position"] == 6) & (table["predictor"] == "model")].set_index("distribution")
+    for name in set(expected.index) - {OWN_LAW}:
+        assert float(shown[name][2].split()[0]) == pytest.approx(expected.loc[name, "mean"] / 3, rel=5e-3)
+
+
+def test_a_shipped_model_loads_by_name_everywhere(config, run, shipped):
+    prompts = config.prompts.build().sample(5, 7, seed=0)
+    np.testing.assert_array_equal(load(shipped)(prompts), run.predictor()(prompts))
+    X, y = prompts.xs[0, :6], prompts.ys[0, :6]
+    regressor = InContextRegressor(model=shipped, standardize=False).fit(X, y)
+    answer = run.predictor()(prompts)[0, 6]
+    np.testing.assert_allclose(regressor.predict(prompts.xs[:1, 6])[0], answer, rtol=1e-5)
+    for call in (load, lambda name: InContextRegressor(model=name).fit(X, y)):
+        with pytest.raises(InvalidInputError, match="Did you mean 'linear-3'"):
+            call("linear-33")
+
+
+def test_a_saved_model_is_no_folder_to_train_in(config, run, tmp_path):
+    run.export(tmp_path / "model")
+    with pytest.raises(InvalidInputError, match="holds a saved model"):
+        train(config, tmp_path / "model")
+
+
+def test_the_example_on_a_card_runs(run, shipped, tmp_path):
+    page = (tmp_path / "package" / "models" / "shipped" / shipped / "README.md").read_text()
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+    known = {}
+    exec("\n".join(line[4:] for line in code.splitlines() if line.startswith(">>> ")), known)
+    assert known["predictor"].architecture.dimension == 3
