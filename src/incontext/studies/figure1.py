@@ -11,34 +11,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
 
-from incontext.models import SIZES, load
+from incontext.models import load
 from incontext.predictors import LeastSquares, Predictor
-from incontext.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
+from incontext.studies.figure1_models import Figure1Settings, Model, Progress, find_or_train
+from incontext.studies.figure1_words import LEARNED, criterion, origins, paper_deviations, seeds_against_prompts
 from incontext.studies.observations import summarise, weigh
+from incontext.studies.panels import FAMILIES, OWN, Errors, Law, panel_laws, squared_errors, training_covariates
 from incontext.studies.record import StudyRecord
-from incontext.studies.store import Store, digest
-from incontext.studies.trainings import HERE, Job, Trained, deviations, find, train_all, trained
+from incontext.studies.store import Store
+from incontext.studies.trainings import Trained
 from incontext.theory import expected_risk
-from incontext.training import TrainingConfig, preset
 
-FAMILIES = ("fixed", "random")
-_COVARIATES = {"fixed": "identity", "random": "exponential"}
-# Unless a study asks for an error at N: a fixed-covariance model has learned its task when its error / d at 2d examples
-# is at most this (zero estimator 1, least squares 0); a random-covariance one when it beats the exact LSA curve at
-# every trained M.
-LEARNED = 0.05
-# The laws of x that are trained and tested on; theory knows both.
-Law: TypeAlias = Gaussian | RandomDiagonal
-# Prompts judged at a time.
-CHUNK = 500
 _COLUMNS = [
     "model",
     "family",
@@ -56,88 +46,6 @@ _COLUMNS = [
     "largest_ratio_to_lsa",
     "learned",
 ]
-
-Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Figure1Settings:
-    """Sizes of the study.
-
-    Attributes
-    ----------
-    dimension : int
-        d.
-    n_train : tuple of int
-        Training lengths N, ascending.
-    max_context : int
-        Largest test context M.
-    preset : str
-        Name of the training preset.
-    overrides : dict
-        Fields of the preset that this profile changes.
-    n_prompts : int
-        Test prompts per law.
-    scales : tuple of float
-        Factors c of the random test covariances.
-    training_seeds : tuple of int
-        One training per seed.
-    seed : int
-        Seed of the test prompts.
-    name : str
-        Of the record.
-    reuse : bool
-        Whether models at hand will do whose training differs in its number of steps, or that ship with the package.
-    train_missing : bool
-        Whether models that are not at hand are trained; otherwise they are left out, and the page says so.
-    learned_at_n : float, optional
-        Largest error / d at N, on its own law, of a model that counts as having learned; when omitted the criterion is
-        ``LEARNED`` at 2d for fixed covariances and the exact LSA curve for random ones.
-    workers : int, optional
-        Trainings at a time; one per core when omitted.
-    """
-
-    dimension: int
-    n_train: tuple[int, ...]
-    max_context: int
-    preset: str
-    overrides: Mapping[str, Any]
-    n_prompts: int
-    scales: tuple[float, ...] = (1.0, 4.0, 9.0)
-    training_seeds: tuple[int, ...] = (0,)
-    seed: int = 0
-    name: str = "figure1"
-    reuse: bool = False
-    train_missing: bool = True
-    learned_at_n: float | None = None
-    workers: int | None = None
-
-
-@dataclass(frozen=True)
-class Model:
-    """One of the trained models of the figure."""
-
-    family: str
-    n_train: int
-    training_seed: int
-
-    @property
-    def name(self) -> str:
-        """Identifier, as in the paper's legend."""
-        return f"{self.family}cov_N{self.n_train}" + (f"_seed{self.training_seed}" if self.training_seed else "")
-
-
-def training_covariates(family: str, dimension: int) -> Law:
-    """Law of x that a family is trained on: Λ = I, or Λ = diag(λ) with λ_i ~ Exponential(1) per prompt."""
-    return Gaussian.isotropic(dimension) if family == "fixed" else RandomDiagonal.exponential(dimension)
-
-
-def panel_laws(settings: Figure1Settings) -> dict[str, tuple[float, Law]]:
-    """The four panels: name to (zero-estimator error per dimension, law of x)."""
-    laws: dict[str, tuple[float, Law]] = {"identity": (1.0, Gaussian.isotropic(settings.dimension))}
-    for scale in settings.scales:
-        laws[f"{scale:g}·Exp(1)"] = (scale, RandomDiagonal.exponential(settings.dimension, scale))
-    return laws
 
 
 def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyRecord:
@@ -163,9 +71,9 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
     wanted = [
         Model(family, n, seed) for seed in settings.training_seeds for family in FAMILIES for n in settings.n_train
     ]
-    found = _models(wanted, settings, runs, progress)
+    found = find_or_train(wanted, settings, runs, progress)
     models = [model for model in wanted if model in found]
-    panels = panel_laws(settings)
+    panels = panel_laws(settings.dimension, settings.scales)
     errors = _judge(settings, panels, found, store, progress)
     by_model = _by_model(models, errors)
     tables = {
@@ -185,47 +93,14 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         if seeds == 1
         else f"inner, ± 1.96 standard errors over the test prompts of the mean over {seeds} training seeds; outer, "
         f"pale, range over the {seeds} seeds",
-        "learned": _criterion(settings),
+        "learned": criterion(settings),
         "targets": sorted({model.config.targets for model in found.values()}),
         "summary": summarise(tables["observations"]),
-        "sentences": [*_origins(wanted, found, settings), *_seeds_against_prompts(tables["bands"], settings)],
-        "deviations": _deviations(settings, found),
+        "sentences": [*origins(wanted, found, settings), *seeds_against_prompts(tables["bands"], settings)],
+        "deviations": paper_deviations(settings, found),
     }
     title = f"Figure 1 at d = {settings.dimension}: GPT-2 on fixed and random covariances"
     return StudyRecord(settings.name, title + (f", {seeds} training seeds" if seeds > 1 else ""), tables, facts)
-
-
-def configuration(model: Model, settings: Figure1Settings) -> TrainingConfig:
-    """What the study trains for a model."""
-    given: dict[str, Any] = {
-        "dimension": settings.dimension,
-        "n_train": model.n_train,
-        "covariates": _COVARIATES[model.family],
-        "max_points": settings.max_context + 1,
-        "seed": model.training_seed,
-        **settings.overrides,
-    }
-    return preset(settings.preset, **given)
-
-
-def _models(wanted: list[Model], settings: Figure1Settings, runs: Path, progress: Progress) -> dict[Model, Trained]:
-    """Each model from where it is: its own run, one at hand, or a new training."""
-    jobs: dict[Model, Job] = {}
-    found: dict[Model, Trained] = {}
-    for model in wanted:
-        wish = configuration(model, settings)
-        job = Job(f"training: {model.name}", wish, runs / f"{model.name}-{digest(wish.as_dict())}")
-        at_hand = None if job.directory.exists() else find(wish, runs, loosely=settings.reuse)
-        if at_hand is not None:
-            found[model] = at_hand
-        elif job.directory.exists() or settings.train_missing:
-            jobs[model] = job
-    train_all(list(jobs.values()), progress, settings.workers)
-    return found | {model: trained(job) for model, job in jobs.items()}
-
-
-# The squared errors of one predictor on one panel: prompts × positions, divided by d.
-Errors = Float64[np.ndarray, "B P"]
 
 
 def _judge(
@@ -238,17 +113,19 @@ def _judge(
     """Squared errors by (predictor, panel): every predictor sees the same prompts."""
     total = (len(trained) + 1) * len(panels)
     judged: dict[tuple[str, str], Errors] = {}
-    for panel, (_, covariates) in panels.items():
-        distribution = PromptDistribution(covariates, Linear())
+    points = settings.max_context + 1
+    for panel, (_, law) in panels.items():
         sample = {"panel": panel, "dimension": settings.dimension, "n_prompts": settings.n_prompts}
-        sample |= {"seed": settings.seed, "n_points": settings.max_context + 1}
+        sample |= {"seed": settings.seed, "n_points": points}
         for name, identity, predictor in _predictors(trained):
             progress(f"testing: {name} on {panel}", len(judged), total)
             unit = f"figure1-{name}-{panel}".replace(" ", "-")
             table = store.table(
                 unit,
                 {"predictor": identity, **sample},
-                lambda distribution=distribution, predictor=predictor: _errors(settings, distribution, predictor()),
+                lambda law=law, predictor=predictor: squared_errors(
+                    predictor(), law, points, n_prompts=settings.n_prompts, seed=settings.seed
+                ),
             )
             judged[name, panel] = table.to_numpy()
     progress("testing: done", total, total)
@@ -260,17 +137,6 @@ def _predictors(trained: Mapping[Model, Trained]) -> Iterator[tuple[str, str, Ca
     yield "least squares", "least squares", LeastSquares
     for model, run in trained.items():
         yield model.name, run.identity, lambda run=run: load(run.path)
-
-
-def _errors(settings: Figure1Settings, distribution: PromptDistribution, predictor: Predictor) -> pd.DataFrame:
-    """Squared errors / d of every prompt, in chunks that bound memory."""
-    blocks: list[Errors] = []
-    for start in range(0, settings.n_prompts, CHUNK):
-        count = min(CHUNK, settings.n_prompts - start)
-        prompts = distribution.sample(count, settings.max_context + 1, seed=settings.seed, start=start)
-        blocks.append((predictor(prompts) - prompts.targets) ** 2 / settings.dimension)
-    errors = np.concatenate(blocks)
-    return pd.DataFrame(errors, columns=[str(i) for i in range(errors.shape[1])])
 
 
 def _by_model(models: list[Model], errors: Mapping[tuple[str, str], Errors]) -> dict[tuple[str, int, str], Errors]:
@@ -380,7 +246,7 @@ def _describe(
     model: Model, errors: Mapping[tuple[str, str], Errors], run: Trained, settings: Figure1Settings
 ) -> dict[str, Any]:
     """One row per model: how it was trained and whether it learned its own law."""
-    own = "identity" if model.family == "fixed" else "1·Exp(1)"
+    own = OWN[model.family]
     values = errors[model.name, own]
     row: dict[str, Any] = {
         "model": model.name,
@@ -406,104 +272,3 @@ def _describe(
     else:
         row["learned"] = bool(row["error_at_2d"] <= LEARNED) if model.family == "fixed" else bool(ratios.max() < 1)
     return row
-
-
-def _criterion(settings: Figure1Settings) -> str:
-    if settings.learned_at_n is not None:
-        return f"its error/d at M = N on its own law is at most {settings.learned_at_n:g}"
-    return (
-        f"at 2d examples the error/d of a fixed-covariance model is at most {LEARNED:g}; a random-covariance model "
-        "beats the exact LSA curve at every M up to N"
-    )
-
-
-def _origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figure1Settings) -> list[str]:
-    """Where the models come from, and which are left out."""
-    origins: dict[str, list[str]] = {}
-    for model, run in found.items():
-        wish = configuration(model, settings)
-        steps = f"{run.config.steps:,} steps" + (
-            "" if run.config.steps == wish.steps else f" instead of {wish.steps:,}"
-        )
-        others = [key for key in deviations(run, wish) if key != "steps" and not key.startswith("schedule.warmup")]
-        note = f", and otherwise than the preset {settings.preset!r} in {', '.join(others)}" if others else ""
-        origins.setdefault(f"{run.origin}, {steps}{note}", []).append(model.name)
-    sentences: list[str] = []
-    if any(run.origin != HERE for run in found.values()):
-        listed = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in origins.items())
-        sentences.append(f"Where the models come from. {listed[0].upper()}{listed[1:]}.")
-    missing = [model for model in wanted if model not in found]
-    if missing:
-        first = missing[0]
-        changes = {
-            "dimension": settings.dimension,
-            "n_train": first.n_train,
-            "covariates": _COVARIATES[first.family],
-            "max_points": settings.max_context + 1,
-            **({"seed": first.training_seed} if first.training_seed else {}),
-            **settings.overrides,
-        }
-        options = " ".join(f"--set {key}={value}" for key, value in changes.items())
-        sentences.append(
-            f"Left out, because no trained model is at hand: {', '.join(model.name for model in missing)}. Their "
-            f"curves are missing from the figures, and the observations are weighed without them. `incontext train "
-            f"{settings.preset} {options} --directory DIRECTORY/runs/{first.name}` trains the first, DIRECTORY being "
-            "the reproduction's; then the command of this page draws it."
-        )
-    return sentences
-
-
-def _seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> list[str]:
-    """How far training seeds spread, beside the error over prompts, at M = N on each model's own law."""
-    if len(settings.training_seeds) < 2 or not len(bands):
-        return []
-    own = {"fixed": "identity", "random": "1·Exp(1)"}
-    at_n = bands[(bands["position"] == bands["n_train"]) & (bands["panel"] == bands["family"].map(own))]
-    listed = "; ".join(
-        f"{row.family}cov_N{row.n_train} {row.mean:.3g}, prompts ± {row.stderr:.2g}, seeds ± {row.deviation:.2g}"
-        for row in at_n.itertuples()
-    )
-    everywhere = bands[(bands["position"] > 0) & (bands["position"] <= bands["n_train"])]
-    ratio = (everywhere["deviation"] / everywhere["stderr"]).median()
-    beyond = bands[bands["position"] > bands["n_train"]]
-    later = (beyond["deviation"] / beyond["stderr"]).median()
-    return [
-        f"Mean error/d at M = N on each model's own law over {len(settings.training_seeds)} training seeds, with its "
-        f"standard error over prompts and the standard deviation between seeds: {listed}.",
-        f"Over all panels and M = 1 … N the standard deviation between seeds is in the median {ratio:.2g} times the "
-        f"standard error over {int(bands['n'].iloc[0]):,} prompts"
-        + (
-            f"; beyond N, {later:.2g} times: what the untrained positions do depends on the seed."
-            if later > 2 * ratio
-            else f"; beyond N, {later:.2g} times."
-            if len(beyond)
-            else "."
-        ),
-    ]
-
-
-def _deviations(settings: Figure1Settings, found: Mapping[Model, Trained]) -> list[str]:
-    """How this training differs from the paper's."""
-    label = f"Figure 1 at d = {settings.dimension}"
-    wish = configuration(Model("fixed", settings.n_train[0], settings.training_seeds[0]), settings)
-    steps = sorted({run.config.steps for run in found.values()} or {wish.steps})
-    trained_for = " or ".join(f"{n:,}" for n in steps)
-    lines = [
-        f"{label}: the paper's number of steps and its curriculum are not known (the text at hand breaks off in "
-        f"Appendix E); here the preset {settings.preset!r} was trained for {trained_for} steps on "
-        f"{'labels' if wish.targets == 'labels' else 'Rao-Blackwell targets instead of labels'}."
-    ]
-    model, paper = wish.model, SIZES["standard"]
-    differs: list[str] = []
-    if (settings.dimension, settings.n_train, settings.max_context) != (20, (40, 70, 100), 100):
-        differs.append(
-            f"d = {settings.dimension}, N = {', '.join(map(str, settings.n_train))} and contexts up to "
-            f"{settings.max_context} instead of d = 20, N = 40, 70, 100 and 100"
-        )
-    if (model.width, model.layers) != paper[:2]:
-        differs.append(
-            f"a GPT-2 of width {model.width} with {model.layers} layers instead of width {paper[0]} with {paper[1]}"
-        )
-    if differs:
-        lines.append(f"{label}: {'; '.join(differs)}.")
-    return lines

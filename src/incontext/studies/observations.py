@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from incontext.foundations import Draws
+from incontext.studies.panels import resampling
 
 # The paper gives no numbers: an error below this fraction of the zero estimator's counts as success …
 SUCCESS = 0.25
@@ -220,9 +220,7 @@ def _spike_ratios(errors: ErrorsByModel, seed: int) -> SpikeRatios:
     if not errors:
         return {}
     count = len(next(iter(errors.values())))
-    # Prompts are resampled by multinomial weights; the same weights serve every model and panel.
-    resampled = Draws(seed).shared("bootstrap").multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    weights = np.vstack([np.ones(count), resampled]) / count
+    weights = resampling(count, RESAMPLES, seed)
     return {
         (family, n, panel): (weights @ beyond).max(axis=1) / (weights @ values[:, n])
         for (family, n, panel), values in errors.items()
