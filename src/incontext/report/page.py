@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from incontext.foundations import write_text
 from incontext.report.cells import Table, format_cell
-from incontext.report.figures import covariances, figure1, gradient_flow, initialisation, leaderboard, shifts
+from incontext.report.figures import covariances, depth, figure1, gradient_flow, initialisation, leaderboard, shifts
 from incontext.report.style import Drawing
 from incontext.report.words import KINDS, Finding, Words, words_of
 from incontext.studies.record import StudyRecord
@@ -23,6 +23,7 @@ FIRST_PAGE = "report.html"
 PAPER = ("claims", "gradient_flow", "initialisation", "shifts", "figure1")
 _FIGURES: Mapping[str, Callable[[StudyRecord], list[Drawing]]] = {
     "gradient_flow": gradient_flow.draw,
+    "depth": depth.draw,
     "initialisation": initialisation.draw,
     "shifts": shifts.draw,
     "figure1": figure1.draw,
