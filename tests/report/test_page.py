@@ -193,13 +193,13 @@ def test_the_first_page_states_what_every_study_found_in_the_order_of_verdicts(r
     assert len(listed) == len(expected)
     kinds = [kind for kind, _, _ in listed]
     assert kinds == sorted(kinds, key=["confirmed", "in part", "refuted", "found", "undecided"].index)
-    assert ("refuted", "the guess.", "beyond-one.html") in listed
+    assert ("refuted", "The guess.", "beyond-one.html") in listed
     assert ("found", "A number: 3.", "beyond-one.html") in listed
     assert any(kind == "undecided" and "0 of 4 GPT-2" in text for kind, text, _ in listed)
 
 
 def test_the_kind_of_a_line_is_the_word_before_its_colon():
-    assert Finding.of("In part: some.") == Finding("in part", "some.")
+    assert Finding.of("In part: some.") == Finding("in part", "Some.")
     assert Finding.of("Depth: two layers.") == Finding("found", "Depth: two layers.")
     assert Finding.of("confirmed:") == Finding("found", "confirmed:")
 

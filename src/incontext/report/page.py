@@ -28,6 +28,8 @@ _FIGURES: Mapping[str, Callable[[StudyRecord], list[Drawing]]] = {
     "shifts": shifts.draw,
     "figure1": figure1.draw,
     "covariances": covariances.draw,
+    "figure1_d20": figure1.draw,
+    "figure1_seeds": figure1.draw,
     "leaderboard": leaderboard.draw,
     "leaderboard_d10": leaderboard.draw,
 }

@@ -38,7 +38,9 @@ class Finding:
         """A line that a study wrote: its kind is the word before a colon, such as "Refuted: …"; otherwise found."""
         head, separator, rest = line.partition(":")
         if separator and head.strip().lower() in KINDS and rest.strip():
-            return cls(head.strip().lower(), rest.strip())
+            text = rest.strip()
+            # A word begins a sentence with a capital; a symbol stays as it is.
+            return cls(head.strip().lower(), text[0].upper() + text[1:] if text[:2].isalpha() else text)
         return cls(FOUND, line)
 
 
@@ -193,9 +195,10 @@ def _initialisation(record: StudyRecord) -> Words:
 def _figure1(record: StudyRecord) -> Words:
     settings = record.facts["settings"]
     models = record.tables["models"]
-    learned = int(models["learned"].sum())
+    is_learned = models["learned"].astype(bool)
+    learned = int(is_learned.sum())
     observations = [{**entry, "sentence": _weighed(entry)} for entry in record.facts["summary"]]
-    not_learned = models[~models["learned"]]["model"]
+    not_learned = models[~is_learned]["model"]
     verdict = f"{learned} of {len(models)} GPT-2 models learned their task (d = {settings['dimension']})."
     if len(not_learned):
         verdict += f" Not learned: {', '.join(not_learned)}."
@@ -206,18 +209,19 @@ def _figure1(record: StudyRecord) -> Words:
         "error_at_2d": "error/d at 2d",
         "stderr_at_2d": "standard error",
         "error_at_N": "error/d at N",
-        "stderr_at_N": "standard error ",
+        "stderr_at_N": "standard error ",  # the table shows both with their values
         "largest_ratio_to_lsa": "largest ratio to exact LSA, M = 1 … N",
         "learned": "learned",
     }
     return Words(
         [
-            f"Six families of curves on four laws, d = {settings['dimension']}, N = "
+            f"Families of curves on four laws, d = {settings['dimension']}, N = "
             f"{', '.join(str(n) for n in settings['n_train'])}. All errors are divided by d: "
             f"{record.facts['normaliser']}. The paper does not state the normaliser of its random panels.",
             verdict,
+            *record.facts["sentences"],
         ],
-        findings=_reading(observations, settings["dimension"], learned, len(models)),
+        findings=_reading(observations, settings["dimension"], len(settings["training_seeds"]), learned, len(models)),
         deviations=list(record.facts["deviations"]),
         observations=observations,
         tables=[
@@ -227,10 +231,12 @@ def _figure1(record: StudyRecord) -> Words:
     )
 
 
-def _reading(observations: list[dict[str, Any]], dimension: int, learned: int, total: int) -> list[Finding]:
+def _reading(observations: list[dict[str, Any]], dimension: int, seeds: int, learned: int, total: int) -> list[Finding]:
     """What the paper reads off the figure, by verdict; models that learned nothing decide nothing."""
-    head = f"Figure 1 at d = {dimension}"
+    head = f"Figure 1 at d = {dimension}" + (f", {seeds} training seeds" if seeds > 1 else "")
     counted = f"{learned} of {total} GPT-2 models learned"
+    if not total:
+        return [Finding(OPEN, f"{head}: no trained model is at hand.")]
     if not learned:
         return [Finding(OPEN, f"{head}: {counted} their task, so its observations stay undecided.")]
     findings = []
@@ -266,4 +272,6 @@ _WRITERS: Mapping[str, Callable[[StudyRecord], Words]] = {
     "initialisation": _initialisation,
     "shifts": _shifts,
     "figure1": _figure1,
+    "figure1_d20": _figure1,
+    "figure1_seeds": _figure1,
 }
