@@ -29,7 +29,7 @@ def sizes(size):
 
 
 def last_batch(config):
-    with Batches(config, range(config.batch_size)) as batches:
+    with Batches(config, World()) as batches:
         return batches.draw(config.steps - 1)
 
 
@@ -78,5 +78,5 @@ def test_drawing_a_batch(benchmark, size, n_train):
     """What the host does per step, one step ahead in a thread."""
     benchmark.group = f"batch N={n_train}"
     config = config_of(size, n_train, "float32")
-    with Batches(config, range(config.batch_size)) as batches:
+    with Batches(config, World()) as batches:
         benchmark(batches.draw, config.steps - 1)

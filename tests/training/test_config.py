@@ -127,7 +127,10 @@ def test_a_ramp_reaches_its_end_exactly():
     matched = Curriculum(dimensions=ramp, examples_per_dimension=2)
     assert [matched.at(step, 9, 40) for step in (0, 10, 30)] == [(2, 5), (5, 11), (9, 40)]
     with pytest.raises(ValueError, match="at least start"):
-        Ramp(start=3, end=2)
+        Curriculum(dimensions=Ramp(start=3, end=2))
+    falling = Ramp(start=0.5, end=0.0, increment=0.1, every=10)
+    np.testing.assert_allclose([falling.at(step) for step in (0, 10, 25, 49, 50, 99)], [0.5, 0.4, 0.3, 0.1, 0, 0])
+    assert falling.at(falling.last_change) == 0 < falling.at(falling.last_change - 1)
 
 
 @pytest.mark.parametrize("shape", ["linear", "cosine"])

@@ -7,6 +7,7 @@ import torch
 from incontext.models import Architecture, Transformer, TransformerPredictor
 from incontext.training import preset, train
 from incontext.training.batches import Batches
+from incontext.training.distributed import World
 
 POINTS, TABLE = 7, 16
 
@@ -35,10 +36,10 @@ def test_a_prompt_that_begins_later_reads_the_later_rows(embedding):
 
 def test_starts_are_uniform_and_a_process_draws_its_share_of_them():
     config = _config("shifted", batch_size=64, curriculum={"dimensions": None, "points": None})
-    with Batches(config, range(64)) as all_of_them, Batches(config, range(24, 64)) as rest:
+    with Batches(config, World()) as all_of_them, Batches(config, World(1, 2)) as rest:
         starts = np.array([all_of_them.draw(step).starts for step in range(30)])
-        np.testing.assert_array_equal(rest.draw(7).starts, starts[7, 24:])
-        plain = Batches(_config("learned", batch_size=64), range(64))
+        np.testing.assert_array_equal(rest.draw(7).starts, starts[7, 32:])
+        plain = Batches(_config("learned", batch_size=64), World())
         np.testing.assert_array_equal(plain.draw(7).xs[:, :3], all_of_them.draw(7).xs[:, :3])
         assert plain.draw(7).starts is None
     choices = TABLE - POINTS + 1

@@ -25,6 +25,7 @@ from incontext.prompts import (
 from incontext.training import posterior_mean, preset
 from incontext.training.batches import Batches
 from incontext.training.curriculum import Truncated
+from incontext.training.distributed import World
 
 W = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.3], [0.0, 0.3, 0.2]])
 LAWS = {
@@ -133,13 +134,13 @@ def test_other_tasks_are_refused(tasks):
 
 def test_a_process_draws_its_rows_of_the_global_batch():
     config = preset("tiny", dimension=5, n_train=9, covariates="exponential", steps=50, batch_size=12)
-    with Batches(config, range(12)) as whole, Batches(config, range(5, 12)) as part:
+    with Batches(config, World()) as whole, Batches(config, World(1, 2)) as part:
         for step in (0, 7, 49):
             a, b = whole.draw(step), part.draw(step)
             assert a.stage == b.stage
-            np.testing.assert_array_equal(a.xs[5:], b.xs)
-            np.testing.assert_array_equal(a.ys[5:], b.ys)
-            np.testing.assert_allclose(a.targets[5:], b.targets, rtol=1e-12)
+            np.testing.assert_array_equal(a.xs[6:], b.xs)
+            np.testing.assert_array_equal(a.ys[6:], b.ys)
+            np.testing.assert_allclose(a.targets[6:], b.targets, rtol=1e-12)
             # What is hidden does not reach the labels: 2 visible dimensions are fitted by 2 examples.
             assert not a.xs[..., a.stage.dimensions :].any()
             np.testing.assert_allclose(
@@ -149,6 +150,6 @@ def test_a_process_draws_its_rows_of_the_global_batch():
 
 def test_batches_resume_in_the_middle():
     config = preset("tiny", dimension=3, n_train=5, steps=9, batch_size=4)
-    with Batches(config, range(4)) as whole, Batches(config, range(4), start=6) as rest:
+    with Batches(config, World()) as whole, Batches(config, World(), start=6) as rest:
         for a, b in zip(list(whole)[6:], rest, strict=True):
             np.testing.assert_array_equal(a.xs, b.xs)

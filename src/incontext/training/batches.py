@@ -16,6 +16,7 @@ from torch import Tensor
 from incontext.foundations import Draws, PromptInputs, PromptLabels
 from incontext.training.config import TrainingConfig
 from incontext.training.curriculum import Stage, Truncated
+from incontext.training.distributed import World
 from incontext.training.targets import labels, posterior_mean
 
 
@@ -29,6 +30,8 @@ class Batch:
         Examples, labels, and what the predictions are fitted to.
     stage : Stage
         Of the curriculum.
+    config : TrainingConfig
+        As of this step.
     starts : ndarray of int, shape (B,), optional
         Where each prompt begins in the table of positions, if they are to be shifted.
     loss : Tensor
@@ -39,6 +42,7 @@ class Batch:
     ys: PromptLabels
     targets: PromptLabels
     stage: Stage
+    config: TrainingConfig
     starts: np.ndarray | None = None
     loss: Tensor = field(default_factory=lambda: torch.tensor(math.nan))
 
@@ -50,38 +54,36 @@ class Batches:
     ----------
     config : TrainingConfig
         What is trained.
-    share : range
-        Indices of the prompts within the global batch.
+    processes : World
+        Of whose global batch this process draws its share.
     start : int
         First step.
     """
 
-    def __init__(self, config: TrainingConfig, share: range, start: int = 0) -> None:
-        self._config = config
-        self._share = share
-        self._start = start
-        self._distribution = config.prompts.build()
-        self._targets = posterior_mean(self._distribution) if config.targets == "posterior_mean" else labels
+    def __init__(self, config: TrainingConfig, processes: World, start: int = 0) -> None:
+        self._config, self._processes, self._start = config, processes, start
+        self._use(config)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+
+    def _use(self, config: TrainingConfig) -> None:
+        """Draw from this configuration, one of the ramps' values, from now on."""
+        self._now, self._distribution = config, config.prompts.build()
+        self._targets = posterior_mean(self._distribution) if config.targets == "posterior_mean" else labels
 
     def draw(self, step: int) -> Batch:
         """The batch of one step."""
-        config, distribution = self._config, self._distribution
-        stage = config.curriculum.at(step, distribution.dimension, config.n_points)
+        config = self._config.at(step)
+        if config != self._now:
+            self._use(config)
+        distribution, share = self._distribution, self._processes.share(config.batch_size)
+        stage = self._config.curriculum.at(step, distribution.dimension, config.n_points)
         if stage.dimensions < distribution.dimension:
             distribution = replace(distribution, covariates=Truncated(distribution.covariates, stage.dimensions))
         prompts = distribution.sample(
-            len(self._share), stage.points, seed=config.seed, step=step, start=self._share.start, stream="training"
+            len(share), stage.points, seed=config.seed, step=step, start=share.start, stream="training"
         )
-        return Batch(prompts.xs, prompts.ys, np.asarray(self._targets(prompts)), stage, self._starts(step, stage))
-
-    def _starts(self, step: int, stage: Stage) -> np.ndarray | None:
-        """Uniform over the points at which a prompt of this stage fits into the table of positions."""
-        model = self._config.model
-        if model.positions != "shifted":
-            return None
-        draws = Draws(self._config.seed, "training", step, self._share.start, len(self._share))
-        return (draws.uniforms("position", 1)[:, 0] * (model.max_points - stage.points + 1)).astype(np.int64)
+        starts = _starts(config, stage, step, share)
+        return Batch(prompts.xs, prompts.ys, np.asarray(self._targets(prompts)), stage, config, starts)
 
     def __iter__(self) -> Iterator[Batch]:
         ahead: Future[Batch] | None = None
@@ -98,3 +100,11 @@ class Batches:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._thread.shutdown(cancel_futures=True)
+
+
+def _starts(config: TrainingConfig, stage: Stage, step: int, share: range) -> np.ndarray | None:
+    """Uniform over the points at which a prompt of this stage fits into the table of positions."""
+    if config.model.positions != "shifted":
+        return None
+    draws = Draws(config.seed, "training", step, share.start, len(share))
+    return (draws.uniforms("position", 1)[:, 0] * (config.model.max_points - stage.points + 1)).astype(np.int64)

@@ -12,10 +12,13 @@ from pydantic.dataclasses import dataclass
 
 from incontext.foundations import InvalidInputError
 from incontext.models import Architecture
-from incontext.prompts.specification import PromptSpecification, plain
+from incontext.prompts.specification import PromptSpecification, plain, validated
 from incontext.training.curriculum import Curriculum
 from incontext.training.optimisation import Optimizer, Schedule
 from incontext.training.targets import posterior_mean
+
+# Of a step, mostly the optimiser's, in points of a prompt.
+_FIXED_COST = 400
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -89,6 +92,10 @@ class TrainingConfig:
             )
         if self.targets == "posterior_mean":
             posterior_mean(self.prompts.build())
+        for ramp in self.curriculum.fields.values():
+            # Where it begins, after its first change, and where it ends: what is wrong is said before the start.
+            for step in (0, ramp.begin + ramp.every, ramp.last_change):
+                self.at(step)
 
     @property
     def n_points(self) -> int:
@@ -110,13 +117,47 @@ class TrainingConfig:
         """Steps between checkpoints."""
         return self.checkpoint_every or max(50, self.steps // 20)
 
+    def at(self, step: int) -> TrainingConfig:
+        """The configuration as a step sees it: fields on a ramp have their values of that step.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such field, or it cannot have that value.
+        """
+        fields = self.curriculum.fields
+        if not fields:
+            return self
+        data = self.as_dict()
+        del data["curriculum"]["fields"]
+        for name, ramp in fields.items():
+            nested: Any = ramp.at(step)
+            for part in reversed(name.split(".")):
+                nested = {part: nested}
+            data = merge(data, nested)
+        return validated(TrainingConfig, data, f"the configuration of step {step}")
+
+    def batch_size_at(self, step: int) -> int:
+        """Prompts of a step."""
+        ramp = self.curriculum.fields.get("batch_size")
+        return self.batch_size if ramp is None else int(ramp.at(step))
+
+    def cost_at(self, step: int) -> int:
+        """Cost of a step relative to others: its points times its prompts, and a part that does not grow with them."""
+        points = self.curriculum.at(step, self.model.dimension, self.n_points).points
+        return points * self.batch_size_at(step) + _FIXED_COST
+
     def with_(self, **changes: Any) -> Self:
         """A copy with other fields, validated anew."""
         return replace(self, **changes)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data that ``read_config`` reads back."""
-        return plain(self)
+        data = plain(self)
+        if not self.curriculum.fields:
+            # Runs are kept under the digest of these data: those without ramps keep theirs of earlier versions.
+            del data["curriculum"]["fields"]
+        return data
 
 
 def write_yaml(config: TrainingConfig) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from incontext.training.batches import Batches
 from incontext.training.config import TrainingConfig
@@ -45,6 +46,13 @@ def lint(config: TrainingConfig) -> list[str]:
             f"Positions {n_points} to {config.model.max_points - 1} can be asked but are never trained: their learned "
             f"embeddings stay as they began."
         )
+    for name, ramp in config.curriculum.fields.items():
+        own, reached = _value(config, name), ramp.at(steps - 1)
+        if reached != own:
+            found.append(
+                f"{name} is at {reached:g} in the last step but {own} in the configuration, which held-out prompts and "
+                "the model card follow."
+            )
     if config.schedule.warmup >= steps:
         found.append(f"The warm-up of {config.schedule.warmup} steps outlasts the run of {steps}.")
     rate = config.optimizer.matrix_learning_rate or config.optimizer.learning_rate
@@ -55,6 +63,14 @@ def lint(config: TrainingConfig) -> list[str]:
     if config.compile and config.device != "cuda":
         found.append("torch.compile made training slower on CPUs.")
     return found
+
+
+def _value(config: TrainingConfig, name: str) -> Any:
+    """The configuration's own value of a dotted name."""
+    value: Any = config.as_dict()
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 @dataclass(frozen=True)
@@ -85,9 +101,10 @@ def estimate_cost(config: TrainingConfig) -> Cost:
     state = new_state(config)
     step = Step(config, state, World())
     points = [config.curriculum.at(i, config.model.dimension, config.n_points).points for i in range(config.steps)]
-    longest = max(points)
-    with Batches(config, range(config.batch_size)) as batches:
-        batch = batches.draw(points.index(longest))
+    prompts = [config.batch_size_at(i) for i in range(config.steps)]
+    work = [config.cost_at(i) for i in range(config.steps)]
+    with Batches(config, World()) as batches:
+        batch = batches.draw(work.index(max(work)))
         step(batch)  # the first one also plans memory and kernels
         began = time.perf_counter()
         for _ in range(2):
@@ -95,9 +112,8 @@ def estimate_cost(config: TrainingConfig) -> Cost:
         each = (time.perf_counter() - began) / 2
     weights = sum(parameter.numel() for parameter in state.model.blocks.parameters() if parameter.ndim == 2)
     weights *= config.model.layers if config.model.tied else 1
-    tokens = sum(2 * n - 1 for n in points) * config.batch_size
-    share = (sum(points) + 6 * len(points)) / ((longest + 6) * len(points))
-    return Cost(config.steps * config.batch_size, 3 * weights * tokens, each * config.steps * share)
+    tokens = sum((2 * n - 1) * count for n, count in zip(points, prompts, strict=True))
+    return Cost(sum(prompts), 3 * weights * tokens, each * sum(work) / max(work))
 
 
 def duration(seconds: float) -> str:

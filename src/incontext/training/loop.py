@@ -107,7 +107,7 @@ def _fit(run: Run, processes: World, progress: Progress | None, until: Until | N
     if processes.any(reached):
         return run
     advance, clock, examine = Step(config, state, processes), Clock(config, state, progress), Examiner(config)
-    with Signals() as signals, Batches(config, processes.share(config.batch_size), state.step) as batches:
+    with Signals() as signals, Batches(config, processes, state.step) as batches:
         for batch in batches:
             advance(batch)
             done = state.step == config.steps
@@ -118,7 +118,7 @@ def _fit(run: Run, processes: World, progress: Progress | None, until: Until | N
             if logged or evaluated or saved:
                 check_sound(state, run.directory, weights=evaluated or saved)
             if processes.leads and logged:
-                append_metrics(metrics, metrics_line(state, config, batch.stage, clock))
+                append_metrics(metrics, metrics_line(state, batch, config.curriculum.fields, clock))
             if processes.leads and evaluated:
                 line = examine(state)
                 append_metrics(metrics, line)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from torch import nn
 
@@ -40,31 +40,39 @@ class Optimizer:
     momentum: float = Field(default=0.95, ge=0, lt=1)
     clip: float | None = Field(default=1.0, gt=0)
 
+    @model_validator(mode="after")
+    def _uses_its_constants(self) -> Self:
+        if self.weight_decay and self.kind in ("adam", "sgd"):
+            raise ValueError(f"weight_decay must be 0 for {self.kind}: it is decoupled decay, which 'adamw' has")
+        return self
+
     def build(self, model: Transformer) -> dict[str, torch.optim.Optimizer]:
         """The optimisers of a model's parameters, by name."""
         fused = next(model.parameters()).dtype != torch.float64
         everything = list(model.parameters())
         if self.kind == "sgd":
-            return {"sgd": torch.optim.SGD(everything, lr=self.learning_rate, momentum=self.momentum)}
+            return {"sgd": torch.optim.SGD(everything, **self.options("sgd"))}
         if self.kind == "adam":
-            return {"adam": torch.optim.Adam(everything, lr=self.learning_rate, betas=self.betas, fused=fused)}
+            return {"adam": torch.optim.Adam(everything, **self.options("adam"), fused=fused)}
         matrices = _matrices(model) if self.kind == "muon" else []
         chosen = {id(matrix) for matrix in matrices}
         built: dict[str, torch.optim.Optimizer] = {}
         rest = [parameter for parameter in everything if id(parameter) not in chosen]
         if rest:
-            built["adamw"] = torch.optim.AdamW(
-                rest, lr=self.learning_rate, betas=self.betas, weight_decay=self.weight_decay, fused=fused
-            )
+            built["adamw"] = torch.optim.AdamW(rest, **self.options("adamw"), fused=fused)
         if matrices:
-            built["muon"] = torch.optim.Muon(
-                matrices,
-                lr=self.matrix_learning_rate or self.learning_rate,
-                momentum=self.momentum,
-                weight_decay=self.weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            )
+            built["muon"] = torch.optim.Muon(matrices, **self.options("muon"), adjust_lr_fn="match_rms_adamw")
         return built
+
+    def options(self, name: str) -> dict[str, Any]:
+        """The constants of one of the optimisers that ``build`` names, as torch calls them; ``lr`` is the peak."""
+        if name == "muon":
+            rate = self.matrix_learning_rate or self.learning_rate
+            return {"lr": rate, "momentum": self.momentum, "weight_decay": self.weight_decay}
+        if name == "sgd":
+            return {"lr": self.learning_rate, "momentum": self.momentum}
+        options = {"lr": self.learning_rate, "betas": self.betas}
+        return options if name == "adam" else {**options, "weight_decay": self.weight_decay}
 
 
 def _matrices(model: Transformer) -> list[nn.Parameter]:

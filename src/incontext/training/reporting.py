@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -15,13 +15,12 @@ from torch import Tensor
 from incontext.models import TransformerPredictor
 from incontext.predictors import LeastSquares
 from incontext.prompts import Prompts
+from incontext.training.batches import Batch
 from incontext.training.checkpoint import State
 from incontext.training.config import TrainingConfig
-from incontext.training.curriculum import Stage
+from incontext.training.curriculum import Ramp
 
 _SECONDS_BETWEEN_REPORTS = 0.5
-# The part of a step's cost that does not grow with the prompt (mostly the optimiser), in points.
-_FIXED_COST = 6
 
 
 class Clock:
@@ -31,10 +30,7 @@ class Clock:
     """
 
     def __init__(self, config: TrainingConfig, state: State, progress: Callable[[int, int, float, float], None] | None):
-        costs = [
-            config.curriculum.at(step, config.model.dimension, config.n_points).points + _FIXED_COST
-            for step in range(config.steps)
-        ]
+        costs = [config.cost_at(step) for step in range(config.steps)]
         self._cost = np.concatenate([[0], np.cumsum(costs)])
         self._start, self._total, self._progress = state.step, config.steps, progress
         self._began = self._told = time.perf_counter()
@@ -57,16 +53,21 @@ class Clock:
         self._progress(step, self._total, float(loss), float(left))
 
 
-def metrics_line(state: State, config: TrainingConfig, stage: Stage, clock: Clock) -> dict[str, Any]:
-    """The mean loss since the last line, beside the loss of predicting 0 on the same prompts."""
+def metrics_line(state: State, batch: Batch, ramps: Mapping[str, Ramp], clock: Clock) -> dict[str, Any]:
+    """The mean loss since the last line, beside the loss of predicting 0 on the same prompts, and the last stage.
+
+    ``ramps`` are the fields of the configuration that move, if any.
+    """
+    config, step = batch.config, state.step - 1
     loss, zero = torch.stack(state.losses).mean(0).tolist()
     return {
         "step": state.step,
         "loss": loss,
         "zero": zero,
-        "dimensions": stage.dimensions,
-        "points": stage.points,
-        "learning_rate": config.optimizer.learning_rate * config.schedule.at(state.step - 1, config.steps),
+        "dimensions": batch.stage.dimensions,
+        "points": batch.stage.points,
+        "learning_rate": config.optimizer.learning_rate * config.schedule.at(step, config.steps),
+        **({"ramps": {name: ramp.at(step) for name, ramp in ramps.items()}} if ramps else {}),
         **clock.spent,
     }
 

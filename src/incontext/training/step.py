@@ -38,20 +38,19 @@ class Step:
     """
 
     def __init__(self, config: TrainingConfig, state: State, processes: World) -> None:
-        self._config, self._state, self._processes = config, state, processes
+        self._state, self._processes = state, processes
         self._parameters = list(state.model.parameters())
         self._like = self._parameters[0]
-        self._peaks = [
-            (group, group["lr"]) for optimizer in state.optimizers.values() for group in optimizer.param_groups
-        ]
         self._forward = torch.compile(state.model) if config.compile else state.model
 
     def __call__(self, batch: Batch) -> None:
         """Fit the model to one batch."""
-        config, state, like = self._config, self._state, self._like
+        config, state, like = batch.config, self._state, self._like
         share = config.schedule.at(state.step, config.steps)
-        for group, peak in self._peaks:
-            group["lr"] = peak * share
+        for name, optimizer in state.optimizers.items():
+            options = config.optimizer.options(name)
+            for group in optimizer.param_groups:
+                group.update(options, lr=options["lr"] * share)
         xs, ys, targets = (
             torch.from_numpy(part).to(like.device, like.dtype) for part in (batch.xs, batch.ys, batch.targets)
         )
