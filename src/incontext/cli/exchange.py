@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from incontext.cli.arguments import Whole
+
 
 def exchange(
     source: Path,
@@ -16,8 +18,10 @@ def exchange(
     *,
     from_: Annotated[Literal["incontext", "garg", "hugging-face"], Parameter(name="--from")] = "incontext",
     to: Literal["incontext", "hugging-face"] = "incontext",
-    step: int | None = None,
-    dimension: int | None = None,
+    step: Whole | None = None,
+    dimension: Whole | None = None,
+    suite: str | None = None,
+    prompts: Whole = 1280,
 ) -> int:
     """Convert a model from and to other formats.
 
@@ -25,7 +29,8 @@ def exchange(
     ----------
     source
         Folder to read: a run or saved model of this package, a run of Garg et al.'s code (config.yaml, state.pt), or a
-        Hugging Face GPT-2. A run becomes a saved model with a card that says how it was trained.
+        Hugging Face GPT-2. A run becomes a saved model with its configuration, metrics and a card that says how it
+        was trained and how well it does.
     target
         Folder to write; it must not exist, or be empty.
     from_
@@ -36,17 +41,34 @@ def exchange(
         Read model_STEP.pt of a Garg run instead of its final state.
     dimension
         Input dimension for a Hugging Face GPT-2 that was not written by this command; it gets a new read-in.
+    suite
+        Also judge a run's model on its own law and under this suite (garg, paper or all), for its card.
+    prompts
+        Prompts per law for that.
     """
-    from incontext.foundations import InvalidInputError, require_writable
+    from incontext.foundations import InvalidInputError, check_integer, require_writable
     from incontext.models import load, save_model
     from incontext.models.exchange import from_garg, from_hugging_face, to_hugging_face
-    from incontext.training.run import CONFIG, Run
+    from incontext.training.run import Run
 
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InvalidInputError(f"{target} must be new or empty, so that nothing is lost; it holds something.")
     require_writable(target.parent)
-    if from_ == "incontext" and to == "incontext" and (source / CONFIG).exists():
-        Run.open(source).export(target)
+    from_run = from_ == to == "incontext" and (source / "checkpoints").is_dir()
+    if suite is not None and not from_run:
+        raise InvalidInputError(
+            "--suite must go with a run that becomes a saved model; another exchange was asked for."
+        )
+    if from_run:
+        from incontext.cli.progress import Reporter
+        from incontext.training.card import judge
+
+        table, run = None, Run.open(source)
+        if suite is not None:
+            check_integer(prompts, "prompts", minimum=2)
+            with Reporter() as progress:
+                table = judge(run, suite, n_prompts=prompts, progress=progress)
+        run.export(target, table)
         sys.stdout.write(f"{target}\n")
         return 0
     if from_ == "garg":
