@@ -95,7 +95,7 @@ def find(wanted: TrainingConfig, runs: Path, *, loosely: bool) -> Trained | None
     Trained or None
         If several fit, the one that differs in the fewest settings, then the one with the most steps.
     """
-    candidates = [*_runs(runs), *(_shipped() if loosely else [])]
+    candidates = [*_runs(runs), *(shipped() if loosely else [])]
     fitting = [found for found in candidates if _fits(found, wanted, loosely=loosely)]
     for found in sorted(fitting, key=lambda found: (len(deviations(found, wanted)), -found.config.steps)):
         if not (found.path / CONFIG).exists() or Run.open(found.path).finished:
@@ -127,7 +127,7 @@ def _runs(folder: Path) -> list[Trained]:
     return found
 
 
-def _shipped() -> list[Trained]:
+def shipped() -> list[Trained]:
     """The models that ship with the package and say how they were trained."""
     folder = Path(str(files("incontext.models"))) / "shipped"
     found: list[Trained] = []
