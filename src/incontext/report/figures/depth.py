@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -56,6 +58,8 @@ def _by_layers(record: StudyRecord) -> Drawing:
         for ax, law in zip(axes, laws, strict=True):
             _law(ax, tables["models"].query("law == @law"), tables["errors"].query("law == @law and test == 'c = 1'"))
             ax.set_title(law)
+        shown = tables["models"][["test", "median"]].to_numpy()
+        axes[0].set_ylim(max(1e-9, 0.3 * float(shown.min())), 30)
         axes[0].set_ylabel("E(ŷ − y)² / E tr Λ on fresh prompts")
         handles, labels = axes[-1].get_legend_handles_labels()
         for ax in axes:
@@ -84,11 +88,9 @@ def _law(ax: Axes, models: pd.DataFrame, errors: pd.DataFrame) -> None:
         if rows.empty:
             continue
         label = f"{attention}, {'tied' if tied else 'untied'}"
-        low = np.minimum(_WIDTH * rows["test_stderr"], 0.9 * rows["test"])
         ax.errorbar(
             rows["layers"],
-            rows["test"].clip(upper=_TOP),
-            [low, np.minimum(_WIDTH * rows["test_stderr"], _TOP)],
+            *_bars(rows["test"], rows["test_stderr"]),
             color=color,
             linestyle=line,
             marker=marker,
@@ -115,9 +117,15 @@ def _law(ax: Axes, models: pd.DataFrame, errors: pd.DataFrame) -> None:
     if len(exact):
         ax.axhline(float(exact.iloc[0]), color=LEAST_SQUARES, linewidth=0.9, label="one layer, exact minimum")
     ax.set_yscale("log")
-    ax.set_ylim(1e-8, 30)
     ax.set_xticks(sorted(main["layers"].unique()))
     ax.set_xlabel("layers L")
+
+
+def _bars(mean: pd.Series, stderr: pd.Series) -> tuple[pd.Series, list[pd.Series]]:
+    """Means and the lengths of their bars, both cut where the axis ends; none at a mean that is cut."""
+    inside = mean < _TOP
+    reach = (_WIDTH * stderr).where(inside, 0.0)
+    return mean.clip(upper=_TOP), [np.minimum(reach, 0.9 * mean).where(inside, 0.0), np.minimum(reach, _TOP)]
 
 
 def _beyond(record: StudyRecord) -> Drawing:
@@ -130,7 +138,7 @@ def _beyond(record: StudyRecord) -> Drawing:
             _scales(ax, tables["errors"].query("law == @law"), tables["remedies"].query("law == @law and noise == 0"))
             ax.set_title(f"trained on {law}")
         axes[0].set_ylabel("E(ŷ − y)² / (c E tr Λ)")
-        axes[0].legend(fontsize="x-small", loc="lower right")
+        axes[0].legend(fontsize="x-small", loc="upper left")
         _limit(axes[-2], tables["limit"])
         _remedies(axes[-1], tables["remedies"].query("law == @_RANDOM and scale == 1"))
     caption = (
@@ -147,8 +155,7 @@ def _scales(ax: Axes, errors: pd.DataFrame, remedies: pd.DataFrame) -> None:
     scaled = errors[errors["test"].str.startswith("c = ")].copy()
     scaled["c"] = scaled["test"].str.removeprefix("c = ").astype(float)
     for attention, form, base in (("linear", "GD++ form", ACCENT), ("softmax", "invariant", SECOND)):
-        pattern = rf"^{attention}, {form}, untied, L = (\d+)$".replace("+", r"\+", 2)
-        layers = scaled["name"].str.extract(pattern)[0]
+        layers = scaled["name"].str.extract(rf"^{re.escape(f'{attention}, {form}, untied')}, L = (\d+)$")[0]
         depths = sorted(layers.dropna().astype(int).unique())
         for i, depth in enumerate(depths):
             rows = scaled[layers == str(depth)].sort_values("c")
@@ -156,8 +163,7 @@ def _scales(ax: Axes, errors: pd.DataFrame, remedies: pd.DataFrame) -> None:
             color = tuple(1 - part * (1 - channel) for channel in to_rgb(base))
             ax.errorbar(
                 rows["c"],
-                rows["error"].clip(upper=_TOP),
-                [np.minimum(_WIDTH * rows["stderr"], 0.9 * rows["error"]), np.minimum(_WIDTH * rows["stderr"], _TOP)],
+                *_bars(rows["error"], rows["stderr"]),
                 color=color,
                 marker="o" if attention == "linear" else "D",
                 markersize=3.5,
@@ -173,7 +179,7 @@ def _scales(ax: Axes, errors: pd.DataFrame, remedies: pd.DataFrame) -> None:
     ticks = sorted(scaled["c"].unique())
     ax.set_xticks(ticks, [f"{c:g}" for c in ticks])
     ax.minorticks_off()
-    ax.set_ylim(1e-8, 3 * _TOP)
+    ax.set_ylim(max(1e-9, 0.3 * float(scaled.loc[scaled["name"].str.contains("L = "), "error"].min())), 3 * _TOP)
     ax.set_xlabel("scale c of the covariance")
 
 
@@ -238,7 +244,9 @@ def _algorithms(record: StudyRecord) -> Drawing:
             used |= _grid(ax, nearest[nearest["law"] == law])
             ax.set_title(law)
         handles = [
-            Patch(facecolor=color, edgecolor=ZERO, label=family) for family, color in _FAMILIES.items() if family in used
+            Patch(facecolor=color, edgecolor=ZERO, label=family)
+            for family, color in _FAMILIES.items()
+            if family in used
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     caption = (

@@ -42,7 +42,7 @@ def limit_table(depths: Sequence[int], n_starts: int, seed: int) -> pd.DataFrame
             for tied in (False, True) if layers > 1 else (False,):
                 runs = _fit(nodes, weights, layers, tied, name == GD_PLUS, n_starts, seed)
                 found = best(runs).loss
-                exact = descent_limit(layers) if name == DESCENT and not tied or layers == 1 else np.nan
+                exact = descent_limit(layers) if (name == DESCENT and not tied) or layers == 1 else np.nan
                 near = sum(run.loss < 1.01 * found for run in runs)
                 rows.append((name, tied, layers, found, exact, near, n_starts))
     return pd.DataFrame(rows, columns=["form", "tied", "layers", "error", "exact", "near", "n_starts"])

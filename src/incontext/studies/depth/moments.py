@@ -1,9 +1,9 @@
 """Deep linear attention with any merged weights, at a cost that does not depend on N.
 
 E_{ℓ+1} = E_ℓ + W_ℓ^PV (E_ℓ E_ℓ'/N) W_ℓ^KQ E_ℓ, sums over the examples: the query attends and is not attended to. Then
-E_ℓ = J_ℓ E with J_{ℓ+1} = J_ℓ + W_ℓ^PV J_ℓ S J_ℓ' W_ℓ^KQ J_ℓ and S = EE'/N of the examples, and the prediction, minus the
-bottom-right entry, is linear in the query. With ``own_key`` the query is a key too and the read-out has sign +1:
-(3) and (6) of the paper applied L times.
+E_ℓ = J_ℓ E with J_{ℓ+1} = J_ℓ + W_ℓ^PV J_ℓ S J_ℓ' W_ℓ^KQ J_ℓ, S = EE'/N of the examples, and the prediction, which is
+minus the bottom-right entry, is linear in the query. With ``own_key`` the query is a key too and the read-out has
+sign +1: (3) and (6) of the paper applied L times.
 """
 
 from __future__ import annotations

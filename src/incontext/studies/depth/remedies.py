@@ -35,6 +35,9 @@ def remedies_table(
 ) -> pd.DataFrame:
     """Errors of every remedy, its scalars fitted on a training sample, on fresh prompts of covariance cΛ.
 
+    Layers have the GD++ form with scalar weights, which one layer's optimum has where the law treats all coordinates
+    alike. Label noise is measured in units of √c, so that scales differ in units alone.
+
     Returns
     -------
     DataFrame

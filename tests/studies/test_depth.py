@@ -1,0 +1,267 @@
+"""The depth study: engines against one another and against known optima, exact limits, and tables that resume."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from incontext.flow import TwoLayerRisk, TwoLayerWeights
+from incontext.predictors import GradientDescentPlusPlus, LeastSquares, Newton, Ridge
+from incontext.prompts import Gaussian, Linear, PromptDistribution
+from incontext.report.figures import depth as figure
+from incontext.studies.depth import run
+from incontext.studies.depth.contexts import (
+    ANISOTROPIC,
+    COORDINATES,
+    IDENTITY,
+    LAWS,
+    RANDOM,
+    TRACE,
+    Contexts,
+    covariates,
+    draw,
+)
+from incontext.studies.depth.forms import FULL, GD_PLUS, INVARIANT, form
+from incontext.studies.depth.limit import descent_limit, limit_table, trace_limit
+from incontext.studies.depth.models import LINEAR, SOFTMAX, DeepLinear, DeepSoftmax, Model
+from incontext.studies.depth.moments import MomentRisk
+from incontext.studies.depth.references import ONE_LAYER, references
+from incontext.studies.depth.softmax import TokenRisk
+from incontext.studies.depth.spectral import SpectralRisk, gain
+from incontext.studies.store import Store
+from incontext.theory import minimum_loss
+
+D, N = 3, 8
+CONTEXTS = draw(covariates(RANDOM, D), N, 40, 3, seed=1, stream="training")
+RNG = np.random.default_rng(0)
+SCALARS = np.column_stack([RNG.normal(-0.2, 0.1, 3), RNG.uniform(0.2, 0.5, 3)])
+WEIGHTS = RNG.normal(0, 0.2, (3, 2, D + 1, D + 1))
+
+
+def slope(risk, at, direction, step=1e-5):
+    return (risk(at + step * direction)[0] - risk(at - step * direction)[0]) / (2 * step)
+
+
+def test_eigenvalues_moments_and_tokens_are_one_model():
+    merged = form(GD_PLUS, D, diagonal=False).weights(SCALARS, 3)
+    values = [
+        SpectralRisk(CONTEXTS)(SCALARS)[0],
+        MomentRisk(CONTEXTS)(merged)[0],
+        TokenRisk(CONTEXTS, softmax=False)(merged)[0],
+    ]
+    np.testing.assert_allclose(values, values[0], rtol=1e-12)
+    np.testing.assert_allclose(
+        MomentRisk(CONTEXTS)(WEIGHTS)[1], TokenRisk(CONTEXTS, softmax=False)(WEIGHTS)[1], rtol=1e-9, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("risk", "at"),
+    [
+        (SpectralRisk(CONTEXTS), SCALARS),
+        (MomentRisk(CONTEXTS), WEIGHTS),
+        (MomentRisk(CONTEXTS, own_key=True), WEIGHTS),
+        (TokenRisk(CONTEXTS), WEIGHTS),
+    ],
+    ids=["eigenvalues", "moments", "own key", "softmax"],
+)
+def test_gradients_are_those_of_the_risk(risk, at):
+    direction = np.random.default_rng(2).standard_normal(at.shape)
+    assert np.sum(risk(at)[1] * direction) == pytest.approx(slope(risk, at, direction), rel=1e-5)
+
+
+def test_own_key_is_the_papers_layer_twice():
+    prompts = PromptDistribution(Gaussian.isotropic(D), Linear()).sample(30, N + 1, seed=3)
+    two = WEIGHTS[:2]
+    expected = TwoLayerRisk(prompts).predictions(TwoLayerWeights(two[:, 0], two[:, 1]))
+    found = MomentRisk(Contexts.of(prompts, N), own_key=True).predictions(two)[:, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_positions_see_their_own_prefix():
+    prompts = PromptDistribution(Gaussian.isotropic(D), Linear()).sample(5, N + 1, seed=4)
+    for predictor, risk in ((DeepLinear(WEIGHTS), MomentRisk), (DeepSoftmax(WEIGHTS), TokenRisk)):
+        found = predictor(prompts)
+        assert (found[:, 0] == 0).all()
+        for i in (2, N):
+            short = PromptDistribution(Gaussian.isotropic(D), Linear()).sample(5, i + 1, seed=4)
+            np.testing.assert_allclose(found[:, i], risk(Contexts.of(short, i)).predictions(WEIGHTS)[:, 0], rtol=1e-9)
+
+
+def test_tied_scalars_are_the_predictor_of_gd_plus_plus():
+    prompts = PromptDistribution(Gaussian.isotropic(D), Linear()).sample(5, N + 1, seed=5)
+    beta, rate = -0.3, 0.4
+    layers = form(GD_PLUS, D, diagonal=False).weights(np.array([beta, rate]), 4)
+    expected = GradientDescentPlusPlus(4, rate, -beta * rate)(prompts)
+    np.testing.assert_allclose(DeepLinear(layers)(prompts), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_references_are_the_predictors():
+    prompts = PromptDistribution(covariates(ANISOTROPIC, D), Linear()).sample(6, N + 1, seed=6)
+    contexts = Contexts.of(prompts, N)
+    train = draw(covariates(ANISOTROPIC, D), N, 100, 2, seed=6, stream="training")
+    spectral, merged = SpectralRisk(contexts), MomentRisk(contexts)
+    found = [reference for reference in references(ANISOTROPIC, train, (1, 2), 0) if reference.predictor]
+    assert {type(reference.predictor) for reference in found} >= {GradientDescentPlusPlus, LeastSquares, Newton, Ridge}
+    for reference in found:
+        errors = (reference.predictor(prompts)[:, -1] - prompts.targets[:, -1]) ** 2 / 2
+        np.testing.assert_allclose(reference.errors(spectral, merged), errors, rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_one_layer_finds_the_theorems_minimum(law):
+    contexts = draw(covariates(law, D), N, 4_000, 8, seed=7, stream="training")
+    model = Model(law, LINEAR, GD_PLUS, False, 1)
+    runs = model.fit(contexts, {}, 5, 0)
+    best = runs[runs["polished"]].sort_values("loss").iloc[0]
+    exact = minimum_loss(covariates(law, D), N)
+    # An optimum on a sample lies below the population's, by no more than its noise.
+    assert abs(best["loss"] - exact) < 4 * best["stderr"]
+    assert best["slope"] < 1e-3
+
+
+def test_wider_forms_hold_the_narrower_ones():
+    for diagonal in (False, True):
+        narrow, middle, wide = (form(name, D, diagonal) for name in (GD_PLUS, INVARIANT, FULL))
+        theta = np.random.default_rng(8).standard_normal(2 * narrow.size)
+        weights = narrow.weights(theta, 2)
+        np.testing.assert_allclose(narrow.coordinates(weights), theta, atol=1e-12)
+        for other in (middle, wide):
+            np.testing.assert_allclose(other.weights(other.coordinates(weights), 2), weights, atol=1e-12)
+
+
+def test_more_freedom_is_never_worse_on_the_contexts_fitted():
+    contexts = draw(covariates(IDENTITY, D), N, 200, 4, seed=9, stream="training")
+    known = {}
+    losses = {}
+    for model in (
+        Model(IDENTITY, LINEAR, GD_PLUS, False, 1),
+        Model(IDENTITY, LINEAR, GD_PLUS, True, 2),
+        Model(IDENTITY, LINEAR, GD_PLUS, False, 2),
+        Model(IDENTITY, LINEAR, INVARIANT, False, 2),
+        Model(IDENTITY, LINEAR, FULL, False, 2),
+    ):
+        runs = model.fit(contexts, known, 6, 0)
+        best = runs[runs["polished"]].sort_values("loss").iloc[0]
+        known[model], losses[model] = model.weights(np.asarray(best["theta"]), D), best["loss"]
+    values = list(losses.values())
+    assert values == sorted(values, reverse=True)
+    assert values[1] < 0.6 * values[0]
+
+
+def test_long_contexts_have_laguerre_optima():
+    table = limit_table((1, 2, 3), 8, 0)
+    known = table.dropna(subset="exact")
+    np.testing.assert_allclose(known["error"], known["exact"], rtol=1e-6)
+    assert descent_limit(1) == pytest.approx(1 / 3)
+    best = table[table["form"] == GD_PLUS].groupby("layers")["error"].min()
+    assert (best[[2, 3]] < [descent_limit(2), descent_limit(3)]).all()
+
+
+def test_trace_normalisation_has_its_closed_form():
+    d, n = 4, 400_000
+    lam = np.random.default_rng(10).exponential(size=(n, d))
+    share = d * lam / lam.sum(axis=1, keepdims=True)
+    k = np.mean(lam * share) / np.mean(lam * share**2)
+    samples = np.mean(lam * (1 - k * share) ** 2, axis=1)
+    assert abs(samples.mean() - trace_limit(d)) < 4 * samples.std() / np.sqrt(n)
+    assert k == pytest.approx((d + 2) / (3 * d), rel=0.01)
+
+
+def test_normalised_contexts_forget_their_units():
+    for kind, units in ((TRACE, 3.0), (COORDINATES, np.array([0.1, 2.0, 7.0]))):
+        scaled = Contexts(CONTEXTS.xs * units, CONTEXTS.ys, CONTEXTS.queries * units, CONTEXTS.targets)
+        one, other = CONTEXTS.normalised(kind), scaled.normalised(kind)
+        np.testing.assert_allclose(one.xs, other.xs)
+        np.testing.assert_allclose(one.queries, other.queries)
+
+
+def test_best_polynomial_beats_every_rate():
+    risk = SpectralRisk(CONTEXTS)
+    best = np.polynomial.polynomial.polyval(risk.eigenvalues, risk.best_polynomial(2))
+    for rate in (0.1, 0.3, 0.6):
+        steps = gain(np.tile([0.0, rate], (3, 1)), risk.eigenvalues)
+        assert risk.losses(best).mean() <= risk.losses(steps).mean()
+
+
+SIZES = {
+    "dimension": D,
+    "n_train": N,
+    "depths": (1, 2),
+    "form_depths": (1, 2),
+    "laws": (IDENTITY, RANDOM),
+    "n_starts": 5,
+    "n_prompts": 150,
+    "n_softmax_prompts": 60,
+    "n_queries": 3,
+    "n_test": 300,
+    "n_nearest": 40,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("units")
+
+
+@pytest.fixture(scope="module")
+def record(folder):
+    return run(store=Store(folder), progress=lambda *_: None, **SIZES)
+
+
+def test_tables_add_up(record):
+    models, pairs, errors = (record.tables[name] for name in ("models", "pairs", "errors"))
+    assert set(models["law"]) == {IDENTITY, RANDOM}
+    assert (models["near"] <= models["polished"]).all()
+    assert (models["polished"] <= models["n_starts"]).all()
+    mean = errors[errors["test"] == "c = 1"].set_index(["law", "name"])["error"]
+    for _, row in pairs.iterrows():
+        difference = mean[row["law"], row["first"]] - mean[row["law"], row["second"]]
+        assert row["difference"] == pytest.approx(difference, rel=1e-6, abs=1e-12)
+    assert (pairs["low"] <= pairs["high"]).all()
+    one = errors[(errors["name"] == ONE_LAYER) & (errors["test"] == "c = 1")].set_index("law")
+    exact = 2 * minimum_loss(covariates(IDENTITY, D), N) / D
+    assert abs(one.loc[IDENTITY, "error"] - exact) < 4 * one.loc[IDENTITY, "stderr"]
+
+
+def test_least_squares_is_exact_and_normalised_layers_ignore_the_scale(record):
+    errors = record.tables["errors"]
+    assert errors.loc[errors["name"] == "least squares", "error"].max() < 1e-10
+    remedies = record.tables["remedies"]
+    scaled = remedies[remedies["remedy"] == TRACE].groupby(["law", "noise", "layers"])["error"]
+    assert (scaled.max() / scaled.min() - 1).max() < 1e-9
+
+
+def test_slopes_vanish_where_the_form_is_free(record):
+    slopes = record.tables["stationarity"]
+    fixed = slopes["matrix"].eq("W^PV") & slopes["row"].eq(D + 1) & slopes["column"].eq(D + 1)
+    inside = slopes[(slopes["row"] == slopes["column"]) & ~fixed & (slopes["row"] <= D)]
+    free = inside.groupby(["law", "model", "layer", "matrix"])["slope"].sum()
+    assert free.abs().max() < 1e-3
+
+
+def test_goes_on_where_it_was(record, folder):
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    again = run(store=Store(folder), progress=lambda *_: None, **SIZES)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    for name, table in record.tables.items():
+        pd.testing.assert_frame_equal(table, again.tables[name])
+    assert again.facts == record.facts
+
+
+def test_is_drawn_and_told(record, tmp_path):
+    record.save(tmp_path)
+    drawings = figure.draw(record)
+    for drawing in drawings:
+        drawing.save(tmp_path)
+    assert {drawing.name for drawing in drawings} == {"depth", "depth_beyond", "depth_algorithms"}
+    assert len(record.facts["sentences"]) > 10
+    assert set(record.facts["captions"]) <= set(record.tables)
+
+
+def test_one_softmax_layer_is_a_smoother():
+    """With W^PV = diag(0, -1) and W^KQ = diag(aI, 0) it is the weighted mean of labels with weights exp(a x_j'x_q)."""
+    model = Model(IDENTITY, SOFTMAX, GD_PLUS, False, 1)
+    found = model.risk(CONTEXTS).predictions(model.weights(np.array([0.0, 0.7]), D))
+    scores = np.exp(0.7 * np.einsum("bkd,bnd->bkn", CONTEXTS.queries, CONTEXTS.xs))
+    expected = np.einsum("bkn,bn->bk", scores, CONTEXTS.ys) / scores.sum(axis=2)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
