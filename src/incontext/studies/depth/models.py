@@ -73,7 +73,9 @@ class Model:
         """Its empirical risk as a function of merged weights."""
         if self.attention == SOFTMAX:
             return TokenRisk(contexts)
-        return MomentRisk(contexts, own_key=self.attention == PAPER)
+        if self.attention == PAPER:  # every query is a prompt of its own: two of them bound the cost
+            return MomentRisk(replace(contexts, queries=contexts.queries[:, :2], targets=contexts.targets[:, :2]), True)
+        return MomentRisk(contexts)
 
     def fit(self, contexts: Contexts, known: Mapping[Model, Weights], n_starts: int, seed: int) -> pd.DataFrame:
         """``n_starts`` runs of L-BFGS: start, kind, loss, stderr, evaluations, polished, slope, theta."""

@@ -80,8 +80,8 @@ def remedies(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> list[
             sentences.append(f"{law}, label noise {noise:g}: one plain layer has {plain:.3g}; {'; '.join(parts)}.")
     d = settings["dimension"]
     sentences.append(
-        "Normalising by tr Λ̂ makes the error over E tr Λ the same at every scale c. Of the failure of §4.3 it removes a "
-        "part that vanishes in high dimension: for N → ∞ and Exp(1) one layer so normalised keeps "
+        "Normalising by tr Λ̂ makes the error over E tr Λ the same at every scale c. Of the failure of §4.3 it removes "
+        "a part that vanishes in high dimension: for N → ∞ and Exp(1) one layer so normalised keeps "
         f"1 − 2(d + 2)/(3(d + 1)), {trace_limit(d):.4f} at this d, and 1/3 again as d grows. Normalising every "
         "coordinate removes it for N → ∞, but only because these covariances are diagonal. Whitening the context "
         "makes one layer ridge regression: it hands over the solution, and what is learned is a penalty."
