@@ -58,6 +58,10 @@ def test_own_python(incontext, tmp_path):
         (["math:pi"], "cannot be called"),
         (["zero", "--figure", "curves.bmp"], "suffix must be one of"),
         (["zero", "--prompts", "1"], "prompts must be at least 2"),
+        (["zero", "--dimension", "0"], "dimension must be at least 1"),
+        (["zero", "--nearest", "--against", "none"], "predictors to compare with"),
+        (["zero", "--nearest", "--beyond", "-1"], "beyond must be greater"),
+        (["zero", "--seed", str(2**64)], "seed must be below 2**64"),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_2(incontext, arguments, sentence):

@@ -110,6 +110,9 @@ def test_text(capsys):
         (["--covariance", "power:d=3", "--n-train", "5", "--start", "nowhere"], "--start"),
         (["--covariance", "power:d=3", "--n-train", "5", "--t-end", "0"], "t_end"),
         (["--covariance", "power:d=3", "--n-train", "five"], "n-train"),
+        (["--covariance", "exponential:d=3,rate=-800", "--n-train", "5"], "rate"),
+        (["--covariance", "identity:d=2,scale=1e200", "--n-train", "5"], "unit"),
+        (["--covariance", "identity:d=2,scale=1e-300", "--n-train", "5"], "unit"),
     ],
 )
 def test_bad_input(capsys, arguments, word):
@@ -128,10 +131,35 @@ def test_bad_input(capsys, arguments, word):
         ("a,b\n1,2\n", "numbers"),
         ("1,nan\nnan,1\n", "finite"),
         ("1,2,3\n4,5,6\n", "square"),
+        ("0,0\n0,0\n", "covariance must not be zero"),
+        ("", "empty"),
     ],
 )
 def test_bad_covariance_files(capsys, tmp_path, content, word):
     (tmp_path / "c.csv").write_text(content)
     code, _, err = _run(capsys, "--covariance", str(tmp_path / "c.csv"), "--n-train", "5")
     assert code == 2
+    assert err.count("\n") == 1
     assert word in err
+
+
+def test_a_complex_covariance_is_refused_and_not_cut_in_half(capsys, tmp_path):
+    np.save(tmp_path / "c.npy", np.eye(2) * (1 + 1j))
+    code, _, err = _run(capsys, "--covariance", str(tmp_path / "c.npy"), "--n-train", "5")
+    assert code == 2
+    assert "complex" in err
+
+
+def test_a_column_named_twice_is_refused(capsys, tmp_path):
+    pd.DataFrame({"a": [1.0, 2.0], "b": [0.0, 1.0]}).to_csv(tmp_path / "data.csv", index=False)
+    code, _, err = _run(capsys, "--data", str(tmp_path / "data.csv"), "--columns", "a,b,a", "--n-train", "5")
+    assert code == 2
+    assert "once" in err
+
+
+def test_the_end_of_a_start_with_a_and_b_shows_them(capsys):
+    common = ("--covariance", "identity:d=2", "--n-train", "10", "--start", "normal:size=1,seed=0")
+    _, out, _ = _run(capsys, *common)
+    limit = _json(capsys, *common)["limit"]
+    assert f"‖a‖ = {np.linalg.norm(limit['a']):.6g}" in out
+    assert f"‖b‖ = {np.linalg.norm(limit['b']):.6g}" in out

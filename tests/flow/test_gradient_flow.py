@@ -370,3 +370,37 @@ def test_times_outside(t):
     trajectory = gradient_flow(assumption3(np.eye(3), 0.1), Gaussian(np.eye(3)), 6, 2.0)
     with pytest.raises(InvalidInputError, match="t_end"):
         trajectory.u(t)
+
+
+@pytest.mark.parametrize("size", [1e-60, 1e-20, 1e10, 1e60])
+def test_the_unit_of_the_inputs_only_sets_the_unit_of_time_and_u(size):
+    """Λ → cΛ takes u → u/√c, t → t/c²: the whole line of time, its end included, without a warning."""
+    covariance = np.array([[1.0, 0.3], [0.3, 0.5]])
+    small = gradient_flow(assumption3(np.eye(2), 0.1), Gaussian(covariance), 5, math.inf)
+    large = gradient_flow(assumption3(np.eye(2), 0.1 / size**0.5), Gaussian(size * covariance), 5, math.inf)
+    t = np.array([0.1, 1.0, 10.0, 1e3, math.inf])
+    np.testing.assert_allclose(large.u(t / size**2) * size**0.5, small.u(t), rtol=1e-12)
+    assert large.time_to(0.9) * size**2 == pytest.approx(small.time_to(0.9), rel=1e-11)
+    assert large.balance_drift() < 1e-13
+
+
+def test_without_inputs_nothing_moves():
+    layer = assumption3(np.eye(2), 0.3)
+    trajectory = gradient_flow(layer, Gaussian(np.zeros((2, 2))), 5, math.inf)
+    np.testing.assert_array_equal(trajectory.parameters(7.0).vector, layer.vector)
+    assert trajectory.excess(math.inf) == 0
+
+
+@pytest.mark.parametrize("t", ["soon", 1j, [1.0, [2.0]]])
+def test_times_are_real_numbers(t):
+    trajectory = gradient_flow(assumption3(np.eye(2), 0.3), Gaussian(np.eye(2)), 5, 10.0)
+    with pytest.raises(InvalidInputError, match="t must be an array of real numbers"):
+        trajectory.u(t)
+
+
+def test_covariances_out_of_the_range_of_numbers_are_refused():
+    for size in (1e-150, 1e150):
+        with pytest.raises(InvalidInputError, match="change the unit"):
+            gradient_flow(assumption3(np.eye(2), 0.3), Gaussian(size * np.eye(2)), 5, 10.0)
+        with pytest.raises(InvalidInputError, match="change the unit"):
+            certificate(Gaussian(size * np.eye(2)), 5, np.eye(2), 0.1)

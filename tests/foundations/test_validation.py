@@ -10,10 +10,11 @@ from incontext.foundations import (
     check_covariance,
     check_integer,
     check_real,
+    check_reals,
 )
 
 
-@pytest.mark.parametrize("value", [3, 3.0, np.int64(3), np.float32(3)])
+@pytest.mark.parametrize("value", [3, 3.0, np.int64(3), np.float32(3), np.array(3)])
 def test_whole_numbers_are_integers(value):
     number = check_integer(value, "n_train", minimum=1)
     assert number == 3
@@ -48,6 +49,8 @@ def test_a_covariance_comes_back_symmetric():
         ([[np.nan]], "finite"),
         ([1.0, 2.0], "shape"),
         ("identity", "array of real numbers"),
+        (np.eye(2) * 1j, "complex"),
+        ([[1.0, 0.0], [0.0]], "array of real numbers"),
         (np.zeros((0, 0)), "dimension at least 1"),
         ([[1.0, 0.0], [0.0, -1e-6]], "semi-definite"),
     ],
@@ -56,6 +59,15 @@ def test_what_is_no_covariance_is_refused(matrix, why):
     with pytest.raises(InvalidInputError, match=why) as caught:
         check_covariance(matrix)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", [[1, 2], (1.0, 2.0), np.array([1, 2], np.int8), np.array([1.0, 9, 2.0, 9], np.float32)[::2]]
+)
+def test_any_real_numbers_come_back_in_float64(value):
+    array = check_reals(value, "xs")
+    assert array.dtype == np.float64
+    np.testing.assert_array_equal(array, [1.0, 2.0])
 
 
 def test_a_wrong_shape_is_named():

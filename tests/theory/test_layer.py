@@ -150,3 +150,29 @@ def test_assumption_3():
 def test_bad_input_is_refused_in_one_sentence(call):
     with pytest.raises(InvalidInputError, match=r"^[^\n]+\.$"):
         call()
+
+
+@pytest.mark.parametrize(
+    ("xs", "ys", "query", "why"),
+    [
+        (np.ones((3, 2)) * 1j, np.ones(3), np.ones(2), "xs must be an array of real numbers"),
+        ([["a", "b"]], [1], [1, 2], "xs must be an array of real numbers"),
+        ([[1, 2], [1]], [1, 2], [1, 2], "xs must be an array of real numbers"),
+        (np.ones((3, 4, 2)), np.ones((2, 4)), np.ones((3, 2)), r"broadcast; \(3,\), \(2,\) and \(3,\)"),
+    ],
+)
+@pytest.mark.parametrize("form", [embed, lambda *prompt: predict(random_layer(2), *prompt)])
+def test_prompts_that_are_none_are_refused(form, xs, ys, query, why):
+    with pytest.raises(InvalidInputError, match=why):
+        form(xs, ys, query)
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-200, 1.0, 1e200, 1e300])
+def test_the_size_of_theta_does_not_matter(factor):
+    theta = np.array([[2.0, 1.0], [1.0, 3.0]])
+    U = assumption3(factor * theta, 0.5).blocks[2]
+    np.testing.assert_allclose(U, 0.5 * theta / np.linalg.norm(theta), rtol=1e-14)
+
+
+def random_layer(d: int) -> LSAParameters:
+    return draw(0, d, 1)[0]

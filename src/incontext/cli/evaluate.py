@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from incontext.cli.arguments import Whole
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -17,12 +19,12 @@ def evaluate(
     *,
     suite: str = "garg",
     against: str | None = None,
-    dimension: int | None = None,
-    n_train: int | None = None,
-    points: int | None = None,
-    prompts: int = 1280,
-    seed: int = 0,
-    jobs: int = 1,
+    dimension: Whole | None = None,
+    n_train: Whole | None = None,
+    points: Whole | None = None,
+    prompts: Whole = 1280,
+    seed: Whole = 0,
+    jobs: Whole = 1,
     nearest: bool = False,
     beyond: float = 0.1,
     output: Path | None = None,
@@ -37,8 +39,8 @@ def evaluate(
     Parameters
     ----------
     target
-        A run or a saved model (a folder), a predictor's name (least_squares, ridge, lsa, …), or module:object of
-        your own Python: anything that maps prompts to predictions.
+        A run or a saved model (a folder), a model that ships with the package (by name), a predictor's name
+        (least_squares, ridge, lsa, …), or module:object of your own Python: anything that maps prompts to predictions.
     suite
         garg (fifteen evaluations), paper (§4.2 and Figure 1), all, or names of shifts separated by commas.
     against
@@ -67,7 +69,14 @@ def evaluate(
         Print one JSON object instead of text.
     """
     from incontext.evaluation import nearest_algorithm
-    from incontext.foundations import atomic_path, check_choice, check_integer, require_writable
+    from incontext.foundations import (
+        InvalidInputError,
+        atomic_path,
+        check_choice,
+        check_integer,
+        check_real,
+        require_writable,
+    )
     from incontext.predictors import FAST, predictor
     from incontext.prompts import shift
 
@@ -75,7 +84,8 @@ def evaluate(
     check_integer(jobs, "jobs", minimum=1)
     check_integer(seed, "seed", minimum=0)
     loaded = _resolve(target)
-    d = check_integer(dimension or _dimension_of(loaded) or 20, "dimension", minimum=1)
+    own = _dimension_of(loaded) or 20
+    d = check_integer(own if dimension is None else dimension, "dimension", minimum=1)
     length = check_integer(n_train if n_train is not None else 2 * d, "n_train", minimum=1)
     most = getattr(getattr(loaded, "architecture", None), "max_points", 2 * d + 1)
     n_points = check_integer(points if points is not None else min(2 * d + 1, most), "points", minimum=1)
@@ -85,6 +95,9 @@ def evaluate(
     chosen: dict[str, Predictor] = {name: predictor(name, d, length) for name in names}
     name = target if isinstance(loaded, str) else Path(target).name or target
     chosen[name] = predictor(loaded, d, length) if isinstance(loaded, str) else loaded
+    check_real(beyond, "beyond", above=0.0)
+    if nearest and set(names) <= {name}:
+        raise InvalidInputError("--nearest must have predictors to compare with; name some with --against.")
     members = _suite(suite, d)
     for path in (output, figure):
         if path is not None:
@@ -132,10 +145,12 @@ def _resolve(target: str) -> Any:
     """A predictor's name, or the predictor itself."""
     from incontext.foundations import InvalidInputError, check_choice
     from incontext.predictors import REGISTRY
+    from incontext.predictors.registry import shipped_models
 
     if target in REGISTRY:
         return target
-    if Path(target).exists():
+    names = shipped_models()
+    if Path(target).exists() or target in names:
         from importlib.util import find_spec
 
         if find_spec("torch") is None:
@@ -148,7 +163,7 @@ def _resolve(target: str) -> Any:
         return load(target)
     if ":" in target:
         return _own(target)
-    return check_choice(target, "target (no such folder; as a predictor's name it)", REGISTRY)
+    return check_choice(target, "target (no such folder; as a name it)", (*REGISTRY, *names))
 
 
 def _own(target: str) -> Any:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from incontext.cli.arguments import Whole
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 def flow(
     *,
-    n_train: int,
+    n_train: Whole,
     covariance: str | None = None,
     data: Path | None = None,
     columns: str | None = None,
@@ -23,7 +25,7 @@ def flow(
     theta: str = "identity",
     start: str = "assumption3",
     t_end: float = math.inf,
-    points: int = 200,
+    points: Whole = 200,
     output: Path | None = None,
     json: bool = False,
 ) -> int:
@@ -136,6 +138,11 @@ def _as_text(summary: dict[str, Any]) -> str:
         values = " ".join(f"{value:.6g}" for value in limit["eigenvalues_of_uU"][:8])
         dots = " …" if len(limit["eigenvalues_of_uU"]) > 8 else ""
         lines.append(f"limit            u = {limit['u']:.10g}, eigenvalues of u·U: {values}{dots}")
+        sizes = [math.hypot(*limit[block]) for block in ("a", "b")]
+        if any(sizes):
+            lines.append(
+                f"                 ‖a‖ = {sizes[0]:.6g}, ‖b‖ = {sizes[1]:.6g}, beside u·U the rank-one part ab'"
+            )
     times = ", ".join(
         f"{part} at t = {t:.6g}" if math.isfinite(t) else f"{part} never" for part, t in summary["time_to"].items()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,8 +26,8 @@ Options = dict[str, float]
 
 
 def _power(options: Options) -> Gaussian:
-    size = _dimension(options)
-    return Gaussian(np.diag(_scaled(np.arange(1.0, size + 1) ** -options["alpha"], options)))
+    size, alpha = _dimension(options), check_real(options["alpha"], "alpha", minimum=0.0)
+    return Gaussian(np.diag(_scaled(np.arange(1.0, size + 1) ** -alpha, options)))
 
 
 def _two_level(options: Options) -> Gaussian:
@@ -39,7 +40,8 @@ def _two_level(options: Options) -> Gaussian:
 
 
 def _exponential(options: Options) -> Gaussian:
-    return Gaussian(np.diag(_scaled(np.exp(-options["rate"] * np.arange(_dimension(options))), options)))
+    rate = check_real(options["rate"], "rate", minimum=0.0)
+    return Gaussian(np.diag(_scaled(np.exp(-rate * np.arange(_dimension(options))), options)))
 
 
 def _identity(options: Options) -> Gaussian:
@@ -163,7 +165,7 @@ def _matrix_file(path: Path) -> np.ndarray:
         if path.suffix.lower() == ".npy":
             array = np.load(path, allow_pickle=False)
         else:
-            array = np.loadtxt(path, delimiter=",", ndmin=2)
+            array = np.loadtxt(io.StringIO(_text(path)), delimiter=",", ndmin=2)
     except (ValueError, EOFError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise InvalidInputError(f"{path} must hold a matrix of numbers without a header; {reason}.") from error
@@ -172,6 +174,14 @@ def _matrix_file(path: Path) -> np.ndarray:
     if array.ndim == 1:
         array = np.diag(check_array(array, f"the spectrum in {path}", (None,)))
     return check_matrix(array, f"the matrix in {path}")
+
+
+def _text(path: Path) -> str:
+    """What the file holds, which must be something: NumPy would warn and go on."""
+    text = path.read_text(encoding="utf-8")
+    if not text.strip():
+        raise ValueError("it is empty")
+    return text
 
 
 def _estimated(path: Path, columns: str | None) -> Matrix:
@@ -191,6 +201,10 @@ def _estimated(path: Path, columns: str | None) -> Matrix:
         names = [name.strip() for name in columns.split(",")]
         for name in names:
             check_choice(name, "a column of --columns", [str(column) for column in table.columns])
+            if names.count(name) > 1:
+                raise InvalidInputError(
+                    f"--columns must name each column once; {name} was given {names.count(name)} times."
+                )
         table = table[names]
     values = check_array(table.to_numpy(), f"the columns {', '.join(map(str, table.columns))} of {path}", (None, None))
     if values.shape[1] == 0 or values.shape[0] < 2:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from incontext.cli.arguments import Whole
 
-def verify(*, only: list[str] | None = None, seed: int = 0, effort: str = "standard", json: bool = False) -> int:
+
+def verify(*, only: list[str] | None = None, seed: Whole = 0, effort: str = "standard", json: bool = False) -> int:
     """Check every claim of the paper and print the table of verdicts.
 
     Exits with 0 if every verdict is the one on record, with 1 otherwise.

@@ -15,7 +15,7 @@ from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 
 from incontext.flow.rosenbrock import GAMMA, ros2
-from incontext.foundations import InvalidInputError, check_integer, check_real
+from incontext.foundations import InvalidInputError, check_integer, check_real, check_reals
 from incontext.theory import CovarianceLaw, LSAParameters, PopulationLoss, TrainLength, minimum_loss
 
 _Vectors = Float64[np.ndarray, "R m"]
@@ -82,7 +82,7 @@ def flow_ends(
     Ends
     """
     loss = PopulationLoss(covariates, n_train)
-    y = np.array(starts, dtype=np.float64)
+    y = np.array(check_reals(starts, "starts"))
     if y.ndim != 2 or y.shape[1] != (loss.dimension + 1) ** 2 or not np.isfinite(y).all():
         raise InvalidInputError(
             f"starts must be finite and of shape (R, {(loss.dimension + 1) ** 2}); shape {y.shape} was given."

@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from incontext.flow.integration import Integration, State
-from incontext.foundations import InvalidInputError, check_array, check_real
+from incontext.foundations import InvalidInputError, check_array, check_integer, check_real, check_reals
 from incontext.theory import CovarianceLaw, LSAParameters, PopulationLoss, TrainLength, minimum_loss
 
 _MAX_STEPS = 100_000
@@ -37,7 +37,7 @@ class FactoredFlow:
 
     def factors(self, t: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(a, u) as (T, d + 1), W_K (T, r, d + 1) and W_Q (T, r, d), at T times (its last column is not seen)."""
-        times = np.atleast_1d(np.asarray(t, dtype=np.float64))
+        times = np.atleast_1d(check_reals(t, "t"))
         if not ((times >= 0) & (times <= self.t_end)).all():
             raise InvalidInputError(f"t must lie in [0, t_end] = [0, {self.t_end:g}]; {t} was given.")
         return _split(self._integration.evaluate(times), self._loss.dimension, self._rank)
@@ -93,7 +93,7 @@ def factored_flow(
     loss = PopulationLoss(covariates, n_train)
     d = loss.dimension
     key = check_array(initial[1], "W_K", (None, d + 1))
-    rank = key.shape[0]
+    rank = check_integer(key.shape[0], "the rank of W_K and W_Q", minimum=1)
     left, query = check_array(initial[0], "(a, u)", (d + 1,)), check_array(initial[2], "W_Q", (rank, d))
     end = check_real(t_end, "t_end", above=0.0)
 

@@ -67,6 +67,8 @@ def _path(loss: PopulationLoss, initial: LSAParameters, t_end: float) -> Path:
     if a.any() or b.any() or not loss.rule.commuting:
         return General(loss, initial, t_end)
     coefficients = loss.coefficients
+    if not coefficients.drive.any():  # Λ = 0: nothing moves, and no mode sets a time
+        return General(loss, initial, t_end)
     problem = Reduced(coefficients.decay, coefficients.drive, u, coefficients.to_eigenbasis(U))
     level = coefficients.decay[0, 0]
     isotropic = level > 0 and bool(np.all(coefficients.decay == level)) and np.ptp(coefficients.drive) == 0

@@ -193,8 +193,8 @@ class SpectralSegment:
         after = beyond > 0
         if self.end is End.SADDLE:  # what is left of u fades at the saddle's rate
             f[after] *= np.exp(np.minimum(float(np.linalg.norm(self.problem.drive)) * beyond[after], 650.0))
-        else:  # at the limit: u is constant and s goes on
-            s[after] += np.minimum(beyond[after] / f[after] ** 2, 1e300)
+        else:  # at the limit: u is constant and s goes on, as far as its products with rates are finite
+            s[after] += np.minimum(beyond[after] / f[after] ** 2, 1e300 / max(1.0, self.problem.fastest_rate))
         return 1 / f, s
 
     def states(

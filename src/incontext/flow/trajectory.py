@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from incontext.flow.paths import BlockArrays, Path, Times
-from incontext.foundations import InvalidInputError, check_real
+from incontext.foundations import InvalidInputError, check_real, check_reals
 from incontext.theory import CovarianceLaw, LSAParameters, TrainLength, minimum_loss
 
 _Values = Float64[np.ndarray, "..."]
@@ -146,7 +146,7 @@ class Trajectory:
         return f"Trajectory(d={self.initial.dimension}, t_end={self.t_end:g}, method={self.method!r}): {self.status}"
 
     def _times(self, t: ArrayLike) -> tuple[Times, tuple[int, ...]]:
-        times = np.asarray(t, dtype=np.float64)
+        times = check_reals(t, "t")
         if np.isnan(times).any() or (times < 0).any() or (times > self.t_end).any():
             raise InvalidInputError(
                 f"t must lie in [0, t_end] = [0, {self.t_end:g}]; times from {np.min(times):g} to {np.max(times):g} "

@@ -20,6 +20,7 @@ from incontext.foundations.validation import (
     check_integer,
     check_matrix,
     check_real,
+    check_reals,
     check_vector,
 )
 
@@ -43,6 +44,7 @@ __all__ = [
     "check_integer",
     "check_matrix",
     "check_real",
+    "check_reals",
     "check_vector",
     "exclusive",
     "read_json",

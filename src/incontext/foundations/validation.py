@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +26,7 @@ def check_integer(value: object, name: str, *, minimum: int | None = None) -> in
     InvalidInputError
         If the value is not a whole number or lies below ``minimum``.
     """
+    value = _scalar(value)
     whole = isinstance(value, Integral) or (isinstance(value, Real) and float(value).is_integer())
     if not whole or isinstance(value, (bool, np.bool_)):
         raise InvalidInputError(f"{name} must be a whole number; {value!r} was given.")
@@ -49,6 +51,7 @@ def check_real(
     InvalidInputError
         If the value is no real number or breaks a bound.
     """
+    value = _scalar(value)
     if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
         raise InvalidInputError(f"{name} must be a real number; {value!r} was given.")
     number = float(value)
@@ -61,6 +64,28 @@ def check_real(
     return number
 
 
+def _scalar(value: Any) -> Any:
+    """The number in an array of no dimension, as reductions may leave it."""
+    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def check_reals(value: ArrayLike, name: str) -> np.ndarray:
+    """Return ``value`` as a float64 array of any shape, NaN and infinity included.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is ragged, or not of real numbers: complex ones are refused, as NumPy would drop half of them.
+    """
+    try:
+        given = np.asarray(value)
+        if np.iscomplexobj(given):
+            raise TypeError("complex numbers were given")
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"{name} must be an array of real numbers; {error}.") from error
+
+
 def check_array(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """Return ``value`` as a finite float64 array of the given shape (``None``: any length there).
 
@@ -69,10 +94,7 @@ def check_array(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> n
     InvalidInputError
         If it is not numeric, has another shape, or holds NaN or infinity.
     """
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"{name} must be an array of real numbers; {error}.") from error
+    array = check_reals(value, name)
     fits = array.ndim == len(shape) and all(
         want is None or want == have for want, have in zip(shape, array.shape, strict=False)
     )

@@ -93,12 +93,13 @@ def certificate(covariates: CovarianceLaw, n_train: TrainLength, theta: ArrayLik
     Raises
     ------
     InvalidInputError
-        If θ is zero or not positive semi-definite, ΛΘ = 0, σ is not positive, N is below 1, E λ³ is infinite, or
-        the law is none of the two.
+        If θ is zero or not positive semi-definite, Λ or ΛΘ is zero, σ is not positive, N is below 1, E λ³ is
+        infinite, or the law is none of the two.
     """
     matrix = check_theta(theta, law_dimension(covariates))
     sigma = check_real(scale, "scale", above=0.0)
     coefficients = flow_coefficients(covariates, n_train)
+    _check_learnable(coefficients)
     Theta = coefficients.to_eigenbasis(matrix)
     paper = _paper_constants(covariates, n_train, coefficients, Theta)
     if paper.reach <= 0:
@@ -149,9 +150,8 @@ def asymptotic_rate(covariates: CovarianceLaw, n_train: TrainLength, balance: fl
 
 def _rate(coefficients: FlowCoefficients, balance: float) -> float:
     decay, target = coefficients.decay, coefficients.target
+    _check_learnable(coefficients)
     rho = float(np.linalg.norm(target))
-    if rho == 0:
-        raise InvalidInputError("the covariance must not be zero, as nothing is learned then; change it.")
     root = math.hypot(balance, 2 * rho)
     # The product of u² and ‖U‖² is ρ²; the smaller of the two without cancellation.
     larger = (abs(balance) + root) / 2
@@ -166,6 +166,11 @@ def _rate(coefficients: FlowCoefficients, balance: float) -> float:
     if np.any(off > 0):
         slowest = min(slowest, u_squared * float(off[off > 0].min()))
     return 2 * slowest
+
+
+def _check_learnable(coefficients: FlowCoefficients) -> None:
+    if not coefficients.drive.any():
+        raise InvalidInputError("the covariance must not be zero, as nothing is ever learned then; change it.")
 
 
 def _sharp_u_squared(decay: Matrix, drive: Vector, gain: float) -> float:

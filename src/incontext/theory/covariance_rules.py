@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from incontext.foundations import InvalidInputError, Matrix, Vector, check_vector
+from incontext.foundations import InvalidInputError, Matrix, Vector, check_integer, check_vector
 from incontext.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
 from incontext.prompts.moments import law_moment
 from incontext.theory.lengths import TrainLength, inverse_moments
@@ -91,6 +91,7 @@ class DiagonalMoments:
 
     def __init__(self, first: ArrayLike, second: ArrayLike, third: ArrayLike) -> None:
         one = check_vector(first, "first")
+        check_integer(one.shape[0], "the number of coordinates", minimum=1)
         two = check_vector(second, "second", one.shape[0])
         three = check_vector(third, "third", one.shape[0])
         slack = 1 + 1e-12
@@ -303,6 +304,7 @@ def flow_coefficients(covariates: CovarianceLaw, n_train: TrainLength) -> FlowCo
         )
     inverse, _ = inverse_moments(n_train)
     l = rule.spectra  # noqa: E741
+    _check_size(float(np.abs(l).max()))
     trace = l.sum(-1, keepdims=True)
     p = (1 + inverse) * l**2 + inverse * trace * l
     decay = np.einsum("n,ni,nj->ij", rule.weights, p, l, optimize=True)
@@ -318,6 +320,7 @@ def _(covariates: RandomDiagonal, n_train: TrainLength) -> FlowCoefficients:
 def _(covariates: DiagonalMoments, n_train: TrainLength) -> FlowCoefficients:
     inverse, _ = inverse_moments(n_train)
     one, two, three = covariates.first, covariates.second, covariates.third
+    _check_size(float(np.cbrt(three.max())))
     trace = float(one.sum())
     # E λ_i²λ_j and E λ_iλ_j trΛ for i ≠ j, then the diagonals (Corollary 22, (51)): O(d²), unlike the 2d + 1 nodes.
     square = np.outer(two, one)
@@ -325,6 +328,15 @@ def _(covariates: DiagonalMoments, n_train: TrainLength) -> FlowCoefficients:
     np.fill_diagonal(square, three)
     np.fill_diagonal(with_trace, three + two * (trace - one))
     return FlowCoefficients(None, (1 + inverse) * square + inverse * with_trace, two, trace)
+
+
+def _check_size(largest: float) -> None:
+    """The cubes of eigenvalues, and products of such, must be within float64."""
+    if largest != 0 and not 1e-80 < largest < 1e80:
+        raise InvalidInputError(
+            f"covariances must be between 1e-80 and 1e80 in size, or 0; {largest:.3g} was given: "
+            "change the unit of the inputs."
+        )
 
 
 def law_dimension(covariates: CovarianceLaw) -> int:

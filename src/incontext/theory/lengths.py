@@ -78,7 +78,7 @@ def inverse_moments(n_train: TrainLength, name: str = "n_train") -> tuple[float,
         return float(inverse.mean()), float((inverse**2).mean())
     if isinstance(n_train, RealLength):
         return 1 / n_train.n_train, 1 / n_train.n_train**2
-    if isinstance(n_train, float) and math.isinf(n_train) and n_train > 0:
+    if isinstance(n_train, (float, np.floating)) and math.isinf(n_train) and n_train > 0:
         return 0.0, 0.0
     try:
         n = check_integer(n_train, name, minimum=1)

@@ -21,6 +21,7 @@ from incontext.foundations import (
     check_integer,
     check_matrix,
     check_real,
+    check_reals,
     check_vector,
 )
 
@@ -137,8 +138,7 @@ def embed(xs: ArrayLike, ys: ArrayLike, x_query: ArrayLike) -> Embedding:
     ndarray, shape (..., d + 1, n + 1)
         Leading axes broadcast.
     """
-    x, y, query = _prompt(xs, ys, x_query)
-    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-1], query.shape[:-1])
+    x, y, query, batch = _prompt(xs, ys, x_query)
     n, d = x.shape[-2:]
     embedding = np.zeros((*batch, d + 1, n + 1))
     embedding[..., :d, :n] = np.swapaxes(x, -1, -2)
@@ -194,8 +194,8 @@ def attention(
     -------
     ndarray, shape (..., e, m)
     """
-    E = np.asarray(embedding, dtype=np.float64)
-    weights = [np.asarray(w, dtype=np.float64) for w in (w_k, w_q, w_v, w_p)]
+    E = check_reals(embedding, "embedding")
+    weights = [check_reals(w, name) for w, name in ((w_k, "w_k"), (w_q, "w_q"), (w_v, "w_v"), (w_p, "w_p"))]
     key, query, value, projection = weights
     if (
         E.ndim < 2
@@ -235,7 +235,7 @@ def predict(parameters: LSAParameters, xs: ArrayLike, ys: ArrayLike, x_query: Ar
     ndarray, shape (...)
         One prediction per prompt; leading axes broadcast.
     """
-    x, y, query = _prompt(xs, ys, x_query)
+    x, y, query, _ = _prompt(xs, ys, x_query)
     a, u, U, b = parameters.blocks
     _check_dimension(x.shape[-1], parameters.dimension)
     if x.shape[-2] == 0:
@@ -327,24 +327,32 @@ def random_theta(dimension: int, seed: int) -> Matrix:
 def check_theta(theta: ArrayLike, dimension: int | None = None) -> Matrix:
     """``theta`` (the matrix ΘΘ') checked to be positive semi-definite and not zero, with Frobenius norm 1."""
     matrix = check_covariance(theta, "theta", dimension)
-    size = _norm(matrix)
-    if size == 0:
+    largest = np.abs(matrix).max()
+    if largest == 0:
         raise InvalidInputError("theta must not be zero; the zero matrix was given.")
-    return matrix / size
+    matrix = matrix / largest  # squares of very large or small entries are out of range
+    return matrix / _norm(matrix)
 
 
-def _prompt(xs: ArrayLike, ys: ArrayLike, x_query: ArrayLike) -> tuple[_Array, _Array, _Array]:
-    x, y, query = (np.asarray(value, dtype=np.float64) for value in (xs, ys, x_query))
+def _prompt(xs: ArrayLike, ys: ArrayLike, x_query: ArrayLike) -> tuple[_Array, _Array, _Array, tuple[int, ...]]:
+    x, y, query = check_reals(xs, "xs"), check_reals(ys, "ys"), check_reals(x_query, "x_query")
     if x.ndim < 2 or y.ndim < 1 or query.ndim < 1 or y.shape[-1] != x.shape[-2] or query.shape[-1] != x.shape[-1]:
         raise InvalidInputError(
             "xs, ys and x_query must have shapes (..., n, d), (..., n) and (..., d); "
             f"{x.shape}, {y.shape} and {query.shape} were given."
         )
-    return x, y, query
+    try:
+        batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-1], query.shape[:-1])
+    except ValueError as error:
+        raise InvalidInputError(
+            "xs, ys and x_query must have leading axes that broadcast; "
+            f"{x.shape[:-2]}, {y.shape[:-1]} and {query.shape[:-1]} were given."
+        ) from error
+    return x, y, query, batch
 
 
 def _embedding(embedding: ArrayLike, rows: int | None) -> _Array:
-    E = np.asarray(embedding, dtype=np.float64)
+    E = check_reals(embedding, "embedding")
     if E.ndim < 2 or E.shape[-1] < 2 or E.shape[-2] < 2:
         raise InvalidInputError(
             f"embedding must have shape (..., d + 1, n + 1) with d and n at least 1; {E.shape} was given."

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from incontext.foundations import InvalidInputError, Matrix, check_covariance
+from incontext.foundations import InvalidInputError, Matrix, check_covariance, check_reals
 from incontext.prompts import Gaussian, RandomDiagonal
 from incontext.theory.covariance_rules import (
     CovarianceLaw,
@@ -137,7 +137,7 @@ class PopulationLoss:
 
         Central differences of the gradient with two steps: exact up to rounding, as the gradient is a cubic.
         """
-        t, D = np.asarray(vector, dtype=np.float64), np.asarray(directions, dtype=np.float64)
+        t, D = check_reals(vector, "vector"), check_reals(directions, "directions")
         step = max(1.0, float(np.abs(t).max())) / 4
         shifts = step * D
         near = (self.gradients(t + shifts) - self.gradients(t - shifts)) / (2 * step)
@@ -153,7 +153,7 @@ class PopulationLoss:
             )
 
     def _split(self, vectors: ArrayLike) -> _Blocks:
-        t = np.asarray(vectors, dtype=np.float64)
+        t = check_reals(vectors, "vectors")
         size = self.dimension + 1
         if t.ndim < 1 or t.shape[-1] != size**2:
             raise InvalidInputError(f"vectors must have shape (..., {size**2}); {t.shape} was given.")
