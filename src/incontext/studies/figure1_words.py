@@ -18,6 +18,7 @@ LEARNED = 0.05
 
 
 def criterion(settings: Figure1Settings) -> str:
+    """When a model counts as having learned its task."""
     if settings.learned_at_n is not None:
         return f"its error/d at M = N on its own law is at most {settings.learned_at_n:g}"
     return (

@@ -76,6 +76,14 @@ PROFILES: dict[str, Profile] = {
                     "n_prompts": 100,
                     "training_seeds": (0, 1, 2),
                 },
+                "positions": {
+                    "dimension": 2,
+                    "n_train": 4,
+                    "preset": "tiny",
+                    "overrides": {"steps": 10, "batch_size": 8, "n_evaluation": 8},
+                    "n_prompts": 100,
+                    "training_seeds": (0,),
+                },
                 "covariances": {
                     "dimension": 2,
                     "n_train": 4,
@@ -134,6 +142,13 @@ PROFILES: dict[str, Profile] = {
                     "overrides": {},
                     "n_prompts": 4_000,
                     "training_seeds": (0, 1, 2),
+                },
+                "positions": {
+                    "dimension": 5,
+                    "n_train": 10,
+                    "preset": "tiny",
+                    "overrides": {},
+                    "n_prompts": 2_000,
                 },
                 "covariances": {},
                 "leaderboard": {
@@ -202,6 +217,14 @@ PROFILES: dict[str, Profile] = {
                     "overrides": {},
                     "n_prompts": 20_000,
                     "training_seeds": (0, 1, 2, 3, 4, 5, 6, 7),
+                },
+                "positions": {
+                    "dimension": 20,
+                    "n_train": 40,
+                    "preset": "fast",
+                    "overrides": {},
+                    "n_prompts": 10_000,
+                    "training_seeds": (0, 1, 2),
                 },
                 "covariances": {
                     "dimension": 20,

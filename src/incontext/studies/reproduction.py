@@ -76,6 +76,7 @@ PARTS: Mapping[str, Part] = {
         trains=True,
         settings={"name": "figure1_seeds"},
     ),
+    "positions": Part("incontext.studies.positions", paper=False, trains=True),
     "covariances": Part("incontext.studies.covariances", paper=False, trains=True),
     "depth": Part("incontext.studies.depth", paper=False),
     "leaderboard": Part("incontext.studies.leaderboard", paper=False, trains=True),
