@@ -12,7 +12,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from incontext.foundations import write_text
 from incontext.report.cells import Table, format_cell
-from incontext.report.figures import covariances, depth, figure1, gradient_flow, initialisation, leaderboard, shifts
+from incontext.report.figures import (
+    covariances,
+    depth,
+    figure1,
+    finite_data,
+    gradient_flow,
+    initialisation,
+    leaderboard,
+    shifts,
+)
 from incontext.report.style import Drawing
 from incontext.report.words import KINDS, Finding, Words, words_of
 from incontext.studies.record import StudyRecord
@@ -28,6 +37,7 @@ _FIGURES: Mapping[str, Callable[[StudyRecord], list[Drawing]]] = {
     "shifts": shifts.draw,
     "figure1": figure1.draw,
     "covariances": covariances.draw,
+    "finite_data": finite_data.draw,
     "figure1_d20": figure1.draw,
     "figure1_seeds": figure1.draw,
     "leaderboard": leaderboard.draw,

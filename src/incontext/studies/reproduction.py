@@ -78,6 +78,7 @@ PARTS: Mapping[str, Part] = {
     ),
     "positions": Part("incontext.studies.positions", paper=False, trains=True),
     "covariances": Part("incontext.studies.covariances", paper=False, trains=True),
+    "finite-data": Part("incontext.studies.finite_data", paper=False, trains=True),
     "depth": Part("incontext.studies.depth", paper=False),
     "leaderboard": Part("incontext.studies.leaderboard", paper=False, trains=True),
     "leaderboard-d10": Part(

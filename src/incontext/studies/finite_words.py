@@ -1,0 +1,335 @@
+"""What the study of finite data says, computed from its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from incontext.prompts import Gaussian
+from incontext.studies.exponents import Exponent, exponents
+from incontext.studies.finite_prompts import FIXED, LINEAR, RANDOM, WHOLE
+from incontext.studies.finite_tasks import DMMSE, FRESH, LEAST_SQUARES, LSA, MODEL, POOL, RIDGE
+from incontext.theory import expected_risk
+
+if TYPE_CHECKING:
+    from incontext.studies.finite_data import FiniteDataSettings
+
+# Share of bootstrap samples from which on a nearest algorithm is named.
+_CERTAIN = 0.95
+# Excess over the gain of the minimiser above which the leading term does not speak yet.
+_SMALL = 0.2
+
+
+def best_rates(one_pass: pd.DataFrame) -> pd.DataFrame:
+    """Per law and B the rate of least mean excess, in hindsight, with all its samples."""
+    means = one_pass.groupby(["law", "n_prompts", "rate"], sort=False)["excess"].mean().reset_index()
+    best = means.loc[means.groupby(["law", "n_prompts"])["excess"].idxmin(), ["law", "n_prompts", "rate"]]
+    return one_pass.merge(best, on=["law", "n_prompts", "rate"])
+
+
+def measured_exponents(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> pd.DataFrame:
+    """Every exponent with its interval, and what it should be where that is known: one row each."""
+    found: list[tuple[str, Exponent, float, str]] = []
+
+    def fit(what: str, rows: pd.DataFrame, x: str, value: str, by: str, expected: float) -> None:
+        table = rows.pivot_table(index=by, columns=x, values=value)
+        means = table.mean()
+        table = table.loc[:, np.isfinite(means) & (means > 0)]
+        if table.shape[0] >= 2 and table.shape[1] >= 2:
+            columns = table.columns.to_numpy(dtype=np.float64)
+            used = f"{x} from {columns.min():g} to {columns.max():g}"
+            found.append((what, exponents(columns, table.to_numpy())[0], expected, used))
+
+    empirical = tables["empirical"]
+    for (law, kind), rows in empirical.groupby(["law", "kind"], sort=False):
+        means = rows.groupby("n_prompts")["relative"].transform("mean")
+        fit(f"empirical minimiser, {kind}, {law}: in B", rows[means < _SMALL], "n_prompts", "excess", "sample", -1.0)
+    for law, rows in best_rates(tables["one_pass"]).groupby("law", sort=False):
+        means = rows.groupby("n_prompts")["relative"].transform("mean")
+        rows = rows[np.isfinite(means) & (means < _SMALL)]
+        fit(f"one pass of SGD, best rate, {law}: in B", rows, "n_prompts", "excess", "sample", np.nan)
+    noise = tables["noise"]
+    for value, words, powers in (
+        ("squared_gap", "SGD's squared distance to the flow", (1.0, -1.0)),
+        ("excess", "excess at which SGD wanders", (1.0, -1.0)),
+    ):
+        table = noise.pivot_table(index="sample", columns=["rate", "batch_size"], values=value)
+        table = table.loc[:, np.isfinite(table).all()]
+        keys = np.array(table.columns.tolist(), dtype=np.float64)
+        if len(table) >= 2 and len({k[0] for k in keys}) > 1 and len({k[1] for k in keys}) > 1:
+            both = exponents(keys, table.to_numpy())
+            used = f"{len(keys)} pairs"
+            found += [
+                (f"{words}: in {name}", one, power, used)
+                for name, one, power in zip(("η", "B"), both, powers, strict=True)
+            ]
+    pooled = tables["pooled_layer"]
+    fit(
+        "layer on a pool, fresh tasks: in K",
+        pooled[pooled["n_tasks"] >= 4 * settings.dimension],
+        "n_tasks",
+        "excess",
+        "sample",
+        -1.0,
+    )
+    measured, law = tables["measured"], Gaussian.isotropic(settings.dimension)
+    largest = int(measured["N"].max())
+    column = measured[measured["N"] == largest]
+    above = column.assign(above=column["mean"] - expected_risk(law, largest, np.inf))
+    fit(f"trained layer, N = {largest}, above its floor: in M", above, "M", "above", "group", -1.0)
+    long = measured[(measured["N"] == measured["M"]) & (measured["N"] >= 4 * settings.dimension)]
+    fit("trained layer, N = M: in M", long, "M", "mean", "group", -1.0)
+    rows = [(what, e.value, e.low, e.high, e.n, expected, used) for what, e, expected, used in found]
+    return pd.DataFrame(rows, columns=["what", "value", "low", "high", "n", "expected", "fitted_over"])
+
+
+def sentences(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> list[str]:
+    """The paragraphs of the section."""
+    return [
+        *_on_prompts(tables, settings),
+        _on_noise(tables["exponents"]),
+        _on_layers(tables, settings),
+        *_on_transformers(tables["transformers"], settings),
+        *_on_lengths(tables, settings),
+    ]
+
+
+def summary(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> list[str]:
+    """Lines for the first page."""
+    fitted = tables["exponents"].set_index("what")
+    lines = [
+        "Confirmed: the error falls as O(1/M + 1/N²), but as a bound only: exactly it is (d + 1)trΛ/M + A(1/N² − "
+        "2/(NM)) + …, so that for every M training prompts of the same length are best, and longer ones hurt.",
+    ]
+    key = f"empirical minimiser, {LINEAR}, {FIXED}: in B"
+    if key in fitted.index:
+        lines.append(
+            f"Found: the layer that minimises the risk of B training prompts exceeds Theorem 4's loss as "
+            f"B^{_interval(fitted.loc[key])}."
+        )
+    first = _first_ridge(tables["transformers"], settings.n_train)
+    if first is not None:
+        lines.append(
+            f"Found: on fresh tasks GPT-2 trained on K tasks answers as ridge, not as the pool's Bayes predictor, from "
+            f"K = {first} on (d = {settings.dimension}, N = M = {settings.n_train}, {settings.noise:g} label noise)."
+        )
+    return lines
+
+
+def captions(settings: FiniteDataSettings) -> dict[str, str]:
+    """Captions of the tables that the page prints."""
+    return {
+        "exponents": "Exponents with 95 % Student intervals of the jackknife over n independent replicates, and what "
+        "leading orders say",
+        "coefficients": f"Fixed Λ of trace {settings.dimension}: N² times the floor, Σ(l_i + t)²/l_i, and Corollary "
+        "6's coefficient of 1/N²; M times what is above the floor, and (d + 1)trΛ",
+        "best_lengths": "The best training length of the grid for every test length, and the cost of the longest",
+    }
+
+
+def _on_prompts(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> list[str]:
+    empirical, leading = tables["empirical"], tables["leading"].set_index("law")
+    fitted = tables["exponents"].set_index("what")
+    best = best_rates(tables["one_pass"])
+    out = []
+    for law in (FIXED, RANDOM):
+        rows = empirical[(empirical["law"] == law) & (empirical["kind"] == LINEAR)]
+        largest = int(rows["n_prompts"].max())
+        at = rows[rows["n_prompts"] == largest]["excess"]
+        scale = float(leading.loc[law, "value"])  # type: ignore[arg-type]
+        ratio, error = float(at.mean()) * largest / scale, _stderr(at) * largest / scale
+        text = (
+            f"{law} (d = {settings.layer_dimension}, N = {settings.layer_n_train}): the K that minimises the risk of "
+            f"B prompts exceeds the minimum of the population loss as B^{_found(fitted, f'empirical minimiser, {LINEAR}, {law}: in B')}; "  # noqa: E501
+            f"at B = {largest:,} the excess is {ratio:.2f} ± {1.96 * error:.2f} times its leading term "
+            f"½E[r²Z'H⁻¹Z]/B, whose coefficient is {scale:.3g} ± {1.96 * float(leading.loc[law, 'stderr']):.2g}. "  # type: ignore[arg-type]
+        )
+        few = rows[rows["relative"] > 1]["n_prompts"]
+        few = rows.groupby("n_prompts")["relative"].mean()
+        worse = [int(size) for size, value in few.items() if value > 1]  # type: ignore[call-overload]
+        if worse:
+            text += (
+                f"Up to B = {max(worse)} its mean excess is larger than that of predicting zero: products of four "
+                "Gaussians have heavy tails. "
+            )
+        key = f"empirical minimiser, {WHOLE}, {law}: in B"
+        if key in fitted.index:
+            text += f"Minimised over all parameters from there by L-BFGS: B^{_found(fitted, key)}. "
+        own = best[(best["law"] == law) & (best["n_prompts"] == largest)]["excess"]
+        if len(own) and np.isfinite(own).all():
+            against = float(own.mean()) / float(at.mean())
+            verdict = "more" if against > 1 else "less"
+            text += (
+                f"SGD that sees each prompt once, at its best step size in hindsight, has an excess {against:.2g} "
+                f"times that of the empirical minimiser at B = {largest:,}, {verdict} than it"
+            )
+            key = f"one pass of SGD, best rate, {law}: in B"
+            text += f", and falls as B^{_found(fitted, key)}." if key in fitted.index else "."
+        else:
+            text += "One pass of SGD diverges at every step size tried."
+        out.append(text)
+    return out
+
+
+def _on_noise(table: pd.DataFrame) -> str:
+    rows = table[table["what"].str.startswith(("SGD's", "excess at which"))]
+    if rows.empty:
+        return "SGD's noise could not be fitted: too many runs diverged."
+    parts = []
+    for _, row in rows.iterrows():
+        holds = row["low"] <= row["expected"] <= row["high"]
+        parts.append(
+            f"{row['what']}: {_interval(row)}, {'as' if holds else 'not as'} independent small noise has it "
+            f"({row['expected']:g})"
+        )
+    return f"SGD with B fresh prompts per step, Λ = I. {'; '.join(parts)}."
+
+
+def _on_layers(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> str:
+    means = tables["pooled_layer"].groupby("n_tasks")[["pool", "fresh", "infinite_pool", "excess"]].mean()
+    fitted = tables["exponents"].set_index("what")
+    zero = settings.dimension
+    relative = means["excess"] / zero
+    enough = relative[relative < 0.1]
+    text = (
+        "The linear layer trained on a pool of K tasks depends on them only through their second moment, exactly (a = "
+        f"b = 0). On fresh tasks its mean error over {settings.n_pools} pools exceeds that of endless tasks as "
+        f"K^{_found(fitted, 'layer on a pool, fresh tasks: in K')}"
+    )
+    if len(enough):
+        text += f", and by less than a tenth of the zero estimator's error from K = {int(enough.index.min())} on"
+    one = means.iloc[0]
+    return text + (
+        f"; at K = {int(means.index[0])} its error/d is {one['fresh'] / zero:.2g} on fresh tasks and "
+        f"{one['pool'] / zero:.2g} on the pool. It needs of the order of d tasks, as it cannot memorise more than a "
+        "covariance."
+    )
+
+
+def _on_transformers(table: pd.DataFrame, settings: FiniteDataSettings) -> list[str]:
+    at = table[table["position"] == settings.n_train]
+    pools, fresh = at[at["tasks"] == POOL], at[at["tasks"] == FRESH]
+
+    def errors(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.pivot_table(index="n_tasks", columns="predictor", values="error", dropna=False)
+
+    lines = []
+    if len(pools):
+        found = errors(pools)
+        listed = "; ".join(
+            f"K = {int(k)}: {row[MODEL]:.2g} ({DMMSE} {row[DMMSE]:.2g}, {RIDGE} {row[RIDGE]:.2g}, {LSA} {row[LSA]:.2g})"
+            for k, row in found.iterrows()  # type: ignore[call-overload]
+        )
+        beats = int((found[MODEL] < found[RIDGE]).sum())
+        lines.append(
+            f"GPT-2 trained on K tasks with label noise {settings.noise:g} (d = {settings.dimension}, N = M = "
+            f"{settings.n_train}), error/d on tasks of the pool: {listed}. It beats ridge there on {beats} of "
+            f"{len(found)} pools."
+        )
+    nearest = _nearest(fresh)
+    named = "; ".join(
+        f"{'endless' if np.isnan(k) else f'K = {int(k)}'}: {name} (distance {distance:.2g}, {share:.0%})"
+        for k, name, distance, share in nearest
+    )
+    first = _first_ridge(table, settings.n_train)
+    verdict = (
+        f"From K = {first} on it is ridge in at least {_CERTAIN:.0%} of bootstrap samples: it has left the Bayes "
+        "predictor of its own pool and found that of all tasks"
+        if first is not None
+        else "At no K of those tried is it ridge in at least "
+        f"{_CERTAIN:.0%} of bootstrap samples; the transition to ridge is not seen here"
+    )
+    lines.append(f"On fresh tasks the nearest algorithm (share of bootstrap samples) is, by K: {named}. {verdict}.")
+    own = at[at["predictor"] == MODEL]
+    gap = own.pivot_table(index="n_tasks", columns="tasks", values="error")
+    if FRESH in gap and POOL in gap:
+        ratios = gap[FRESH] / gap[POOL]
+        lines[-1] += (
+            f" Its error on fresh tasks is {ratios.iloc[0]:.3g} times that on its pool at K = {int(gap.index[0])} and "
+            f"{ratios.iloc[-1]:.3g} times at K = {int(gap.index[-1])}."
+        )
+    ends = fresh[np.isnan(fresh["n_tasks"])]
+    if len(ends):
+        row = ends.groupby("predictor")["error"].mean()
+        lines[-1] += (
+            f" Trained on endless tasks it has error/d {row[MODEL]:.3g}, ridge {row[RIDGE]:.3g}, least squares "
+            f"{row[LEAST_SQUARES]:.3g}."
+        )
+    return lines
+
+
+def _nearest(rows: pd.DataFrame) -> list[tuple[float, str, float, float]]:
+    """Per K: the nearest classical algorithm on average over training seeds, its distance, its least frequency."""
+    found = []
+    for k, part in rows[rows["predictor"] != MODEL].groupby("n_tasks", dropna=False):
+        means = part.groupby("predictor")["distance"].mean()
+        name = str(means.idxmin())
+        share = float(part[part["predictor"] == name]["frequency"].min())
+        found.append((float(k), name, float(means.min()), share))  # type: ignore[arg-type]
+    return found
+
+
+def _first_ridge(table: pd.DataFrame, position: int) -> int | None:
+    """The smallest finite K from which on ridge is the nearest on fresh tasks, with certainty."""
+    rows = table[(table["tasks"] == FRESH) & (table["position"] == position) & np.isfinite(table["n_tasks"])]
+    first = None
+    for k, name, _, share in reversed(_nearest(rows)):
+        if name != RIDGE or share < _CERTAIN:
+            break
+        first = int(k)
+    return first
+
+
+def _on_lengths(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> list[str]:
+    slopes, best, coefficients = tables["slopes"], tables["best_lengths"], tables["coefficients"]
+    floor = slopes[(slopes["what"] == "floor in N") & (slopes["law"] == FIXED)].dropna()
+    above = slopes[slopes["what"] == "above the floor in M"].dropna()["slope"]
+    diagonal = slopes[(slopes["what"] == "N = M") & (slopes["law"] == FIXED)].dropna()
+    fitted = tables["exponents"].set_index("what")
+    at_n = int((best["best_N"] == best["M"]).sum())
+    costs = best.assign(cost=best["error_at_largest_N"] / best["error"])
+    isotropic = costs[costs["law"] == FIXED]
+    worst = isotropic.loc[isotropic["cost"].idxmax()]
+    loosest = (coefficients["bound_N2"] / coefficients["N2_floor"]).max()
+    exact = float((coefficients["N2_floor"] / coefficients["sum_of_squares"] - 1).abs().max())
+    measured = tables["measured"]
+    pairs = measured.groupby(["N", "M"]).agg(mean=("mean", "mean"), error=("mean", "sem"), exact=("exact", "first"))
+    largest = float(((pairs["mean"] - pairs["exact"]) / pairs["error"]).abs().max())
+    return [
+        f"Train length N against test length M (d = {settings.dimension}): the error is a floor A(N)/N² plus B(N)/M, so "
+        f"that above the floor the exponent in M is −1 exactly (measured on the theory's values: {above.min():.6f} to "
+        f"{above.max():.6f}, four laws). The floor's local exponent in N goes from {floor['slope'].iloc[0]:.2f} (N = "
+        f"{floor['x'].iloc[0]:g}) to {floor['slope'].iloc[-1]:.3f} (N = {floor['x'].iloc[-1]:g}): for Λ = I it is "
+        f"−2N/(N + d + 1), so 1/N² needs N much larger than d. Along N = M it goes from {diagonal['slope'].iloc[0]:.2f} "
+        f"to {diagonal['slope'].iloc[-1]:.3f}.",
+        f"The leading coefficient of 1/N² is Σ(l_i + t)²/l_i, t = tr Λ (to {exact:.1e} at N = 10⁵), which Corollary 6 "
+        f"bounds by up to {loosest:.2g} times too much over the Λ tried; that of 1/M is (d + 1)t, as in the bound. But B "
+        "depends on N as well: error = (d + 1)t/M + A(1/N² − 2/(NM)) + …, and at N = M the second term is negative, −A/M².",
+        f"For every M the best N is M: {at_n} of {len(best)} pairs of law and M on the grid. At fixed M a longer N hurts, "
+        "as Γ then corrects too little for the noise of Λ̂: the error grows by A(1/N − 1/M)² to leading order. "
+        f"For Λ = I, N = {int(worst['largest_N'])} costs a factor {worst['cost']:.3g} at M = {int(worst['M'])}. The "
+        "paper's advice of longer training prompts holds for the bound, and for the error only while N < M.",
+        f"Layers trained by gradient descent (Λ = I) and tested on {settings.n_prompts:,} prompts (seed {settings.seed}) "
+        f"agree with the exact errors to {largest:.1f} standard errors over {len(pairs)} pairs (N, M); "
+        + "; ".join(
+            f"{what.removeprefix('trained layer, ')}: {_interval(fitted.loc[what])}"
+            for what in fitted.index
+            if str(what).startswith("trained layer")
+        )
+        + ".",
+    ]
+
+
+def _found(fitted: pd.DataFrame, key: str) -> str:
+    return _interval(fitted.loc[key]) if key in fitted.index else "(not fitted: the excess is too large)"
+
+
+def _interval(row: pd.Series) -> str:
+    return f"{row['value']:.2f} (95 % interval {row['low']:.2f} to {row['high']:.2f})"
+
+
+def _stderr(values: pd.Series) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
