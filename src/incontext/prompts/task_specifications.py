@@ -16,6 +16,7 @@ from incontext.prompts.nonlinear_tasks import (
     Scaled,
     TaskMixture,
 )
+from incontext.prompts.own_tasks import OwnTasksSpecification
 from incontext.prompts.reading import STRICT, Dimension, Numbers, Rows
 from incontext.prompts.tasks import FinitePool, FixedLinear, Linear, SparseLinear
 
@@ -168,6 +169,7 @@ PlainTasksSpecification: TypeAlias = (
     | ReluNetworkSpecification
     | DecisionTreeSpecification
     | LinearClassificationSpecification
+    | OwnTasksSpecification
 )
 
 

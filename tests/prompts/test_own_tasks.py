@@ -1,0 +1,62 @@
+"""Tasks of one's own, named in a configuration."""
+
+import numpy as np
+import pytest
+
+from incontext.foundations import InvalidInputError
+from incontext.prompts.specification import PromptSpecification, plain, validated
+
+CODE = """
+import numpy as np
+
+class Cosine:
+    def __init__(self, frequency=1.0):
+        self.frequency = frequency
+
+    def draw(self, draws, dimension):
+        w = draws.normals("task", dimension)
+        return lambda xs: np.cos(self.frequency * np.einsum("bpd,bd->bp", xs, w))
+
+    def mean_square(self, covariance):
+        # E cos²(s w'x) = (1 + E exp(−2s²x'x))/2, and x'x is a weighted χ².
+        return (1 + np.linalg.det(np.eye(len(covariance)) + 4 * self.frequency**2 * covariance) ** -0.5) / 2
+
+nothing = dict
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "laws_of_mine.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+
+
+def specification(**tasks):
+    data = {"covariates": {"kind": "gaussian", "dimension": 2}, "tasks": {"kind": "own", **tasks}}
+    return validated(PromptSpecification, data)
+
+
+def test_own_tasks_label_the_prompts():
+    given = specification(object="laws_of_mine:Cosine", arguments={"frequency": 3.0})
+    prompts = given.build().sample(50, 4, seed=0)
+    slow = specification(object="laws_of_mine:Cosine", arguments={"frequency": 1.0}).build().sample(50, 4, seed=0)
+    # cos 3a = 4 cos³ a − 3 cos a, for the same inputs and weights.
+    np.testing.assert_allclose(prompts.ys, 4 * slow.ys**3 - 3 * slow.ys, atol=1e-12)
+    assert validated(PromptSpecification, plain(given)) == given
+    many = given.build().sample(20_000, 1, seed=1).targets ** 2
+    assert abs(many.mean() - given.build().tasks.mean_square(np.eye(2))) < 4 * many.std() / np.sqrt(len(many))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "sentence"),
+    [
+        ({"object": "laws_of_nobody:Cosine"}, "No module named"),
+        ({"object": "laws_of_mine:Sine"}, "no attribute 'Sine'"),
+        ({"object": "laws_of_mine"}, "module:object"),
+        ({"object": "laws_of_mine:Cosine", "arguments": {"phase": 1}}, "unexpected keyword argument 'phase'"),
+        ({"object": "laws_of_mine:nothing"}, "must have draw"),
+    ],
+)
+def test_what_cannot_be_tasks_is_refused_in_words(tasks, sentence):
+    with pytest.raises(InvalidInputError, match=sentence):
+        specification(**tasks)
