@@ -126,9 +126,8 @@ def _initialise(model: Transformer, seed: int) -> None:
         if name.endswith(("w_pv", "w_kq")):
             continue
         if name.startswith(("read_in", "read_out")):
-            owner = model.read_in if name.startswith("read_in") else model.read_out
-            assert owner is not None
-            bound = 1 / math.sqrt(owner.in_features)
+            inputs = model.architecture.token_size if name.startswith("read_in") else model.architecture.width
+            bound = 1 / math.sqrt(inputs)
             values = rng.uniform(-bound, bound, shape)
         elif "norm" in name:
             continue

@@ -48,32 +48,41 @@ def posterior_mean(distribution: PromptDistribution) -> Targets:
         outliers.
     """
     tasks = distribution.tasks
-    known = isinstance(tasks, Linear) or (isinstance(tasks, FinitePool) and distribution.noise > 0)
-    if not known or distribution.outliers is not None or distribution.changes:
-        raise InvalidInputError(
-            "targets 'posterior_mean' need linear tasks with Gaussian weights, or a finite pool with label noise, on "
-            f"prompts as drawn; {distribution!r} was given: use 'labels'."
-        )
-    if isinstance(tasks, FinitePool):
-        pool = FinitePoolBayes(tasks.pool, distribution.noise)
+    if distribution.outliers is None and not distribution.changes:
+        if isinstance(tasks, Linear):
+            return _of_linear(tasks, distribution)
+        if isinstance(tasks, FinitePool) and distribution.noise > 0:
+            return _of_pool(tasks, distribution)
+    raise InvalidInputError(
+        "targets 'posterior_mean' need linear tasks with Gaussian weights, or a finite pool with label noise, on prompts "
+        f"as drawn; {distribution!r} was given: use 'labels'."
+    )
 
-        def of_pool(prompts: Prompts) -> PromptLabels:
-            means = pool(prompts)
-            means[:, 0] = prompts.xs[:, 0] @ pool.prior_mean  # predictors say 0 without examples; the pool knows better
-            return means
 
-        return of_pool
-    assert isinstance(tasks, Linear)
+def _of_pool(tasks: FinitePool, distribution: PromptDistribution) -> Targets:
+    """The pool's average by likelihood (dMMSE)."""
+    pool = FinitePoolBayes(tasks.pool, distribution.noise)
+
+    def means(prompts: Prompts) -> PromptLabels:
+        values = pool(prompts)
+        values[:, 0] = prompts.xs[:, 0] @ pool.prior_mean  # predictors say 0 without examples; the pool knows better
+        return values
+
+    return means
+
+
+def _of_linear(tasks: Linear, distribution: PromptDistribution) -> Targets:
+    """Ridge, or without noise least squares, on inputs in which the weights are isotropic."""
     bayes = Ridge(distribution.noise**2) if distribution.noise else _noise_free(distribution.covariates)
     if tasks.weight_covariance is None:
         return bayes
     root = symmetric_root(tasks.weight_covariance)
 
-    def whitened(prompts: Prompts) -> PromptLabels:
+    def means(prompts: Prompts) -> PromptLabels:
         xs = prompts.xs @ root
         return bayes(Prompts(xs, prompts.ys, xs, prompts.targets))
 
-    return whitened
+    return means
 
 
 def _noise_free(covariates: Covariates) -> Targets:
