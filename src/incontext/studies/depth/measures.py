@@ -23,7 +23,7 @@ _Errors = Float64[np.ndarray, " n"]
 _WORST = 1e-3
 # A polynomial of degree hundreds leaves the range of floating point: predictions and errors are cut here.
 _CUT = 1e50
-_BATCHES = 50
+BATCHES = 50
 
 
 def errors_on(contexts: Contexts, fitted: Mapping[Model, Weights], found: Sequence[Reference]) -> dict[str, _Errors]:
@@ -137,14 +137,14 @@ def stationarity(model: Model, weights: Weights, contexts: Contexts) -> pd.DataF
     DataFrame
         Law, model, layer, matrix, row, column, slope (derivative of log risk), stderr, z, n.
     """
-    size, batches = len(contexts) // _BATCHES, []
-    for start in range(0, size * _BATCHES, size):
+    size, batches = len(contexts) // BATCHES, []
+    for start in range(0, size * BATCHES, size):
         some = slice(start, start + size)
         part = Contexts(contexts.xs[some], contexts.ys[some], contexts.queries[some], contexts.targets[some])
         batches.append(model.risk(part)(weights))
     risk = np.mean([loss for loss, _ in batches])
     slopes = np.array([gradient for _, gradient in batches]) / risk
-    mean, stderr = slopes.mean(axis=0), slopes.std(axis=0, ddof=1) / np.sqrt(_BATCHES)
+    mean, stderr = slopes.mean(axis=0), slopes.std(axis=0, ddof=1) / np.sqrt(BATCHES)
     layer, matrix, row, column = (axis.ravel() for axis in np.indices(mean.shape))
     return pd.DataFrame(
         {
@@ -157,6 +157,6 @@ def stationarity(model: Model, weights: Weights, contexts: Contexts) -> pd.DataF
             "slope": mean.ravel(),
             "stderr": stderr.ravel(),
             "z": np.divide(mean, stderr, out=np.zeros_like(mean), where=stderr > 0).ravel(),
-            "n": size * _BATCHES,
+            "n": size * BATCHES,
         }
     )

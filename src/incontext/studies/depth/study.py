@@ -259,6 +259,8 @@ def _pairs(law: str, depths: Sequence[int], form_depths: Sequence[int]) -> Itera
             tied = Model(law, attention, form, True, layers).name
             if layers > 1:
                 yield untied, tied
+                if attention == LINEAR:
+                    yield tied, ONE_LAYER
             if before is not None:
                 yield untied, Model(law, attention, form, False, before).name
                 if before > 1:
@@ -279,8 +281,7 @@ def _pairs(law: str, depths: Sequence[int], form_depths: Sequence[int]) -> Itera
 
 
 def _best(runs: pd.DataFrame) -> pd.Series:
-    polished = runs[runs["polished"]]
-    return polished.loc[polished["loss"].idxmin()]
+    return runs[runs["polished"]].sort_values("loss", kind="stable").iloc[0]
 
 
 def _split(whole: pd.DataFrame, names: Mapping[str, str]) -> dict[str, pd.DataFrame]:
@@ -298,10 +299,10 @@ def _tables(
     n_train: int,
 ) -> dict[str, pd.DataFrame]:
     tables = _split(measured, {"errors": "errors", "pairs": "pairs"})
-    own = tables["errors"].query("test == 'c = 1'").set_index(["law", "name"])
+    own = {(row["law"], row["name"]): row for _, row in tables["errors"].query("test == 'c = 1'").iterrows()}
     rows, runs = [], []
     for model in models:
-        found, at = _best(fits[model]), own.loc[(model.law, model.name)]
+        found, at = _best(fits[model]), own[model.law, model.name]
         near = int((fits[model]["polished"] & (fits[model]["loss"] <= 1.01 * found["loss"])).sum())
         exact = np.nan
         if model.layers == 1 and model.attention == LINEAR:

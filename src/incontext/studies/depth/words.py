@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from incontext.studies.depth.contexts import RANDOM
 from incontext.studies.depth.forms import DESCENT, FULL, GD_PLUS, INVARIANT
+from incontext.studies.depth.measures import BATCHES
 from incontext.studies.depth.models import LINEAR, PAPER, SOFTMAX, Model
 from incontext.studies.depth.verdicts import mark, pair_of, row_of, undecided, verdict
 from incontext.studies.depth.words_beyond import algorithms, remedies, shifts, summary
@@ -19,6 +21,7 @@ from incontext.studies.depth.words_beyond import algorithms, remedies, shifts, s
 # Share of the mean in the worst 0.1 % of prompts from which on the mean says little of most prompts.
 _HEAVY = 0.5
 _LEVEL = 0.05
+_SYMMETRIC = "free, or 0 by symmetry in the population"
 
 
 def words(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +93,10 @@ def _deeper(tables: dict[str, pd.DataFrame], laws: Sequence[str], depths: Sequen
                 if layers == 1 and tied:
                     continue
                 at = row_of(tables["models"], Model(law, LINEAR, GD_PLUS, tied, layers))
-                errors.append(f"{layers}: {at['test']:.3g} ± {at['test_stderr']:.1g} (median {at['median']:.2g})")
+                errors.append(
+                    f"{layers}: {at['test']:.3g} ± {at['test_stderr']:.1g} (training contexts {at['train']:.2g}, "
+                    f"median prompt {at['median']:.2g})"
+                )
             for before, layers in pairwise(depths):
                 if tied and before == 1:
                     continue
@@ -105,6 +111,14 @@ def _deeper(tables: dict[str, pd.DataFrame], laws: Sequence[str], depths: Sequen
                 and row_of(tables["models"], Model(law, LINEAR, GD_PLUS, tied, layers))["worst"] > _HEAVY
             ]
             text = f"{law}, linear, {'tied' if tied else 'untied'}: error by L, {'; '.join(errors)}."
+            if tied:
+                pairs = [
+                    (layers, pair_of(tables, law, replace(model, tied=False), model))
+                    for layers in depths
+                    if layers > 1 and (model := Model(law, LINEAR, GD_PLUS, True, layers))
+                ]
+                against = [f"L = {layers} {verdict(row)} it (on {row['better']:.0%})" for layers, row in pairs]
+                text += f" Untied against tied, in the mean (on what share better): {'; '.join(against)}."
             if steps:
                 text += f" In the mean, {'; '.join(steps)}."
             if heavy:
@@ -147,7 +161,8 @@ def _cure(tables: dict[str, pd.DataFrame], laws: Sequence[str]) -> list[str]:
         )
     fell = bool(np.all(np.diff(untied["error"]) < 0))
     text += (
-        " Depth reduces the failure with every layer tried, and no finite depth removes it."
+        " Depth reduces the failure with every layer tried; no finite depth removes it, as λH(λ) = 1 has no polynomial "
+        "solution."
         if fell
         else " More layers did not always reduce it, in the runs made."
     )
@@ -159,13 +174,20 @@ def _cure(tables: dict[str, pd.DataFrame], laws: Sequence[str]) -> list[str]:
             for first, better, low, high in pairs[["first", "better", "better_low", "better_high"]].itertuples(
                 index=False
             )
-            if not first.endswith("L = 1")
+            if ", untied, " in first and not first.endswith("L = 1")
         ]
         if parts:
+            tied = tables["pairs"].query("law == @RANDOM and second == 'one layer, Theorem 4 or 8'")
+            tied = tied[tied["first"].str.contains(", tied, ")]
+            means = [
+                f"L = {row['first'].rsplit(' ', 1)[1]} {verdict(row)} it by {abs(row['difference']):.3g} ± "
+                f"{row['stderr']:.1g}"
+                for _, row in tied.iterrows()
+            ]
             sentences.append(
-                "At finite N on random covariances, prompt by prompt against the exact one-layer minimum, untied: "
-                f"{'; '.join(parts)}."
+                f"At N itself, against the exact one-layer minimum of Theorem 8, tied, in the mean: {'; '.join(means)}."
             )
+            sentences.append(f"Untied, prompt by prompt against the same minimum: {'; '.join(parts)}.")
     return sentences
 
 
@@ -192,34 +214,34 @@ def _softmax(tables: dict[str, pd.DataFrame], law: str, depths: Sequence[int]) -
             f"L = {layers}: {at['test']:.3g} ± {at['test_stderr']:.1g}, {verdict(row)} linear, smaller error on "
             f"{row['better']:.0%}"
         )
-    return f"{law}, softmax, untied: {'; '.join(parts)} of prompts."
+    return f"{law}, softmax, untied (trained on fewer contexts, see above): {'; '.join(parts)} of prompts."
 
 
 def _forms(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> list[str]:
     slopes = tables["stationarity"]
-    # Slopes at fixed entries: |z| beyond what the largest of so many independent normals has at 95 %.
+    # |z| beyond what the largest of so many has at 95 %, with the Student law of the batches' mean.
     sentences = []
     size = settings["dimension"] + 1
     labels = (slopes["matrix"] == "W^KQ") & (slopes["row"] == size) & (slopes["column"] == size)
     deep = slopes["model"].str.extract(r"L = (\d+)$")[0].astype(int) > 1
-    for name, rows in (
-        ("the label-label entry of W^KQ", slopes[labels & deep & (slopes["z"] != 0)]),
-        ("all other entries", slopes[~labels & (slopes["z"] != 0)]),
+    for name, why, rows in (
+        ("the label-label entry of W^KQ", "no symmetry makes it vanish", slopes[labels & deep & (slopes["z"] != 0)]),
+        ("all other entries", _SYMMETRIC, slopes[~labels & (slopes["z"] != 0)]),
     ):
         if rows.empty:
             continue
-        bound = float(norm.isf(_LEVEL / 2 / len(rows)))
+        bound = float(student.isf(_LEVEL / 2 / len(rows), BATCHES - 1))
         largest = rows.loc[rows["z"].abs().idxmax()]
-        beyond = rows[rows["z"].abs() > bound]
+        beyond = int((rows["z"].abs() > bound).sum())
         text = (
-            f"At the optima of the GD++ form the derivatives of the risk by {name} ({len(rows)}) reach |z| = "
-            f"{abs(largest['z']):.2g} ({largest['law']}, {largest['model'].rsplit(', ', 1)[1]}), "
+            f"At the optima of the GD++ form the derivatives of the risk by {name} ({why}; {len(rows)}) reach |z| = "
+            f"{abs(largest['z']):.2g} ({largest['law']}, {largest['model'].rsplit(', ', 1)[1]}); "
         )
         text += (
-            f"{len(beyond)} of them beyond the {bound:.2f} that the largest of so many would stay below: there the "
-            "form is not stationary among all weights."
-            if len(beyond)
-            else f"none beyond the {bound:.2f} that the largest of so many stays below: stationary, as far as seen."
+            f"{beyond} of them exceed the {bound:.2f} below which the largest of so many stays in 95 % of cases: "
+            + ("batch means are not normal." if why == _SYMMETRIC else "the form is not stationary there.")
+            if beyond
+            else f"none exceeds the {bound:.2f} below which the largest of so many stays in 95 % of cases."
         )
         sentences.append(text)
     parts: dict[str, list[str]] = {"": [], INVARIANT: [], FULL: [], PAPER: []}
