@@ -29,6 +29,8 @@ PREDICTORS = {
     "best-linear": room.BestLinear(DISTRIBUTION),
     "small-boosting": room.GradientBoosting(5, 2),
     "small-network": room.TwoLayerNetwork(7, 5),
+    "rescaled": room.Rescaled(room.Ridge(1.0)),
+    "rescaled-coordinates": room.Rescaled(room.Ridge(1.0), "coordinates"),
 }
 del PREDICTORS["boosting"]  # stands for itself as small-boosting, fifty times cheaper
 EVERY = pytest.mark.parametrize("predictor", PREDICTORS.values(), ids=PREDICTORS.keys())

@@ -1,7 +1,7 @@
 """Finite data: training prompts, training tasks, and the lengths N and M, each against the error.
 
 The paper trains on the population loss. Here: empirical minimisers on B prompts and SGD that sees each prompt once
-(``finite_prompts``), pools of K tasks (``finite_tasks``), and the law O(1/M + 1/N²) of Corollary 6 (``finite_lengths``).
+(``finite_prompts``), pools of K tasks (``finite_tasks``), and Corollary 6's O(1/M + 1/N²) (``finite_lengths``).
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ For a fixed Λ with eigenvalues l_i, t = tr Λ and Γ's eigenvalues g_i at N, ex
 
     error = A(N)/N² + B(N)/M,  A(N) = Σ l_i(l_i + t)²/g_i²,  B(N) = Σ l_i²(l_i + t)/g_i²,
 
-with A → Σ (l_i + t)²/l_i and B → (d + 1)t, B's own correction being −2A/N: so error = (d + 1)t/M + A(1/N² − 2/(NM)) + …,
-and at N = M it is (d + 1)t/M − A/M² + …. As the layer of N minimises the loss of prompts of length N, N = M is best.
+with A → Σ (l_i + t)²/l_i and B → (d + 1)t, B's own correction being −2A/N: so error = (d + 1)t/M + A(1/N² − 2/(NM))
++ …, and at N = M it is (d + 1)t/M − A/M² + …. The layer of N minimises the loss of prompts of length N: N = M is best.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def exact_part(dimension: int, n_grid: Sequence[int], m_grid: Sequence[int]) -> 
 
 
 def slopes_of(exact: pd.DataFrame) -> pd.DataFrame:
-    """Local exponents: of the floor M = ∞ in N, of what is above the floor in M, and along N = M; all less the limit."""
+    """Local exponents: of the floor M = ∞ in N, of what is above it in M, and along N = M; all less the limit."""
     parts = []
     for law, rows in exact.groupby("law", sort=False):
         floor = rows[np.isinf(rows["M"])].sort_values("N")
@@ -68,17 +68,8 @@ def slopes_of(exact: pd.DataFrame) -> pd.DataFrame:
             ("above the floor in M", column["M"], above),
             ("N = M", diagonal["N"], diagonal["excess"]),
         ):
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "law": law,
-                        "what": what,
-                        "x": x.to_numpy(),
-                        "value": values.to_numpy(),
-                        "slope": local_slopes(x, values),
-                    }
-                )  # fmt: skip
-            )
+            columns = {"law": law, "what": what, "x": x.to_numpy(), "value": values.to_numpy()}
+            parts.append(pd.DataFrame(columns).assign(slope=local_slopes(x, values)))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
-from incontext.flow import empirical_gradient, gradient_flow, stochastic_gradient_descent
+from incontext.flow import gradient_flow, stochastic_gradient_descent
 from incontext.foundations import Estimate, Matrix
 from incontext.predictors import TrainedLSA
 from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts, RandomDiagonal
@@ -53,14 +53,22 @@ def empirical_minimizer(prompts: Prompts) -> Matrix:
 
 
 def empirical_minimizer_of_all(prompts: Prompts, start: LSAParameters) -> LSAParameters:
-    """A local minimiser of the empirical risk over all parameters, by L-BFGS from ``start``."""
-    found = minimize(
-        lambda t: empirical_risk(LSAParameters.from_vector(t), prompts),
-        start.vector,
-        jac=lambda t: empirical_gradient(LSAParameters.from_vector(t), prompts),
-        method="L-BFGS-B",
-        options={"maxiter": 2_000, "maxfun": 4_000, "ftol": 1e-15, "gtol": 1e-9},
-    )
+    """A local minimiser of the empirical risk over all parameters, by L-BFGS from ``start``.
+
+    With the moments G = EE'/N of every prompt, ŷ = l'G R x_q for l = [a; u] and R = [U; b'].
+    """
+    moments, queries, targets = _token_moments(prompts), prompts.queries[:, -1], prompts.targets[:, -1]
+    size = prompts.dimension + 1
+
+    def risk(t: np.ndarray) -> tuple[float, np.ndarray]:
+        weights = t.reshape(size, size).T  # [R, l], in the coordinates of Lemma 9
+        keys = np.einsum("bij,bj->bi", moments, queries @ weights[:, :-1].T)
+        residuals = keys @ weights[:, -1] - targets
+        values = np.einsum("bij,j->bi", moments, weights[:, -1])
+        gradient = np.column_stack([(residuals[:, None] * values).T @ queries, residuals @ keys]) / len(targets)
+        return float(np.mean(residuals**2)) / 2, gradient.T.ravel()
+
+    found = minimize(risk, start.vector, jac=True, method="L-BFGS-B", options={"maxiter": 2_000, "ftol": 1e-15})
     return LSAParameters.from_vector(found.x)
 
 
@@ -175,6 +183,15 @@ def noise_part(
                 excess = np.inf if path.diverged else float(path.excess[steps // 2 :].mean())
                 rows.append((size, rate, sample, gap, excess))
     return pd.DataFrame(rows, columns=["batch_size", "rate", "sample", "squared_gap", "excess"])
+
+
+def _token_moments(prompts: Prompts) -> np.ndarray:
+    """EE'/N of every prompt (3), the query's column included, shape (B, d + 1, d + 1)."""
+    count, points, d = prompts.xs.shape
+    tokens = np.zeros((count, points, d + 1))
+    tokens[:, :, :d], tokens[:, :-1, d] = prompts.xs, prompts.ys[:, :-1]
+    tokens[:, -1, :d] = prompts.queries[:, -1]
+    return np.swapaxes(tokens, 1, 2) @ tokens / (points - 1)
 
 
 def _features(prompts: Prompts) -> np.ndarray:

@@ -37,7 +37,7 @@ def measured_exponents(tables: Mapping[str, pd.DataFrame], settings: FiniteDataS
     def fit(what: str, rows: pd.DataFrame, x: str, value: str, by: str, expected: float) -> None:
         table = rows.pivot_table(index=by, columns=x, values=value)
         means = table.mean()
-        table = table.loc[:, np.isfinite(means) & (means > 0)]
+        table = table[[column for column in table.columns if 0 < means[column] < np.inf]]
         if table.shape[0] >= 2 and table.shape[1] >= 2:
             columns = table.columns.to_numpy(dtype=np.float64)
             used = f"{x} from {columns.min():g} to {columns.max():g}"
@@ -57,7 +57,7 @@ def measured_exponents(tables: Mapping[str, pd.DataFrame], settings: FiniteDataS
         ("excess", "excess at which SGD wanders", (1.0, -1.0)),
     ):
         table = noise.pivot_table(index="sample", columns=["rate", "batch_size"], values=value)
-        table = table.loc[:, np.isfinite(table).all()]
+        table = table[[column for column in table.columns if np.isfinite(table[column]).all()]]
         keys = np.array(table.columns.tolist(), dtype=np.float64)
         if len(table) >= 2 and len({k[0] for k in keys}) > 1 and len({k[1] for k in keys}) > 1:
             both = exponents(keys, table.to_numpy())
@@ -99,16 +99,16 @@ def sentences(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) 
 
 def summary(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> list[str]:
     """Lines for the first page."""
-    fitted = tables["exponents"].set_index("what")
+    fitted = _fitted(tables["exponents"])
     lines = [
         "Confirmed: the error falls as O(1/M + 1/N²), but as a bound only: exactly it is (d + 1)trΛ/M + A(1/N² − "
         "2/(NM)) + …, so that for every M training prompts of the same length are best, and longer ones hurt.",
     ]
     key = f"empirical minimiser, {LINEAR}, {FIXED}: in B"
-    if key in fitted.index:
+    if key in fitted:
         lines.append(
             f"Found: the layer that minimises the risk of B training prompts exceeds Theorem 4's loss as "
-            f"B^{_interval(fitted.loc[key])}."
+            f"B^{_interval(fitted[key])}."
         )
     first = _first_ridge(tables["transformers"], settings.n_train)
     if first is not None:
@@ -132,42 +132,41 @@ def captions(settings: FiniteDataSettings) -> dict[str, str]:
 
 def _on_prompts(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> list[str]:
     empirical, leading = tables["empirical"], tables["leading"].set_index("law")
-    fitted = tables["exponents"].set_index("what")
+    fitted = _fitted(tables["exponents"])
     best = best_rates(tables["one_pass"])
     out = []
     for law in (FIXED, RANDOM):
         rows = empirical[(empirical["law"] == law) & (empirical["kind"] == LINEAR)]
         largest = int(rows["n_prompts"].max())
         at = rows[rows["n_prompts"] == largest]["excess"]
-        scale = float(leading.loc[law, "value"])  # type: ignore[arg-type]
+        scale, spread = (float(leading[column].loc[law]) for column in ("value", "stderr"))
+        key = f"empirical minimiser, {LINEAR}, {law}: in B"
         ratio, error = float(at.mean()) * largest / scale, _stderr(at) * largest / scale
         text = (
             f"{law} (d = {settings.layer_dimension}, N = {settings.layer_n_train}): the K that minimises the risk of "
-            f"B prompts exceeds the minimum of the population loss as B^{_found(fitted, f'empirical minimiser, {LINEAR}, {law}: in B')}; "  # noqa: E501
-            f"at B = {largest:,} the excess is {ratio:.2f} ± {1.96 * error:.2f} times its leading term "
-            f"½E[r²Z'H⁻¹Z]/B, whose coefficient is {scale:.3g} ± {1.96 * float(leading.loc[law, 'stderr']):.2g}. "  # type: ignore[arg-type]
+            f"B prompts exceeds the minimum of the population loss as B^{_found(fitted, key)}; at B = {largest:,} the "
+            f"excess is {ratio:.2f} ± {1.96 * error:.2f} times its leading term ½E[r²Z'H⁻¹Z]/B, whose coefficient is "
+            f"{scale:.3g} ± {1.96 * spread:.2g}. "
         )
-        few = rows[rows["relative"] > 1]["n_prompts"]
         few = rows.groupby("n_prompts")["relative"].mean()
-        worse = [int(size) for size, value in few.items() if value > 1]  # type: ignore[call-overload]
-        if worse:
+        worse = few.index.to_numpy()[few.to_numpy() > 1]
+        if len(worse):
             text += (
-                f"Up to B = {max(worse)} its mean excess is larger than that of predicting zero: products of four "
+                f"Up to B = {worse.max():,} its mean excess is larger than that of predicting zero: products of four "
                 "Gaussians have heavy tails. "
             )
         key = f"empirical minimiser, {WHOLE}, {law}: in B"
-        if key in fitted.index:
+        if key in fitted:
             text += f"Minimised over all parameters from there by L-BFGS: B^{_found(fitted, key)}. "
         own = best[(best["law"] == law) & (best["n_prompts"] == largest)]["excess"]
         if len(own) and np.isfinite(own).all():
             against = float(own.mean()) / float(at.mean())
-            verdict = "more" if against > 1 else "less"
             text += (
-                f"SGD that sees each prompt once, at its best step size in hindsight, has an excess {against:.2g} "
-                f"times that of the empirical minimiser at B = {largest:,}, {verdict} than it"
+                f"SGD that sees each prompt once, at its best step size in hindsight, has {against:.2g} times the "
+                f"excess of the empirical minimiser at B = {largest:,}"
             )
             key = f"one pass of SGD, best rate, {law}: in B"
-            text += f", and falls as B^{_found(fitted, key)}." if key in fitted.index else "."
+            text += f", and falls as B^{_found(fitted, key)}." if key in fitted else "."
         else:
             text += "One pass of SGD diverges at every step size tried."
         out.append(text)
@@ -179,10 +178,10 @@ def _on_noise(table: pd.DataFrame) -> str:
     if rows.empty:
         return "SGD's noise could not be fitted: too many runs diverged."
     parts = []
-    for _, row in rows.iterrows():
+    for what, row in _fitted(rows).items():
         holds = row["low"] <= row["expected"] <= row["high"]
         parts.append(
-            f"{row['what']}: {_interval(row)}, {'as' if holds else 'not as'} independent small noise has it "
+            f"{what}: {_interval(row)}, {'as' if holds else 'not as'} independent small noise has it "
             f"({row['expected']:g})"
         )
     return f"SGD with B fresh prompts per step, Λ = I. {'; '.join(parts)}."
@@ -190,7 +189,7 @@ def _on_noise(table: pd.DataFrame) -> str:
 
 def _on_layers(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> str:
     means = tables["pooled_layer"].groupby("n_tasks")[["pool", "fresh", "infinite_pool", "excess"]].mean()
-    fitted = tables["exponents"].set_index("what")
+    fitted = _fitted(tables["exponents"])
     zero = settings.dimension
     relative = means["excess"] / zero
     enough = relative[relative < 0.1]
@@ -200,12 +199,12 @@ def _on_layers(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings)
         f"K^{_found(fitted, 'layer on a pool, fresh tasks: in K')}"
     )
     if len(enough):
-        text += f", and by less than a tenth of the zero estimator's error from K = {int(enough.index.min())} on"
+        count = int(enough.index.min())
+        text += f", and by less than a tenth of the zero estimator's error from K = {count} = {count / zero:.2g} d on"
     one = means.iloc[0]
     return text + (
         f"; at K = {int(means.index[0])} its error/d is {one['fresh'] / zero:.2g} on fresh tasks and "
-        f"{one['pool'] / zero:.2g} on the pool. It needs of the order of d tasks, as it cannot memorise more than a "
-        "covariance."
+        f"{one['pool'] / zero:.2g} on the pool. It cannot memorise more of a pool than a covariance."
     )
 
 
@@ -221,7 +220,7 @@ def _on_transformers(table: pd.DataFrame, settings: FiniteDataSettings) -> list[
         found = errors(pools)
         listed = "; ".join(
             f"K = {int(k)}: {row[MODEL]:.2g} ({DMMSE} {row[DMMSE]:.2g}, {RIDGE} {row[RIDGE]:.2g}, {LSA} {row[LSA]:.2g})"
-            for k, row in found.iterrows()  # type: ignore[call-overload]
+            for k, row in zip(found.index.to_numpy(), found.to_dict("records"), strict=True)
         )
         beats = int((found[MODEL] < found[RIDGE]).sum())
         lines.append(
@@ -284,50 +283,66 @@ def _first_ridge(table: pd.DataFrame, position: int) -> int | None:
 
 
 def _on_lengths(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> list[str]:
-    slopes, best, coefficients = tables["slopes"], tables["best_lengths"], tables["coefficients"]
+    d, slopes, best, coefficients = settings.dimension, tables["slopes"], tables["best_lengths"], tables["coefficients"]
     floor = slopes[(slopes["what"] == "floor in N") & (slopes["law"] == FIXED)].dropna()
     above = slopes[slopes["what"] == "above the floor in M"].dropna()["slope"]
     diagonal = slopes[(slopes["what"] == "N = M") & (slopes["law"] == FIXED)].dropna()
-    fitted = tables["exponents"].set_index("what")
+    fitted = _fitted(tables["exponents"])
     at_n = int((best["best_N"] == best["M"]).sum())
     costs = best.assign(cost=best["error_at_largest_N"] / best["error"])
     isotropic = costs[costs["law"] == FIXED]
-    worst = isotropic.loc[isotropic["cost"].idxmax()]
+    worst = isotropic.iloc[int(isotropic["cost"].argmax())]
     loosest = (coefficients["bound_N2"] / coefficients["N2_floor"]).max()
     exact = float((coefficients["N2_floor"] / coefficients["sum_of_squares"] - 1).abs().max())
     measured = tables["measured"]
     pairs = measured.groupby(["N", "M"]).agg(mean=("mean", "mean"), error=("mean", "sem"), exact=("exact", "first"))
     largest = float(((pairs["mean"] - pairs["exact"]) / pairs["error"]).abs().max())
     return [
-        f"Train length N against test length M (d = {settings.dimension}): the error is a floor A(N)/N² plus B(N)/M, so "
-        f"that above the floor the exponent in M is −1 exactly (measured on the theory's values: {above.min():.6f} to "
-        f"{above.max():.6f}, four laws). The floor's local exponent in N goes from {floor['slope'].iloc[0]:.2f} (N = "
-        f"{floor['x'].iloc[0]:g}) to {floor['slope'].iloc[-1]:.3f} (N = {floor['x'].iloc[-1]:g}): for Λ = I it is "
-        f"−2N/(N + d + 1), so 1/N² needs N much larger than d. Along N = M it goes from {diagonal['slope'].iloc[0]:.2f} "
-        f"to {diagonal['slope'].iloc[-1]:.3f}.",
-        f"The leading coefficient of 1/N² is Σ(l_i + t)²/l_i, t = tr Λ (to {exact:.1e} at N = 10⁵), which Corollary 6 "
-        f"bounds by up to {loosest:.2g} times too much over the Λ tried; that of 1/M is (d + 1)t, as in the bound. But B "
-        "depends on N as well: error = (d + 1)t/M + A(1/N² − 2/(NM)) + …, and at N = M the second term is negative, −A/M².",
-        f"For every M the best N is M: {at_n} of {len(best)} pairs of law and M on the grid. At fixed M a longer N hurts, "
-        "as Γ then corrects too little for the noise of Λ̂: the error grows by A(1/N − 1/M)² to leading order. "
-        f"For Λ = I, N = {int(worst['largest_N'])} costs a factor {worst['cost']:.3g} at M = {int(worst['M'])}. The "
-        "paper's advice of longer training prompts holds for the bound, and for the error only while N < M.",
-        f"Layers trained by gradient descent (Λ = I) and tested on {settings.n_prompts:,} prompts (seed {settings.seed}) "
-        f"agree with the exact errors to {largest:.1f} standard errors over {len(pairs)} pairs (N, M); "
+        f"Train length N against test length M (d = {d}): the error is a floor A(N)/N² plus B(N)/M, "
+        f"so that above the floor the exponent in M is −1 exactly (on the theory's values {above.min():.6f} to "
+        f"{above.max():.6f}, four laws). The floor's local exponent in N, for Λ = I −2N/(N + d + 1), goes from "
+        f"{floor['slope'].iloc[0]:.2f} (up to N = {floor['x'].iloc[0]:g}) to {floor['slope'].iloc[-1]:.3f} (N = "
+        f"{floor['x'].iloc[-1]:g}); at condition 100 it is still {_last(slopes, 'condition 100'):.2f} there: 1/N² "
+        f"needs N much larger than tr Λ over the smallest eigenvalue. Along N = M the exponent goes from "
+        f"{diagonal['slope'].iloc[0]:.2f} to {diagonal['slope'].iloc[-1]:.3f}.",
+        f"The leading coefficient of 1/N² is Σ(l_i + t)²/l_i, t = tr Λ (to {exact:.1e} at N = 10⁵), of which "
+        f"Corollary 6's is up to {loosest:.2g} times over the Λ tried; that of 1/M is (d + 1)t, as in the bound. But B "
+        "depends on N as well: error = (d + 1)t/M + A(1/N² − 2/(NM)) + …, and at N = M the second term is negative: "
+        "−A/M².",
+        f"For every M the best N is M: {at_n} of {len(best)} pairs of law and M on the grid. At fixed M a longer N "
+        "hurts, as Γ then corrects too little for the noise of Λ̂: the error grows by A(1/N − 1/M)² to leading order. "
+        f"For Λ = I, N = {int(worst['largest_N'])} costs a factor {worst['cost']:.3g} at M = {int(worst['M'])}. "
+        "Corollary 6's bound falls with N at every M; the error itself does so only while N < M.",
+        f"Layers trained by gradient descent (Λ = I) and tested on {settings.n_prompts:,} prompts (seed "
+        f"{settings.seed}) agree with the exact errors to {largest:.1f} standard errors over {len(pairs)} pairs; "
         + "; ".join(
-            f"{what.removeprefix('trained layer, ')}: {_interval(fitted.loc[what])}"
-            for what in fitted.index
-            if str(what).startswith("trained layer")
+            f"{what.removeprefix('trained layer, ')}: {_interval(fitted[what])}"
+            for what in fitted
+            if what.startswith("trained layer")
         )
         + ".",
     ]
 
 
-def _found(fitted: pd.DataFrame, key: str) -> str:
-    return _interval(fitted.loc[key]) if key in fitted.index else "(not fitted: the excess is too large)"
+def _last(slopes: pd.DataFrame, law: str) -> float:
+    """Local exponent of the floor at the largest N."""
+    return float(slopes[(slopes["what"] == "floor in N") & (slopes["law"] == law)]["slope"].iloc[-1])
 
 
-def _interval(row: pd.Series) -> str:
+_Fitted = dict[str, dict[str, float]]
+
+
+def _fitted(table: pd.DataFrame) -> _Fitted:
+    """The exponents by what they are of."""
+    rows = table.drop(columns="fitted_over").set_index("what").to_dict("index")
+    return {str(what): {str(key): float(value) for key, value in row.items()} for what, row in rows.items()}
+
+
+def _found(fitted: _Fitted, key: str) -> str:
+    return _interval(fitted[key]) if key in fitted else "(not fitted: the excess is too large)"
+
+
+def _interval(row: Mapping[str, float]) -> str:
     return f"{row['value']:.2f} (95 % interval {row['low']:.2f} to {row['high']:.2f})"
 
 

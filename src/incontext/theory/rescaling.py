@@ -79,19 +79,19 @@ def trace_scaling(covariates: Gaussian | RandomDiagonal, n_test: PromptLength) -
         If a fixed covariance is not diagonal.
     """
     inverse, _ = inverse_moments(n_test, "n_test")
-    known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    nodes = [known.setdefault(id(law), _nodes(law)) for law in _laws(covariates)]
+    laws = _laws(covariates)
+    keys = [id(law) for law in laws]
+    known = {key: _nodes(law) for key, law in dict(zip(keys, laws, strict=True)).items()}
     scale = covariates.scale if isinstance(covariates, RandomDiagonal) else 1.0
-    d = len(nodes)
+    d = len(laws)
     t = np.exp(_TIMES)
     transforms = {key: _transforms(*pair, t, inverse) for key, pair in known.items()}
-    keys = [id(law) for law in _laws(covariates)]
     logs = np.array([transforms[key][0] for key in keys])
     others = np.exp(logs.sum(axis=0) - logs)  # Π_{j≠i} E e^{−tz_j}
     step = _TIMES[1] - _TIMES[0]
     first = sum(float(np.sum(transforms[key][1] * others[i] * t)) for i, key in enumerate(keys)) * step
     second = sum(float(np.sum(transforms[key][2] * others[i] * t**2)) for i, key in enumerate(keys)) * step
-    mean = sum(float(weights @ values) for values, weights in nodes)
+    mean = sum(float(known[key][0] @ known[key][1]) for key in keys)
     square = d**2 * ((1 - inverse) * second + inverse * first)
     return ScaledRisk(scale * mean, scale * d * first, scale * square)
 

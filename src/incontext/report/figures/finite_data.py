@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from incontext.report.style import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, Drawing, house_style
+from incontext.report.style import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, Drawing, house_style
 from incontext.studies.record import StudyRecord
 
 _COLORS = {
@@ -40,8 +40,8 @@ def _prompts(record: StudyRecord) -> Drawing:
         "leading term (dashed), the same minimised over all parameters (open markers), and SGD that sees each prompt "
         f"once, at its best step size in hindsight (dotted); means over {settings['n_samples']} samples (half as many "
         "over all parameters), bars ± 1.96 standard errors. Middle: SGD with B fresh prompts per step, Λ = I: squared "
-        "distance to the flow at a fixed time and the excess at which it wanders around the minimum, against η/B (guide: "
-        "slope 1). Right: the layer trained on a pool of K tasks, exact (d = "
+        "distance to the flow at a fixed time and the excess at which it wanders around the minimum, against η/B "
+        "(guide: slope 1). Right: the layer trained on a pool of K tasks, exact (d = "
         f"{settings['dimension']}, N = M = {settings['n_train']}): its excess error on fresh tasks, mean and quartiles "
         f"over {settings['n_pools']} pools (guide: slope −1). Seed {settings['seed']}."
     )
@@ -188,10 +188,10 @@ def _lengths(record: StudyRecord) -> Drawing:
         _diagonal(axes[2], tables["exact"], tables["measured"], settings["dimension"])
     caption = (
         f"Train length N and test length M (d = {settings['dimension']}). Left: local exponents of the floor (M = ∞), "
-        "less its limit, in N (solid) and along N = M (dotted), by law; −2 and −1 are Corollary 6's. Middle: error/d for "
-        "Λ = I against N at several M, exact; points: layers trained by gradient descent, Monte Carlo over "
+        "less its limit, in N (solid) and along N = M (dotted), by law; −2 and −1 are Corollary 6's. Middle: error/d "
+        "for Λ = I against N at several M, exact; points: layers trained by gradient descent, Monte Carlo over "
         f"{settings['n_prompts']:,} prompts (seed {settings['seed']}), bars ± 1.96 standard errors; crosses: the best "
-        "N, which is M. Right: error less its limit along N = M, with the leading term (d + 1)tr Λ/M of fixed Λ (dashed)."
+        "N, which is M. Right: error less its limit along N = M; dashed: (d + 1)tr Λ/M, the leading term of fixed Λ."
     )
     return Drawing("finite-data-lengths", figure, caption, "Exponents and errors by training and test length.")
 

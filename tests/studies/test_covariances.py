@@ -1,0 +1,134 @@
+"""The study of varying covariances: exact values at known points, invariances, and a run that goes on."""
+
+import numpy as np
+import pytest
+
+from incontext.report.figures import covariances as figure
+from incontext.studies.covariance_laws import FAMILIES, EigenvalueLaw
+from incontext.studies.covariance_layer import (
+    COMMON,
+    COORDINATES,
+    IDENTITY,
+    INDEPENDENT,
+    NONE,
+    OWN,
+    RETRAINED,
+    TRACE,
+    layer_errors,
+)
+from incontext.studies.covariances import run
+from incontext.studies.record import StudyRecord
+from incontext.studies.store import Store
+
+SIZES = {
+    "dimension": 2,
+    "n_train": 4,
+    "cv2": (0.0, 0.3, 1.0),
+    "laws": (("gamma", 0.0), ("gamma", 1.0)),
+    "lengths": (2, 4),
+    "overrides": {"steps": 12, "batch_size": 8},
+    "n_prompts": 60,
+    "training_seeds": (0,),
+    "workers": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("covariances")
+
+
+@pytest.fixture(scope="module")
+def record(folder):
+    return run(store=Store(folder / "units"), runs=folder / "runs", progress=lambda *_: None, **SIZES)
+
+
+def error(table, n, trained, scaling):
+    return float(
+        table[(table["n"] == n) & (table["trained"] == trained) & (table["scaling"] == scaling)]["error"].iloc[0]
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("v", [0.1, 0.3])
+def test_moments_are_those_of_the_law(family, v):
+    law = EigenvalueLaw(family, v)
+    [frozen] = set(law.covariates(1).laws)
+    np.testing.assert_allclose(law.moments, [frozen.moment(k) for k in (1, 2, 3)], rtol=1e-9)
+    assert law.known
+    assert not EigenvalueLaw("Pareto", 0.4).known
+
+
+def test_exponential_and_identity_reference_values():
+    """Exp(1), d = 20, N = M = 40: .44827586; limits 1/3, and 3 if trained on Λ = I."""
+    table = layer_errors(EigenvalueLaw("gamma", 1.0), INDEPENDENT, 20, [40, np.inf])
+    assert error(table, 40, OWN, NONE) == pytest.approx(0.44827586, abs=1e-8)
+    assert error(table, np.inf, OWN, NONE) == pytest.approx(1 / 3)
+    assert error(table, np.inf, IDENTITY, NONE) == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("family", "v", "limit"),
+    [("gamma", 4.0, 4 / 9), ("lognormal", 4.0, 4 / 5), ("inverse gamma", 0.75, 0.75), ("Pareto", 0.125, 1 / 4)],
+)
+def test_limits_in_closed_form(family, v, limit):
+    law = EigenvalueLaw(family, v)
+    table = layer_errors(law, INDEPENDENT, 3, [np.inf])
+    assert error(table, np.inf, OWN, NONE) == pytest.approx(limit, rel=1e-6)
+    assert law.biased_cv2 / (1 + law.biased_cv2) == pytest.approx(limit, rel=1e-9)
+
+
+def test_training_on_scaled_prompts_is_best_and_knows_no_common_factor():
+    found = {}
+    for v in (0.5, 4.0):
+        for coupling in (INDEPENDENT, COMMON):
+            table = layer_errors(EigenvalueLaw("lognormal", v), coupling, 3, [9])
+            found[v, coupling] = error(table, 9, RETRAINED, TRACE)
+            for trained in (OWN, IDENTITY):
+                assert error(table, 9, RETRAINED, TRACE) <= error(table, 9, trained, TRACE)
+            if coupling == INDEPENDENT:
+                assert error(table, 9, RETRAINED, COORDINATES) == pytest.approx(2 / 9)
+    assert found[0.5, COMMON] == pytest.approx(found[4.0, COMMON])
+    assert found[0.5, INDEPENDENT] != pytest.approx(found[4.0, INDEPENDENT], rel=1e-3)
+
+
+def test_scaled_models_do_not_see_the_scale_of_the_covariance(record):
+    means = record.tables["means"]
+    for predictor, scalings in (("GPT-2", (TRACE, COORDINATES)), ("LSA", (TRACE,))):
+        own = means[means["test"].str.startswith("own law") & (means["predictor"] == predictor)]
+        for scaling in scalings:
+            rows = own[own["scaling"] == scaling].pivot_table(
+                index=["law", "position"], columns="scale", values="error"
+            )
+            np.testing.assert_allclose(rows[9.0], rows[1.0], rtol=1e-4)
+    plain = means[(means["predictor"] == "LSA") & (means["scaling"] == NONE)]
+    rows = plain[plain["test"] != "Λ = I"].pivot_table(index=["law", "position"], columns="scale", values="error")
+    assert (rows[9.0] > rows[1.0]).all()
+
+
+def test_gains_are_differences_on_the_same_prompts(record):
+    models = record.tables["models"]
+    models = models[models["predictor"] == "GPT-2"]
+    plain = models[models["scaling"] == NONE].set_index(["law", "test", "position"])["error"]
+    for _, row in models.iterrows():
+        assert row["gain"] == pytest.approx(plain[row["law"], row["test"], row["position"]] - row["error"], abs=1e-12)
+    squares = record.tables["models"].query("predictor == 'least squares'")
+    assert (squares["error"] < 1e-20).all()  # M ≥ d, no noise
+
+
+def test_classical_errors_agree_with_exact_ones(record):
+    classical = record.tables["classical"]
+    scored = classical[np.isfinite(classical["exact"])]
+    assert ((scored["mean"] - scored["exact"]).abs() < 5 * scored["stderr"]).all()
+    assert set(classical[classical["noise"] > 0]["predictor"]) == {"LSA", "ridge = Bayes"}
+
+
+def test_goes_on_where_it_was_and_draws_what_it_saved(folder, record, tmp_path):
+    stamps = {path: path.stat().st_mtime_ns for path in (folder / "units").iterdir()}
+    again = run(store=Store(folder / "units"), runs=folder / "runs", progress=lambda *_: None, **SIZES)
+    assert {path: path.stat().st_mtime_ns for path in (folder / "units").iterdir()} == stamps
+    assert again.facts == record.facts
+    assert "finite third moment" in record.facts["refusal"]
+    record.save(tmp_path)
+    drawings = figure.draw(StudyRecord.load(tmp_path / "covariances"))
+    assert [drawing.name for drawing in drawings] == ["covariances-layer", "covariances-gpt2"]
