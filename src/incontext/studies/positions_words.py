@@ -189,13 +189,13 @@ def _shrinking(tables: Tables) -> str:
             f"learned positions is smaller at c = {c:g} than at c = 1 beyond its interval in {falls} of {len(top)} "
             f"models."
         )
+    only = " only" if (top["jump_high"].to_numpy() >= low["jump_low"].to_numpy()).all() else ""
     return (
-        f"the spike shrinks at higher variance as a ratio only: on c·Exp(1) the error just beyond N is "
-        f"{_range(low['ratio'])} "
-        f"times that at N at c = 1 and {_range(top['ratio'])} times at c = {c:g}, while the jump itself goes from "
-        f"{_range(low['jump'])} to {_range(top['jump'])}, as c to the power {_range(top['exponent'])}, and the error "
-        f"at N "
-        f"it is added to from {_range(low['base'])} to {_range(top['base'])}."
+        f"the spike shrinks at higher variance as a ratio{only}: on c·Exp(1) the error just beyond N is "
+        f"{_range(low['ratio'])} times that at N at c = 1 and {_range(top['ratio'])} times at c = {c:g}, while the jump "
+        f"itself goes from {_range(low['jump'])} to {_range(top['jump'])}, as c to the power {_range(top['exponent'])} "
+        f"(95 % intervals between {top['exponent_low'].min():.2g} and {top['exponent_high'].max():.2g}), and the error "
+        f"at N that it is added to from {_range(low['base'])} to {_range(top['base'])}."
     )
 
 

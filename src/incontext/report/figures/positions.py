@@ -23,7 +23,7 @@ _TREATMENTS = {
     "untrained rows the mean of trained ones": "mean of trained rows",
     "untrained rows the last trained": "last trained row",
     "untrained rows wrapped onto trained": "wrapped onto trained rows",
-    "begun at untrained rows": "prompts begin at untrained rows",
+    "begun at untrained rows": "where prompts begin",
 }
 _OWN = {"fixed": "identity", "random": "1·Exp(1)"}
 _LAWS = {"fixed": "trained and tested on Λ = I", "random": "trained and tested on diag(λ), λ ~ Exp(1)"}
@@ -41,8 +41,9 @@ def draw(record: StudyRecord) -> list[Drawing]:
 def _beyond(record: StudyRecord) -> Drawing:
     curves, settings = record.tables["curves"], record.facts["settings"]
     n = settings["n_train"]
-    figure = Figure(figsize=(9.6, 7.2))
-    axes = figure.subplots(2, 2, sharex=True, sharey=True)
+    figure = Figure(figsize=(9.6, 7.6))
+    parts = figure.subfigures(2, 1)
+    axes = np.array([part.subplots(1, 2, sharey=True) for part in parts])
     for column, family in enumerate(("fixed", "random")):
         own = curves[curves["panel"] == _OWN[family]]
         squares = own[own["family"] == "reference"]
@@ -51,7 +52,8 @@ def _beyond(record: StudyRecord) -> Drawing:
             ax.axhline(1, color=ZERO, linestyle=(0, (4, 2)), linewidth=1)
             ax.axvline(n, color=ZERO, linewidth=0.8)
             ax.set_yscale("log")
-            ax.set_ylim(bottom=_FLOOR)
+            ax.set_ylim(_FLOOR, 2 * float(own["mean"].max()))
+            ax.set_xlim(0, float(own["position"].max()))
         models = own[own["family"] == family]
         for i, variant in enumerate(_VARIANTS):
             rows = models[(models["variant"] == variant) & (models["treatment"] == "as trained")]
@@ -62,10 +64,12 @@ def _beyond(record: StudyRecord) -> Drawing:
                 rows = rows[rows["position"] <= n]
             _curve(axes[1, column], rows, CYCLE[i], _TREATMENTS[treatment])
         axes[0, column].set_title(_LAWS[family])
-        axes[1, column].set_xlabel("in-context examples M")
-    for ax, title in ((axes[0, 0], "kinds of positions"), (axes[1, 0], "learned, untrained rows …")):
-        ax.set_ylabel("squared error / d")
-        ax.legend(title=title, loc="lower left", fontsize="x-small")
+        for ax in axes[:, column]:
+            ax.set_xlabel("in-context examples M")
+    for part, row, title in zip(parts, axes, ("kind of positions", "learned table, its untrained rows …"), strict=True):
+        row[0].set_ylabel("squared error / d")
+        handles, labels = row[0].get_legend_handles_labels()
+        part.legend(handles, labels, title=title, loc="outside lower center", ncols=6)
     seeds = settings["training_seeds"]
     caption = (
         f"Squared error over d = {settings['dimension']} by context length of models trained on N = {n} examples (grey "
@@ -90,7 +94,7 @@ def _curve(ax: Axes, rows: pd.DataFrame, color: str, label: str) -> None:
 def _variance(record: StudyRecord) -> Drawing:
     tables, settings = record.tables, record.facts["settings"]
     variance = tables["variance"]
-    figure = Figure(figsize=(10.0, 3.6))
+    figure = Figure(figsize=(10.0, 4.0))
     ratio, jump, changed = figure.subplots(1, 3)
     for family, color in _FAMILY_COLORS.items():
         for i, (_, rows) in enumerate(variance[variance["family"] == family].groupby("training_seed")):
@@ -111,10 +115,10 @@ def _variance(record: StudyRecord) -> Drawing:
         ax.set_xlabel("test variance c")
     ratio.axhline(1, color=ZERO, linewidth=0.8)
     ratio.set_ylabel("error just beyond N / error at N")
-    ratio.legend()
     jump.set_ylabel("jump of the error / d, not divided by c")
-    jump.legend(fontsize="x-small")
     _interventions(changed, tables["interventions"])
+    for ax in (jump, changed):
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2 if ax is jump else 1, fontsize="x-small")
     caption = (
         f"Learned positions, tested on c·Exp(1), d = {settings['dimension']}, N = {settings['n_train']}, "
         f"{settings['n_prompts']:,} prompts, bars: 95 % bootstrap intervals over prompts. Left: the spike as a ratio, "
@@ -158,4 +162,3 @@ def _interventions(ax: Axes, table: pd.DataFrame) -> None:
     ax.axhline(0, color=ZERO, linewidth=0.8)
     ax.set_xticks(range(len(scales)), [f"c = {c:g}" for c in scales])
     ax.set_ylabel("jump over c, relative to c = 1")
-    ax.legend(fontsize="x-small")
