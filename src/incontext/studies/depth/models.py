@@ -23,7 +23,7 @@ LINEAR, SOFTMAX, PAPER = "linear", "softmax", "linear, (3) as it stands"
 # Iterations of the first and second round, runs of the second round: few numbers, or many.
 _EFFORT = {"brief": 60, "polish": 6, "iterations": 400}
 _MODERATE = {"brief": 40, "polish": 2, "iterations": 200}
-_SOFTMAX = {"brief": 40, "polish": 3, "iterations": 150}
+_SOFTMAX = {"brief": 40, "polish": 2, "iterations": 150}
 
 
 @dataclass(frozen=True)

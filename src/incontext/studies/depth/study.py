@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from incontext.foundations import check_integer
 from incontext.studies.depth.contexts import ANISOTROPIC, LAWS, Contexts, covariates, draw
@@ -31,6 +32,7 @@ NOISES = (0.0, 0.5)
 _REMEDY_LAYERS = (1, 2)
 
 
+@threadpool_limits.wrap(limits=1)  # the matrices are tiny: more threads only wait for one another
 def run(
     *,
     store: Store,
@@ -42,7 +44,7 @@ def run(
     laws: Sequence[str] = LAWS,
     n_starts: int = 20,
     n_prompts: int = 4_000,
-    n_softmax_prompts: int = 500,
+    n_softmax_prompts: int = 400,
     n_queries: int = 8,
     n_test: int = 20_000,
     n_nearest: int = 400,
