@@ -322,3 +322,31 @@ def test_accumulate_any_measure():
     [found] = accumulate(measure, PromptDistribution(Gaussian(LAMBDA), Linear()), 2, n_prompts=600, seed=0)
     assert found.mean.shape == (1, 2)
     assert found.n == 600
+
+
+def test_an_empty_suite_is_refused():
+    with pytest.raises(InvalidInputError, match="at least one shift"):
+        Suite("none", PromptDistribution(Gaussian.isotropic(2), Linear()), ()).run(
+            {"zero": Zero()}, 3, n_prompts=4, seed=0
+        )
+
+
+@pytest.mark.parametrize(
+    ("learner", "jobs", "why"),
+    [
+        (3, None, "cannot be called"),
+        (lambda prompts: 1j * prompts.ys, None, "real numbers"),
+        (lambda prompts: None, None, "one prediction per prompt"),
+        (Zero(), 0, "n_jobs"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(learner, jobs, why):
+    distribution = PromptDistribution(Gaussian.isotropic(2), Linear())
+    with pytest.raises(InvalidInputError, match=why):
+        error_curve(learner, distribution, 3, n_prompts=4, seed=0, n_jobs=jobs)
+
+
+def test_exact_risks_are_plain_numbers():
+    risks = [least_squares_risk(np.eye(3), np.eye(3), m, 0.5) for m in range(8)]
+    assert {type(risk) for risk in risks} == {float}
+    assert risks == [3.0, 2.5, np.inf, np.inf, np.inf, 1.5, 0.75, 0.5]

@@ -195,3 +195,18 @@ def test_unlimited_tree_returns_the_label_of_a_repeated_input():
 def test_bad_input(make, sentence):
     with pytest.raises(InvalidInputError, match=sentence):
         make()
+
+
+@pytest.mark.parametrize("unit", [2.0**-530, 2.0**-300, 2.0**300, 2.0**530])
+@pytest.mark.parametrize("learner", [LeastSquares(), NearestNeighbors(3), Newton(12)])
+def test_the_unit_of_the_inputs_does_not_matter(prompts, learner, unit):
+    """Powers of two are exact, so that not a bit may change, even where squares of the inputs are out of range."""
+    moved = Prompts(unit * prompts.xs, prompts.ys, unit * prompts.queries, prompts.targets)
+    np.testing.assert_array_equal(learner(moved), learner(prompts))
+
+
+@pytest.mark.parametrize("unit", [2.0**-530, 2.0**-300, 2.0**300, 2.0**530, 2.0**535])
+def test_ridge_tends_to_zero_or_to_least_squares_as_inputs_shrink_or_grow(prompts, unit):
+    moved = Prompts(unit * prompts.xs, prompts.ys, unit * prompts.queries, prompts.targets)
+    expected = LeastSquares()(prompts) if unit > 1 else np.zeros_like(prompts.ys)
+    np.testing.assert_allclose(Ridge(1.0)(moved), expected, rtol=1e-9, atol=1e-9)

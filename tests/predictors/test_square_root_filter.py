@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ortho_group
 
+from incontext.foundations import InvalidInputError
 from incontext.predictors import LeastSquares, Ridge, fit_prefixes
 from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts
 
@@ -160,3 +161,23 @@ def test_scaling_metamorphism():
     np.testing.assert_array_equal(fit_prefixes(4 * xs, 8 * ys).weights, 2 * base)
     prompts = Prompts(xs, ys, xs, ys)
     np.testing.assert_array_equal(LeastSquares()(prompts)[:, 0], 0)
+
+
+def test_fits_of_no_shape_or_a_negative_penalty_are_refused():
+    with pytest.raises(InvalidInputError, match="shapes"):
+        fit_prefixes(np.ones((2, 3, 2)), np.ones((2, 2)))
+    with pytest.raises(InvalidInputError, match="penalty must be at least 0"):
+        fit_prefixes(np.ones((2, 3, 2)), np.ones((2, 3)), -1.0)
+
+
+@pytest.mark.parametrize("penalty", [1e2, 1e-6, 1e-12, 1e-16, 1e-20, 1e-30, 1e-100, 1e-250])
+def test_small_penalties_lose_no_digits(penalty):
+    """Against singular values at every prefix: below 1e-16 |X|² a penalty is next to nothing, and must stay so."""
+    rng = np.random.default_rng(5)
+    xs, ys = rng.standard_normal((4, 12, 5)), rng.standard_normal((4, 12))
+    weights = fit_prefixes(xs, ys, penalty).weights
+    for b in range(4):
+        for i in range(1, 12):
+            left, values, right = np.linalg.svd(xs[b, :i], full_matrices=False)
+            expected = right.T @ (values / (values**2 + penalty) * (left.T @ ys[b, :i]))
+            assert np.linalg.norm(weights[b, i] - expected) < 1e-10 * np.linalg.norm(expected)

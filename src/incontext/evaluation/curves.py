@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from incontext.evaluation.streaming import Histogram, Moments, SamplesPrompts, accumulate
-from incontext.foundations import InvalidInputError, PromptLabels, check_real
+from incontext.foundations import InvalidInputError, PromptLabels, check_real, check_reals
 from incontext.predictors import Predictor
 from incontext.prompts import Prompts
 
@@ -121,9 +121,11 @@ def predictions(predictor: Predictor, name: str, prompts: Prompts) -> PromptLabe
     Raises
     ------
     InvalidInputError
-        If it has another shape than (B, P) or is not finite.
+        If it is no predictor, or what it returns has another shape than (B, P) or is not real and finite.
     """
-    values = np.asarray(predictor(prompts), dtype=np.float64)
+    if not callable(predictor):
+        raise InvalidInputError(f"{name} must map prompts to predictions; {predictor!r} cannot be called.")
+    values = check_reals(predictor(prompts), f"what {name} returns")
     if values.shape != prompts.ys.shape:
         raise InvalidInputError(
             f"{name} must return one prediction per prompt and position, shape {prompts.ys.shape}; "

@@ -49,7 +49,7 @@ def least_squares_risk(
         if noise == 0:
             return 0.0
         return noise * float(np.trace(np.linalg.solve(context, query))) / (m - d - 1) if m > d + 1 else math.inf
-    variance = context[0, 0]
+    variance = float(context[0, 0])
     if not np.allclose(context, variance * np.eye(d), rtol=0, atol=1e-12 * variance):
         return math.nan
     if noise == 0:

@@ -15,7 +15,7 @@ import joblib
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from incontext.foundations import check_integer
+from incontext.foundations import InvalidInputError, check_integer
 from incontext.prompts import Prompts
 
 Samples: TypeAlias = Float64[np.ndarray, "B *shape"]
@@ -169,6 +169,10 @@ def accumulate(
     n_points = check_integer(n_points, "n_points", minimum=1)
     n_prompts = check_integer(n_prompts, "n_prompts", minimum=2)
     seed = check_integer(seed, "seed", minimum=0)
+    if n_jobs == 0:
+        raise InvalidInputError(
+            "n_jobs must be a number of workers, or negative for all cores but so many; 0 was given."
+        )
     size = chunk_size(n_points, distribution.dimension)
     work = (
         joblib.delayed(_summarise)(measure, distribution, n_points, count, seed, start, tuple(summaries))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from incontext.evaluation.compare import compare
-from incontext.foundations import check_choice, check_integer
+from incontext.foundations import InvalidInputError, check_choice, check_integer
 from incontext.predictors import REGISTRY, Predictor
 from incontext.prompts import GARG, SHIFTS, Gaussian, Linear, PromptDistribution, normaliser, shift
 
@@ -95,10 +95,17 @@ class Suite:
         pandas.DataFrame
             As ``compare``'s (the distribution is the shift's name), with the columns normaliser (raw errors
             are divided by it when drawn) and zero (exact error of the zero estimator; NaN where unknown).
+
+        Raises
+        ------
+        InvalidInputError
+            If the suite is empty, or as in ``compare``.
         """
         import pandas as pd
 
         n_points = check_integer(n_points, "n_points", minimum=1)
+        if not self.shifts:
+            raise InvalidInputError("a suite must hold at least one shift to run; it is empty.")
         scale = normaliser(self.base)
         tables: list[pd.DataFrame] = []
         for name in self.shifts:

@@ -48,15 +48,15 @@ class Descent:
 
     @property
     def u(self) -> Float64[np.ndarray, " K"]:
-        """W22^PV at the recorded steps."""
+        """W22^PV, u of (5), at the recorded steps, shape (K,)."""
         return self.vectors[:, -1]
 
     def parameters(self, index: int = -1) -> LSAParameters:
-        """The layer at a recorded step, the last one by default."""
+        """The layer (3) at a recorded step, the last one by default."""
         return LSAParameters.from_vector(self.vectors[index])
 
     def gap(self, trajectory: Trajectory) -> Float64[np.ndarray, " K"]:
-        """‖θ_k − θ(t_k)‖ between this run and a trajectory of the flow at the same times, shape (K,)."""
+        """‖θ_k − θ(t_k)‖ between this run and a trajectory of the flow (9) at the same times, shape (K,)."""
         points = trajectory.parameters(self.times)
         return np.array(
             [np.linalg.norm(v - p.vector) for v, p in zip(self.vectors, points, strict=True)], dtype=np.float64
@@ -182,7 +182,7 @@ def stability_limit(
     """Largest rate η at which descent is linearly stable at a minimum: 2(1 + m)/λ_max(∇²L).
 
     At the balanced minimum for Λ = I it is 1/√d on (U, u), for every N; on all parameters the block (a, b) has
-    curvature near d^{5/2} and sets a far smaller limit.
+    curvature near d^{5/2} and sets a far smaller limit. Not in the paper.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ GLOBAL, LOCAL, SADDLE, UNFINISHED = "global minimum", "local minimum", "saddle",
 
 @dataclass(frozen=True, eq=False)
 class Ends:
-    """Where each of R starts ends.
+    """Where each of R starts of the flow (9) ends.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Ends:
     times: Float64[np.ndarray, " R"]
 
     def count(self, kind: str) -> int:
-        """Number of runs that end so."""
+        """Number of runs that end so: what the paper leaves open beyond Assumption 3."""
         return int(np.sum(self.kinds == kind))
 
 

@@ -24,6 +24,8 @@ _MAX_STEPS = 100_000
 class FactoredFlow:
     """A trajectory of (a, u, W_K, W_Q), evaluated at any time in [0, t_end].
 
+    Not in the paper, which merges W_K'W_Q into the W^KQ of (3).
+
     Attributes
     ----------
     t_end : float
@@ -36,23 +38,26 @@ class FactoredFlow:
     _rank: int
 
     def factors(self, t: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(a, u) as (T, d + 1), W_K (T, r, d + 1) and W_Q (T, r, d), at T times (its last column is not seen)."""
+        """(a, u), W_K and W_Q at T times; shapes (T, d + 1), (T, r, d + 1), (T, r, d).
+
+        W_Q's last column does not reach ŷ, (6), and is left out.
+        """
         times = np.atleast_1d(check_reals(t, "t"))
         if not ((times >= 0) & (times <= self.t_end)).all():
             raise InvalidInputError(f"t must lie in [0, t_end] = [0, {self.t_end:g}]; {t} was given.")
         return _split(self._integration.evaluate(times), self._loss.dimension, self._rank)
 
     def parameters(self, t: float) -> LSAParameters:
-        """The layer with the merged W^KQ = W_K'W_Q at time t."""
+        """The layer (3) with the merged W^KQ = W_K'W_Q at time t."""
         return LSAParameters.from_vector(_merge(*self.factors(t))[0])
 
     def excess(self, t: ArrayLike) -> Float64[np.ndarray, " T"]:
-        """L − min L, with the minimum over merged weights, at T times."""
+        """L − min L, with the minimum of Theorem 4 or 8 over merged weights, at T times, shape (T,)."""
         values = self._loss.values(_merge(*self.factors(t)))
         return np.asarray(values) - minimum_loss(self._loss.covariates, self._loss.n_train)
 
     def conserved(self, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """W_K W_K' − W_Q W_Q', (T, r, r), and ‖(a, u)‖² − ‖W_K‖_F², (T,), at T times."""
+        """W_K W_K' − W_Q W_Q' and ‖(a, u)‖² − ‖W_K‖_F² at T times, shapes (T, r, r) and (T,): the (42) of this flow."""
         left, key, query = self.factors(t)
         difference = key @ np.swapaxes(key, -1, -2) - query @ np.swapaxes(query, -1, -2)
         return difference, np.sum(left**2, -1) - np.sum(key**2, (-2, -1))

@@ -18,14 +18,17 @@ _MAX_ENTRIES = 400
 
 
 def sample_times(trajectory: Trajectory, n_times: int) -> Float64[np.ndarray, " n"]:
-    """0 and times that grow as powers, up to where less than 1e-9 of the gain is left (or the horizon)."""
+    """0 and times that grow as powers, up to where less than 1e-9 of the gain is left (or the horizon).
+
+    Returns shape (n_times,); a choice of times for tables and figures, not in the paper.
+    """
     check_integer(n_times, "n_times", minimum=2)
     span = min(trajectory.horizon, trajectory.time_to(1 - 1e-9))
     return np.concatenate([[0.0], span * np.geomspace(1e-4, 1.0, n_times - 1)])
 
 
 def trajectory_table(trajectory: Trajectory, n_times: int = 200) -> pd.DataFrame:
-    """Long table of a trajectory.
+    """Long table of a trajectory of (9).
 
     Parameters
     ----------

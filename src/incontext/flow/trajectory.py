@@ -58,21 +58,21 @@ class Trajectory:
         self.limit = None if path.limit is None else self._assemble(path.limit, 0)
 
     def u(self, t: ArrayLike) -> _Values:
-        """W22^PV at times t; shape of t."""
+        """W22^PV, u of (27) and (52), at times t; shape of t."""
         times, shape = self._times(t)
         return _shaped(self._path.u(times), shape)
 
     def excess(self, t: ArrayLike) -> _Values:
-        """L(θ(t)) − min L; shape of t. Computed as a sum of squares where a = b = 0."""
+        """L(θ(t)) − min L; shape of t. Computed as the sum of squares of Lemma 24 where a = b = 0."""
         times, shape = self._times(t)
         return _shaped(self._path.excess(times), shape)
 
     def loss(self, t: ArrayLike) -> _Values:
-        """L(θ(t)), with its constant ½ E tr Λ; shape of t."""
+        """L(θ(t)), (8), with its constant ½ E tr Λ; shape of t."""
         return self.excess(t) + self.minimum_loss
 
     def blocks(self, t: ArrayLike) -> tuple[_Values, _Values, _Values, _Values]:
-        """(a, u, U, b) at times t; the shape of t, then (d,), (), (d, d), (d,)."""
+        """(a, u, U, b), the blocks that (6) depends on, at times t; the shape of t, then (d,), (), (d, d), (d,)."""
         times, shape = self._times(t)
         a, u, U, b = (block.reshape(shape + block.shape[1:]) for block in self._path.blocks(times))
         return a, u, U, b
@@ -82,7 +82,7 @@ class Trajectory:
     @overload
     def parameters(self, t: Sequence[float] | Times) -> list[LSAParameters]: ...
     def parameters(self, t: float | Sequence[float] | Times) -> LSAParameters | list[LSAParameters]:
-        """θ(t): one LSAParameters for a scalar t, a list for a one-dimensional array."""
+        """θ(t) of (9): one LSAParameters for a scalar t, a list for an array of shape (n,)."""
         times, shape = self._times(t)
         blocks = self._path.blocks(times)
         if not shape:

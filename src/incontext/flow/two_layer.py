@@ -25,7 +25,7 @@ _FAR = 1e6
 
 @dataclass(frozen=True, eq=False)
 class TwoLayerWeights:
-    """Weights of both layers.
+    """Weights of two layers (3), one upon the other.
 
     Attributes
     ----------
@@ -48,26 +48,26 @@ class TwoLayerWeights:
 
     @classmethod
     def random(cls, dimension: int, scale: float, seed: int) -> TwoLayerWeights:
-        """All entries normal with standard deviation ``scale``."""
+        """All entries, shape (2, d + 1, d + 1) twice, normal with standard deviation ``scale``; not in the paper."""
         size = check_integer(dimension, "dimension", minimum=1) + 1
         normal = np.random.default_rng(check_integer(seed, "seed", minimum=0)).standard_normal((2, 2, size, size))
         return cls(*(check_real(scale, "scale", above=0.0) * normal))
 
     @property
     def vector(self) -> State:
-        """All weights in one row."""
+        """All weights in one row, shape (4 (d + 1)²,): the θ of (9) for two layers."""
         return np.concatenate([self.w_pv.ravel(), self.w_kq.ravel()])
 
     @classmethod
     def from_vector(cls, vector: State) -> TwoLayerWeights:
-        """Inverse of :attr:`vector`."""
+        """Inverse of :attr:`vector`, from shape (4 (d + 1)²,): the θ of (9) as weights."""
         size = round((vector.size / 4) ** 0.5)
         w_pv, w_kq = vector.reshape(2, 2, size, size)
         return cls(w_pv, w_kq)
 
 
 class TwoLayerRisk:
-    """The empirical risk ½ mean (ŷ − y_q)² of two layers on a sample, with its gradient.
+    """The empirical risk (7), ½ mean (ŷ − y_q)², of two layers on a sample, with its gradient.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class TwoLayerRisk:
         self.size = self.query.shape[1]
 
     def check(self, weights: TwoLayerWeights) -> None:
-        """Raise an :class:`InvalidInputError` if the weights have another dimension than the prompts."""
+        """Raise an :class:`InvalidInputError` if the weights, (3), have another dimension than the prompts."""
         if weights.w_pv.shape[1] != self.size:
             raise InvalidInputError(
                 f"weights must have the dimension {self.size - 1} of the prompts; "
@@ -112,19 +112,19 @@ class TwoLayerRisk:
             )
 
     def predictions(self, weights: TwoLayerWeights) -> Float64[np.ndarray, " B"]:
-        """ŷ of every prompt."""
+        """ŷ of every prompt, (3) applied twice, shape (B,)."""
         return self._forward(weights)[0]
 
     def estimate(self, weights: TwoLayerWeights, seed: int) -> Estimate:
-        """The risk with its standard error over the sample, which ``seed`` drew."""
+        """The risk (7) with its standard error over the sample, which ``seed`` drew."""
         return Estimate.from_samples(0.5 * (self.predictions(weights) - self.targets) ** 2, seed)
 
     def __call__(self, weights: TwoLayerWeights) -> float:
-        """½ mean (ŷ − y_q)²."""
+        """½ mean (ŷ − y_q)², (7)."""
         return float(np.mean((self.predictions(weights) - self.targets) ** 2)) / 2
 
     def gradient(self, weights: TwoLayerWeights) -> TwoLayerWeights:
-        """Derivatives by all weights, arranged as weights."""
+        """Derivatives of (7) by all weights, arranged as weights."""
         fit, J, token, read, back, keyed = self._forward(weights)
         (v1, _), (k1, k2) = weights.w_pv, weights.w_kq
         r = (fit - self.targets) / len(fit)
@@ -157,25 +157,25 @@ class TwoLayerRisk:
 
 @dataclass(frozen=True, eq=False)
 class TwoLayerFlow:
-    """A trajectory of two layers, evaluated at any time in [0, t_end]."""
+    """A trajectory of two layers under the flow (9) of the risk (7), evaluated at any time in [0, t_end]."""
 
     t_end: float
     risk: TwoLayerRisk
     _integration: Integration
 
     def weights(self, t: float) -> TwoLayerWeights:
-        """All weights at time t."""
+        """All weights at time t of the flow (9)."""
         end = check_real(t, "t", minimum=0.0)
         if end > self.t_end:
             raise InvalidInputError(f"t must lie in [0, t_end] = [0, {self.t_end:g}]; {t} was given.")
         return TwoLayerWeights.from_vector(self._integration.evaluate(np.array([end]))[0])
 
     def loss(self, t: float) -> float:
-        """Empirical risk at time t."""
+        """Empirical risk (7) at time t."""
         return self.risk(self.weights(t))
 
     def balance(self, t: float) -> Float64[np.ndarray, 2]:
-        """‖W^PV‖_F² − ‖W^KQ‖_F² of each layer at time t: conserved."""
+        """‖W^PV‖_F² − ‖W^KQ‖_F² of each layer at time t, shape (2,): conserved, as (42) is for one layer."""
         weights = self.weights(t)
         return np.sum(weights.w_pv**2, (1, 2)) - np.sum(weights.w_kq**2, (1, 2))
 

@@ -31,7 +31,7 @@ _REST = 1e-6
 
 @dataclass(frozen=True)
 class Plateau:
-    """A stretch where the risk hardly falls, before it falls again.
+    """A stretch where the risk (7) hardly falls, before it falls again.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Plateau:
 
 @dataclass(frozen=True, eq=False)
 class TwoLayerPath:
-    """One start followed by :func:`two_layer_runs`.
+    """One start followed by :func:`two_layer_runs` (not in the paper: the multi-layer extension of its summary).
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class TwoLayerPath:
 
     @property
     def plateaus(self) -> list[Plateau]:
-        """The plateaus, in order; the first may be the start, the rest at the end is none."""
+        """The plateaus of the risk (7), in order; the first may be the start, the rest at the end is none."""
         speeds = np.log(np.maximum(self.speeds, 1e-300))
         padded = np.concatenate([[np.inf], speeds])  # the start may be a minimum, the end may not
         finite = np.where(np.isfinite(padded), padded, speeds.max() + 2 * math.log(_PROMINENCE))

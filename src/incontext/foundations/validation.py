@@ -66,7 +66,7 @@ def check_real(
 
 def _scalar(value: Any) -> Any:
     """The number in an array of no dimension, as reductions may leave it."""
-    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 def check_reals(value: ArrayLike, name: str) -> np.ndarray:

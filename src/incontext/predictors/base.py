@@ -41,6 +41,12 @@ def sums_before(values: Float64[np.ndarray, "B P *rest"]) -> Float64[np.ndarray,
     return sums
 
 
+def power_of_two(xs: PromptInputs) -> Float64[np.ndarray, " B"]:
+    """A power of two near the largest entry of every prompt, to divide by without rounding; 1 where all are 0."""
+    size = np.abs(xs).max(axis=(1, 2))
+    return np.ldexp(1.0, np.frexp(np.where((size > 0) & np.isfinite(size), size, 1.0))[1])
+
+
 def counts(n_points: int) -> Float64[np.ndarray, " P"]:
     """Number of examples at every position, with 1 in place of 0 so that one may divide by it."""
     return np.maximum(np.arange(n_points, dtype=np.float64), 1.0)

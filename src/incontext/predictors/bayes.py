@@ -152,13 +152,17 @@ class BestLinear:
     distribution: PromptDistribution
 
     def __post_init__(self) -> None:
-        if not isinstance(self.distribution.tasks, Linear):
-            raise InvalidInputError(f"distribution must have Linear tasks; {self.distribution.tasks!r} was given.")
+        self._tasks()
+
+    def _tasks(self) -> Linear:
+        tasks = self.distribution.tasks
+        if not isinstance(tasks, Linear):
+            raise InvalidInputError(f"distribution must have Linear tasks; {tasks!r} was given.")
+        return tasks
 
     def weights(self, prompts: Prompts) -> PromptInputs:
         """K_i (1/i) Σ_{j<i} y_j x_j at every position, shape (B, P, d)."""
-        tasks, covariates = self.distribution.tasks, self.distribution.covariates
-        assert isinstance(tasks, Linear)
+        tasks, covariates = self._tasks(), self.distribution.covariates
         noise = self.distribution.noise**2
         sums = sums_before(prompts.ys[..., None] * prompts.xs)
         weights = np.zeros(prompts.xs.shape)

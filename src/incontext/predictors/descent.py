@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from incontext.foundations import Matrix, PromptInputs, PromptLabels, check_integer, check_matrix, check_real
-from incontext.predictors.base import apply, sums_before
+from incontext.predictors.base import apply, power_of_two, sums_before
 from incontext.prompts import Prompts
 
 # Entries of Gram matrices held at once: by descent, whose passes should stay in a core's cache, and by Newton.
@@ -139,14 +139,16 @@ class Newton:
         batch = max(1, _BLOCK // (prompts.n_points * dimension**2))
         for start in range(0, len(prompts), batch):
             some = slice(start, start + batch)
-            xs, ys = prompts.xs[some], prompts.ys[some]
+            # Scaling by a power of two is exact; it keeps fourth powers of tiny or huge inputs in range.
+            scale = power_of_two(prompts.xs[some])[:, None, None]
+            xs, ys = prompts.xs[some] / scale, prompts.ys[some]
             gram = sums_before(xs[..., :, None] * xs[..., None, :])
             size = np.einsum("bpij,bpij->bp", gram, gram)[..., None, None]
             inverse = gram / np.where(size > 0, size, 1.0)
             for _ in range(self.steps):
                 inverse = 2 * inverse - inverse @ gram @ inverse
             moments = sums_before(ys[..., None] * xs)
-            weights[some] = np.einsum("bpij,bpj->bpi", inverse, moments)
+            weights[some] = np.einsum("bpij,bpj->bpi", inverse, moments) / scale
         return weights
 
     def __call__(self, prompts: Prompts) -> PromptLabels:

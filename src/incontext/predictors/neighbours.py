@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from incontext.foundations import PromptLabels, check_integer
+from incontext.foundations import PromptInputs, PromptLabels, check_integer
+from incontext.predictors.base import power_of_two
 from incontext.prompts import Prompts
 
 # Positions answered together, and distances held at once: what stays in a core's cache.
@@ -45,14 +46,15 @@ class NearestNeighbors:
         for start in range(0, n_prompts, batch):
             some = slice(start, start + batch)
             # Distances are expanded as |x|² − 2q·x; centring keeps their digits when inputs lie far from 0.
-            xs, centre = prompts.xs[some], prompts.xs[some, :1]
+            xs, queries = _in_range(prompts.xs[some], prompts.queries[some])
+            centre = xs[:, :1]
             # One more coordinate adds |x|² within the product: a pass over all distances less.
             extended = np.empty((len(xs), dimension + 1, n_points))
             inputs = np.subtract(xs.transpose(0, 2, 1), centre.transpose(0, 2, 1), out=extended[:, :dimension])
             np.einsum("bdp,bdp->bp", inputs, inputs, out=extended[:, dimension])
             inputs *= -2
             asked = np.ones((len(xs), n_points, dimension + 1))
-            np.subtract(prompts.queries[some], centre, out=asked[..., :dimension])
+            np.subtract(queries, centre, out=asked[..., :dimension])
             for first in range(0, n_points, _ROWS):
                 rows = slice(first, min(first + _ROWS, n_points))
                 distances = asked[:, rows] @ extended[:, :, : rows.stop]
@@ -83,3 +85,11 @@ class NearestNeighbors:
             if j + 1 < self.k:
                 np.put(flat, row + nearest, np.inf)
         return total / used
+
+
+def _in_range(xs: PromptInputs, queries: PromptInputs) -> tuple[PromptInputs, PromptInputs]:
+    """Inputs and queries in a unit in which squares neither overflow nor vanish."""
+    scale = np.maximum(power_of_two(xs), power_of_two(queries))
+    if ((scale > 1e-100) & (scale < 1e100)).all():
+        return xs, queries
+    return xs / scale[:, None, None], queries / scale[:, None, None]

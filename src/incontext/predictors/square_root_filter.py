@@ -33,13 +33,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
-from incontext.foundations import PromptInputs, PromptLabels
+from incontext.foundations import InvalidInputError, PromptInputs, PromptLabels, check_real
+from incontext.predictors.base import power_of_two
 
 _EPSILON = float(np.finfo(np.float64).eps)
 # Squares of condition numbers.
 _WORST_HARMLESS = 1e12  # an earlier condition of 1e6 leaves 1e-10 relative error behind
 _RELIEF = 1e3  # …and is forgiven where the present one is within a factor 30 of it
 _DOUBTFUL_RANK = 1e22
+# A penalty that inputs of size 1 cannot feel, and whose inverse may be out of range.
+_NO_PENALTY = 1e-290
 # Largest |X|²/penalty at which the inverse itself is good enough.
 _MILD = 1e5
 # Entries of S kept at once: its passes should stay in a core's cache.
@@ -79,7 +82,18 @@ def fit_prefixes(xs: PromptInputs, ys: PromptLabels, penalty: float = 0.0) -> Pr
     -------
     PrefixFit
         Position i uses examples 0 … i−1 only.
+
+    Raises
+    ------
+    InvalidInputError
+        If the shapes do not fit, or the penalty is negative.
     """
+    penalty = check_real(penalty, "penalty", minimum=0.0)
+    if xs.ndim != 3 or ys.shape != xs.shape[:2] or 0 in xs.shape[1:]:
+        raise InvalidInputError(
+            "xs and ys must have shapes (B, P, d) and (B, P), P and d at least 1; "
+            f"{xs.shape} and {ys.shape} were given."
+        )
     n_prompts, n_points, dimension = xs.shape
     weights = np.empty(xs.shape)
     leverages = np.empty((n_prompts, n_points))
@@ -87,9 +101,10 @@ def fit_prefixes(xs: PromptInputs, ys: PromptLabels, penalty: float = 0.0) -> Pr
     for start in range(0, n_prompts, size):
         rows = slice(start, min(start + size, n_prompts))
         # Scaling by a power of two is exact; it keeps squares of tiny or huge inputs in range.
-        scale = _power_of_two(xs[rows])
+        scale = power_of_two(xs[rows])
         with np.errstate(over="ignore"):
             scaled = penalty / scale / scale
+        scaled[scaled < _NO_PENALTY] = 0.0
         inputs = np.ascontiguousarray((xs[rows] / scale[:, None, None]).transpose(1, 2, 0))
         labels = np.ascontiguousarray(ys[rows].T)
         mild = (scaled > 0) & (np.einsum("pib,pib->b", inputs, inputs) <= _MILD * scaled)
@@ -130,11 +145,6 @@ def _any_condition(
 ) -> tuple[Float64[np.ndarray, "P d B"], Float64[np.ndarray, "P B"]]:
     """The same from the square root."""
     return _Filter(xs, ys, penalty).run()
-
-
-def _power_of_two(xs: PromptInputs) -> Float64[np.ndarray, " B"]:
-    size = np.abs(xs).max(axis=(1, 2))
-    return np.ldexp(1.0, np.frexp(np.where((size > 0) & np.isfinite(size), size, 1.0))[1])
 
 
 class _Filter:
@@ -180,14 +190,15 @@ class _Filter:
         f = np.einsum("ijb,ib->jb", root, x)
         leverage = np.einsum("jb,jb->b", f, f)
         step = np.einsum("ijb,jb->ib", root, f)
+        seen, within = leverage, step  # what x meets in the span of the earlier inputs
         new = np.zeros(x.shape[1], dtype=bool)
         perpendicular, length = x, squared
         if self.rank.min(initial=dimension) < dimension:
             perpendicular, length = self._perpendicular(x, columns)
             new = (self.rank < dimension) & (length > (max(i + 1, dimension) * _EPSILON) ** 2 * self.longest)
             if self.ridge:
-                leverage += np.where(new, length / self.penalty, 0.0)
-                step += np.where(new, perpendicular / self.penalty, 0.0)
+                leverage = seen + np.where(new, length / self.penalty, 0.0)
+                step = within + np.where(new, perpendicular / self.penalty, 0.0)
         alpha = 1 / (1 + leverage)
         self.trace -= alpha * np.einsum("ib,ib->b", step, step)
         gain = alpha * step
@@ -204,9 +215,12 @@ class _Filter:
         if any_new:
             column = gain
             if self.ridge:
+                # The prior's column after the step, prior − direction √(length/penalty), without their cancellation.
+                root_alpha, spread = np.sqrt(alpha), np.sqrt(self.penalty)
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    prior = perpendicular / np.sqrt(length * self.penalty)
-                column = prior - direction * np.sqrt(length / self.penalty)
+                    prior = perpendicular / np.sqrt(length) / spread
+                column = (root_alpha + alpha * (1 + seen)) * prior - alpha * np.sqrt(length) / spread * within
+                column /= 1 + root_alpha
             self._extend(new, column, perpendicular, columns)
         self.energy += squared
         self._refresh_where_needed(i)

@@ -50,10 +50,9 @@ class GaussianSpecification:
         """The covariates."""
         if self.matrix is not None:
             return Gaussian(np.array(self.matrix))
-        if self.spectrum is not None:
-            return Gaussian(np.diag(self.spectrum))
-        assert self.dimension is not None
-        return Gaussian.isotropic(self.dimension, self.variance)
+        if self.dimension is not None:
+            return Gaussian.isotropic(self.dimension, self.variance)
+        return Gaussian(np.diag(self.spectrum or ()))
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -87,10 +86,9 @@ class RandomDiagonalSpecification:
 
     def build(self) -> RandomDiagonal:
         """The covariates."""
-        if self.laws is not None:
-            return RandomDiagonal([build_law(law) for law in self.laws], self.scale)
-        assert self.dimension is not None
-        return RandomDiagonal((build_law(self.law),) * self.dimension, self.scale)
+        if self.dimension is not None:
+            return RandomDiagonal((build_law(self.law),) * self.dimension, self.scale)
+        return RandomDiagonal([build_law(law) for law in self.laws or ()], self.scale)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -14,6 +14,7 @@ from incontext.foundations import (
     PromptLabels,
     check_integer,
     check_real,
+    check_reals,
 )
 from incontext.prompts.covariates import Covariates
 from incontext.prompts.tasks import Tasks
@@ -36,6 +37,12 @@ class Prompts:
         Query of each position; the array ``xs`` itself when queries are not shifted.
     targets : ndarray, shape (B, P)
         Noise-free h(queries). Evaluation scores against these.
+
+    Raises
+    ------
+    InvalidInputError
+        If shapes differ, P or d is 0, or something is not a finite real number. Lists and other kinds of numbers
+        become float64 arrays.
     """
 
     xs: PromptInputs
@@ -44,12 +51,23 @@ class Prompts:
     targets: PromptLabels
 
     def __post_init__(self) -> None:
+        shifted = self.shifted_queries
+        for name in ("xs", "ys", "queries", "targets"):
+            array = self.xs if name == "queries" and not shifted else check_reals(getattr(self, name), name)
+            # A sum is finite if all terms are, unless it overflows: one cheap pass for what is almost always so.
+            with np.errstate(over="ignore", invalid="ignore"):
+                total = array.sum()
+            if not np.isfinite(total) and not np.isfinite(array).all():
+                raise InvalidInputError(f"{name} must be finite; NaN or infinity was given.")
+            object.__setattr__(self, name, array)
         shape = self.xs.shape
         if self.xs.ndim != 3 or self.queries.shape != shape or not (self.ys.shape == self.targets.shape == shape[:2]):
             raise InvalidInputError(
                 "prompts must have xs and queries of shape (B, P, d), ys and targets of shape (B, P); "
                 f"{self.xs.shape}, {self.queries.shape}, {self.ys.shape} and {self.targets.shape} were given."
             )
+        if 0 in shape[1:]:
+            raise InvalidInputError(f"prompts must have at least one position and one dimension; xs has shape {shape}.")
 
     def __len__(self) -> int:
         return self.xs.shape[0]
@@ -135,7 +153,7 @@ class PromptDistribution:
     Raises
     ------
     InvalidInputError
-        If the noise is negative or not finite.
+        If the noise is negative or not finite, or the covariates or tasks are none.
     """
 
     covariates: Covariates
@@ -146,6 +164,13 @@ class PromptDistribution:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "noise", check_real(self.noise, "noise", minimum=0.0))
+        for part, needs in ((self.covariates, ("dimension", "sample")), (self.tasks, ("draw", "mean_square"))):
+            missing = [name for name in needs if not hasattr(part, name)]
+            if missing:
+                kind = "covariates" if part is self.covariates else "tasks"
+                raise InvalidInputError(
+                    f"{kind} must have {' and '.join(needs)}; a {type(part).__name__} has no {missing[0]}."
+                )
 
     @property
     def dimension(self) -> int:

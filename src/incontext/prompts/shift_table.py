@@ -334,7 +334,7 @@ def shift(name: str) -> Shift:
     InvalidInputError
         If there is no such shift; the sentence names the closest one.
     """
-    parts = [_single(part.strip()) for part in name.split("+")]
+    parts = [_single(part.strip()) for part in str(name).split("+")]
     result = parts[0]
     for part in parts[1:]:
         result = result.then(part)

@@ -40,6 +40,8 @@ class ConditioningCurve:
 def geometric_spectrum(dimension: int, condition_number: float, trace: float | None = None) -> Vector:
     """Eigenvalues in geometric progression with ratio κ between largest and smallest, descending, shape (d,).
 
+    Not in the paper; Corollary 6 depends on a spectrum through κ and the trace.
+
     Parameters
     ----------
     dimension : int
@@ -78,6 +80,7 @@ def risk_by_condition_number(
     Returns
     -------
     ConditioningCurve
+        With arrays of shape (K,), K the number of condition numbers.
     """
     if check_integer(dimension, "dimension", minimum=1) < 2:
         raise InvalidInputError("dimension must be at least 2, as a number has condition number 1; 1 was given.")

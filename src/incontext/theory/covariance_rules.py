@@ -27,6 +27,8 @@ from incontext.theory.lengths import TrainLength, inverse_moments
 class CovarianceRule:
     """Nodes Λ_k = Q_k diag(l_k) Q_k' and weights with E p(Λ) = Σ_k w_k p(Λ_k) for polynomials p of degree ≤ 3.
 
+    What the expectations of Lemma 21 need of a law; the rule itself is not in the paper.
+
     Attributes
     ----------
     weights : ndarray, shape (K,)
@@ -53,20 +55,20 @@ class CovarianceRule:
 
     @property
     def matrices(self) -> Float64[np.ndarray, "K d d"]:
-        """The nodes Λ_k."""
+        """The nodes Λ_k, shape (K, d, d)."""
         if self.rotations is None:
             return self.spectra[:, :, None] * np.eye(self.dimension)
         return (self.rotations * self.spectra[:, None, :]) @ np.swapaxes(self.rotations, -1, -2)
 
     def parts(self, nodes: int) -> Iterator[CovarianceRule]:
-        """The rule cut into rules of at most ``nodes`` nodes, whose sums add up."""
+        """The rule cut into rules of at most ``nodes`` nodes, whose sums add up: Lemma 21 in pieces."""
         for start in range(0, self.weights.shape[0], nodes):
             cut = slice(start, start + nodes)
             rotations = self.rotations if self.rotations is None or self.commuting else self.rotations[cut]
             yield CovarianceRule(self.weights[cut], self.spectra[cut], rotations)
 
     def mean(self, values: np.ndarray) -> np.ndarray:
-        """Σ_k w_k values_k: the expectation of a polynomial from its values at the nodes."""
+        """Σ_k w_k values_k: an expectation as in Lemma 21, from values at the nodes, shape (K, ...); shape (...)."""
         return np.tensordot(self.weights, values, axes=1)
 
 
@@ -105,7 +107,7 @@ class DiagonalMoments:
 
     @classmethod
     def of(cls, covariates: RandomDiagonal) -> DiagonalMoments:
-        """The moments of a law given by distributions."""
+        """The moments E λ_i, E λ_i², E λ_i³ of Lemma 23, for a law given by distributions; each of shape (d,)."""
         one, two, three = law_moments(covariates.laws)
         c = covariates.scale
         return cls(c * one, c**2 * two, c**3 * three)
@@ -116,7 +118,10 @@ class DiagonalMoments:
         return self.first.shape[0]
 
     def rule(self) -> CovarianceRule:
-        """2d + 1 diagonal nodes: the mean, and each coordinate moved to the two Gauss points of its law."""
+        """2d + 1 diagonal nodes: the mean, and each coordinate moved to the two Gauss points of its law.
+
+        By Gauss quadrature (Golub and Welsch 1969) for each coordinate; not in the paper.
+        """
         variance = self.second - self.first**2
         random = variance > 1e-14 * self.second
         spread = variance[random]
@@ -248,31 +253,31 @@ class FlowCoefficients:
 
     @property
     def target(self) -> Vector:
-        """The limit of the eigenvalues of uU: ξ_i/k_ii, and 0 where both vanish; shape (d,)."""
+        """The limit of the eigenvalues of uU (Theorems 4 and 8): ξ_i/k_ii, and 0 where both vanish; shape (d,)."""
         diagonal = np.diagonal(self.decay)
         return np.divide(self.drive, diagonal, out=np.zeros_like(self.drive), where=diagonal > 0)
 
     def to_eigenbasis(self, matrix: Matrix) -> Matrix:
-        """Q'XQ."""
+        """Q'XQ of a matrix X, shape (d, d): the coordinates in which (27) and (52) fall apart."""
         return matrix if self.rotation is None else self.rotation.T @ matrix @ self.rotation
 
     def from_eigenbasis(self, matrix: Matrix) -> Matrix:
-        """QXQ'."""
+        """QXQ' of a matrix X, shape (d, d): back from the coordinates in which (27) and (52) fall apart."""
         return matrix if self.rotation is None else self.rotation @ matrix @ self.rotation.T
 
     def loss(self, u: float, U: Matrix) -> float:
-        """L at a = b = 0 (Lemmas 15 and 23), for U in the eigenbasis."""
+        """L at a = b = 0 (Lemmas 15 and 23), for U, shape (d, d), in the eigenbasis."""
         quadratic = np.einsum("ij,ij,ij->", self.decay, U, U)
         return float(u**2 * quadratic / 2 - u * (self.drive @ np.diagonal(U)) + self.mean_trace / 2)
 
     def gradient(self, u: float, U: Matrix) -> tuple[float, Matrix]:
-        """∂L/∂u and ∂L/∂U at a = b = 0 (Lemmas 10 and 21), for U in the eigenbasis."""
+        """∂L/∂u and ∂L/∂U at a = b = 0 (Lemmas 10 and 21), for U, shape (d, d), in the eigenbasis."""
         slope = u**2 * self.decay * U
         slope[np.diag_indices_from(slope)] -= u * self.drive
         return float(u * np.einsum("ij,ij,ij->", self.decay, U, U) - self.drive @ np.diagonal(U)), slope
 
     def excess(self, u: float, U: Matrix) -> float:
-        """L − min L at a = b = 0, as a sum of squares (Lemma 24), for U in the eigenbasis."""
+        """L − min L at a = b = 0, as a sum of squares (Lemma 24), for U, shape (d, d), in the eigenbasis."""
         return float(np.einsum("ij,ij->", self.decay, (u * U - np.diag(self.target)) ** 2) / 2)
 
 

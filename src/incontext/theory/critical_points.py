@@ -34,7 +34,7 @@ _ZERO = 1e-11
 
 @dataclass(frozen=True, eq=False)
 class CriticalPoint:
-    """A point where ∇L = 0, with what its Hessian says of it.
+    """A point where ∇L = 0, with what its Hessian says of it (beyond a = b = 0; not in the paper).
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class CriticalPoint:
 
 
 def classify(parameters: LSAParameters, covariates: CovarianceLaw, n_train: TrainLength) -> CriticalPoint:
-    """What kind of point ``parameters`` are, by gradient and Hessian on all parameters.
+    """What kind of point ``parameters`` are, by gradient and Hessian of L, (8), on all parameters (not in the paper).
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def classify(parameters: LSAParameters, covariates: CovarianceLaw, n_train: Trai
 
 
 def descend(parameters: LSAParameters, covariates: CovarianceLaw, n_train: TrainLength) -> CriticalPoint:
-    """A critical point below ``parameters``: minimisation of L over all parameters, polished by Newton's method.
+    """A critical point below ``parameters``: minimisation of L, (8), over all parameters, polished by Newton's method.
 
     It ends where an optimiser with large steps ends, which need not be where gradient flow ends.
     Parameters are those of :func:`classify`.
@@ -103,6 +103,8 @@ def random_descents(
     covariates: CovarianceLaw, n_train: TrainLength, n_starts: int, seed: int, spread: float = 1.0
 ) -> list[CriticalPoint]:
     """Where :func:`descend` ends from starts with iid N(0, spread²) entries in all blocks, one per start.
+
+    Starts beyond Assumption 3, which the paper leaves open.
 
     Parameters
     ----------
@@ -125,7 +127,8 @@ def random_descents(
 def rank_one_point(covariates: CovarianceLaw, n_train: TrainLength, direction: int = 0) -> CriticalPoint:
     """The critical point u = 0, U = 0, ab' = K_ii e_i e_i' along an eigenvector e_i (rank-one family).
 
-    K_ii = g_i⁻¹ for a fixed Λ and ξ_i/γ_i for random diagonal ones. In d = 1 it is a global minimum.
+    K_ii = g_i⁻¹ for a fixed Λ (Theorem 4) and ξ_i/γ_i for random diagonal ones (Theorem 8); that the point is critical
+    is not in the paper. In d = 1 it is a global minimum.
 
     Parameters
     ----------
@@ -148,7 +151,7 @@ def mixed_point(covariates: CovarianceLaw, n_train: TrainLength, direction: int 
     """The critical point of the mixed family along an eigenvector, or None where the prompts are too short for it.
 
     Found by descent from its asymptotic form (N → ∞) inside the reflection-symmetric subspace or, near the shortest
-    prompts that have it, by following it from longer ones.
+    prompts that have it, by following it from longer ones. Not in the paper.
 
     Parameters are those of :func:`rank_one_point`.
     """
@@ -173,7 +176,8 @@ def mixed_point(covariates: CovarianceLaw, n_train: TrainLength, direction: int 
 def rank_one_limit(covariates: CovarianceLaw, direction: int = 0) -> float:
     """The real N below which :func:`rank_one_point` is a local minimum; 0 or infinity where it never or always is.
 
-    4 < N* < 5 for Λ = I in d = 2, and for diag(1, 0.1) with the direction of the larger eigenvalue N* > 200.
+    4 < N* < 5 for Λ = I in d = 2, and for diag(1, 0.1) with the direction of the larger eigenvalue N* > 200. Not in the
+    paper.
 
     Parameters
     ----------
@@ -193,7 +197,7 @@ def mixed_limit(covariates: CovarianceLaw, direction: int = 0) -> float:
     """The real N down to which :func:`mixed_point` is a local minimum; infinity if it is none up to N = 10⁶.
 
     Found by following the point downwards in N. For Λ = I it is about 4.28, 17.5, 79.6 for d = 2, 3, 5; in d = 2 it is
-    also where the rank-one point stops being a minimum.
+    also where the rank-one point stops being a minimum. Not in the paper.
 
     Parameters are those of :func:`rank_one_limit`.
     """

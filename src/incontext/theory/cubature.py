@@ -27,7 +27,7 @@ class PromptCubature:
     """Prompts with weights that integrate exactly, over x_i, x_q ~ N(0, Λ) and w ~ N(0, I).
 
     Exact for functions that are even under a change of sign of all inputs, and of degree at most 5 in each x_i and
-    in w, and 7 in x_q.
+    in w, and 7 in x_q. Not in the paper.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class PromptCubature:
 
     @property
     def ys(self) -> Float64[np.ndarray, "K n"]:
-        """Labels w'x_i."""
+        """Labels w'x_i, shape (K, n)."""
         return np.einsum("knd,kd->kn", self.xs, self.tasks)
 
     @property
@@ -57,12 +57,12 @@ class PromptCubature:
         return np.einsum("kd,kd->k", self.queries, self.tasks)
 
     def mean(self, values: np.ndarray) -> np.ndarray:
-        """Expectation from values at the nodes: the node axis is summed."""
+        """Expectation, such as that in (8), from values at the nodes, shape (K, ...): the node axis is summed."""
         return np.tensordot(self.weights, values, axes=1)
 
 
 def prompt_cubature(covariance: ArrayLike, n_train: int) -> PromptCubature:
-    """Nodes for prompts of ``n_train`` examples and a query.
+    """Nodes for prompts of ``n_train`` examples and a query, w ~ N(0, I), x ~ N(0, Λ) as in (8).
 
     Parameters
     ----------

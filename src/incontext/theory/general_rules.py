@@ -25,7 +25,7 @@ _Weights: TypeAlias = Float64[np.ndarray, " K"]
 
 @dataclass(frozen=True, eq=False)
 class ScaledCovariance:
-    """Λ_τ = s_τ Λ, a random factor times a fixed matrix.
+    """Λ_τ = s_τ Λ, a random factor times a fixed matrix: a law of Lemma 21 beyond diagonal ones.
 
     Parameters
     ----------

@@ -35,6 +35,8 @@ class AllPositions:
 class RealLength:
     """A prompt length N as a real number, to locate the N at which something changes. No prompt has this length.
 
+    Not in the paper.
+
     Parameters
     ----------
     n_train : float

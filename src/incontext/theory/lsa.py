@@ -98,7 +98,7 @@ class LSAParameters:
 
     @property
     def blocks(self) -> Blocks:
-        """(a, u, U, b) = (w21^PV (d,), w22^PV, W11^KQ (d, d), w21^KQ (d,)): all that the prediction depends on."""
+        """(a, u, U, b) = (w21^PV (d,), w22^PV, W11^KQ (d, d), w21^KQ (d,)): all that (6) depends on."""
         d = self.dimension
         return self.w_pv[d, :d], float(self.w_pv[d, d]), self.w_kq[:d, :d], self.w_kq[d, :d]
 
@@ -110,7 +110,7 @@ class LSAParameters:
 
     @property
     def learner(self) -> Matrix:
-        """K = (u U + a b')', shape (d, d): the part of ŷ that is odd in the labels is x_q'K (1/n) Σ y_i x_i."""
+        """K = (u U + a b')', shape (d, d): the part of ŷ, (6), odd in the labels is x_q'K (1/n) Σ y_i x_i."""
         a, u, U, b = self.blocks
         return (u * U + np.outer(a, b)).T
 

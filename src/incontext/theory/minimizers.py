@@ -81,7 +81,8 @@ def minimizer(
     """The global minimiser that gradient flow reaches: Theorem 4, (11), and Theorem 8.
 
     a = b = 0, u = ‖K‖_F^{1/2} and U = K'/u for the learner K of :func:`optimal_learner`, whose parameters these are:
-    the balanced point (u² = ‖U‖_F²) of the set uU = K'.
+    the balanced point (u² = ‖U‖_F²) of the set uU = K', with a and b of shape (d,) and U of shape (d, d). Parameters
+    and errors are those of :func:`optimal_learner`.
 
     Examples
     --------
@@ -134,8 +135,8 @@ def minimum_loss(
 ) -> float:
     """Minimum of L over all parameters, with the constant ½ E tr Λ (Corollary 16 and Lemma 24).
 
-    ½trΛ − ½tr(Λ²Γ⁻¹) for a fixed Λ, ½ E trΛ − ½ Σ ξ_i²/γ_i for random diagonal Λ_τ. Parameters are those of
-    :func:`optimal_learner`.
+    ½trΛ − ½tr(Λ²Γ⁻¹) for a fixed Λ, shape (d, d), ½ E trΛ − ½ Σ ξ_i²/γ_i for random diagonal Λ_τ. Parameters and
+    errors are those of :func:`optimal_learner`.
     """
     if noise_variance == 0 and weight_covariance is None:
         rule = covariance_rule(covariates)

@@ -59,7 +59,7 @@ def gamma(covariance: ArrayLike, n_train: TrainLength) -> Matrix:
 
 
 class PopulationLoss:
-    """L as a function of the parameters, for one law of covariances and one prompt length.
+    """L, (8) and (20), as a function of all parameters, for one law of covariances and one prompt length.
 
     Use it where many evaluations are needed; :func:`population_loss` and :func:`population_gradient` are one each.
 
@@ -79,7 +79,7 @@ class PopulationLoss:
 
     @property
     def inverse_length(self) -> float:
-        """Mean of 1/N over the contexts of the loss."""
+        """Mean of 1/N over the contexts of the loss: what stands for 1/N in Γ of Theorem 4."""
         return self._inverse[0]
 
     @cached_property
@@ -98,7 +98,7 @@ class PopulationLoss:
         return isinstance(self.covariates, Gaussian | RandomDiagonal | DiagonalMoments) or self.rule.commuting
 
     def __call__(self, parameters: LSAParameters) -> float:
-        """L(θ)."""
+        """L(θ), (8): Lemmas 15 and 23 at a = b = 0; on all parameters the formula is not in the paper."""
         self._check(parameters)
         a, u, U, b = parameters.blocks
         if self._modal and not a.any() and not b.any():
@@ -106,7 +106,7 @@ class PopulationLoss:
         return float(self._values(_as_arrays(parameters)))
 
     def gradient(self, parameters: LSAParameters) -> LSAParameters:
-        """∇L(θ), arranged as parameters: ∂L/∂a, ∂L/∂u, ∂L/∂U, ∂L/∂b in the blocks and zeros elsewhere."""
+        """∇L(θ) of (9), arranged as parameters: ∂L/∂a, ∂L/∂u, ∂L/∂U, ∂L/∂b in the blocks and zeros elsewhere."""
         self._check(parameters)
         a, u, U, b = parameters.blocks
         if self._modal and not a.any() and not b.any():
@@ -135,7 +135,7 @@ class PopulationLoss:
     def hessian_along(self, vector: ArrayLike, directions: ArrayLike) -> Matrix:
         """D ∇²L D' at t = ``vector``, shape ((d + 1)²,), for directions D, shape (k, (d + 1)²); shape (k, k).
 
-        Central differences of the gradient with two steps: exact up to rounding, as the gradient is a cubic.
+        Central differences of the gradient of (9) with two steps: exact up to rounding, as it is a cubic.
         """
         t, D = check_reals(vector, "vector"), check_reals(directions, "directions")
         step = max(1.0, float(np.abs(t).max())) / 4

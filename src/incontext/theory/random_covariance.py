@@ -34,7 +34,7 @@ _CHUNK = 20_000
 
 @dataclass(frozen=True, eq=False)
 class RiskDistribution:
-    """Law of the error E(ŷ − w'x_q)² given Λ_new, as Λ_new varies; means over w ~ N(0, I) and x.
+    """Law of the error E(ŷ − w'x_q)² given Λ_new, as Λ_new varies (§4.3); means over w ~ N(0, I) and x.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class RiskDistribution:
     seed: int
 
     def exceedance(self, level: float) -> float:
-        """Share of drawn Λ_new whose error exceeds ``level``."""
+        """Share of drawn Λ_new whose error exceeds ``level``: the "high probability" that §4.3 hopes for."""
         return 1 - float(np.searchsorted(self.risks, check_real(level, "level"), side="right")) / self.n
 
 

@@ -42,7 +42,7 @@ class ScaledRisk:
     square: float
 
     def __call__(self, coefficient: float) -> float:
-        """Error at κ = ``coefficient``, for example the k of a trained layer."""
+        """Error at κ = ``coefficient``, for example the k of the layer that Theorem 8 trains."""
         return self.constant - 2 * coefficient * self.cross + coefficient**2 * self.square
 
     @property
@@ -60,7 +60,8 @@ def trace_scaling(covariates: Gaussian | RandomDiagonal, n_test: PromptLength) -
     """Error of ŷ = κ x_q'Λ̂w/(trΛ̂/d) on noise-free linear prompts of length M, w ~ N(0, I), exactly.
 
     With z_i = Σ_m x_mi² and Z = Σ z_i it is E Σ λ_i [1 − 2κd z_i/Z + κ²d²(z_i² + z_i(Z − z_i)/M)/Z²]. As the z_i are
-    independent, E λ_i z_i/Z = ∫ E[λ_i z_i e^{−tz_i}] Π_{j≠i} E e^{−tz_j} dt, and so for 1/Z² with a factor t.
+    independent, E λ_i z_i/Z = ∫ E[λ_i z_i e^{−tz_i}] Π_{j≠i} E e^{−tz_j} dt, and so for 1/Z² with a factor t. Not in
+    the paper.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def coordinate_scaling(covariates: Gaussian | RandomDiagonal, n_test: PromptLeng
     """Error of ŷ = κ Σ_i x_qi (Λ̂w)_i/Λ̂_ii on noise-free linear prompts of length M, w ~ N(0, I), exactly.
 
     E Λ̂_ij²/Λ̂_ii² = (λ_j/λ_i) E 1/χ²_M, so that it is E trΛ [(1 − κ)² + κ²(d − 1)/(M − 2)] whatever the law of the
-    diagonal Λ: at the best κ, E trΛ (d − 1)/(M + d − 3).
+    diagonal Λ: at the best κ, E trΛ (d − 1)/(M + d − 3). Not in the paper.
 
     Parameters
     ----------

@@ -172,7 +172,7 @@ def learner_risk(
 ) -> float:
     """Mean over w ~ N(0, I) and over Λ of E(ŷ − w'x_q)² for any learner K, shape (d, d).
 
-    The other parameters are those of :func:`expected_risk`.
+    Corollary 6 bounds it for K = Γ⁻¹. The other parameters are those of :func:`expected_risk`.
     """
     K = check_matrix(learner, "learner", law_dimension(covariates))
     noise = check_real(noise_variance, "noise_variance", minimum=0.0)
@@ -184,7 +184,7 @@ def learner_risk(
 def layer_risk(parameters: LSAParameters, covariates: CovarianceLaw, n_test: PromptLength) -> float:
     """Mean over w ~ N(0, I) and over Λ of E(ŷ − w'x_q)² of any layer on prompts of length M, its a and b included.
 
-    Twice the population loss with M for N and the law of test prompts, as ρ = M at test time.
+    Twice the population loss (8) with M for N and the law of test prompts, as ρ = M at test time.
 
     Parameters
     ----------
