@@ -20,7 +20,9 @@ from incontext.report.figures import (
     gradient_flow,
     initialisation,
     leaderboard,
+    positions,
     shifts,
+    tolerance,
 )
 from incontext.report.style import Drawing
 from incontext.report.words import KINDS, Finding, Words, words_of
@@ -40,8 +42,11 @@ _FIGURES: Mapping[str, Callable[[StudyRecord], list[Drawing]]] = {
     "finite_data": finite_data.draw,
     "figure1_d20": figure1.draw,
     "figure1_seeds": figure1.draw,
+    "positions": positions.draw,
     "leaderboard": leaderboard.draw,
     "leaderboard_d10": leaderboard.draw,
+    "tolerance": tolerance.draw,
+    "tolerance_d20": tolerance.draw,
 }
 _TONES = {
     "holds": "good",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,18 @@ THIRD = "#e69f00"
 FAMILY_SHADES = {
     "fixed": ("#8fc5ea", "#2f8fcd", "#0a4f82"),
     "random": ("#f6bd8b", "#e0762a", "#93400a"),
+}
+# Predictors in figures that show many; markers tell apart what a colour-blind reader may confuse.
+PREDICTORS: Mapping[str, str] = {
+    "zero": ZERO,
+    "least squares": LEAST_SQUARES,
+    "ridge": "#5b3fb5",
+    "averaging": "#e2d25c",
+    "3-NN": "#882255",
+    "gradient descent": "#a63d94",
+    "LSA": LSA,
+    "LSA, fixed law": LSA,
+    "LSA, random law": "#5fd0ae",
 }
 CYCLE = (ACCENT, SECOND, LSA, LIMIT, THIRD, "#56b4e9", LEAST_SQUARES)
 
@@ -107,3 +119,24 @@ def shade(family: str, index: int, count: int) -> str:
     if count == 1:
         return shades[1]
     return shades[round(index * (len(shades) - 1) / (count - 1))]
+
+
+def color_of(name: str, shown: Sequence[str]) -> str:
+    """Colour of a predictor: classical ones by ``PREDICTORS``, trained models by the law in their name.
+
+    Parameters
+    ----------
+    name : str
+        The predictor's name.
+    shown : sequence of str
+        All names of the figure: models of one law go from light to dark in their order.
+    """
+    if name in PREDICTORS:
+        return PREDICTORS[name]
+    family = _family(name)
+    of_family = [other for other in shown if other not in PREDICTORS and _family(other) == family]
+    return shade(family, of_family.index(name), len(of_family))
+
+
+def _family(name: str) -> str:
+    return "fixed" if name.startswith("fixed") or "identity" in name else "random"

@@ -80,6 +80,13 @@ PARTS: Mapping[str, Part] = {
     "covariances": Part("incontext.studies.covariances", paper=False, trains=True),
     "finite-data": Part("incontext.studies.finite_data", paper=False, trains=True),
     "depth": Part("incontext.studies.depth", paper=False),
+    "tolerance": Part("incontext.studies.tolerance", paper=False, trains=True),
+    "tolerance-d20": Part(
+        "incontext.studies.tolerance",
+        paper=False,
+        trains=True,
+        settings={"name": "tolerance_d20", "reuse": True},
+    ),
     "leaderboard": Part("incontext.studies.leaderboard", paper=False, trains=True),
     "leaderboard-d10": Part(
         "incontext.studies.leaderboard", paper=False, trains=True, settings={"name": "leaderboard_d10"}

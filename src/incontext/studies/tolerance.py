@@ -1,0 +1,399 @@
+"""Who tolerates which shift: trained models, LSA and classical learners on the Garg suite and the paper's shifts.
+
+Every predictor meets the same prompts, unshifted and under every shift, with M examples in context. What counts is
+its **excess**: its error less that of the best predictor for the shifted problem (ridge with the penalty of Bayes for
+linear tasks; for others the best linear predictor), divided by the zero estimator's error. A shift is tolerated when
+the excess grows by at most ``TOLERANCE`` over the one on the law that the predictor was made for: standard normal
+inputs, or covariances diag(λ), λ_i ~ Exponential(1). The 95 % interval of the growth comes from a bootstrap over
+prompts, shifted and unshifted ones paired.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from incontext.evaluation import Suite
+from incontext.foundations import check_integer
+from incontext.models import load
+from incontext.predictors import (
+    Averaging,
+    LeastSquares,
+    NearestNeighbors,
+    Predictor,
+    Ridge,
+    TrainedLSA,
+    Zero,
+    predictor,
+)
+from incontext.prompts import PromptDistribution, RandomDiagonal, Shift, shift
+from incontext.studies.figure1_models import Figure1Settings, Model, Progress, find_or_train
+from incontext.studies.panels import CHUNK, FAMILIES, Law, resampling, training_covariates
+from incontext.studies.record import StudyRecord
+from incontext.studies.shifts import TOLERANCE
+from incontext.studies.store import Store
+from incontext.studies.tolerance_words import CLASSICAL, LSA, OWN, TRAINED, captions, not_learned, sentences, summary
+from incontext.studies.trainings import Trained, shipped
+from incontext.theory import expected_risk, minimizer, optimal_learner, shift_risk
+
+OWN_LAW = {"fixed": "standard", "random": "random-covariance"}
+RESAMPLES = 1000
+_ORTHOGONAL = "orthogonal_train_test"
+_ZERO, _BEST = "zero", "best"
+
+
+@dataclass(frozen=True)
+class ToleranceSettings:
+    """Sizes of the study.
+
+    Attributes
+    ----------
+    dimension : int
+        d.
+    n_train : tuple of int
+        N of the trained models, ascending; all is judged with M = the smallest of them in context, which every
+        model was trained for.
+    max_context, preset, overrides, training_seeds, reuse, train_missing, workers
+        As in ``Figure1Settings``: equal ones share their trainings.
+    n_prompts : int
+        Prompts per shift.
+    seed : int
+        Seed of the prompts and of the bootstrap.
+    name : str
+        Of the record.
+    """
+
+    dimension: int
+    n_train: tuple[int, ...]
+    max_context: int
+    preset: str
+    overrides: Mapping[str, Any]
+    n_prompts: int
+    training_seeds: tuple[int, ...] = (0,)
+    seed: int = 0
+    name: str = "tolerance"
+    reuse: bool = False
+    train_missing: bool = True
+    workers: int | None = None
+
+    @property
+    def n_test(self) -> int:
+        """M."""
+        return min(self.n_train)
+
+    def figure1(self) -> Figure1Settings:
+        """The settings of Figure 1 that train the same models."""
+        given = asdict(self)
+        return Figure1Settings(**{**given, "overrides": dict(self.overrides)})
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A predictor, the group it belongs to, and the law it was made for.
+
+    Attributes
+    ----------
+    name : str
+        In tables and figures.
+    group : str
+        Classical, LSA or trained model.
+    family : {"fixed", "random"}
+        Made for standard normal inputs, or for random covariances.
+    identity : str
+        Key for what is computed from it.
+    make : callable
+        Builds it, when something has to be computed.
+    """
+
+    name: str
+    group: str
+    family: str
+    identity: str
+    make: Callable[[], Predictor]
+
+
+def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyRecord:
+    """Find or train the models, judge everything under every shift.
+
+    Parameters
+    ----------
+    store : Store
+        Keeps the squared errors of each (predictor, shift).
+    runs : Path
+        Keeps the trainings, shared with Figure 1.
+    progress : callable
+        Called with (what is being done, done, total).
+    **sizes
+        Fields of ``ToleranceSettings``.
+
+    Returns
+    -------
+    StudyRecord
+        Tables ``cells`` (predictor × shift: excess, growth with its interval, verdict, exact error where known) and
+        ``counts`` (predictor × kind of shift: how many are tolerated).
+    """
+    settings = ToleranceSettings(**sizes)
+    check_integer(settings.n_test, "the smallest n_train", minimum=settings.dimension + 1)
+    models = [Model(f, n, seed) for seed in settings.training_seeds for f in FAMILIES for n in settings.n_train]
+    found = find_or_train(models, settings.figure1(), runs, progress)
+    others = [
+        each
+        for each in shipped()
+        if each.path not in {own.path for own in found.values()} and _readable(each, settings)
+    ]
+    contestants = [*_classical(settings), *_trained(found, others)]
+    suites = [Suite.named(suite, settings.dimension) for suite in ("garg", "paper")]
+    base = suites[0].base
+    names = tuple(dict.fromkeys(name for suite in suites for name in suite.shifts))
+    weights = resampling(settings.n_prompts, RESAMPLES, settings.seed)
+    measured = {
+        name: _measure(name, base, contestants, settings, store, progress, i, len(names))
+        for i, name in enumerate(names)
+    }
+    progress("testing: done", len(names), len(names))
+    cells = pd.DataFrame(
+        [_cell(each, name, measured, weights, base, settings) for each in contestants for name in names]
+    )
+    tables = {"counts": _counts(cells), "cells": cells}
+    missing = [model.name for model in models if model not in found]
+    told = {"dimension": settings.dimension, "n_test": settings.n_test, "n_prompts": settings.n_prompts}
+    facts = {
+        "settings": {**asdict(settings), "overrides": dict(settings.overrides), "resamples": RESAMPLES},
+        "tolerance": TOLERANCE,
+        "not_learned": not_learned(cells),
+        "models": {each.name: each.identity for each in contestants if each.group == TRAINED},
+        "sentences": sentences(tables, told, missing, {m.name: own.origin for m, own in found.items()}),
+        "summary": summary(tables, told),
+        "captions": captions(settings.n_test),
+    }
+    return StudyRecord(settings.name, f"Who tolerates which shift (d = {settings.dimension})", tables, facts)
+
+
+def kind_of(member: Shift) -> str:
+    """What a shift changes, in a word: task, labels, query or inputs."""
+    changes = set(member.changes)
+    if "task" in changes:
+        return "task"
+    if changes and changes <= {"labels", "noise"}:
+        return "labels"
+    return "query" if changes == {"query"} else "inputs"
+
+
+def best_predictor(member: Shift, base: PromptDistribution) -> Predictor:
+    """The posterior mean of a shifted linear problem with w ~ N(0, cI); zero, the best linear one, for other tasks.
+
+    Zero is the best linear predictor of tasks whose labels are uncorrelated with the inputs, such as quadratic ones
+    on symmetric inputs.
+    """
+    setting = member.setting(base)
+    if setting.weight_moment is None:
+        return Zero()
+    penalty = setting.noise_variance / float(setting.weight_moment[0, 0])
+    return Ridge(penalty) if penalty > 0 else LeastSquares()
+
+
+def exact_error(family: str, name: str, base: PromptDistribution, n_train: int, n_test: int) -> float:
+    """Error of the layer trained on a family's law, under a shift of isotropic inputs; NaN where no formula is at hand.
+
+    The learner is a multiple of the identity for both laws, so a rotation of the inputs does not matter.
+    """
+    d = base.dimension
+    law = training_covariates(family, d)
+    learner = optimal_learner(law, n_train)
+    parts = name.split("+")
+    if parts[0] == "random-covariance":
+        scale = float(parts[1].partition("=")[2]) if len(parts) > 1 else 1.0
+        return expected_risk(law, n_train, n_test, RandomDiagonal.exponential(d, scale))
+    if name == _ORTHOGONAL:
+        return float(d)  # no answer is orthogonal to nothing: the prediction is 0
+    spectra = {"half_subspace": np.arange(d) < d // 2, "skewed": 1 / np.arange(1.0, d + 1)}
+    if name in spectra:
+        squares = spectra[name].astype(float) ** 2
+        covariance = np.diag(squares * d / squares.sum())
+        return shift_risk(learner, covariance, covariance, n_test, np.eye(d))
+    setting = shift(name).setting(base)
+    if setting.context_covariance is None or setting.query_covariance is None or setting.weight_moment is None:
+        return math.nan
+    return shift_risk(
+        learner,
+        setting.context_covariance,
+        setting.query_covariance,
+        n_test,
+        setting.weight_moment,
+        setting.noise_variance,
+    )
+
+
+def _classical(settings: ToleranceSettings) -> Iterator[Contestant]:
+    d, n = settings.dimension, settings.n_test
+    simple: Mapping[str, Callable[[], Predictor]] = {
+        "least squares": LeastSquares,
+        "ridge": lambda: Ridge(1.0),
+        "averaging": Averaging,
+        "3-NN": lambda: NearestNeighbors(3),
+        "gradient descent": lambda: predictor("gradient_descent", d, n),
+    }
+    for name, make in simple.items():
+        yield Contestant(name, CLASSICAL, "fixed", name, make)
+    for family in FAMILIES:
+        law: Law = training_covariates(family, d)
+        name = f"LSA, {family} law"
+        yield Contestant(name, LSA, family, f"{name}, N = {n}", lambda law=law: TrainedLSA(minimizer(law, n)))
+
+
+def _trained(found: Mapping[Model, Trained], others: Sequence[Trained]) -> Iterator[Contestant]:
+    for model, own in found.items():
+        yield Contestant(model.name, TRAINED, model.family, own.identity, lambda own=own: load(own.path))
+    for own in others:
+        fixed = own.config.as_dict()["prompts"]["covariates"]["kind"] == "gaussian"
+        family = "fixed" if fixed else "random"
+        yield Contestant(own.path.name, TRAINED, family, own.identity, lambda own=own: load(own.path))
+
+
+def _readable(model: Trained, settings: ToleranceSettings) -> bool:
+    architecture = model.config.model
+    return architecture.dimension == settings.dimension and architecture.max_points > settings.n_test
+
+
+def _positions(name: str, settings: ToleranceSettings) -> tuple[int, ...]:
+    """Where errors are kept: at M; at d − 1 for queries orthogonal to their context, which do not exist later."""
+    before = settings.dimension - 1
+    if name == _ORTHOGONAL:
+        return (before,)
+    return (before, settings.n_test) if name in OWN_LAW.values() else (settings.n_test,)
+
+
+def _measure(
+    name: str,
+    base: PromptDistribution,
+    contestants: Sequence[Contestant],
+    settings: ToleranceSettings,
+    store: Store,
+    progress: Progress,
+    index: int,
+    total: int,
+) -> dict[tuple[str, int], Float64[np.ndarray, " B"]]:
+    """Squared errors by (predictor, position), with those of the best predictor and of zero."""
+    member = shift(name)
+    distribution = member.apply(base)
+    references = [
+        Contestant(_ZERO, CLASSICAL, "fixed", _ZERO, Zero),
+        Contestant(_BEST, CLASSICAL, "fixed", _BEST, lambda: best_predictor(member, base)),
+    ]
+    positions = _positions(name, settings)
+    sample = {"shift": name, "dimension": settings.dimension, "positions": positions, "seed": settings.seed}
+    sample["n_prompts"] = settings.n_prompts
+    measured: dict[tuple[str, int], Float64[np.ndarray, " B"]] = {}
+    for each in (*references, *contestants):
+        progress(f"testing: {each.name} on {name}", index, total)
+        table = store.table(
+            f"tolerance-{each.name}-{name}".replace(" ", "-").replace("/", "_"),
+            {"predictor": each.identity, **sample},
+            lambda each=each: _errors(each.make(), distribution, positions, settings),
+        )
+        for position in positions:
+            measured[each.name, position] = table[str(position)].to_numpy()
+    return measured
+
+
+def _errors(
+    judged: Predictor, distribution: PromptDistribution, positions: tuple[int, ...], settings: ToleranceSettings
+) -> pd.DataFrame:
+    """Squared errors of every prompt at the positions, in chunks that bound memory."""
+    blocks: list[np.ndarray] = []
+    for start in range(0, settings.n_prompts, CHUNK):
+        count = min(CHUNK, settings.n_prompts - start)
+        prompts = distribution.sample(count, max(positions) + 1, seed=settings.seed, start=start)
+        blocks.append(((judged(prompts) - prompts.targets) ** 2)[:, list(positions)])
+    return pd.DataFrame(np.concatenate(blocks), columns=[str(position) for position in positions])
+
+
+Measured = Mapping[str, Mapping[tuple[str, int], Float64[np.ndarray, " B"]]]
+
+
+def _cell(
+    each: Contestant,
+    name: str,
+    measured: Measured,
+    weights: Float64[np.ndarray, "R B"],
+    base: PromptDistribution,
+    settings: ToleranceSettings,
+) -> dict[str, Any]:
+    """One predictor under one shift."""
+    position = max(_positions(name, settings))
+    here, own = measured[name], measured[OWN_LAW[each.family]]
+    excess = _excess(here, each.name, position, weights)
+    unshifted = _excess(own, each.name, position, weights)
+    growth = excess - unshifted
+    low, high = np.quantile(growth[1:], [0.025, 0.975])
+    errors, zero = here[each.name, position], here[_ZERO, position]
+    before = own[each.name, position].mean() / own[_ZERO, position].mean()
+    exact = math.nan
+    if each.group == LSA:
+        exact = exact_error(each.family, name, base, settings.n_test, position)
+    stderr = float(errors.std(ddof=1) / np.sqrt(len(errors)))
+    relative = float(errors.mean() / zero.mean())
+    exact_zero = shift(name).zero_error(base)
+    return {
+        "predictor": each.name,
+        "group": each.group,
+        "family": each.family,
+        "shift": name,
+        "kind": kind_of(shift(name)),
+        "M": position,
+        "n": len(errors),
+        "relative": relative,
+        "best": float(here[_BEST, position].mean() / zero.mean()),
+        "unshifted": float(unshifted[0]),
+        "growth": float(growth[0]),
+        "low": float(low),
+        "high": float(high),
+        "ratio": relative / before if before > 1e-12 else math.nan,
+        "verdict": OWN if name == OWN_LAW[each.family] else _verdict(float(low), float(high)),
+        "error": float(errors.mean()),
+        "stderr": stderr,
+        "zero": float(zero.mean()) if exact_zero is None else exact_zero,
+        "exact": exact,
+        "z": (float(errors.mean()) - exact) / stderr if math.isfinite(exact) and stderr > 0 else math.nan,
+    }
+
+
+def _verdict(low: float, high: float) -> str:
+    return "tolerates" if high <= TOLERANCE else "does not" if low > TOLERANCE else "undecided"
+
+
+def _excess(
+    here: Mapping[tuple[str, int], Float64[np.ndarray, " B"]],
+    name: str,
+    position: int,
+    weights: Float64[np.ndarray, "R B"],
+) -> Float64[np.ndarray, " R"]:
+    """(error − best error) / zero error: measured, then resampled."""
+    over = here[name, position] - here[_BEST, position]
+    return (weights @ over) / (weights @ here[_ZERO, position])
+
+
+def _counts(cells: pd.DataFrame) -> pd.DataFrame:
+    """How many shifts of each kind a predictor tolerates, does not tolerate, and leaves open."""
+    rows = []
+    for (name, group, kind), own in cells[cells["verdict"] != OWN].groupby(["predictor", "group", "kind"], sort=False):
+        verdicts = own["verdict"].value_counts()
+        rows.append(
+            {
+                "predictor": name,
+                "group": group,
+                "kind": kind,
+                "tolerates": int(verdicts.get("tolerates", 0)),
+                "does not": int(verdicts.get("does not", 0)),
+                "undecided": int(verdicts.get("undecided", 0)),
+                "shifts": len(own),
+            }
+        )
+    return pd.DataFrame(rows)

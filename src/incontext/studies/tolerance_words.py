@@ -1,0 +1,210 @@
+"""What the table of tolerated shifts says, in sentences made from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from incontext.studies.shifts import TOLERANCE
+
+CLASSICAL, LSA, TRAINED = "classical", "LSA", "GPT-2"
+# Verdict where a predictor meets the law that it was made for.
+OWN = "own law"
+# A trained model whose excess is above this on its own law has learned too little to lose anything by a shift.
+LEARNED = 0.5
+_KINDS = {
+    "task": "other tasks",
+    "labels": "scaled and noisy labels",
+    "query": "other queries",
+    "inputs": "other inputs",
+}
+_NAMED = 4
+
+
+def captions(n_test: int) -> dict[str, str]:
+    """Captions of the tables."""
+    return {
+        "counts": "Who tolerates what: shifts by what they change",
+        "cells": f"Every predictor under every shift at M = {n_test} (orthogonal queries: d − 1): error over the "
+        "zero estimator's; the same of the best predictor; excess on the own law; its growth with 95 % interval; error "
+        "over the unshifted one; verdict; raw error; error of zero (exact where known); exact error of LSA where known, "
+        "with the z-score",
+    }
+
+
+def learned_models(cells: pd.DataFrame) -> list[str]:
+    """The trained models that have learned enough to be judged."""
+    trained = cells[cells["group"] == TRAINED]
+    return [str(name) for name, own in trained.groupby("predictor", sort=False) if own["unshifted"].max() <= LEARNED]
+
+
+def not_learned(cells: pd.DataFrame) -> list[str]:
+    """The trained models that have not."""
+    trained = dict.fromkeys(str(name) for name in cells[cells["group"] == TRAINED]["predictor"])
+    judged = learned_models(cells)
+    return [name for name in trained if name not in judged]
+
+
+def sentences(
+    tables: Mapping[str, pd.DataFrame], told: Mapping[str, Any], missing: Sequence[str], origins: Mapping[str, str]
+) -> list[str]:
+    """The paragraphs of the page."""
+    cells, d, m = _shifted(tables["cells"]), told["dimension"], told["n_test"]
+    judged = learned_models(cells)
+    trained = list(dict.fromkeys(cells[cells["group"] == TRAINED]["predictor"]))
+    lines = [
+        f"{cells['predictor'].nunique()} predictors meet {_shifts(cells)} shifts each at d = {d} with M = {m} "
+        f"examples in context (M = d − 1 where the query is orthogonal to its context), on {told['n_prompts']:,} "
+        "prompts, the same for all. Excess: error less that of the best predictor for the shifted problem (Bayes for "
+        "linear tasks, zero for quadratic ones), over the zero estimator's error. A shift is tolerated when the excess "
+        f"grows by at most {TOLERANCE:g} over that on the law which the predictor was made for; it is not when the "
+        "growth exceeds it; it is undecided when the 95 % interval of the paired bootstrap holds both.",
+        *_availability(trained, judged, missing, origins, d),
+        *(_of_predictor(cells, name) for name in (*_untrained(cells), *judged)),
+        *_against_the_paper(cells, judged),
+        *_beyond_lsa(cells, judged),
+        *_exactness(cells),
+    ]
+    return lines
+
+
+def summary(tables: Mapping[str, pd.DataFrame], told: Mapping[str, Any]) -> list[str]:
+    """The line for the first page."""
+    cells = _shifted(tables["cells"])
+    judged = set(learned_models(cells))
+    parts: list[str] = []
+    for label, rows in (
+        ("least squares", cells[cells["predictor"] == "least squares"]),
+        ("LSA", cells[(cells["group"] == LSA) & (cells["family"] == "fixed")]),
+        *(
+            (
+                f"GPT-2 trained on {family} covariances",
+                cells[cells["predictor"].isin(judged) & (cells["family"] == family)],
+            )
+            for family in ("fixed", "random")
+        ),
+    ):
+        if len(rows):
+            counts = (rows["verdict"] == "tolerates").groupby(rows["predictor"]).sum()
+            low, high = int(counts.min()), int(counts.max())
+            parts.append(f"{label} {low if low == high else f'{low} to {high}'}")
+    line = (
+        f"Of {_shifts(cells)} shifts at d = {told['dimension']}, M = {told['n_test']}, tolerated by {', '.join(parts)}."
+    )
+    if not judged:
+        line += " No GPT-2 model that learned its task is at hand."
+    return [line]
+
+
+def _shifted(cells: pd.DataFrame) -> pd.DataFrame:
+    return cells[cells["verdict"] != OWN]
+
+
+def _shifts(cells: pd.DataFrame) -> int:
+    return int(cells.groupby("predictor").size().max())
+
+
+def _untrained(cells: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(cells[cells["group"] != TRAINED]["predictor"]))
+
+
+def _availability(
+    trained: list[str], judged: list[str], missing: Sequence[str], origins: Mapping[str, str], dimension: int
+) -> list[str]:
+    lines: list[str] = []
+    if not trained:
+        lines.append(
+            f"No trained model of dimension {dimension} is at hand: none is among the runs, none ships with the "
+            "package. What follows is about LSA and the classical learners."
+        )
+    elif missing:
+        lines.append(f"Not at hand, and left out: {', '.join(missing)}.")
+    elsewhere = {
+        name: origin for name, origin in origins.items() if name in trained and not origin.startswith("trained")
+    }
+    if elsewhere:
+        lines.append("Models: " + "; ".join(f"{name}, {origin}" for name, origin in elsewhere.items()) + ".")
+    idle = [name for name in trained if name not in judged]
+    if idle:
+        lines.append(
+            f"Their excess on their own law is above {LEARNED:g}, so they have learned too little to lose anything by "
+            f"a shift, and are tabulated but not judged: {', '.join(idle)}."
+        )
+    return lines
+
+
+def _of_predictor(cells: pd.DataFrame, name: str) -> str:
+    own = cells[cells["predictor"] == name]
+    parts = []
+    for kind, label in _KINDS.items():
+        rows = own[own["kind"] == kind]
+        if len(rows):
+            parts.append(f"{int((rows['verdict'] == 'tolerates').sum())} of {len(rows)} {label}")
+    failing = own[own["verdict"] == "does not"].sort_values("growth", ascending=False)
+    tail = ""
+    if len(failing):
+        worst = failing.iloc[0]
+        tail = f" The worst is {worst['shift']}, growth {_interval(worst)}"
+        others = [str(row["shift"]) for _, row in failing.iloc[1 : 1 + _NAMED].iterrows()]
+        tail += f"; then {', '.join(others)}." if others else "."
+    undecided = int((own["verdict"] == "undecided").sum())
+    tail += f" Undecided: {undecided}." if undecided else ""
+    law = "unshifted" if own["family"].iloc[0] == "fixed" else "on random covariances"
+    return (
+        f"{name[0].upper()}{name[1:]}, excess {float(own['unshifted'].iloc[-1]):.3g} {law}, tolerates "
+        f"{', '.join(parts)}.{tail}"
+    )
+
+
+def _against_the_paper(cells: pd.DataFrame, judged: list[str]) -> list[str]:
+    """§4.2: the trained layer tolerates other queries and tasks, not other inputs: how far that goes here."""
+    groups = {"the layer (LSA, fixed law)": ["LSA, fixed law"], "the GPT-2 models": judged}
+    said: list[str] = []
+    for label, names in groups.items():
+        own = cells[cells["predictor"].isin(names)]
+        if not len(own):
+            continue
+        tolerated, decided = own["verdict"] == "tolerates", own["verdict"] != "undecided"
+        benign = own["kind"].isin(["task", "labels", "query"])
+        said.append(
+            f"of {label}, {int((tolerated & benign).sum())} of {int((decided & benign).sum())} decided shifts of "
+            f"tasks, labels and queries are tolerated, and {int((tolerated & ~benign).sum())} of "
+            f"{int((decided & ~benign).sum())} of inputs"
+        )
+    return [f"§4.2 of the paper says that tasks and queries are tolerated and inputs are not. Here, {'; '.join(said)}."]
+
+
+def _beyond_lsa(cells: pd.DataFrame, judged: list[str]) -> list[str]:
+    if not judged:
+        return []
+    verdicts = cells.pivot_table(index="shift", columns="predictor", values="verdict", aggfunc="first", sort=False)
+    layer, squares = verdicts["LSA, fixed law"], verdicts["least squares"]
+    models = verdicts[judged]
+    # A model's own law is no shift for it.
+    cured = [s for s in verdicts.index if layer[s] == "does not" and (models.loc[s].dropna() == "tolerates").all()]
+    shared = [s for s in verdicts.index if squares[s] == "tolerates" and (models.loc[s].dropna() == "does not").all()]
+    lines = [
+        f"Not tolerated by LSA but by every GPT-2 model: {', '.join(cured) or 'none'}.",
+        f"Tolerated by least squares but by no GPT-2 model: {', '.join(shared) or 'none'}"
+        + (": whatever these models do, it is not least squares beyond what they were trained on." if shared else "."),
+    ]
+    return lines
+
+
+def _exactness(cells: pd.DataFrame) -> list[str]:
+    known = cells[np.isfinite(cells["z"])]
+    if known.empty:
+        return []
+    within = int((known["z"].abs() <= 4).sum())
+    return [
+        f"LSA has a closed form in {len(known)} of its cells; {within} of the measured errors are within 4 standard "
+        f"errors of it, the farthest at {known['z'].abs().max():.2f}. All shifts share their draws, so these "
+        "distances do too."
+    ]
+
+
+def _interval(row: pd.Series) -> str:
+    return f"{row['growth']:.3g} ({row['low']:.3g} to {row['high']:.3g})"

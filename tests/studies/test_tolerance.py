@@ -1,0 +1,125 @@
+"""The study of tolerance: closed forms agree, known learners get the verdicts of theory, units are reused."""
+
+import numpy as np
+import pytest
+
+from incontext.prompts import Gaussian, Linear, PromptDistribution, shift
+from incontext.report.figures import tolerance as drawn
+from incontext.studies import tolerance
+from incontext.studies.store import Store
+from incontext.studies.tolerance import best_predictor, exact_error, kind_of
+
+SIZES = {
+    "dimension": 3,
+    "n_train": (12,),
+    "max_context": 12,
+    "preset": "tiny",
+    "overrides": {},
+    "n_prompts": 600,
+    "train_missing": False,
+    "seed": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tolerance")
+
+    def run():
+        return tolerance.run(store=Store(folder / "units"), runs=folder / "runs", progress=lambda *_: None, **SIZES)
+
+    return folder, run, run()
+
+
+def _cell(record, predictor, name):
+    cells = record.tables["cells"].set_index(["predictor", "shift"])
+    return cells.loc[(predictor, name)]
+
+
+def test_the_layer_is_where_its_closed_forms_are(study):
+    known = study[2].tables["cells"].query("group == 'LSA' and z == z")
+    assert len(known) >= 30
+    assert known["z"].abs().max() < 5
+
+
+def test_the_layer_answers_homogeneously_and_never_along_an_orthogonal_query(study):
+    for family in ("fixed", "random"):
+        name = f"LSA, {family} law"
+        for scaled in ("scale-y=3", "scale-y=0.5", "scale-query=2"):
+            # Linear in the labels and in the query, as the zero estimator's error is.
+            same = _cell(study[2], name, "standard")
+            assert _cell(study[2], name, scaled)["relative"] == pytest.approx(same["relative"], rel=1e-9)
+        assert _cell(study[2], name, "orthogonal_train_test")["relative"] == pytest.approx(1, rel=1e-9)
+
+
+def test_verdicts_are_those_of_theory(study):
+    record = study[2]
+    for name in ("scale-x=3", "scale-x=1/3", "random-covariance+covariance=9", "skewed"):
+        assert _cell(record, "LSA, fixed law", name)["verdict"] == "does not"
+        assert _cell(record, "least squares", name)["verdict"] == "tolerates"  # exact from d examples on
+    for name in ("scale-y=3", "scale-query=2"):
+        assert _cell(record, "LSA, fixed law", name)["verdict"] == "tolerates"
+    assert _cell(record, "LSA, fixed law", "standard")["verdict"] == "own law"
+    assert _cell(record, "LSA, random law", "random-covariance")["verdict"] == "own law"
+
+
+def test_verdicts_follow_from_the_intervals_and_counts_from_the_verdicts(study):
+    cells, counts = study[2].tables["cells"], study[2].tables["counts"]
+    judged = cells[cells["verdict"] != "own law"]
+    assert ((judged["low"] <= judged["growth"] + 1e-12) & (judged["growth"] <= judged["high"] + 1e-12)).mean() > 0.95
+    assert (judged["high"] <= 0.1).equals(judged["verdict"] == "tolerates")
+    assert (judged["low"] > 0.1).equals(judged["verdict"] == "does not")
+    assert counts["shifts"].sum() == len(judged)
+    assert counts["tolerates"].sum() == (judged["verdict"] == "tolerates").sum()
+
+
+def test_no_predictor_beats_the_best_one_by_more_than_chance(study):
+    linear = study[2].tables["cells"].query("kind != 'task'")
+    excess = linear["relative"] - linear["best"]
+    assert (
+        excess.min() > -0.02
+    )  # Bayes: what lies below is Monte Carlo of least squares and its like on the same prompts
+
+
+@pytest.mark.parametrize(
+    ("name", "penalty"), [("noisyLR", 1.0), ("noise=0.5", 0.25), ("noise=1+scale-y=2", 1.0), ("scale-y=2", 0.0)]
+)
+def test_the_best_predictor_has_the_penalty_of_bayes(name, penalty):
+    base = PromptDistribution(Gaussian.isotropic(3), Linear())
+    best = best_predictor(shift(name), base)
+    assert getattr(best, "penalty", 0.0) == pytest.approx(penalty)
+
+
+def test_kinds_are_what_a_shift_changes():
+    kinds = {"task-quadratic": "task", "noise=1": "labels", "scale-y=2": "labels", "scale-query=2": "query"}
+    kinds |= {"scale-x=2": "inputs", "random-covariance": "inputs", "random_quadrants": "inputs"}
+    assert {name: kind_of(shift(name)) for name in kinds} == kinds
+
+
+def test_exact_errors_are_unknown_where_no_formula_is_at_hand():
+    base = PromptDistribution(Gaussian.isotropic(3), Linear())
+    assert np.isnan(exact_error("fixed", "random_quadrants", base, 12, 12))
+    assert np.isnan(exact_error("fixed", "task-quadratic", base, 12, 12))
+
+
+def test_without_a_model_the_page_says_so(study):
+    text = " ".join(study[2].facts["sentences"])
+    assert "No trained model of dimension 3 is at hand" in text
+    assert "No GPT-2 model" in study[2].facts["summary"][0]
+
+
+def test_a_second_run_reads_every_unit(study):
+    folder, run, record = study
+    units = {path: path.stat().st_mtime_ns for path in (folder / "units").iterdir()}
+    again = run()
+    assert {path: path.stat().st_mtime_ns for path in (folder / "units").iterdir()} == units
+    assert again.facts == record.facts
+
+
+def test_the_map_shows_every_cell(study):
+    first, _ = drawn.draw(study[2])
+    shown = [text.get_text() for text in first.figure.axes[0].texts]
+    cells = study[2].tables["cells"]
+    assert sum(text == "own" for text in shown) == (cells["verdict"] == "own law").sum()
+    assert sum(text.endswith("?") for text in shown) == (cells["verdict"] == "undecided").sum()
+    assert len(shown) == len(cells) + cells["kind"].nunique()
