@@ -13,6 +13,7 @@ from incontext.training.checkpoint import clean, last_good, restore, save_checkp
 from incontext.training.config import TrainingConfig
 from incontext.training.distributed import World, world
 from incontext.training.interruption import Signals
+from incontext.training.memory import keep_memory
 from incontext.training.reporting import Clock, Examiner, metrics_line
 from incontext.training.run import CONFIG, METRICS, Run, append_metrics, read_metrics, rewind_metrics
 from incontext.training.step import Step, check_sound, new_state
@@ -97,6 +98,7 @@ def _fit(run: Run, processes: World, progress: Progress | None, until: Until | N
     checkpoint = last_good(run.directory)
     if checkpoint is not None and int(checkpoint.name) >= config.steps:
         return run
+    keep_memory()
     state = new_state(config)
     if checkpoint is not None:
         restore(state, checkpoint)

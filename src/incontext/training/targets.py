@@ -54,8 +54,8 @@ def posterior_mean(distribution: PromptDistribution) -> Targets:
         if isinstance(tasks, FinitePool) and distribution.noise > 0:
             return _of_pool(tasks, distribution)
     raise InvalidInputError(
-        "targets 'posterior_mean' need linear tasks with Gaussian weights, or a finite pool with label noise, on prompts "
-        f"as drawn; {distribution!r} was given: use 'labels'."
+        "targets 'posterior_mean' need linear tasks with Gaussian weights, or a finite pool with label noise, on "
+        f"prompts as drawn; {distribution!r} was given: use 'labels'."
     )
 
 
