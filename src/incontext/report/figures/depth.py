@@ -42,7 +42,7 @@ _FAMILIES = {
 }
 _WIDTH = 1.96
 # Errors beyond are drawn on the edge.
-_TOP = 1e6
+_TOP, _BOTTOM = 1e6, 1e-9
 
 
 def draw(record: StudyRecord) -> list[Drawing]:
@@ -59,7 +59,7 @@ def _by_layers(record: StudyRecord) -> Drawing:
             _law(ax, tables["models"].query("law == @law"), tables["errors"].query("law == @law and test == 'c = 1'"))
             ax.set_title(law)
         shown = tables["models"][["test", "median"]].to_numpy()
-        axes[0].set_ylim(max(1e-9, 0.3 * float(shown.min())), 30)
+        axes[0].set_ylim(max(0.3 * _BOTTOM, 0.3 * float(shown.min())), 30)
         axes[0].set_ylabel("E(ŷ − y)² / E tr Λ on fresh prompts")
         handles, labels = axes[-1].get_legend_handles_labels()
         for ax in axes:
@@ -75,7 +75,7 @@ def _by_layers(record: StudyRecord) -> Drawing:
         f"({settings['n_softmax_prompts']} for softmax), tested on {settings['n_test']} fresh prompts (d = "
         f"{settings['dimension']}, N = {settings['n_train']}, seed {settings['seed']}). Filled: mean, bars ± 1.96 "
         "standard errors; small open markers: median prompt; where a mean lies far above its median, few prompts carry "
-        "it. Without markers: L steps of classical algorithms on the same prompts; horizontal: the exact minimum of "
+        f"it; what is at most {_BOTTOM:.0e} is drawn there. Without markers: L steps of classical algorithms on the same prompts; horizontal: the exact minimum of "
         "one layer, Theorems 4 and 8. Least squares is exact here, as labels have no noise."
     )
     return Drawing("depth", figure, caption, "Error against number of layers for linear and softmax attention.")
@@ -100,7 +100,7 @@ def _law(ax: Axes, models: pd.DataFrame, errors: pd.DataFrame) -> None:
         )
         ax.plot(
             rows["layers"],
-            rows["median"].clip(lower=1e-12),
+            rows["median"].clip(lower=_BOTTOM),
             color=color,
             linestyle="none",
             marker=marker,
@@ -112,7 +112,7 @@ def _law(ax: Axes, models: pd.DataFrame, errors: pd.DataFrame) -> None:
         if rows.empty:
             continue
         steps = rows["name"].str.extract(r"k = (\d+)$")[0].astype(int)
-        ax.plot(steps, rows["error"].clip(upper=_TOP), color=color, linestyle=line, label=f"{family}, k = L")
+        ax.plot(steps, rows["error"].clip(_BOTTOM, _TOP), color=color, linestyle=line, label=f"{family}, k = L")
     exact = models["exact"].dropna()
     if len(exact):
         ax.axhline(float(exact.iloc[0]), color=LEAST_SQUARES, linewidth=0.9, label="one layer, exact minimum")
@@ -123,9 +123,9 @@ def _law(ax: Axes, models: pd.DataFrame, errors: pd.DataFrame) -> None:
 
 def _bars(mean: pd.Series, stderr: pd.Series) -> tuple[pd.Series, list[pd.Series]]:
     """Means and the lengths of their bars, both cut where the axis ends; none at a mean that is cut."""
-    inside = mean < _TOP
+    inside = (mean < _TOP) & (mean > _BOTTOM)
     reach = (_WIDTH * stderr).where(inside, 0.0)
-    return mean.clip(upper=_TOP), [np.minimum(reach, 0.9 * mean).where(inside, 0.0), np.minimum(reach, _TOP)]
+    return mean.clip(_BOTTOM, _TOP), [np.minimum(reach, 0.9 * mean).where(inside, 0.0), np.minimum(reach, _TOP)]
 
 
 def _beyond(record: StudyRecord) -> Drawing:
@@ -179,7 +179,9 @@ def _scales(ax: Axes, errors: pd.DataFrame, remedies: pd.DataFrame) -> None:
     ticks = sorted(scaled["c"].unique())
     ax.set_xticks(ticks, [f"{c:g}" for c in ticks])
     ax.minorticks_off()
-    ax.set_ylim(max(1e-9, 0.3 * float(scaled.loc[scaled["name"].str.contains("L = "), "error"].min())), 3 * _TOP)
+    ax.set_ylim(
+        max(0.3 * _BOTTOM, 0.3 * float(scaled.loc[scaled["name"].str.contains("L = "), "error"].min())), 3 * _TOP
+    )
     ax.set_xlabel("scale c of the covariance")
 
 
