@@ -75,7 +75,8 @@ def _by_layers(record: StudyRecord) -> Drawing:
         f"({settings['n_softmax_prompts']} for softmax), tested on {settings['n_test']} fresh prompts (d = "
         f"{settings['dimension']}, N = {settings['n_train']}, seed {settings['seed']}). Filled: mean, bars ± 1.96 "
         "standard errors; small open markers: median prompt; where a mean lies far above its median, few prompts carry "
-        f"it; what is at most {_BOTTOM:.0e} is drawn there. Without markers: L steps of classical algorithms on the same prompts; horizontal: the exact minimum of "
+        f"it; what is at most {_BOTTOM:.0e} is drawn there. Without markers: L steps of "
+        "classical algorithms on the same prompts; horizontal: the exact minimum of "
         "one layer, Theorems 4 and 8. Least squares is exact here, as labels have no noise."
     )
     return Drawing("depth", figure, caption, "Error against number of layers for linear and softmax attention.")
