@@ -32,7 +32,7 @@ PREDICTORS: Mapping[str, str] = {
     "ridge": "#5b3fb5",
     "averaging": "#e2d25c",
     "3-NN": "#882255",
-    "gradient descent": "#a63d94",
+    "gradient descent": "#9000f0",
     "LSA": LSA,
     "LSA, fixed law": LSA,
     "LSA, random law": "#5fd0ae",

@@ -30,7 +30,7 @@ def captions(n_test: int) -> dict[str, str]:
         "counts": "Who tolerates what: shifts by what they change",
         "cells": f"Every predictor under every shift at M = {n_test} (orthogonal queries: d − 1): error over the "
         "zero estimator's; the same of the best predictor; excess on the own law; its growth with 95 % interval; error "
-        "over the unshifted one; verdict; raw error; error of zero (exact where known); exact error of LSA where known, "
+        "over the unshifted one; verdict; raw error; error of zero, exact where known; exact error of LSA likewise, "
         "with the z-score",
     }
 

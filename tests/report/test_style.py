@@ -1,0 +1,49 @@
+"""Colours of predictors stay apart, for readers who see all of them and for those who do not."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from incontext.report.style import FAMILY_SHADES, PREDICTORS, color_of
+
+# Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
+SIGHT = {
+    "full": np.eye(3),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+}
+
+
+def _lab(color, sight):
+    """CIE Lab of a colour as it is seen."""
+    c = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.clip(sight @ np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4), 0, 1)
+    to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    x = np.array(to_xyz) @ linear / [0.95047, 1, 1.08883]
+    f = np.where(x > 216 / 24389, np.cbrt(x), (24389 / 27 * x + 16) / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("kind", SIGHT)
+def test_predictors_stay_apart(kind):
+    # The zero estimator is dashed wherever it is drawn, and the two names of LSA share a colour.
+    shown = {name: color for name, color in PREDICTORS.items() if name not in ("zero", "LSA")}
+    shown |= {f"{family} {i}": color for family, shades in FAMILY_SHADES.items() for i, color in enumerate(shades)}
+    seen = {name: _lab(color, SIGHT[kind]) for name, color in shown.items()}
+    distances = {(a, b): float(np.linalg.norm(seen[a] - seen[b])) for a, b in combinations(seen, 2)}
+    closest = min(distances, key=lambda pair: distances[pair])
+    assert distances[closest] > 12, (closest, distances[closest])
+
+
+def test_a_predictor_has_one_colour_and_models_go_from_light_to_dark():
+    names = ["least squares", "fixedcov_N4", "fixedcov_N7", "fixedcov_N10", "randomcov_N4"]
+    assert color_of("least squares", names) == color_of("least squares", ["ridge"]) == "#000000"
+    lightness = [_lab(color_of(name, names), np.eye(3))[0] for name in names[1:4]]
+    assert lightness == sorted(lightness, reverse=True)
+    assert color_of("randomcov_N4", names) in FAMILY_SHADES["random"]
+    assert color_of("fast-identity-20", ["fast-identity-20"]) in FAMILY_SHADES["fixed"]
