@@ -33,6 +33,7 @@ SIZES = {
     "layer_n_train": 8,
     "prompts": (64, 256),
     "n_samples": 3,
+    "batches": (8, 32),
     "rates": (0.02, 0.04),
     "noise_batches": (32, 128),
     "noise_rates": (0.1, 0.05),

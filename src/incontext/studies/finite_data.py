@@ -48,13 +48,11 @@ class FiniteDataSettings:
     layer_dimension, layer_n_train : int
         d and N of the layers trained on B prompts.
     prompts : tuple of int
-        B, ascending multiples of ``batch``.
+        B, ascending.
     n_samples : int
-        Training samples per B, and runs of SGD.
-    batch : int
-        Prompts per step of one-pass SGD.
-    rates : tuple of float
-        Its step sizes.
+        Training samples per B; half as many where a sample costs more.
+    batches, rates : tuple
+        Prompts per step of one-pass SGD, and its step sizes (for random covariances a quarter of them).
     noise_batches, noise_rates : tuple
         Batch sizes and step sizes at which SGD's noise is measured.
     tasks : tuple of int or None
@@ -89,10 +87,10 @@ class FiniteDataSettings:
     layer_n_train: int = 12
     prompts: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
     n_samples: int = 16
-    batch: int = 8
-    rates: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08, 0.16)
-    noise_batches: tuple[int, ...] = (16, 64, 256)
-    noise_rates: tuple[float, ...] = (0.02, 0.04, 0.08)
+    batches: tuple[int, ...] = (8, 32, 128)
+    rates: tuple[float, ...] = (0.02, 0.04, 0.08, 0.16)
+    noise_batches: tuple[int, ...] = (64, 128, 256)
+    noise_rates: tuple[float, ...] = (0.01, 0.02, 0.04)
     tasks: tuple[int | None, ...] = (1, 4, 16, 64, 256, 1024, None)
     layer_tasks: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
     n_pools: int = 64
@@ -159,7 +157,7 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
 def _tables(settings: FiniteDataSettings, store: Store, progress: Progress) -> dict[str, pd.DataFrame]:
     """What needs no transformer, unit by unit."""
     d, n, seed = settings.layer_dimension, settings.layer_n_train, settings.seed
-    laws = (FIXED, RANDOM)
+    laws, samples = (FIXED, RANDOM), max(2, settings.n_samples // 2)
     # Full minimisation needs several prompts per parameter to stay near the minimum it starts from.
     enough = tuple(size for size in settings.prompts if size >= 16 * (d + 1) ** 2)
     work: list[tuple[str, list[Any], Callable[[], pd.DataFrame]]] = []
@@ -170,11 +168,10 @@ def _tables(settings: FiniteDataSettings, store: Store, progress: Progress) -> d
     for law in laws:
         add("empirical", empirical_part, law, LINEAR, d, n, settings.prompts, settings.n_samples, seed)
         if enough:
-            add("empirical", empirical_part, law, WHOLE, d, n, enough, max(2, settings.n_samples // 2), seed)
+            add("empirical", empirical_part, law, WHOLE, d, n, enough, samples, seed)
         add("leading", _leading, law, d, n, seed)
         rates = settings.rates if law == FIXED else tuple(rate / 4 for rate in settings.rates)
-        add("one_pass", one_pass_part, law, d, n, settings.prompts, settings.batch, rates, settings.n_samples, seed)
-    samples = max(2, settings.n_samples // 2)
+        add("one_pass", one_pass_part, law, d, n, settings.prompts, settings.batches, rates, samples, seed)
     add("noise", noise_part, d, n, settings.noise_batches, settings.noise_rates, samples, seed)
     layer = (settings.dimension, settings.n_train, settings.noise, settings.n_pools, seed)
     add("pooled_layer", pooled_layer, settings.layer_tasks, *layer)

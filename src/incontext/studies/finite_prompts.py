@@ -8,6 +8,7 @@ residual r of the minimiser, its expected excess is ½ E[r² Z'H⁻¹Z]/B to lea
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from incontext.predictors import TrainedLSA
 from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts, RandomDiagonal
 from incontext.theory import (
     LSAParameters,
+    PopulationLoss,
     assumption3,
     covariance_rule,
     gamma,
@@ -32,6 +34,7 @@ from incontext.theory import (
 
 FIXED, RANDOM = "Λ = I", "Exp(1)"
 LINEAR, WHOLE = "learners K", "all parameters"
+LAST, AVERAGE = "last", "average"
 _SIGMA = 0.4
 _BLOCK = 4_096
 # Fresh prompts for the leading coefficient.
@@ -127,30 +130,43 @@ def empirical_part(
 
 
 def one_pass_part(
-    law: str, dimension: int, n_train: int, prompts: Sequence[int], batch: int, rates: Sequence[float], n_samples: int,
+    law: str,
+    dimension: int,
+    n_train: int,
+    prompts: Sequence[int],
+    batches: Sequence[int],
+    rates: Sequence[float],
+    n_samples: int,
     seed: int,
-) -> pd.DataFrame:  # fmt: skip
-    """Excess of SGD that sees every prompt once, from Assumption 3, after B prompts, by rate.
+) -> pd.DataFrame:
+    """Excess of SGD that sees every prompt once, from Assumption 3, after B prompts, by batch size and rate.
 
     Returns
     -------
     DataFrame
-        law, rate, n_prompts, sample, excess, relative; infinite where a run diverged.
+        law, batch, rate, iterate (the last, or the average over the second half of the steps), n_prompts, sample,
+        excess, relative; infinite where a run diverged.
     """
     covariates = law_of(law, dimension)
-    gain = dimension / 2 - minimum_loss(covariates, n_train)
+    loss, best = PopulationLoss(covariates, n_train), minimum_loss(covariates, n_train)
+    gain = dimension / 2 - best
     initial = assumption3(random_theta(dimension, seed), _SIGMA)
-    counts = np.array(prompts) // batch
     rows = []
-    for rate in rates:
-        for sample in range(n_samples):
-            path = stochastic_gradient_descent(
-                initial, covariates, n_train, rate, int(counts.max()), batch_size=batch, seed=1000 * seed + sample
-            )
-            for size, count in zip(prompts, counts, strict=True):
-                excess = np.inf if path.diverged else float(path.excess[count])
-                rows.append((law, rate, size, sample, excess, excess / gain))
-    return pd.DataFrame(rows, columns=["law", "rate", "n_prompts", "sample", "excess", "relative"])
+    for batch, rate, sample in product(batches, rates, range(n_samples)):
+        sizes = [size for size in prompts if size >= 2 * batch]
+        path = stochastic_gradient_descent(
+            initial, covariates, n_train, rate, max(sizes) // batch, batch_size=batch, seed=1000 * seed + sample
+        )
+        for size in sizes:
+            count = size // batch
+            excess = np.array([np.inf, np.inf])
+            if not path.diverged:
+                iterates = [path.vectors[count], path.vectors[count // 2 : count + 1].mean(axis=0)]
+                excess = np.asarray(loss.values(np.array(iterates))) - best
+            for iterate, value in zip((LAST, AVERAGE), excess, strict=True):
+                rows.append((law, batch, rate, iterate, size, sample, value, value / gain))
+    names = ["law", "batch", "rate", "iterate", "n_prompts", "sample", "excess", "relative"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def noise_part(

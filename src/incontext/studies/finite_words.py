@@ -10,7 +10,7 @@ import pandas as pd
 
 from incontext.prompts import Gaussian
 from incontext.studies.exponents import Exponent, exponents
-from incontext.studies.finite_prompts import FIXED, LINEAR, RANDOM, WHOLE
+from incontext.studies.finite_prompts import AVERAGE, FIXED, LINEAR, RANDOM, WHOLE
 from incontext.studies.finite_tasks import DMMSE, FRESH, LEAST_SQUARES, LSA, MODEL, POOL, RIDGE
 from incontext.theory import expected_risk
 
@@ -24,10 +24,11 @@ _SMALL = 0.2
 
 
 def best_rates(one_pass: pd.DataFrame) -> pd.DataFrame:
-    """Per law and B the rate of least mean excess, in hindsight, with all its samples."""
-    means = one_pass.groupby(["law", "n_prompts", "rate"], sort=False)["excess"].mean().reset_index()
-    best = means.loc[means.groupby(["law", "n_prompts"])["excess"].idxmin(), ["law", "n_prompts", "rate"]]
-    return one_pass.merge(best, on=["law", "n_prompts", "rate"])
+    """Per law and B the batch, rate and iterate of least mean excess, in hindsight, with all samples."""
+    keys = ["law", "n_prompts", "batch", "rate", "iterate"]
+    means = one_pass.groupby(keys, sort=False)["excess"].mean().reset_index()
+    best = means.loc[means.groupby(["law", "n_prompts"])["excess"].idxmin(), keys]
+    return one_pass.merge(best, on=keys)
 
 
 def measured_exponents(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> pd.DataFrame:
@@ -50,7 +51,7 @@ def measured_exponents(tables: Mapping[str, pd.DataFrame], settings: FiniteDataS
     for law, rows in best_rates(tables["one_pass"]).groupby("law", sort=False):
         means = rows.groupby("n_prompts")["relative"].transform("mean")
         rows = rows[np.isfinite(means) & (means < _SMALL)]
-        fit(f"one pass of SGD, best rate, {law}: in B", rows, "n_prompts", "excess", "sample", np.nan)
+        fit(f"one pass of SGD, best choice, {law}: in B", rows, "n_prompts", "excess", "sample", np.nan)
     noise = tables["noise"]
     for value, words, powers in (
         ("squared_gap", "SGD's squared distance to the flow", (1.0, -1.0)),
@@ -81,7 +82,9 @@ def measured_exponents(tables: Mapping[str, pd.DataFrame], settings: FiniteDataS
     above = column.assign(above=column["mean"] - expected_risk(law, largest, np.inf))
     fit(f"trained layer, N = {largest}, above its floor: in M", above, "M", "above", "group", -1.0)
     long = measured[(measured["N"] == measured["M"]) & (measured["N"] >= 4 * settings.dimension)]
-    fit("trained layer, N = M: in M", long, "M", "mean", "group", -1.0)
+    pairs = long.drop_duplicates("M")
+    expected = np.nan if len(pairs) < 2 else float(np.polyfit(np.log(pairs["M"]), np.log(pairs["exact"]), 1)[0])
+    fit("trained layer, N = M: in M", long, "M", "mean", "group", expected)
     rows = [(what, e.value, e.low, e.high, e.n, expected, used) for what, e, expected, used in found]
     return pd.DataFrame(rows, columns=["what", "value", "low", "high", "n", "expected", "fitted_over"])
 
@@ -123,7 +126,7 @@ def captions(settings: FiniteDataSettings) -> dict[str, str]:
     """Captions of the tables that the page prints."""
     return {
         "exponents": "Exponents with 95 % Student intervals of the jackknife over n independent replicates, and what "
-        "leading orders say",
+        "leading orders, or exact values over the same lengths, say",
         "coefficients": f"Fixed Λ of trace {settings.dimension}: N² times the floor, Σ(l_i + t)²/l_i, and Corollary "
         "6's coefficient of 1/N²; M times what is above the floor, and (d + 1)trΛ",
         "best_lengths": "The best training length of the grid for every test length, and the cost of the longest",
@@ -158,17 +161,19 @@ def _on_prompts(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings
         key = f"empirical minimiser, {WHOLE}, {law}: in B"
         if key in fitted:
             text += f"Minimised over all parameters from there by L-BFGS: B^{_found(fitted, key)}. "
-        own = best[(best["law"] == law) & (best["n_prompts"] == largest)]["excess"]
+        chosen = best[(best["law"] == law) & (best["n_prompts"] == largest)]
+        own = chosen["excess"]
         if len(own) and np.isfinite(own).all():
             against = float(own.mean()) / float(at.mean())
             text += (
-                f"SGD that sees each prompt once, at its best step size in hindsight, has {against:.2g} times the "
-                f"excess of the empirical minimiser at B = {largest:,}"
+                f"SGD that sees each prompt once, with the best of its choices in hindsight, has {against:.2g} times "
+                f"the excess of the empirical minimiser at B = {largest:,} (batches of {chosen['batch'].iloc[0]}, η = "
+                f"{chosen['rate'].iloc[0]:g}, {'averaged' if chosen['iterate'].iloc[0] == AVERAGE else 'last'} iterate)"
             )
-            key = f"one pass of SGD, best rate, {law}: in B"
+            key = f"one pass of SGD, best choice, {law}: in B"
             text += f", and falls as B^{_found(fitted, key)}." if key in fitted else "."
         else:
-            text += "One pass of SGD diverges at every step size tried."
+            text += "One pass of SGD diverges with every choice tried."
         out.append(text)
     return out
 
@@ -316,7 +321,7 @@ def _on_lengths(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings
         f"Layers trained by gradient descent (Λ = I) and tested on {settings.n_prompts:,} prompts (seed "
         f"{settings.seed}) agree with the exact errors to {largest:.1f} standard errors over {len(pairs)} pairs; "
         + "; ".join(
-            f"{what.removeprefix('trained layer, ')}: {_interval(fitted[what])}"
+            f"{what.removeprefix('trained layer, ')}: {_interval(fitted[what])}, exact {fitted[what]['expected']:.2f}"
             for what in fitted
             if what.startswith("trained layer")
         )
@@ -343,7 +348,8 @@ def _found(fitted: _Fitted, key: str) -> str:
 
 
 def _interval(row: Mapping[str, float]) -> str:
-    return f"{row['value']:.2f} (95 % interval {row['low']:.2f} to {row['high']:.2f})"
+    text = f"{row['value']:.2f} (95 % interval {row['low']:.2f} to {row['high']:.2f})"
+    return text.replace("-", "−")
 
 
 def _stderr(values: pd.Series) -> float:

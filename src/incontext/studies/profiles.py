@@ -102,6 +102,7 @@ PROFILES: dict[str, Profile] = {
                     "layer_n_train": 8,
                     "prompts": (64, 128, 512),
                     "n_samples": 4,
+                    "batches": (8, 32),
                     "rates": (0.02, 0.08),
                     "noise_batches": (16, 64),
                     "noise_rates": (0.04, 0.08),

@@ -38,7 +38,8 @@ def _prompts(record: StudyRecord) -> Drawing:
         f"Left: excess over the minimum of the population loss of layers trained on B prompts (d = "
         f"{settings['layer_dimension']}, N = {settings['layer_n_train']}): the empirical minimiser on a = b = 0, its "
         "leading term (dashed), the same minimised over all parameters (open markers), and SGD that sees each prompt "
-        f"once, at its best step size in hindsight (dotted); means over {settings['n_samples']} samples (half as many "
+        f"once, with the best of its choices in hindsight (dotted); means "
+        f"over {settings['n_samples']} samples (half as many "
         "over all parameters), bars ± 1.96 standard errors. Middle: SGD with B fresh prompts per step, Λ = I: squared "
         "distance to the flow at a fixed time and the excess at which it wanders around the minimum, against η/B "
         "(guide: slope 1). Right: the layer trained on a pool of K tasks, exact (d = "
@@ -68,8 +69,8 @@ def _empirical(ax: Axes, empirical: pd.DataFrame, one_pass: pd.DataFrame, leadin
             if not whole:
                 coefficient = float(leading[leading["law"] == law]["value"].iloc[0])
                 ax.plot(means.index, coefficient / means.index, **{**_GUIDE, "color": CYCLE[i]})
-        own = one_pass[one_pass["law"] == law].groupby(["n_prompts", "rate"])["excess"].mean()
-        best = own.groupby("n_prompts").min()
+        choices = ["n_prompts", "batch", "rate", "iterate"]
+        best = one_pass[one_pass["law"] == law].groupby(choices)["excess"].mean().groupby("n_prompts").min()
         best = best[np.isfinite(best)]
         ax.plot(best.index, best, color=CYCLE[i], linestyle=":", marker=".", markersize=4)
     _ticks(ax, empirical["n_prompts"])
