@@ -96,11 +96,13 @@ def paper_deviations(settings: Figure1Settings, found: Mapping[Model, Trained]) 
     label = f"Figure 1 at d = {settings.dimension}"
     wish = configuration(Model("fixed", settings.n_train[0], settings.training_seeds[0]), settings)
     steps = sorted({run.config.steps for run in found.values()} or {wish.steps})
+    kinds = sorted({run.config.targets for run in found.values()} or {wish.targets})
+    names = {"labels": "labels", "posterior_mean": "Rao-Blackwell targets instead of labels"}
     trained_for = " or ".join(f"{n:,}" for n in steps)
     lines = [
         f"{label}: the paper's number of steps and its curriculum are not known (the text at hand breaks off in "
         f"Appendix E); here the preset {settings.preset!r} was trained for {trained_for} steps on "
-        f"{'labels' if wish.targets == 'labels' else 'Rao-Blackwell targets instead of labels'}."
+        f"{' or '.join(names[kind] for kind in kinds)}."
     ]
     model, paper = wish.model, SIZES["standard"]
     differs: list[str] = []

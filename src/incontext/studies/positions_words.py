@@ -192,10 +192,11 @@ def _shrinking(tables: Tables) -> str:
     only = " only" if (top["jump_high"].to_numpy() >= low["jump_low"].to_numpy()).all() else ""
     return (
         f"the spike shrinks at higher variance as a ratio{only}: on c·Exp(1) the error just beyond N is "
-        f"{_range(low['ratio'])} times that at N at c = 1 and {_range(top['ratio'])} times at c = {c:g}, while the jump "
-        f"itself goes from {_range(low['jump'])} to {_range(top['jump'])}, as c to the power {_range(top['exponent'])} "
-        f"(95 % intervals between {top['exponent_low'].min():.2g} and {top['exponent_high'].max():.2g}), and the error "
-        f"at N that it is added to from {_range(low['base'])} to {_range(top['base'])}."
+        f"{_range(low['ratio'])} times that at N at c = 1 and {_range(top['ratio'])} times at c = {c:g}, while the "
+        f"jump itself goes from {_range(low['jump'])} to {_range(top['jump'])}, as c to the power "
+        f"{_range(top['exponent'])} (95 % intervals between {top['exponent_low'].min():.2g} and "
+        f"{top['exponent_high'].max():.2g}), and the error at N that it is added to from {_range(low['base'])} to "
+        f"{_range(top['base'])}."
     )
 
 

@@ -131,6 +131,8 @@ def _against_lsa(record: StudyRecord) -> Drawing:
 
 def _model_curve(ax: Axes, rows: pd.DataFrame, n: int, color: str) -> None:
     """Mean over seeds with its bands: solid where positions were trained, thin dotted beyond."""
+    if rows.empty:
+        return
     for part, style, width in ((rows[rows["position"] <= n], "-", 1.5), (rows[rows["position"] >= n], ":", 1.1)):
         ax.plot(part["position"], part["mean"].clip(lower=_FLOOR), color=color, linestyle=style, linewidth=width)
     over_prompts = (rows["mean"] - 1.96 * rows["stderr"], rows["mean"] + 1.96 * rows["stderr"])
@@ -190,6 +192,8 @@ def _title(panel: str, *, short: bool = False) -> str:
 
 
 def _targets(record: StudyRecord) -> str:
+    if len(record.facts["targets"]) > 1:
+        return "Some trained on labels, some on their posterior means given the context (the table says which)."
     if record.facts["targets"] == ["labels"]:
         return "Trained on labels."
     return (

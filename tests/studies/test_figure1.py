@@ -1,0 +1,74 @@
+"""Figure 1 from models at hand: those that are missing are left out and named; bands tell seeds from prompts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from incontext.report.figures import figure1 as drawn
+from incontext.studies import figure1
+from incontext.studies.store import Store
+from incontext.training import preset, train
+
+SIZES = {
+    "dimension": 2,
+    "n_train": (3, 4),
+    "max_context": 6,
+    "preset": "tiny",
+    "overrides": {"steps": 2, "batch_size": 4, "n_evaluation": 4},
+    "n_prompts": 60,
+    "workers": 1,
+}
+
+
+def _run(folder, **changes):
+    return figure1.run(store=Store(folder / "units"), runs=folder / "runs", progress=lambda *_: None, **SIZES | changes)
+
+
+def test_models_at_hand_are_used_and_missing_ones_left_out_in_words_and_pictures(tmp_path):
+    given = {"dimension": 2, "max_points": 7, "batch_size": 4, "n_evaluation": 4}
+    train(preset("tiny", n_train=3, steps=3, **given), tmp_path / "runs" / "mine")
+    train(preset("tiny", n_train=4, steps=2, covariates="exponential", **given), tmp_path / "runs" / "other")
+    record = _run(tmp_path, reuse=True, train_missing=False, learned_at_n=1e-9)
+    models = record.tables["models"].set_index("model")
+    assert list(models.index) == ["fixedcov_N3", "randomcov_N4"]
+    assert models["origin"].to_list() == ["found in runs/mine", "found in runs/other"]
+    assert models["steps"].to_list() == [3, 2]
+    assert not models["learned"].any()
+    words = " ".join(record.facts["sentences"])
+    assert "fixedcov_N3: found in runs/mine, 3 steps instead of 2" in words
+    assert "no trained model is at hand: fixedcov_N4, randomcov_N3." in words
+    assert not any((tmp_path / "runs" / name).exists() for name in ("fixedcov_N4", "randomcov_N3"))
+    panels, against = drawn.draw(record)
+    texts = [text.get_text() for figure in (panels.figure, against.figure) for ax in figure.axes for text in ax.texts]
+    assert texts.count("no model") == 2 * 4
+    assert texts.count("not learned") == 2 * 4
+    assert "not learned (fixedcov): N = 3" in texts
+    # Only a run of the very configuration will do where nothing else is said; here that is one of them.
+    strict = _run(tmp_path, reuse=False, train_missing=False)
+    assert strict.tables["models"]["model"].to_list() == ["randomcov_N4"]
+
+
+def test_without_any_model_the_references_remain(tmp_path):
+    record = _run(tmp_path, train_missing=False)
+    assert set(record.tables["curves"]["predictor"]) == {"least squares"}
+    assert record.tables["observations"].empty
+    assert len(drawn.draw(record)) == 2
+
+
+def test_bands_part_seeds_from_prompts(tmp_path):
+    record = _run(tmp_path, training_seeds=(0, 1, 2), n_train=(3,))
+    curves, bands = record.tables["curves"], record.tables["bands"]
+    at = {"panel": "4·Exp(1)", "family": "random", "position": 5}
+    band = bands.loc[(bands[list(at)] == pd.Series(at)).all(axis=1)].iloc[0]
+    means = curves.loc[(curves[list(at)] == pd.Series(at)).all(axis=1), "mean"].to_numpy()
+    assert band["seeds"] == 3
+    np.testing.assert_allclose(
+        band[["mean", "lowest", "highest"]].astype(float), [means.mean(), means.min(), means.max()]
+    )
+    assert band["deviation"] == pytest.approx(means.std(ddof=1))
+    # The seeds answer the same prompts, so averaging them leaves the error over prompts about as it was.
+    single = curves.loc[(curves[list(at)] == pd.Series(at)).all(axis=1), "stderr"]
+    assert single.min() * 0.9 < band["stderr"] < single.max() * 1.1
+    again = _run(tmp_path, training_seeds=(0, 1, 2), n_train=(3,))
+    for name, table in record.tables.items():
+        pd.testing.assert_frame_equal(table, again.tables[name], check_exact=True)

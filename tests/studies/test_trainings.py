@@ -1,0 +1,74 @@
+"""Models are found for what they are, and trained side by side to the same bits as one after the other."""
+
+import dataclasses
+
+import pytest
+
+from incontext.studies.trainings import Job, deviations, find, train_all, trained
+from incontext.training import TrainingDivergedError, preset, train
+
+SMALL = {"batch_size": 4, "n_evaluation": 4, "model": {"width": 8, "layers": 1}}
+
+
+def _config(**changes):
+    return preset("tiny", **{"dimension": 2, "n_train": 4, "max_points": 7, "steps": 4, **SMALL, **changes})
+
+
+def _quiet(*_):
+    pass
+
+
+def test_a_run_is_found_by_its_configuration_whatever_its_name(tmp_path):
+    wanted = _config()
+    assert find(wanted, tmp_path, loosely=False) is None
+    train(_config(n_evaluation=6, log_every=2), tmp_path / "any-name")  # watched otherwise: the same model
+    found = find(wanted, tmp_path, loosely=False)
+    assert found is not None
+    assert found.path == tmp_path / "any-name"
+    for other in ({"steps": 5}, {"seed": 1}, {"covariates": "exponential"}, {"n_train": 5}):
+        assert find(_config(**other), tmp_path, loosely=False) is None
+
+
+def test_loosely_a_model_may_be_optimised_otherwise_but_not_be_another(tmp_path):
+    train(_config(steps=3, optimizer={"momentum": 0.5}), tmp_path / "one")
+    train(_config(steps=5), tmp_path / "two")
+    wanted = _config(max_points=6)
+    found = find(wanted, tmp_path, loosely=True)
+    assert found is not None
+    assert found.path.name == "two"  # fewer deviations
+    assert "steps" in deviations(found, wanted)
+    assert not any(key.startswith("optimizer") for key in deviations(found, wanted))
+    for other in ({"max_points": 8}, {"covariates": "exponential"}, {"n_train": 5}):
+        assert find(_config(**other), tmp_path, loosely=True) is None
+    assert find(_config(model={"width": 16}), tmp_path, loosely=True) is None
+
+
+def test_a_run_that_did_not_finish_is_not_found(tmp_path):
+    run = train(_config(), tmp_path / "run")
+    (run.directory / "checkpoints" / "4" / "model.safetensors").write_bytes(b"torn")
+    assert find(run.config, tmp_path, loosely=False) is None
+
+
+def test_side_by_side_gives_the_bits_of_one_after_the_other(tmp_path):
+    said = []
+    for name, workers in (("one", 1), ("two", 2)):
+        jobs = [Job(f"job {seed}", _config(seed=seed), tmp_path / name / str(seed)) for seed in range(3)]
+        train_all(jobs, lambda label, done, total: said.append((label, done, total)), workers)
+    for seed in range(3):
+        weights = [
+            (tmp_path / name / str(seed) / "checkpoints" / "4" / "model.safetensors").read_bytes()
+            for name in ("one", "two")
+        ]
+        assert weights[0] == weights[1]
+    assert said[-1][1:] == (12, 12)
+    assert trained(jobs[0]).config == jobs[0].config
+    train_all(jobs, lambda *_: pytest.fail("finished trainings must not be done again"), 2)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_training_raises_is_raised(tmp_path, workers):
+    wild = {"kind": "sgd", "learning_rate": 1e9, "clip": None}
+    config = _config(optimizer=wild, schedule={"warmup": 0}, steps=20)
+    jobs = [Job(str(i), dataclasses.replace(config, seed=i), tmp_path / str(i)) for i in range(2)]
+    with pytest.raises(TrainingDivergedError, match="must keep a finite loss"):
+        train_all(jobs, _quiet, workers)
