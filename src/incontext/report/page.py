@@ -190,10 +190,10 @@ def _seeds(record: StudyRecord) -> str:
     named = {key: value for key, value in settings.items() if key == "seed" or key.endswith(("_seed", "_seeds"))}
     named = {key: value for key, value in named.items() if not key.startswith("n_")}
     words = []
-    for key, value in named.items():
+    for key, value in sorted(named.items(), key=lambda item: item[0] != "seed"):
         of = "" if key == "seed" else f" of the {key.rpartition('_')[0].replace('_', ' ')}"
-        many = isinstance(value, list | tuple)
-        words.append(f"seed{'s' if many else ''}{of} {', '.join(map(str, value)) if many else value}")
+        values = list(value) if isinstance(value, list | tuple) else [value]
+        words.append(f"seed{'s' if len(values) > 1 else ''}{of} {', '.join(map(str, values))}")
     return "; ".join(words)
 
 

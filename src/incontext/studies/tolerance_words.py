@@ -63,9 +63,9 @@ def sentences(
         f"grows by at most {TOLERANCE:g} over that on the law which the predictor was made for; it is not when the "
         "growth exceeds it; it is undecided when the 95 % interval of the paired bootstrap holds both.",
         *_availability(trained, judged, missing, origins, d),
-        *(_of_predictor(cells, name) for name in (*_untrained(cells), *judged)),
         *_against_the_paper(cells, judged),
         *_beyond_lsa(cells, judged),
+        *(_of_predictor(cells, name) for name in (*_untrained(cells), *judged)),
         *_exactness(cells),
     ]
     return lines
