@@ -41,7 +41,7 @@ def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figur
     sentences: list[str] = []
     if any(run.origin != HERE for run in found.values()):
         listed = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in origins.items())
-        sentences.append(f"Where the models come from. {listed[0].upper()}{listed[1:]}.")
+        sentences.append(f"Where the models come from: {listed}.")
     missing = [model for model in wanted if model not in found]
     if missing:
         first = missing[0]

@@ -33,7 +33,8 @@ _IMMATERIAL = {
     "n_evaluation",
     "keep_checkpoints",
 }
-# What is trained to do what (labels and their posterior means have the same expected gradient); the rest of a configuration says how it got there.
+# What is trained to do what; the rest of a configuration says how it got there. Labels and their posterior means have
+# the same expected gradient.
 _ESSENTIAL = {"prompts", "model", "n_train", "loss"}
 # Origin of what a study trained itself.
 HERE = "trained by this study"
