@@ -20,6 +20,8 @@ from incontext.studies.depth.softmax import TokenRisk
 from incontext.studies.depth.spectral import SpectralRisk
 
 LINEAR, SOFTMAX, PAPER = "linear", "softmax", "linear, (3) as it stands"
+# A run that ends with such a loss has no standard error.
+_EXPLODED = 1e20
 # Iterations of the first and second round, runs of the second round: few numbers, or many.
 _EFFORT = {"brief": 60, "polish": 6, "iterations": 400}
 _MODERATE = {"brief": 40, "polish": 2, "iterations": 200}
@@ -163,7 +165,9 @@ class Model:
         risk, dimension = self.risk(contexts), contexts.xs.shape[2]
         rows: list[dict[str, Any]] = []
         for start, (run, kind) in enumerate(zip(runs, kinds, strict=True)):
-            each = risk.each(self.weights(run.theta, dimension)) if run.polished else np.array([np.nan, np.nan])
+            each = np.array([np.nan, np.nan])
+            if run.polished and run.loss < _EXPLODED:
+                each = risk.each(self.weights(run.theta, dimension))
             rows.append(
                 {
                     "start": start,

@@ -66,8 +66,14 @@ def search(
         One per start, in their order.
     """
     runs = [_descend(few, start, brief, 0, polished=False) for start in starts]
-    for index in np.argsort([run.loss for run in runs], kind="stable")[:polish]:
-        runs[index] = _descend(every, runs[index].theta, iterations, runs[index].evaluations, polished=True)
+    # What fits few contexts can explode on one of the others: then go on from the start itself.
+    origins = [
+        min((run.theta, start), key=lambda theta: _logarithm(every, theta)[0])
+        for run, start in zip(runs, starts, strict=True)
+    ]
+    ranks = [_logarithm(every, origin)[0] for origin in origins]
+    for index in np.argsort(ranks, kind="stable")[:polish]:
+        runs[index] = _descend(every, origins[index], iterations, runs[index].evaluations + 3, polished=True)
     return runs
 
 
@@ -79,21 +85,22 @@ def best(runs: Sequence[Run]) -> Run:
 def _descend(
     objective: Objective, start: Float64[np.ndarray, " n"], iterations: int, before: int, *, polished: bool
 ) -> Run:
-    def logarithm(theta: Float64[np.ndarray, " n"]) -> tuple[float, Float64[np.ndarray, " n"]]:
-        # The loss spans orders of magnitude and is a polynomial of high degree: its logarithm has sane steps.
-        with np.errstate(all="ignore"):
-            loss, gradient = objective(theta)
-            slope = gradient / loss
-        if not (0 < loss < np.exp(_HUGE) and np.isfinite(slope).all()):
-            return _HUGE, np.zeros_like(theta)
-        return float(np.log(loss)), slope
-
     found = minimize(
-        logarithm,
+        lambda theta: _logarithm(objective, theta),
         start,
         jac=True,
         method="L-BFGS-B",
         options={"maxiter": iterations, "maxcor": 20, "ftol": 1e-10, "gtol": 1e-6},
     )
-    value, slope = logarithm(found.x)
+    value, slope = _logarithm(objective, found.x)
     return Run(found.x, float(np.exp(value)), before + int(found.nfev), polished, float(np.abs(slope).max()))
+
+
+def _logarithm(objective: Objective, theta: Float64[np.ndarray, " n"]) -> tuple[float, Float64[np.ndarray, " n"]]:
+    """Logarithm of the loss, and its gradient: the loss spans orders of magnitude, its logarithm has sane steps."""
+    with np.errstate(all="ignore"):
+        loss, gradient = objective(theta)
+        slope = gradient / loss
+    if not (0 < loss < np.exp(_HUGE) and np.isfinite(slope).all()):
+        return _HUGE, np.zeros_like(theta)
+    return float(np.log(loss)), slope
