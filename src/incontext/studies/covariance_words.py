@@ -143,9 +143,10 @@ def _remedies(layer: pd.DataFrame, n: int, d: int) -> list[str]:
         "Scaling every coordinate by its own context variance (Λ is diagonal in Theorem 8) gives the error (1 − κ)² + "
         "κ²(d − 1)/(M − 2) for a layer with coefficient κ, on every law of λ with mean 1; at its best κ (d − 1)/(M + d "
         f"− 3), {_span(rows[(rows['trained'] == RETRAINED) & (rows['scaling'] == COORDINATES)]['error'])} here, which "
-        "vanishes as M → ∞: where the axes are known this cures the failure of §4.3. The trained coefficient matters: with κ of the layer "
-        f"trained on Λ = I it beats the plain layer trained on the law on {helped(IDENTITY, COORDINATES, OWN)} of "
-        f"{count} laws, with κ of the layer trained on the law itself on {helped(OWN, COORDINATES, OWN)}"
+        "vanishes as M → ∞: where the axes are known this cures the failure of §4.3. The trained coefficient matters: "
+        "with κ of the layer trained on Λ = I it beats the plain layer trained on the law on "
+        f"{helped(IDENTITY, COORDINATES, OWN)} of {count} laws, with κ of the layer trained "
+        f"on the law itself on {helped(OWN, COORDINATES, OWN)}"
         f" ({name}: {at[IDENTITY, COORDINATES]:.3g} and {at[OWN, COORDINATES]:.3g}, plain {at[OWN, NONE]:.3g}). "
         f"So scaling alone does not repair a layer that was trained on varying covariances (d = {d}): its k is wrong "
         "for prompts that no longer vary.",

@@ -171,7 +171,8 @@ def _on_prompts(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings
                 f"{chosen['rate'].iloc[0]:g}, {'averaged' if chosen['iterate'].iloc[0] == AVERAGE else 'last'} iterate)"
             )
             key = f"one pass of SGD, best choice, {law}: in B"
-            text += f", and falls as B^{_found(fitted, key)}." if key in fitted else "."
+            where = f"; where its excess is below {_SMALL:g} of the gain it goes as B^{_found(fitted, key)}."
+            text += where if key in fitted else "."
         else:
             text += "One pass of SGD diverges with every choice tried."
         out.append(text)
@@ -187,7 +188,7 @@ def _on_noise(table: pd.DataFrame) -> str:
         holds = row["low"] <= row["expected"] <= row["high"]
         parts.append(
             f"{what}: {_interval(row)}, {'as' if holds else 'not as'} independent small noise has it "
-            f"({row['expected']:g})"
+            f"({row['expected']:g})".replace("-", "−")
         )
     return f"SGD with B fresh prompts per step, Λ = I. {'; '.join(parts)}."
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from incontext.report.style import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, Drawing, house_style
 from incontext.studies.record import StudyRecord
@@ -108,6 +109,7 @@ def _noise(ax: Axes, noise: pd.DataFrame) -> None:
         ax.plot(guide, np.median(finite) * guide / np.median(x), **_GUIDE)
     ax.set_xscale("log")
     ax.set_yscale("log")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("η/B (darker: larger η)")
     ax.legend()
 
