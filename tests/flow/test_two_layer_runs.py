@@ -34,14 +34,22 @@ def test_one_run_is_the_same_alone_and_among_others():
     assert alone.losses[-1] == pytest.approx(together[1].losses[-1], rel=1e-6)
 
 
+def _balance(weights):
+    return np.sum(weights.w_pv**2, axis=(1, 2)) - np.sum(weights.w_kq**2, axis=(1, 2))
+
+
 def test_loss_falls_as_the_squared_gradient_says_and_invariants_stay():
-    paths = two_layer_runs([TwoLayerWeights.random(2, 0.1, k) for k in range(3)], PROMPTS, 30.0, tolerance=1e-4)
-    for path in paths:
+    starts = [TwoLayerWeights.random(2, 0.1, k) for k in range(3)]
+    for start, path in zip(starts, two_layer_runs(starts, PROMPTS, 30.0, tolerance=1e-4), strict=True):
         assert (np.diff(path.losses) <= 1e-9).all()
         # L(0) − L(t) = ∫ ‖∇L‖² dt.
         fall = np.sum(np.diff(path.times) * (path.speeds[1:] + path.speeds[:-1]) / 2)
         assert path.losses[0] - path.losses[-1] == pytest.approx(fall, rel=2e-2)
-        assert path.drift < 1e-3
+        assert path.drift < 1e-14
+        np.testing.assert_allclose(_balance(path.end), _balance(start), rtol=0, atol=1e-12)
+        # Rows of the second W^PV that do not reach ŷ never move.
+        np.testing.assert_array_equal(path.end.w_pv[1, :-1], start.w_pv[1, :-1])
+        assert path.correction < 1e-3
         final = TwoLayerRisk(PROMPTS)(path.end)
         assert path.losses[-1] == pytest.approx(final, rel=1e-9)
 
@@ -61,12 +69,18 @@ def test_small_starts_wait_and_then_learn_more_than_one_layer():
     assert times[1] - times[0] == pytest.approx(np.log(10) / growth, rel=0.05)
 
 
+def test_corrections_shrink_with_the_tolerance():
+    start = [TwoLayerWeights.random(2, 0.3, 1)]
+    loose, tight = (two_layer_runs(start, PROMPTS, 30.0, tolerance=tolerance)[0] for tolerance in (1e-3, 1e-5))
+    assert 0 < tight.correction < loose.correction / 10
+
+
 def test_plateaus_of_a_known_curve():
     """A loss of two steps, 1 → ½ → 0, has one plateau at its start and one at ½."""
     t = np.linspace(0, 40, 2001)
     losses = 0.5 / (1 + np.exp(t - 10)) + 0.5 / (1 + np.exp(t - 30))
     speeds = -np.gradient(losses, t)
-    path = TwoLayerPath(t, losses, speeds, TwoLayerWeights.random(2, 1.0, 0), False, 0.0, 1.0)
+    path = TwoLayerPath(t, losses, speeds, TwoLayerWeights.random(2, 1.0, 0), False, 0.0, 0.0, 1.0)
     first, second = path.plateaus
     assert (first.start, first.height) == (0.0, pytest.approx(1.0, abs=1e-3))
     assert second.height == pytest.approx(0.5, abs=1e-3)

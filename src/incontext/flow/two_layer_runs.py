@@ -64,7 +64,10 @@ class TwoLayerPath:
         Whether the gradient has vanished there.
     drift : float
         Largest change of ‖W^PV‖_F² − ‖W^KQ‖_F² of a layer, relative to the squared norm of all weights at that time;
-        0 for the exact flow.
+        rounding, as every step is put back on the conserved value by (W^PV, W^KQ) → (cW^PV, W^KQ/c), which does not
+        change ŷ.
+    correction : float
+        What the steps would have drifted otherwise: the sum of these corrections, in the same measure.
     scale : float
         Risk of the prediction 0.
     """
@@ -75,6 +78,7 @@ class TwoLayerPath:
     end: TwoLayerWeights
     settled: bool
     drift: float
+    correction: float
     scale: float
 
     @property
@@ -144,7 +148,7 @@ def two_layer_runs(
     sample = _Sample(risk)
     y = np.array([start.vector for start in starts])
     records: list[list[tuple[float, float, float]]] = [[] for _ in starts]
-    balance, drift = sample.balance(y), np.zeros(len(y))
+    balance, (drift, correction) = sample.balance(y), np.zeros((2, len(y)))
     settled = np.zeros(len(y), dtype=bool)
     rows, times, step = np.arange(len(y)), np.zeros(len(y)), np.full(len(y), 1e-3)
     fresh = np.ones(len(y), dtype=bool)  # whether a row's slope and matrix are those of its weights
@@ -169,10 +173,11 @@ def two_layer_runs(
         ratio = np.where(np.isfinite(ratio), ratio, np.inf)
         accepted = ratio <= 1
         moved = rows[accepted]
-        y[moved], fresh[moved] = new[accepted], False
+        y[moved], fresh[moved] = sample.balanced(new[accepted], balance[moved]), False
         times[moved] += h[accepted]
-        change = np.abs(sample.balance(y[moved]) - balance[moved]).max(axis=1)
-        drift[moved] = np.maximum(drift[moved], change / np.sum(y[moved] ** 2, axis=1))
+        energy = np.sum(y[moved] ** 2, axis=1)
+        correction[moved] += sample.imbalance(new[accepted], balance[moved]) / energy
+        drift[moved] = np.maximum(drift[moved], sample.imbalance(y[moved], balance[moved]) / energy)
         step[rows] = h * np.clip(0.9 * ratio ** (-1 / 2), 0.2, 3.0)
     paths: list[TwoLayerPath] = []
     for row, record in enumerate(records):
@@ -185,6 +190,7 @@ def two_layer_runs(
                 TwoLayerWeights.from_vector(y[row]),
                 bool(settled[row]),
                 float(drift[row]),
+                float(correction[row]),
                 sample.scale,
             )
         )
@@ -205,6 +211,31 @@ class _Sample:
         """‖W^PV‖_F² − ‖W^KQ‖_F² of both layers, (R, 2)."""
         parts = np.sum(y.reshape(len(y), 2, 2, self.size**2) ** 2, axis=-1)
         return parts[:, 0] - parts[:, 1]
+
+    def imbalance(self, y: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """How far the balance is from ``wanted``, (R, 2), in the worse layer, (R,)."""
+        return np.abs(self.balance(y) - wanted).max(axis=1)
+
+    def balanced(self, y: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """``y`` with each layer scaled to the balance ``wanted``, (R, 2).
+
+        A projection onto the conserved quantities (Hairer, Lubich and Wanner 2006, §IV.4) along their symmetry.
+        Of the second W^PV only the last row reaches ŷ and moves.
+        """
+        w = y.reshape(len(y), 2, 2, self.size, self.size).copy()
+        for layer, part in ((0, slice(None)), (1, slice(-1, None))):
+            value, key = w[:, 0, layer, part], w[:, 1, layer]
+            p, q = np.sum(value**2, (1, 2)), np.sum(key**2, (1, 2))
+            still = np.sum(w[:, 0, layer] ** 2, (1, 2)) - p  # the rows that never move
+            goal = wanted[:, layer] - still
+            root = np.hypot(goal, 2 * np.sqrt(p * q))
+            # c²p − q/c² = goal; of the two forms of c² the one without cancellation.
+            with np.errstate(divide="ignore", invalid="ignore"):
+                square = np.where(goal >= 0, (goal + root) / (2 * p), 2 * q / (root - goal))
+            c = np.sqrt(np.where((p > 0) & (q > 0), square, 1.0))[:, None, None]
+            value *= c
+            key /= c
+        return w.reshape(y.shape)
 
     def curvature(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Risks (R,), downhill slopes (R, m), and Gauss-Newton matrices (R, m, m)."""
