@@ -42,7 +42,7 @@ def _beyond(record: StudyRecord) -> Drawing:
     curves, settings = record.tables["curves"], record.facts["settings"]
     n = settings["n_train"]
     figure = Figure(figsize=(9.6, 7.6))
-    parts = figure.subfigures(2, 1)
+    parts = list(np.atleast_1d(figure.subfigures(2, 1)))
     axes = np.array([part.subplots(1, 2, sharey=True) for part in parts])
     for column, family in enumerate(("fixed", "random")):
         own = curves[curves["panel"] == _OWN[family]]
