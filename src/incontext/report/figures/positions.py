@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -42,7 +44,7 @@ def _beyond(record: StudyRecord) -> Drawing:
     curves, settings = record.tables["curves"], record.facts["settings"]
     n = settings["n_train"]
     figure = Figure(figsize=(9.6, 7.6))
-    parts = list(np.atleast_1d(figure.subfigures(2, 1)))
+    parts: list[Any] = np.asarray(figure.subfigures(2, 1)).tolist()
     axes = np.array([part.subplots(1, 2, sharey=True) for part in parts])
     for column, family in enumerate(("fixed", "random")):
         own = curves[curves["panel"] == _OWN[family]]
