@@ -38,6 +38,7 @@ def test_two_processes_agree_with_one(tmp_path):
         precision="float64",
         model={"width": 16},
         n_evaluation=8,
+        checkpoint_every=5,
         keep_checkpoints=20,
     )
     one = train(config, tmp_path / "one")

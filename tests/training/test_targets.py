@@ -156,3 +156,14 @@ def test_batches_resume_in_the_middle():
     with Batches(config, World()) as whole, Batches(config, World(), start=6) as rest:
         for a, b in zip(list(whole)[6:], rest, strict=True):
             np.testing.assert_array_equal(a.xs, b.xs)
+
+
+@pytest.mark.parametrize(
+    "covariates",
+    [Gaussian(np.diag([1.0, 2.0, 0.0])), Gaussian(np.diag([1.0, 1e-24, 3.0])), RandomDiagonal.exponential(3)],
+)
+def test_dependent_examples_fall_back_to_least_squares(covariates):
+    """A covariance of lower rank, or nearly so: the factor is singular, and the targets are still those of theory."""
+    law = PromptDistribution(covariates, Linear())
+    prompts = law.sample(50, 6, seed=5)
+    np.testing.assert_allclose(posterior_mean(law)(prompts), LeastSquares()(prompts), rtol=1e-6, atol=1e-8)

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from incontext.foundations import InvalidInputError, PromptLabels
 from incontext.predictors import FinitePoolBayes, LeastSquares, Ridge
 from incontext.prompts import Covariates, FinitePool, Gaussian, Linear, PromptDistribution, Prompts, RandomDiagonal
@@ -26,6 +28,8 @@ from incontext.prompts.linear_algebra import symmetric_root
 from incontext.training.curriculum import Truncated
 
 Targets = Callable[[Prompts], PromptLabels]
+# Examples count as linearly dependent when a diagonal entry of R is this small beside the largest.
+_DEPENDENT = 1e-9
 
 
 def labels(prompts: Prompts) -> PromptLabels:
@@ -86,19 +90,27 @@ def _of_linear(tasks: Linear, distribution: PromptDistribution) -> Targets:
 
 
 def _noise_free(covariates: Covariates) -> Targets:
-    """Minimum-norm least squares; for laws with a density on their span, labels once d examples were seen.
+    """Minimum-norm least squares; for laws with a density on their span, labels once they are certain.
 
-    Then d examples span all that the law can draw, and the labels are certain.
+    That is after as many examples as there are visible dimensions, and before that one factorisation answers all
+    positions: with X' = QR for the first examples and R'c = y, the examples before i fit the weights Σ_{j<i} c_j q_j
+    and predict Σ_{j<i} R_ji c_j = y_i − R_ii c_i.
     """
     inner = covariates.covariates if isinstance(covariates, Truncated) else covariates
     if not isinstance(inner, (Gaussian, RandomDiagonal)):
         return LeastSquares()
 
     def means(prompts: Prompts) -> PromptLabels:
-        before = slice(0, prompts.dimension)
-        xs, ys = prompts.xs[:, before], prompts.ys[:, before]
+        visible = prompts.xs.any(axis=(0, 1))  # a curriculum hides coordinates of every prompt
+        before = slice(0, max(1, np.count_nonzero(visible)))
+        xs, ys = prompts.xs[:, before][..., visible], prompts.ys[:, before]
+        upper = np.linalg.qr(xs.mT, mode="r") if visible.any() else np.zeros((len(prompts), 1, 1))
+        diagonal = np.diagonal(upper, axis1=1, axis2=2)
+        size = np.abs(diagonal)
+        if (size.min(axis=1) <= _DEPENDENT * size.max(axis=1)).any():
+            return LeastSquares()(prompts)
         values = prompts.ys.copy()
-        values[:, before] = LeastSquares()(Prompts(xs, ys, xs, ys))
+        values[:, before] = ys - diagonal * np.linalg.solve(upper.mT, ys[..., None])[..., 0]
         return values
 
     return means
