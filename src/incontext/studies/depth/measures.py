@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from incontext.evaluation import nearest_algorithm
 from incontext.foundations import PromptLabels
+from incontext.predictors import Predictor
 from incontext.prompts import Linear, PromptDistribution, Prompts, RandomDiagonal
 from incontext.studies.depth.contexts import Contexts, covariates, draw, shifts
 from incontext.studies.depth.models import Model
@@ -28,15 +29,14 @@ BATCHES = 50
 
 def errors_on(contexts: Contexts, fitted: Mapping[Model, Weights], found: Sequence[Reference]) -> dict[str, _Errors]:
     """Squared errors (ŷ − y)² by name, on the same contexts."""
-    errors: dict[str, _Errors] = {}
     spectral, merged = SpectralRisk(contexts), MomentRisk(contexts)
-    for reference in found:
-        errors[reference.name] = 2 * reference.errors(spectral, merged)
-    for model, weights in fitted.items():
-        with np.errstate(over="ignore", invalid="ignore"):
-            own = 2 * model.risk(contexts).each(weights)
-        errors[model.name] = np.minimum(np.nan_to_num(own, nan=_CUT, posinf=_CUT), _CUT)
-    return errors
+    errors: dict[str, _Errors] = {}
+    with np.errstate(over="ignore", invalid="ignore"):
+        for reference in found:
+            errors[reference.name] = 2 * reference.errors(spectral, merged)
+        for model, weights in fitted.items():
+            errors[model.name] = 2 * model.risk(contexts).each(weights)
+    return {name: np.minimum(np.nan_to_num(own, nan=_CUT, posinf=_CUT), _CUT) for name, own in errors.items()}
 
 
 def measure(
@@ -113,18 +113,27 @@ def nearest(
 ) -> pd.DataFrame:
     """Distances to every candidate by position, and the nearest: tables ``distances`` and ``verdicts`` in one."""
     distribution = PromptDistribution(covariates(model.law, dimension), Linear())
-    predictor = model.predictor(weights)
-
-    def cut(prompts: Prompts) -> PromptLabels:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.clip(np.nan_to_num(predictor(prompts), nan=_CUT), -_CUT, _CUT)
-
     result = nearest_algorithm(
-        cut, candidates(found), {model.law: distribution}, n_train + 1, n_prompts=n_prompts, seed=seed
+        _cut(model.predictor(weights)),
+        {name: _cut(candidate) for name, candidate in candidates(found).items()},
+        {model.law: distribution},
+        n_train + 1,
+        n_prompts=n_prompts,
+        seed=seed,
     )
     frames = {"distances": result.distances, "verdicts": result.verdicts}
     tables = [frame[frame["position"] > 0].assign(table=name) for name, frame in frames.items()]
     return pd.concat(tables, ignore_index=True).assign(model=model.name).rename(columns={"distribution": "law"})
+
+
+def _cut(predictor: Predictor) -> Predictor:
+    """The same predictor, kept in the range of floating point."""
+
+    def kept(prompts: Prompts) -> PromptLabels:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.clip(np.nan_to_num(predictor(prompts), nan=_CUT), -_CUT, _CUT)
+
+    return kept
 
 
 def stationarity(model: Model, weights: Weights, contexts: Contexts) -> pd.DataFrame:

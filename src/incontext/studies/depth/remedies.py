@@ -17,6 +17,8 @@ from incontext.studies.depth.search import best, search
 from incontext.studies.depth.spectral import SpectralRisk, gain
 
 WHITENED = "whitened"
+# Where a polynomial leaves the range of floating point.
+_CUT = 1e50
 
 
 def remedies_table(
@@ -58,7 +60,8 @@ def remedies_table(
             for depth in layers if remedy != WHITENED else (1,):
                 of_test = _fitted(train, remedy, depth, n_starts, seed)
                 for c, test in tests.items():
-                    errors = 2 * of_test(test) / (c * dimension)
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        errors = np.minimum(np.nan_to_num(2 * of_test(test) / (c * dimension), nan=_CUT), _CUT)
                     if remedy == PLAIN and depth == 1:
                         plain[c] = errors
                     difference = errors - plain[c]
