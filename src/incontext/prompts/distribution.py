@@ -36,13 +36,13 @@ class Prompts:
     queries : ndarray, shape (B, P, d)
         Query of each position; the array ``xs`` itself when queries are not shifted.
     targets : ndarray, shape (B, P)
-        Noise-free h(queries). Evaluation scores against these.
+        Noise-free h(queries), NaN where unknown. Evaluation scores against these.
 
     Raises
     ------
     InvalidInputError
-        If shapes differ, P or d is 0, or something is not a finite real number. Lists and other kinds of numbers
-        become float64 arrays.
+        If shapes differ, P or d is 0, or an input, label or query is not a finite real number. Lists and other kinds
+        of numbers become float64 arrays.
     """
 
     xs: PromptInputs
@@ -57,7 +57,7 @@ class Prompts:
             # A sum is finite if all terms are, unless it overflows: one cheap pass for what is almost always so.
             with np.errstate(over="ignore", invalid="ignore"):
                 total = array.sum()
-            if not np.isfinite(total) and not np.isfinite(array).all():
+            if name != "targets" and not np.isfinite(total) and not np.isfinite(array).all():
                 raise InvalidInputError(f"{name} must be finite; NaN or infinity was given.")
             object.__setattr__(self, name, array)
         shape = self.xs.shape
