@@ -228,10 +228,11 @@ class _Sample:
             p, q = np.sum(value**2, (1, 2)), np.sum(key**2, (1, 2))
             still = np.sum(w[:, 0, layer] ** 2, (1, 2)) - p  # the rows that never move
             goal = wanted[:, layer] - still
-            root = np.hypot(goal, 2 * np.sqrt(p * q))
+            root: np.ndarray = np.sqrt(goal**2 + 4 * p * q)
             # c²p − q/c² = goal; of the two forms of c² the one without cancellation.
             with np.errstate(divide="ignore", invalid="ignore"):
-                square = np.where(goal >= 0, (goal + root) / (2 * p), 2 * q / (root - goal))
+                larger, smaller = (goal + root) / (2 * p), 2 * q / (root - goal)
+            square = np.asarray(np.where(goal >= 0, larger, smaller), dtype=np.float64)
             c = np.sqrt(np.where((p > 0) & (q > 0), square, 1.0))[:, None, None]
             value *= c
             key /= c
