@@ -103,9 +103,12 @@ def sentences(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) 
 def summary(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> list[str]:
     """Lines for the first page."""
     fitted = _fitted(tables["exponents"])
+    best = tables["best_lengths"]
+    at_m = int((best["best_N"] == best["M"]).sum())
     lines = [
-        "Confirmed: the error falls as O(1/M + 1/N²), but as a bound only: exactly it is (d + 1)trΛ/M + A(1/N² − "
-        "2/(NM)) + …, so that for every M training prompts of the same length are best, and longer ones hurt.",
+        f"{'Confirmed' if at_m == len(best) else 'In part'}: the error falls as O(1/M + 1/N²), a bound: to second "
+        "order it is (d + 1)trΛ/M + A(1/N² − 2/(NM)), so that prompts as long as at test are best to train on "
+        f"(on {at_m} of {len(best)} pairs of law and M), and longer ones hurt.",
     ]
     key = f"empirical minimiser, {LINEAR}, {FIXED}: in B"
     if key in fitted:
@@ -187,8 +190,8 @@ def _on_noise(table: pd.DataFrame) -> str:
     for what, row in _fitted(rows).items():
         holds = row["low"] <= row["expected"] <= row["high"]
         parts.append(
-            f"{what}: {_interval(row)}, {'as' if holds else 'not as'} independent small noise has it "
-            f"({row['expected']:g})".replace("-", "−")
+            f"{what}: {_interval(row)}, which {'contains' if holds else 'excludes'} the {row['expected']:g} of small "
+            "independent noise".replace("-", "−")
         )
     return f"SGD with B fresh prompts per step, Λ = I. {'; '.join(parts)}."
 
