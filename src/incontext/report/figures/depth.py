@@ -53,13 +53,13 @@ def draw(record: StudyRecord) -> list[Drawing]:
 def _by_layers(record: StudyRecord) -> Drawing:
     tables, laws = record.tables, record.facts["settings"]["laws"]
     with house_style():
-        figure = Figure(figsize=(4.0 * len(laws), 4.6))
+        figure = Figure(figsize=(max(8.0, 4.0 * len(laws)), 4.6))
         axes = np.atleast_1d(figure.subplots(1, len(laws), sharey=True))
         for ax, law in zip(axes, laws, strict=True):
             _law(ax, tables["models"].query("law == @law"), tables["errors"].query("law == @law and test == 'c = 1'"))
             ax.set_title(law)
         shown = tables["models"][["test", "median"]].to_numpy()
-        axes[0].set_ylim(max(0.3 * _BOTTOM, 0.3 * float(shown.min())), 30)
+        axes[0].set_ylim(max(0.3 * _BOTTOM, 0.3 * float(shown.min())), min(3 * _TOP, max(10.0, 3 * float(shown.max()))))
         axes[0].set_ylabel("E(ŷ − y)² / E tr Λ on fresh prompts")
         handles, labels = axes[-1].get_legend_handles_labels()
         for ax in axes:
@@ -240,7 +240,7 @@ def _algorithms(record: StudyRecord) -> Drawing:
     laws = settings["laws"]
     with house_style():
         count = nearest["model"].nunique()
-        figure = Figure(figsize=(4.3 * len(laws), 1.6 + 0.26 * count))
+        figure = Figure(figsize=(max(8.0, 4.3 * len(laws)), 1.6 + 0.26 * count))
         axes = np.atleast_1d(figure.subplots(1, len(laws), sharey=True))
         used: set[str] = set()
         for ax, law in zip(axes, laws, strict=True):

@@ -127,6 +127,12 @@ def _deeper(tables: dict[str, pd.DataFrame], laws: Sequence[str], depths: Sequen
                     "error, so that the mean and its interval depend on rare prompts; the shares and medians do not."
                 )
             found.append(text)
+    found.append(
+        "With L layers of the GD++ form a prediction is a polynomial in Λ̂ of degree 3(3^(L − 1) − 1)/2, "
+        f"{3 * (3 ** (depths[-1] - 1) - 1) // 2} at L = {depths[-1]}. Prompts rarer than one in the sample can carry "
+        "more of its population mean than all that were drawn, and above all where covariances are random: means "
+        "and their intervals are those of prompts as common as these, and intervals take them for normal."
+    )
     return found
 
 
@@ -211,8 +217,8 @@ def _softmax(tables: dict[str, pd.DataFrame], law: str, depths: Sequence[int]) -
         row = pair_of(tables, law, soft, Model(law, LINEAR, GD_PLUS, False, layers))
         at = row_of(tables["models"], soft)
         parts.append(
-            f"L = {layers}: {at['test']:.3g} ± {at['test_stderr']:.1g}, {verdict(row)} linear, smaller error on "
-            f"{row['better']:.0%}"
+            f"L = {layers}: {at['test']:.3g} ± {at['test_stderr']:.1g} (training contexts {at['train']:.2g}, median "
+            f"prompt {at['median']:.2g}), {verdict(row)} linear, smaller error on {row['better']:.0%}"
         )
     return f"{law}, softmax, untied (trained on fewer contexts, see above): {'; '.join(parts)} of prompts."
 
