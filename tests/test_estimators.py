@@ -129,3 +129,14 @@ def test_bad_parameters(data, parameters, sentence):
 def test_layer_of_the_wrong_dimension(data):
     with pytest.raises(InvalidInputError, match="dimension 3"):
         InContextRegressor(TrainedLSA(assumption3(np.eye(3) / 3**0.5, 1.0))).fit(*data).predict(data[0])
+
+
+@pytest.mark.parametrize("model", ["lsa", "ridge", "least_squares"])
+def test_a_constant_column_says_nothing(model):
+    """The mean of 0.1, 0.1, … is not 0.1: what rounding leaves must not be blown up to a feature."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((442, 3))
+    y = X[:, 0] + 0.1 * rng.standard_normal(442)
+    X[:, 1] = 0.1
+    fitted = InContextRegressor(model).fit(X, y)
+    assert abs(fitted.coef_[1]) < 1e-12

@@ -101,9 +101,9 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         noise = check_real(self.noise, "noise", minimum=0.0)
         dimension = inputs.shape[1]
         if self.standardize:
-            self.input_mean_, self.input_scale_ = inputs.mean(axis=0), _positive(inputs.std(axis=0))
+            self.input_mean_, self.input_scale_ = inputs.mean(axis=0), _scales(inputs)
             self.label_mean_ = float(labels.mean())
-            self.label_scale_ = float(_positive(labels.std()) / np.sqrt(dimension))
+            self.label_scale_ = float(_scales(labels) / np.sqrt(dimension))
         else:
             self.input_mean_, self.input_scale_ = np.zeros(dimension), np.ones(dimension)
             self.label_mean_, self.label_scale_ = 0.0, 1.0
@@ -166,9 +166,11 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         return total / pieces
 
 
-def _positive(scale: Any) -> Any:
-    """Scales with 1 in place of 0, for constant columns."""
-    return np.where(scale > 0, scale, 1.0)
+def _scales(values: Any) -> Any:
+    """Standard deviations along the first axis, with 1 for what is constant up to the rounding of its mean."""
+    deviation = values.std(axis=0)
+    rounding = 10 * len(values) * np.finfo(np.float64).eps * np.abs(values).max(axis=0)
+    return np.where(deviation > rounding, deviation, 1.0)
 
 
 def _resolve(model: Any) -> Predictor:
