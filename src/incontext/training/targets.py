@@ -104,7 +104,9 @@ def _noise_free(covariates: Covariates) -> Targets:
         visible = prompts.xs.any(axis=(0, 1))  # a curriculum hides coordinates of every prompt
         before = slice(0, max(1, np.count_nonzero(visible)))
         xs, ys = prompts.xs[:, before][..., visible], prompts.ys[:, before]
-        upper = np.linalg.qr(xs.swapaxes(1, 2), mode="r") if visible.any() else np.zeros((len(prompts), 1, 1))
+        upper: np.ndarray = (
+            np.asarray(np.linalg.qr(xs.swapaxes(1, 2), mode="r")) if visible.any() else np.zeros((len(prompts), 1, 1))
+        )
         diagonal = np.diagonal(upper, axis1=1, axis2=2)
         size = np.abs(diagonal)
         if (size.min(axis=1) <= _DEPENDENT * size.max(axis=1)).any():
