@@ -18,10 +18,9 @@ from incontext.prompts.tasks import Tasks
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class OwnTasksSpecification:
-    """Tasks of one's own: an importable class or function that makes an object with ``draw`` and ``mean_square`` (see
-    ``Tasks``).
+    """Tasks of one's own, made by an importable class or function.
 
-    The configuration holds the name, not the code: keep the module with the run. It is looked for where Python
+    What it makes has ``draw`` and ``mean_square`` (see ``Tasks``). The configuration holds the name, not the code: keep the module with the run. It is looked for where Python
     finds modules, and in the current folder.
 
     Attributes
