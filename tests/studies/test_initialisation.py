@@ -71,7 +71,7 @@ def test_two_layers_learn_more_than_one(record):
     assert (counts["low"] <= counts["rate"]).all()
     assert (counts["rate"] <= counts["high"]).all()
     assert counts["beats_one_layer"].sum() >= len(runs) / 2
-    assert counts["largest_drift"].max() < 0.05
+    assert counts["largest_correction"].max() < 0.05
     loss = record.tables["two_layer_references"].set_index("name")["loss"]
     assert loss["two layers, best end"] < loss["one layer, its minimum"]
     # More steps of descent, with their best rates, are never worse; one step is the one-layer minimum.

@@ -20,8 +20,8 @@ from incontext.prompts.tasks import Tasks
 class OwnTasksSpecification:
     """Tasks of one's own, made by an importable class or function.
 
-    What it makes has ``draw`` and ``mean_square`` (see ``Tasks``). The configuration holds the name, not the code: keep the module with the run. It is looked for where Python
-    finds modules, and in the current folder.
+    What it makes has ``draw`` and ``mean_square`` (see ``Tasks``). The configuration holds the name, not the code:
+    keep the module with the run. It is looked for where Python finds modules, and in the current folder.
 
     Attributes
     ----------

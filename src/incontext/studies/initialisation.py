@@ -129,7 +129,7 @@ def run(
         (runs, which make the gap infinite), descent_gap.
         Table ``two_layer``: dimension, n_train, scale, n, beats_one_layer, as_two_steps (ends as good as two steps of
         gradient descent), rate with its 95 % Wilson interval (low, high), lowest_loss, median_loss, highest_loss,
-        median_plateaus, largest_drift, reached_end. Tables ``two_layer_runs``, ``two_layer_plateaus``,
+        median_plateaus, largest_correction, reached_end. Tables ``two_layer_runs``, ``two_layer_plateaus``,
         ``two_layer_paths`` (t, loss of every start) and ``two_layer_references`` (name, loss, stderr, n) hold what it
         rests on.
     """

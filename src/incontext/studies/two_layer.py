@@ -57,7 +57,7 @@ def two_layer_part(n_starts: int, n_prompts: int, scales: Sequence[float], seed:
                 "speed": path.speeds[-1],
                 "last_time": path.times[-1],
                 "plateaus": len(found),
-                "drift": path.drift,
+                "correction": path.correction,
                 "as_two_steps": int(final <= (1 + _SLACK) * two_steps),
                 "beats_one_layer": int(final < one_layer),
             }
@@ -100,7 +100,7 @@ def two_layer_tables(whole: pd.DataFrame) -> dict[str, pd.DataFrame]:
                 "median_loss": rows["loss"].median(),
                 "highest_loss": rows["loss"].max(),
                 "median_plateaus": rows["plateaus"].median(),
-                "largest_drift": rows["drift"].max(),
+                "largest_correction": rows["correction"].max(),
                 "reached_end": int((rows["last_time"] >= SPAN).sum()),
             }
         )
@@ -115,11 +115,12 @@ def two_layer_sentences(tables: dict[str, pd.DataFrame]) -> list[str]:
     low, high = wilson(good, n)
     shares = ", ".join(f"{int(r['as_two_steps'])} of {int(r['n'])} at {r['scale']:g}" for _, r in counts.iterrows())
     median = float(tables["two_layer_runs"].query("as_two_steps == 1")["loss"].median())
+    typical = f"the median risk of these is {median:.4g} and " if good else ""
     sentences = [
         f"Two layers from random weights (d = {DIMENSION}, N = {N_TRAIN}, t ≤ {SPAN:g}): {beats} of {n} starts end "
         f"below the minimum of one layer; {good} (95 % interval {low:.2f} to {high:.2f}) are as good as two steps of "
         f"gradient descent with their best rates, to {_SLACK:.0%} ({shares}: standard deviations of the weights).",
-        f"On fresh prompts the median risk of these is {median:.4g} and the lowest of all ends {loss[TWO_LAYERS]:.4g}: "
+        f"On fresh prompts {typical}the lowest of all ends {loss[TWO_LAYERS]:.4g}: "
         f"the minimum of one layer has {loss[ONE_LAYER]:.4g}, two steps have {loss[_steps(2)]:.4g}, three "
         f"{loss[_steps(3)]:.4g}, four {loss[_steps(4)]:.4g}.",
     ]
@@ -131,8 +132,9 @@ def two_layer_sentences(tables: dict[str, pd.DataFrame]) -> list[str]:
             f"{plateaus['height'].min():.3g} to {plateaus['height'].max():.3g})"
         )
     sentences.append(
-        f"Two layers: {waits}; ‖W^PV‖² − ‖W^KQ‖² of each layer, which the flow conserves, drifts by at most "
-        f"{counts['largest_drift'].max():.1e} of the squared norm of the weights in the integration."
+        f"Two layers: {waits}; every step is put back on ‖W^PV‖² − ‖W^KQ‖² of each layer, which the flow conserves; "
+        f"in sum these corrections are at most {counts['largest_correction'].max():.1e} of the squared norm of the "
+        "weights."
     )
     return sentences
 
