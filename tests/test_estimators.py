@@ -94,6 +94,23 @@ def test_smaller_dimension_and_longer_context_than_the_model_knows(data):
         InContextRegressor(Trained()).fit(np.hstack([X, X]), y)
 
 
+def test_contexts_are_no_longer_than_the_model_was_trained_for(data):
+    """Positions beyond N exist in the model but were never trained."""
+    X, y = data
+    lengths = set()
+
+    class Trained:
+        architecture = SimpleNamespace(dimension=4, max_points=26)
+        n_train = 15
+
+        def __call__(self, prompts):
+            lengths.add(prompts.n_points - 1)
+            return Ridge(1.0)(prompts)
+
+    InContextRegressor(Trained()).fit(X, y).predict(X)
+    assert lengths == {15}
+
+
 def test_pipeline_and_grid_search():
     X, y = load_diabetes(return_X_y=True)
     pipeline = make_pipeline(PolynomialFeatures(1, include_bias=False), InContextRegressor("ridge"))

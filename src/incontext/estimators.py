@@ -187,7 +187,7 @@ def _resolve(model: Any) -> Predictor:
 
 
 def _limits(predictor: Predictor) -> tuple[int | None, int | None]:
-    """Dimension and largest number of examples of a trained model; None where there is no such limit."""
+    """Dimension and number of examples that a model was trained for; None where there is no such limit."""
     architecture = getattr(predictor, "architecture", None)
-    points = getattr(architecture, "max_points", None)
-    return getattr(architecture, "dimension", None), None if points is None else points - 1
+    points, trained = getattr(architecture, "max_points", None), getattr(predictor, "n_train", None)
+    return getattr(architecture, "dimension", None), points - 1 if trained is None and points is not None else trained

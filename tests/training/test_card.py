@@ -70,6 +70,7 @@ def test_a_card_shows_an_evaluation_of_the_runs_own_law_and_of_shifts(config, ru
 def test_a_shipped_model_loads_by_name_everywhere(config, run, shipped):
     prompts = config.prompts.build().sample(5, 7, seed=0)
     np.testing.assert_array_equal(load(shipped)(prompts), run.predictor()(prompts))
+    assert load(shipped).n_train == load(run.directory).n_train == config.n_train
     X, y = prompts.xs[0, :6], prompts.ys[0, :6]
     regressor = InContextRegressor(model=shipped, standardize=False).fit(X, y)
     answer = run.predictor()(prompts)[0, 6]

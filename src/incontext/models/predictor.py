@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
 from incontext.foundations import InvalidInputError, PromptLabels, check_choice
@@ -35,10 +36,13 @@ class TransformerPredictor:
         Evaluated on its own device and in its own precision.
     name : str
         Shown in tables and figures.
+    n_train : int, optional
+        Number of examples N that it was trained for, if known; it may read longer prompts.
     """
 
     model: Transformer = field(repr=False)
     name: str = "transformer"
+    n_train: int | None = None
 
     @property
     def architecture(self) -> Architecture:
@@ -120,7 +124,17 @@ def load(path_or_name: str | Path, *, device: str = "cpu") -> TransformerPredict
         path = next((folder for folder in checkpoints(path) if verify(folder) is None), path)
         if path.parent.name != "checkpoints":
             raise InvalidInputError(f"{path} must hold a whole checkpoint; train it first.")
-    return TransformerPredictor(read_model(path), name).to(device)
+    return TransformerPredictor(read_model(path), name, _trained_length(path)).to(device)
+
+
+def _trained_length(folder: Path) -> int | None:
+    """N of the configuration beside a saved model, or of the run that a checkpoint belongs to."""
+    for place in (folder, folder.parent.parent):
+        if (place / "config.yaml").is_file():
+            found = yaml.safe_load((place / "config.yaml").read_text(encoding="utf-8"))
+            n_train = found.get("n_train") if isinstance(found, dict) else None
+            return n_train if isinstance(n_train, int) else None
+    return None
 
 
 def checkpoints(run: Path) -> Iterator[Path]:

@@ -1,0 +1,29 @@
+"""What ships is whole, small, and as good as its card says on prompts that nobody has seen."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from incontext.evaluation import error_curve
+from incontext.models import load, shipped_models
+from incontext.training import read_config
+
+SHIPPED = shipped_models()
+
+
+def test_there_is_one_for_each_law_of_figure_1():
+    assert {"gpt2-small-d20-identity", "gpt2-small-d20-exponential"} <= SHIPPED.keys()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_holds_its_card(name):
+    folder, model = SHIPPED[name], load(name)
+    assert (folder / "model.safetensors").stat().st_size < 6_000_000
+    config = read_config(folder / "config.yaml")
+    assert model.n_train == config.n_train
+    table = pd.read_csv(folder / "evaluation.csv")
+    card = table[(table["distribution"] == "own law") & (table["predictor"] == "model")].set_index("position")
+    curve = error_curve(model, config.prompts.build(), config.n_points, n_prompts=300, seed=12345)
+    for position in (config.n_train // 2, config.n_train):
+        apart = curve.mean[position] - card.loc[position, "mean"]
+        assert abs(apart) < 4 * np.hypot(curve.stderr[position], card.loc[position, "stderr"])
