@@ -72,3 +72,13 @@ def test_what_a_training_raises_is_raised(tmp_path, workers):
     jobs = [Job(str(i), dataclasses.replace(config, seed=i), tmp_path / str(i)) for i in range(2)]
     with pytest.raises(TrainingDivergedError, match="must keep a finite loss"):
         train_all(jobs, _quiet, workers)
+
+
+def test_what_ships_is_found_by_its_configuration(tmp_path):
+    for law in ("identity", "exponential"):
+        wanted = preset("fast", dimension=20, n_train=40, covariates=law)
+        found = find(wanted, tmp_path, loosely=True)
+        assert found is not None
+        assert found.config.prompts == wanted.prompts
+        assert f"gpt2-small-d20-{law}" in found.origin
+        assert find(wanted.with_(n_train=39), tmp_path, loosely=True) is None

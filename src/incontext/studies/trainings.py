@@ -6,7 +6,6 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from incontext.foundations import read_json
+from incontext.models import shipped_models
 from incontext.models.storage import MANIFEST
 from incontext.studies.store import digest
 from incontext.training import Run, TrainingConfig, read_config, train
@@ -99,7 +99,7 @@ def find(wanted: TrainingConfig, runs: Path, *, loosely: bool) -> Trained | None
     candidates = [*_runs(runs), *(shipped() if loosely else [])]
     fitting = [found for found in candidates if _fits(found, wanted, loosely=loosely)]
     for found in sorted(fitting, key=lambda found: (len(deviations(found, wanted)), -found.config.steps)):
-        if not (found.path / CONFIG).exists() or Run.open(found.path).finished:
+        if (found.path / MANIFEST).exists() or Run.open(found.path).finished:
             return found
     return None
 
@@ -130,14 +130,15 @@ def _runs(folder: Path) -> list[Trained]:
 
 def shipped() -> list[Trained]:
     """The models that ship with the package and say how they were trained."""
-    folder = Path(str(files("incontext.models"))) / "shipped"
-    found: list[Trained] = []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if (path / "card.json").exists():
-            config = read_config(read_json(path / "card.json")["config"])
-            identity = digest({"shipped": read_json(path / MANIFEST)})
-            found.append(Trained(path, config, identity, f"shipped with the package as {path.name}"))
-    return found
+    return [
+        Trained(
+            path,
+            read_config(path / CONFIG),
+            digest({"shipped": read_json(path / MANIFEST)}),
+            f"shipped with the package as {name}",
+        )
+        for name, path in shipped_models().items()
+    ]
 
 
 def train_all(jobs: Sequence[Job], progress: Progress, workers: int | None = None) -> None:
