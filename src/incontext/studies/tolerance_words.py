@@ -154,7 +154,7 @@ def _of_predictor(cells: pd.DataFrame, name: str) -> str:
     tail += f" Undecided: {undecided}." if undecided else ""
     law = "unshifted" if own["family"].iloc[0] == "fixed" else "on random covariances"
     return (
-        f"{name[0].upper()}{name[1:]}, excess {float(own['unshifted'].iloc[-1]):.3g} {law}, tolerates "
+        f"{name if name.startswith('gpt2') else name[0].upper() + name[1:]}, excess {float(own['unshifted'].iloc[-1]):.3g} {law}, tolerates "
         f"{', '.join(parts)}.{tail}"
     )
 
