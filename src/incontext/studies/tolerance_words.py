@@ -153,10 +153,8 @@ def _of_predictor(cells: pd.DataFrame, name: str) -> str:
     undecided = int((own["verdict"] == "undecided").sum())
     tail += f" Undecided: {undecided}." if undecided else ""
     law = "unshifted" if own["family"].iloc[0] == "fixed" else "on random covariances"
-    return (
-        f"{name if name.startswith('gpt2') else name[0].upper() + name[1:]}, excess {float(own['unshifted'].iloc[-1]):.3g} {law}, tolerates "
-        f"{', '.join(parts)}.{tail}"
-    )
+    start = name if name.startswith("gpt2") else name[0].upper() + name[1:]
+    return f"{start}, excess {float(own['unshifted'].iloc[-1]):.3g} {law}, tolerates {', '.join(parts)}.{tail}"
 
 
 def _against_the_paper(cells: pd.DataFrame, judged: list[str]) -> list[str]:
