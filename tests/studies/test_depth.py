@@ -254,7 +254,7 @@ def test_is_drawn_and_told(record, tmp_path):
     for drawing in drawings:
         drawing.save(tmp_path)
     assert {drawing.name for drawing in drawings} == {"depth", "depth_beyond", "depth_algorithms"}
-    assert len(record.facts["sentences"]) > 10
+    assert len(record.facts["details"]) > 10
     assert set(record.facts["captions"]) <= set(record.tables)
 
 

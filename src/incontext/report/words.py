@@ -52,6 +52,8 @@ class Words:
     ----------
     paragraphs : list of str
         Opening of the section.
+    details : list of str
+        What only some readers want, after the figures.
     findings : list of Finding
         Lines for the first page.
     deviations : list of str
@@ -63,6 +65,7 @@ class Words:
     """
 
     paragraphs: list[str]
+    details: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     deviations: list[str] = field(default_factory=list)
     claims: list[dict[str, Any]] = field(default_factory=list)
@@ -76,10 +79,11 @@ def words_of(record: StudyRecord) -> Words:
 
 
 def _plain(record: StudyRecord) -> Words:
-    """What a study wrote itself: its sentences, its lines for the top, its deviations, its tables with captions."""
+    """What a study wrote itself: sentences and details, lines for the top, deviations, tables with captions."""
     facts = record.facts
     return Words(
         list(facts.get("sentences", [])),
+        details=list(facts.get("details", [])),
         findings=[Finding.of(line) for line in facts.get("summary", [])],
         deviations=list(facts.get("deviations", [])),
         tables=[(caption, table_of(record.tables[key])) for key, caption in facts.get("captions", {}).items()],

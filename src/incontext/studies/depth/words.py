@@ -25,24 +25,24 @@ _SYMMETRIC = "free, or 0 by symmetry in the population"
 
 
 def words(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> dict[str, Any]:
-    """Sentences, lines for the first page, deviations and captions."""
+    """Sentences, further ones in detail, lines for the first page, deviations and captions."""
     laws, depths = settings["laws"], sorted(settings["depths"])
     cure = _cure(tables, laws)
     deeper = _deeper(tables, laws, depths)
-    sentences = [
-        _setting(settings),
-        _one_layer(tables["models"]),
+    *gains, what_remedies_do = remedies(tables, settings)
+    sentences = [_setting(settings), _one_layer(tables["models"]), *cure, what_remedies_do]
+    details = [
         *deeper,
-        *cure,
         *(_classical(tables, law, depths) for law in laws),
         *(_softmax(tables, law, depths) for law in laws),
         *_forms(tables, settings),
         *algorithms(tables, settings),
         *(shifts(tables, law, depths) for law in laws),
-        *remedies(tables, settings),
+        *gains,
     ]
     return {
         "sentences": [sentence for sentence in sentences if sentence],
+        "details": [sentence for sentence in details if sentence],
         "summary": summary(tables, settings),
         "deviations": [
             "Depth: layers are stacked with the query not among the keys and the label read with sign −1, as is usual "
