@@ -225,7 +225,7 @@ def _figure1(record: StudyRecord) -> Words:
             verdict,
             *record.facts["sentences"],
         ],
-        findings=_reading(observations, settings["dimension"], len(settings["training_seeds"]), learned, len(models)),
+        findings=_reading(observations, settings, learned, len(models)),
         deviations=list(record.facts["deviations"]),
         observations=observations,
         tables=[
@@ -235,10 +235,16 @@ def _figure1(record: StudyRecord) -> Words:
     )
 
 
-def _reading(observations: list[dict[str, Any]], dimension: int, seeds: int, learned: int, total: int) -> list[Finding]:
+def _reading(
+    observations: list[dict[str, Any]], settings: Mapping[str, Any], learned: int, total: int
+) -> list[Finding]:
     """What the paper reads off the figure, by verdict; models that learned nothing decide nothing."""
-    head = f"Figure 1 at d = {dimension}" + (f", {seeds} training seeds" if seeds > 1 else "")
+    seeds = len(settings["training_seeds"])
+    head = f"Figure 1 at d = {settings['dimension']}" + (f", {seeds} training seeds" if seeds > 1 else "")
     counted = f"{learned} of {total} GPT-2 models learned"
+    left_out = 2 * len(settings["n_train"]) * seeds - total  # of both families
+    if left_out:
+        counted += f", {left_out} more are not at hand"
     if not total:
         return [Finding(OPEN, f"{head}: no trained model is at hand.")]
     if not learned:
