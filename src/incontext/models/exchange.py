@@ -111,8 +111,9 @@ def from_hugging_face(
     config = read_json(folder / "config.json")
     if not isinstance(config, dict) or config.get("model_type") != "gpt2":
         raise InvalidInputError(f"{folder} must hold a GPT-2; its config.json names no model_type 'gpt2'.")
-    if config.get("activation_function", "gelu_new") != "gelu_new" or config.get("layer_norm_epsilon", 1e-5) != 1e-5:
-        raise InvalidInputError(f"{folder} must hold GPT-2's own blocks (gelu_new, layer_norm_epsilon 1e-5).")
+    activation = config.get("activation_function", "gelu_new")
+    if activation not in ("gelu_new", "gelu") or config.get("layer_norm_epsilon", 1e-5) != 1e-5:
+        raise InvalidInputError(f"{folder} must hold GPT-2's blocks (gelu_new or gelu, layer_norm_epsilon 1e-5).")
     try:
         theirs = load_file(folder / "model.safetensors")
         read = load_file(folder / READ) if (folder / READ).exists() else None
@@ -128,6 +129,7 @@ def from_hugging_face(
         width=config["n_embd"],
         layers=config["n_layer"],
         heads=config["n_head"],
+        activation=activation,
     )
     ours = _from_gpt2({key.removeprefix("transformer."): t for key, t in theirs.items()}, architecture, str(folder))
     if read is None:
@@ -154,6 +156,7 @@ def to_hugging_face(model: Transformer, folder: str | Path) -> None:
         width=architecture.width,
         layers=architecture.layers,
         heads=architecture.heads,
+        activation=architecture.activation,
     )
     if architecture != plain:
         raise InvalidInputError(f"only a GPT-2 can be written for Hugging Face; {architecture} was given.")
@@ -175,7 +178,7 @@ def to_hugging_face(model: Transformer, folder: str | Path) -> None:
     config = {
         "architectures": ["GPT2Model"],
         "model_type": "gpt2",
-        "activation_function": "gelu_new",
+        "activation_function": architecture.activation,
         "layer_norm_epsilon": 1e-5,
         "n_embd": architecture.width,
         "n_head": architecture.heads,

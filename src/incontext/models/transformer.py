@@ -28,9 +28,8 @@ class Block(nn.Module):
         self.attention = (MergedLinearAttention if architecture.attention == "merged" else Attention)(architecture)
         if architecture.mlp:
             self.norm2 = nn.LayerNorm(width) if architecture.layer_norm else nn.Identity()
-            self.mlp = nn.Sequential(
-                nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
-            )
+            activation = nn.GELU("tanh" if architecture.activation == "gelu_new" else "none")
+            self.mlp = nn.Sequential(nn.Linear(width, 4 * width), activation, nn.Linear(4 * width, width))
         else:
             self.mlp = None
 
