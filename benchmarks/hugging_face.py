@@ -1,0 +1,77 @@
+"""Training steps of Hugging Face's GPT-2 in a process of their own: CPU seconds of one, for every line read.
+
+``python hugging_face.py SIZE N {default,keep}`` takes the C library's memory, or keeps what is freed as ours does.
+"""
+
+import sys
+import time
+
+import torch
+from transformers import GPT2Config, GPT2Model
+
+from incontext.models import SIZES
+from incontext.models.embedding import tokens
+from incontext.training import preset
+from incontext.training.batches import Batches
+from incontext.training.distributed import World
+from incontext.training.memory import keep_memory
+
+
+def config_of(size, n_train, precision):
+    """Our training of that size, at d = 20."""
+    width, layers, heads = SIZES[size]
+    model = {"width": width, "layers": layers, "heads": heads}
+    return preset("small", dimension=20, n_train=n_train, steps=1000, model=model, precision=precision)
+
+
+def last_batch(config):
+    """The batch of the last step, at full length and dimension."""
+    with Batches(config, World()) as batches:
+        return batches.draw(config.steps - 1)
+
+
+def seconds_of(call):
+    """CPU seconds of a call."""
+    began = time.process_time()
+    call()
+    return time.process_time() - began
+
+
+def training_step(config, batch):
+    """A step on that batch, in float32, with eager attention and Adam."""
+    a = config.model
+    gpt2 = GPT2Config(
+        n_positions=202,
+        n_embd=a.width,
+        n_layer=a.layers,
+        n_head=a.heads,
+        vocab_size=1,
+        bos_token_id=0,
+        eos_token_id=0,
+        attn_implementation="eager",
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+    )
+    model, read_in, read_out = GPT2Model(gpt2), torch.nn.Linear(20, a.width), torch.nn.Linear(a.width, 1)
+    optimizer = torch.optim.Adam([*model.parameters(), *read_in.parameters(), *read_out.parameters()], lr=1e-4)
+    xs, ys, targets = (torch.from_numpy(part).float() for part in (batch.xs, batch.ys, batch.targets))
+
+    def step():
+        optimizer.zero_grad()
+        hidden = model(inputs_embeds=read_in(tokens("interleaved", xs, ys, None))).last_hidden_state
+        (read_out(hidden)[:, ::2, 0] - targets).square().mean().backward()
+        optimizer.step()
+
+    return step
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    if sys.argv[3] == "keep":
+        keep_memory()
+    config = config_of(sys.argv[1], int(sys.argv[2]), "float32")
+    step = training_step(config, last_batch(config))
+    for _ in sys.stdin:
+        sys.stdout.write(f"{seconds_of(step)}\n")
+        sys.stdout.flush()
