@@ -1,5 +1,7 @@
 """Other formats: what is read predicts what its origin predicts, and nothing in a file is executed."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -107,8 +109,9 @@ def test_runs_that_cannot_be_read_are_refused_in_words(garg_run, fault, capfd):
     assert "executed" not in capfd.readouterr().out
 
 
-def test_hugging_face_reads_what_is_written_and_back(tmp_path, randomised, prompts):
-    model = randomised(Architecture.gpt2("tiny", 3, 7), torch.float32)
+@pytest.mark.parametrize("activation", ["gelu_new", "gelu"])
+def test_hugging_face_reads_what_is_written_and_back(activation, tmp_path, randomised, prompts):
+    model = randomised(dataclasses.replace(Architecture.gpt2("tiny", 3, 7), activation=activation), torch.float32)
     to_hugging_face(model, tmp_path / "hf")
     theirs = GPT2Model.from_pretrained(tmp_path / "hf").eval()
     back = from_hugging_face(tmp_path / "hf")

@@ -101,6 +101,13 @@ def test_the_2022_recipe_is_the_published_one():
     assert preset("garg-linear", dimension=20, n_train=100).curriculum.last_change == 90_000
 
 
+@pytest.mark.parametrize("n_train", [60, 70, 100])
+def test_fast_sees_as_many_examples_at_every_longer_length(n_train):
+    short, long = (preset("fast", dimension=20, n_train=n) for n in (40, n_train))
+    assert long.steps * n_train == pytest.approx(short.steps * 40, rel=1e-3)
+    assert preset("fast", dimension=20, n_train=n_train, steps=9).steps == 9
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
