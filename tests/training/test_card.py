@@ -9,7 +9,7 @@ import pytest
 
 from incontext.estimators import InContextRegressor
 from incontext.evaluation import error_curve
-from incontext.foundations import InvalidInputError
+from incontext.foundations import InvalidInputError, plus_minus
 from incontext.models import load
 from incontext.predictors import registry
 from incontext.training import Run, read_config, train
@@ -64,7 +64,8 @@ def test_a_card_shows_an_evaluation_of_the_runs_own_law_and_of_shifts(config, ru
     shown = {row[0]: row for row in rows((tmp_path / "model" / "README.md").read_text()) if row[1] == "6"}
     expected = table[(table["position"] == 6) & (table["predictor"] == "model")].set_index("distribution")
     for name in set(expected.index) - {OWN_LAW}:
-        assert float(shown[name][2].split()[0]) == pytest.approx(expected.loc[name, "mean"] / 3, rel=5e-3)
+        mean, bar = expected.loc[name, ["mean", "stderr"]] / 3
+        assert shown[name][2] == plus_minus(mean, bar)
 
 
 def test_a_shipped_model_loads_by_name_everywhere(config, run, shipped):

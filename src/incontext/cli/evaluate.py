@@ -233,24 +233,26 @@ def _shown(table: pd.DataFrame, dimension: int) -> pd.DataFrame:
 
 
 def _as_text(result: dict[str, Any], table: pd.DataFrame, verdicts: pd.DataFrame | None) -> str:
+    from incontext.foundations import plus_minus
+
     rows = _shown(table, result["dimension"])
     names = list(dict.fromkeys(table["predictor"]))
-    width = max(16, *(len(name) + 1 for name in names))
+    rows["text"] = [plus_minus(error, bar) for error, bar in zip(rows["error"], rows["bar"], strict=True)]
+    width = 2 + max(map(len, [*names, *rows["text"]]))
     lines = [
         f"error / {table['normaliser'].iloc[0]:g} ± standard error, {result['prompts']} prompts, seed {result['seed']}",
         f"{'shift':24}{'examples':>9}" + "".join(f"{name:>{width}}" for name in names),
     ]
     for (shift, position), group in rows.groupby(["distribution", "position"], sort=False):
-        found = group.set_index("predictor")
-        cells = (f"{found.loc[name, 'error']:.3g} ±{found.loc[name, 'bar']:.1g}" for name in names)
-        lines.append(f"{shift:24}{position:>9}" + "".join(f"{cell:>{width}}" for cell in cells))
+        found = group.set_index("predictor")["text"]
+        lines.append(f"{shift:24}{position:>9}" + "".join(f"{found[name]:>{width}}" for name in names))
     if verdicts is not None:
         lines += ["", f"{result['target']} behaves like (distance in mean squared targets; share of bootstraps):"]
         for row in verdicts.to_dict("records"):
             ties = f"; as near: {row['ties']}" if row["ties"] else ""
             lines.append(
                 f"{row['distribution']:24}{row['position']:>9}  {row['nearest']} (closest {row['closest']} at "
-                f"{row['distance']:.2g} ± {row['stderr']:.1g}, {row['frequency']:.0%}{ties})"
+                f"{plus_minus(row['distance'], row['stderr'])}, {row['frequency']:.0%}{ties})"
             )
     lines += [f"wrote {path}" for path in result.get("files", [])]
     return "\n".join(lines) + "\n"

@@ -2,7 +2,7 @@
 
 from incontext.foundations.arrays import Matrices, Matrix, PromptInputs, PromptLabels, Scalar, Vector, Vectors
 from incontext.foundations.errors import InvalidInputError
-from incontext.foundations.estimates import Estimate
+from incontext.foundations.estimates import Estimate, format_number, plus_minus
 from incontext.foundations.files import (
     atomic_path,
     exclusive,
@@ -47,6 +47,8 @@ __all__ = [
     "check_reals",
     "check_vector",
     "exclusive",
+    "format_number",
+    "plus_minus",
     "read_json",
     "remove_unfinished",
     "require_writable",

@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from incontext.foundations import format_number, plus_minus
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -18,14 +20,7 @@ class Measured:
     stderr: float
 
     def __str__(self) -> str:
-        if not (math.isfinite(self.value) and math.isfinite(self.stderr)) or self.stderr == 0:
-            return format_cell(self.value)
-        # Two digits of the error decide how many of the value are shown.
-        decimals = 1 - math.floor(math.log10(self.stderr))
-        if abs(self.value) >= 1e6 or decimals > 9:
-            return f"{format_cell(self.value)} ± {self.stderr:.2g}".replace("e-", "e−")
-        places = max(decimals, 0)
-        return f"{_minus(f'{self.value:.{places}f}')} ± {self.stderr:.{places}f}"
+        return plus_minus(self.value, self.stderr)
 
 
 @dataclass(frozen=True)
@@ -86,17 +81,8 @@ def format_cell(value: Any) -> str:
     if isinstance(value, bool) or type(value).__name__ == "bool":
         return "yes" if value else "no"
     if isinstance(value, float) or hasattr(value, "dtype"):
-        number = float(value)
-        if math.isnan(number):
-            return "–"
-        if math.isinf(number):
-            return "∞" if number > 0 else "−∞"
-        return _minus(f"{number:.4g}")
+        return format_number(float(value))
     return "–" if value is None or value is pd.NA else str(value)
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
 
 
 def _float(value: Any) -> float:

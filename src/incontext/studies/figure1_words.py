@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from incontext.foundations import plus_minus
 from incontext.models import SIZES
 from incontext.studies.figure1_models import Figure1Settings, Model, configuration
 from incontext.studies.panels import COVARIATES, OWN
@@ -69,7 +70,8 @@ def seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> lis
         return []
     at_n = bands[(bands["position"] == bands["n_train"]) & (bands["panel"] == bands["family"].map(OWN))]
     listed = "; ".join(
-        f"{row.family}cov_N{row.n_train} {row.mean:.3g}, prompts ± {row.stderr:.2g}, seeds ± {row.deviation:.2g}"
+        f"{row.family}cov_N{row.n_train} {plus_minus(row.mean, row.stderr)} (prompts), "
+        f"{plus_minus(row.mean, row.deviation)} (seeds)"
         for row in at_n.itertuples()
     )
     everywhere = bands[(bands["position"] > 0) & (bands["position"] <= bands["n_train"])]

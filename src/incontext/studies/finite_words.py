@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from incontext.foundations import plus_minus
 from incontext.prompts import Gaussian
 from incontext.studies.exponents import Exponent, exponents
 from incontext.studies.finite_prompts import AVERAGE, FIXED, LINEAR, RANDOM, WHOLE
@@ -151,8 +152,8 @@ def _on_prompts(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings
         text = (
             f"{law} (d = {settings.layer_dimension}, N = {settings.layer_n_train}): the K that minimises the risk of "
             f"B prompts exceeds the minimum of the population loss as B^{_found(fitted, key)}; at B = {largest:,} the "
-            f"excess is {ratio:.2f} ± {1.96 * error:.2f} times its leading term ½E[r²Z'H⁻¹Z]/B, whose coefficient is "
-            f"{scale:.3g} ± {1.96 * spread:.2g}. "
+            f"excess is {plus_minus(ratio, 1.96 * error)} times its leading term ½E[r²Z'H⁻¹Z]/B, whose coefficient is "
+            f"{plus_minus(scale, 1.96 * spread)}. "
         )
         few = rows.groupby("n_prompts")["relative"].mean()
         worse = few.index.to_numpy()[few.to_numpy() > 1]

@@ -9,6 +9,7 @@ import yaml
 
 from incontext import __version__
 from incontext.evaluation import Suite, compare
+from incontext.foundations import plus_minus
 from incontext.predictors import LeastSquares
 from incontext.training.linting import duration, lint
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # The row of an evaluation that is the run's own prompts rather than a shift of a suite.
 OWN_LAW = "own law"
+# Squares of rounding errors lie below.
+_ZERO = 1e-20
 _TARGETS = {
     "labels": "the labels themselves",
     "posterior_mean": "Rao-Blackwell targets: the exact posterior mean of each label given the examples before it, "
@@ -195,7 +198,7 @@ def _suite(table: pd.DataFrame, dimension: int) -> list[str]:
         for position in sorted({p for p in (dimension // 2, dimension, 2 * dimension, last) if p <= last}):
             at = group[group["position"] == position].set_index("predictor")
             mean, bar = at["mean"] / at["normaliser"], at["stderr"] / at["normaliser"]
-            cells = (f"{_number(mean[name])} ± {bar[name]:.1g}" for name in ("model", "least_squares"))
+            cells = (_measured(mean[name], bar[name]) for name in ("model", "least_squares"))
             rows.append((str(shift), str(position), *cells))
     return [
         f"Under the shifts of a suite whose base is x ~ N(0, I), error / d ± standard error, the same "
@@ -231,7 +234,11 @@ def _given(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _number(value: float) -> str:
     """Three digits; squares of rounding errors are 0."""
-    return "0" if abs(value) < 1e-20 else f"{value:.3g}"
+    return "0" if abs(value) < _ZERO else f"{value:.3g}"
+
+
+def _measured(value: float, error: float) -> str:
+    return "0" if abs(value) < _ZERO else plus_minus(value, error)
 
 
 def _table(columns: tuple[str, ...], rows: Any) -> str:

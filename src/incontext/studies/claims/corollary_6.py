@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from incontext.foundations import Draws, Estimate
+from incontext.foundations import Draws, Estimate, plus_minus
 from incontext.predictors import LeastSquares, Predictor, TrainedLSA
 from incontext.prompts import Gaussian, Linear, PromptDistribution
 from incontext.studies.claims.bench import Bench, Problem, written_gamma
@@ -193,9 +193,9 @@ def competitive(bench: Bench) -> Finding:
     )
     factor = agreement(ratios, tolerance=1e-6)
     return Finding(
-        f"Noiseless at d = 20, N = M = 40 the layer's error is {layer:.3f} (sampled {found.value:.3f} ± "
-        f"{found.standard_error:.3f}) and least squares has {squares:.0e}. With noise s² and N = ∞ the ratio of the "
-        f"excess errors tends to (d + 1 + s²)/s² (to {factor.deviation:.0e}).",
+        f"Noiseless at d = 20, N = M = 40 the layer's error is {layer:.3f} (sampled "
+        f"{plus_minus(found.value, found.standard_error)}) and least squares has {squares:.0e}. With noise s² and "
+        f"N = ∞ the ratio of the excess errors tends to (d + 1 + s²)/s² (to {factor.deviation:.0e}).",
         f"closed form; {describe([found])}",
         [inequality([(layer, 100 * squares)])],
         [factor, sampling([(found, layer)], bench.critical)],

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from scipy.integrate import quad
 
-from incontext.foundations import Draws
+from incontext.foundations import Draws, plus_minus
 from incontext.prompts import Gaussian, RandomDiagonal
 from incontext.studies.claims.bench import Bench
 from incontext.studies.claims.claim import Finding, Section
@@ -93,8 +93,8 @@ def exponential_slope(bench: Bench) -> Finding:
     wrong = sampling([(found, 1 / 3)], bench.critical)
     right = sampling([(found, 2 / 3)], bench.critical)
     return Finding(
-        f"The slope E[ŷy]/E[y²] is {found.value:.4f} ± {found.standard_error:.4f}; exactly it is Eλ²/3 = 2/3 (z = "
-        f"{found.z_score(2 / 3):.2f}, {right.outcome.value}), as x_q and Λ_new vary together.",
+        f"The slope E[ŷy]/E[y²] is {plus_minus(found.value, found.standard_error)}; exactly it is Eλ²/3 = 2/3 "
+        f"(z = {found.z_score(2 / 3):.2f}, {right.outcome.value}), as x_q and Λ_new vary together.",
         describe([found]),
         [wrong],
     )
