@@ -56,7 +56,7 @@ def records(tmp_path_factory):
         {"long": pd.DataFrame({"i": range(40), "mean": 0.5, "stderr": 0.0123}), "unseen": pd.DataFrame({"i": [1]})},
         {
             "settings": {"seed": 7, "training_seeds": [0, 1]},
-            "sentences": ["One sentence <with> signs."],
+            "sentences": ["One sentence <with> signs.", "Run `incontext <verb>` first."],
             "summary": ["Refuted: the guess.", "A number: 3."],
             "deviations": ["Smaller."],
             "captions": {"long": "Forty rows"},
@@ -140,13 +140,10 @@ def test_untrained_positions_and_unlearned_models_are_named(records, page):
     assert "never trained" in text
 
 
-def test_the_verdict_on_each_observation_follows_from_its_checks(records):
-    table = records[3].tables["observations"]
-    for entry in words_of(records[3]).observations:
-        own = table[table["observation"] == entry["observation"]]
-        assert (entry["count"], entry["total"]) == (own["appears"].sum(), len(own))
-        expected = {0: "does not appear", len(own): "appears"}.get(entry["count"], "appears in part")
-        assert entry["verdict"] == expected
+def test_models_that_learned_nothing_decide_no_observation(records, page):
+    observations = words_of(records[3]).observations
+    assert {entry["verdict"] for entry in observations} == {"no model"}
+    assert page.read_text().count('<span class="badge none">no model</span>') == 2 * len(observations)  # list and table
 
 
 @pytest.mark.parametrize(
@@ -179,6 +176,7 @@ def test_a_study_beyond_the_paper_has_a_page_linked_both_ways(page):
     assert 'href="beyond-one.html"' in two
     assert "One sentence &lt;with&gt; signs." in one
     assert "One sentence" not in first
+    assert "Run <code>incontext &lt;verb&gt;</code> first." in one
     assert "Smaller." in one
     assert (
         "<code>incontext reproduce --profile smoke --only beyond-one</code> · seed 7; seeds of the training 0, 1" in one

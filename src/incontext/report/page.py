@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from incontext.foundations import write_text
 from incontext.report.cells import Table, format_cell
@@ -24,6 +26,7 @@ from incontext.report.figures import (
     shifts,
     tolerance,
 )
+from incontext.report.side_by_side import side_by_side
 from incontext.report.style import Drawing
 from incontext.report.words import KINDS, Finding, Words, words_of
 from incontext.studies.record import StudyRecord
@@ -57,7 +60,9 @@ _TONES = {
     "refuted": "bad",
     "found": "new",
     "undecided": "none",
+    "no model": "none",
 }
+_CODE = re.compile(r"`([^`]+)`")
 # Tables of more rows are folded.
 _OPEN_ROWS = 16
 
@@ -134,7 +139,15 @@ def write_report(
     paper = [section for section in sections if section.page == FIRST_PAGE]
     beyond = [section for section in sections if section.page != FIRST_PAGE]
     environment = _environment()
-    shared = {"title": TITLE, "first_page": FIRST_PAGE, "paper": paper, "beyond": beyond, "provenance": provenance}
+    compared = side_by_side(records)
+    shared = {
+        "title": TITLE,
+        "first_page": FIRST_PAGE,
+        "paper": paper,
+        "beyond": beyond,
+        "compared": compared,
+        "provenance": provenance,
+    }
     # The first page last: when it is there, all are.
     for before, section, after in zip([None, *beyond], beyond, [*beyond[1:], None], strict=False):
         page = environment.get_template("study.html.j2").render(
@@ -144,6 +157,7 @@ def write_report(
     page = environment.get_template("report.html.j2").render(
         shared,
         here=FIRST_PAGE,
+        links={section.name: section.link for section in sections},
         findings=_ordered(sections),
         provenance_table=_provenance_table(provenance, sections),
         deviations=[line for section in paper for line in section.words.deviations],
@@ -160,8 +174,14 @@ def _environment() -> Environment:
     )
     environment.filters["tone"] = lambda verdict: _TONES.get(verdict, "some")
     environment.filters["cell"] = format_cell
+    environment.filters["prose"] = _prose
     environment.globals["open_rows"] = _OPEN_ROWS
     return environment
+
+
+def _prose(text: str) -> Markup:
+    """A sentence with what stands between backquotes set as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def _section(record: StudyRecord, directory: Path, profile: str) -> _Section:

@@ -9,11 +9,14 @@ from typing import Any
 import pandas as pd
 
 from incontext.report.cells import Table, table_of
+from incontext.report.side_by_side import learned_models
+from incontext.studies.observations import summarise
 from incontext.studies.record import StudyRecord
 
 CONFIRMED, IN_PART, REFUTED, FOUND, OPEN = "confirmed", "in part", "refuted", "found", "undecided"
 # In the order of the first page.
 KINDS = (CONFIRMED, IN_PART, REFUTED, FOUND, OPEN)
+_PLURAL = {"appears in part": "appear in part", "does not appear": "do not appear"}
 # Relative distance from the theorem's limit below which the flow has ended there.
 _ENDED = 1e-6
 
@@ -200,12 +203,12 @@ def _figure1(record: StudyRecord) -> Words:
     settings = record.facts["settings"]
     models = record.tables["models"]
     is_learned = models["learned"].astype(bool)
-    learned = int(is_learned.sum())
-    observations = [{**entry, "sentence": _weighed(entry)} for entry in record.facts["summary"]]
+    summary = summarise(record.tables["observations"])
+    observations = [{**entry, "sentence": _weighed(entry)} for entry in summary]
     not_learned = models[~is_learned]["model"]
-    verdict = f"{learned} of {len(models)} GPT-2 models learned their task (d = {settings['dimension']})."
+    verdict = f"{learned_models(record)} their task (d = {settings['dimension']}): {record.facts['learned']}."
     if len(not_learned):
-        verdict += f" Not learned: {', '.join(not_learned)}."
+        verdict += f" Not learned, and left out where the paper's observations are weighed: {', '.join(not_learned)}."
     columns = {
         "model": "model",
         "own_law": "own law",
@@ -225,7 +228,7 @@ def _figure1(record: StudyRecord) -> Words:
             verdict,
             *record.facts["sentences"],
         ],
-        findings=_reading(observations, settings, learned, len(models)),
+        findings=_reading(record, observations),
         deviations=list(record.facts["deviations"]),
         observations=observations,
         tables=[
@@ -235,32 +238,31 @@ def _figure1(record: StudyRecord) -> Words:
     )
 
 
-def _reading(
-    observations: list[dict[str, Any]], settings: Mapping[str, Any], learned: int, total: int
-) -> list[Finding]:
+def _reading(record: StudyRecord, observations: list[dict[str, Any]]) -> list[Finding]:
     """What the paper reads off the figure, by verdict; models that learned nothing decide nothing."""
+    settings = record.facts["settings"]
     seeds = len(settings["training_seeds"])
     head = f"Figure 1 at d = {settings['dimension']}" + (f", {seeds} training seeds" if seeds > 1 else "")
-    counted = f"{learned} of {total} GPT-2 models learned"
-    left_out = 2 * len(settings["n_train"]) * seeds - total  # of both families
-    if left_out:
-        counted += f", {left_out} more are not at hand"
-    if not total:
+    counted = learned_models(record)
+    if record.tables["models"].empty:
         return [Finding(OPEN, f"{head}: no trained model is at hand.")]
-    if not learned:
-        return [Finding(OPEN, f"{head}: {counted} their task, so its observations stay undecided.")]
-    findings = []
+    weighed = [entry for entry in observations if entry["total"]]
+    if not weighed:
+        return [Finding(OPEN, f"{head}: {counted} their task, so the paper's observations stay undecided.")]
+    findings: list[Finding] = []
     for verdict, kind in (("appears", CONFIRMED), ("appears in part", IN_PART), ("does not appear", REFUTED)):
         own = [
-            entry["observation"] + (f" ({entry['count']} of {entry['total']} checks)" if kind == IN_PART else "")
-            for entry in observations
+            entry["observation"][0].lower()
+            + entry["observation"][1:]
+            + (f" ({entry['count']} of {entry['total']} checks)" if kind == IN_PART else "")
+            for entry in weighed
             if entry["verdict"] == verdict
         ]
+        # What appears is named in the table; here only what does not.
+        named = "appear in every check" if kind == CONFIRMED else f"{_PLURAL[verdict]}: {'; '.join(own)}"
         if own:
-            named = "; ".join(observation[0].lower() + observation[1:] for observation in own)
-            findings.append(
-                Finding(kind, f"{head} ({counted}), {len(own)} of {len(observations)} observations: {named}.")
-            )
+            many = f"{len(own)} of the paper's {len(weighed)} observations"
+            findings.append(Finding(kind, f"{head} ({counted}), {many} {named}."))
     return findings
 
 
@@ -270,6 +272,8 @@ def _short(number: float) -> str:
 
 
 def _weighed(entry: Mapping[str, Any]) -> str:
+    if not entry["total"]:
+        return f"None that learned its task is at hand to show it ({entry['criterion']})."
     values = (
         f"{entry['lowest']:.3g}" if entry["total"] == 1 else f"between {entry['lowest']:.3g} and {entry['highest']:.3g}"
     )

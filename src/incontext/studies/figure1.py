@@ -75,15 +75,20 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
     models = [model for model in wanted if model in found]
     panels = panel_laws(settings.dimension, settings.scales)
     errors = _judge(settings, panels, found, store, progress)
-    by_model = _by_model(models, errors)
+    described = [_describe(model, errors, found[model], settings) for model in models]
     tables = {
         "curves": _curves(panels, models, errors),
-        "bands": _bands(models, errors, by_model),
+        "bands": _bands(models, errors, _by_model(models, errors)),
         "lsa": _lsa(settings, panels),
-        "models": pd.DataFrame(
-            [_describe(model, errors, found[model], settings) for model in models], columns=_COLUMNS
+        "models": pd.DataFrame(described, columns=_COLUMNS),
+        "observations": weigh(
+            # What a model does that has not learned its own task tells nothing about one that has.
+            _by_model([model for model, row in zip(models, described, strict=True) if row["learned"]], errors),
+            {panel: zero for panel, (zero, _) in panels.items()},
+            settings.n_train,
+            settings.seed,
+            lsa_limit=_lsa_limit("random", panels[OWN["random"]][1]),
         ),
-        "observations": weigh(by_model, {p: zero for p, (zero, _) in panels.items()}, settings.n_train, settings.seed),
     }
     seeds = len(settings.training_seeds)
     facts = {
@@ -237,9 +242,14 @@ def _lsa(settings: Figure1Settings, panels: Mapping[str, tuple[float, Law]]) -> 
                     {"panel": panel, "family": family, "n_train": float(n), "position": float(m), "error": value / d}
                     for m, value in enumerate(exact)
                 ]
-            limit = expected_risk(law, math.inf, math.inf, test) / d
+            limit = _lsa_limit(family, test)
             rows.append({"panel": panel, "family": family, "n_train": math.inf, "position": math.inf, "error": limit})
     return pd.DataFrame(rows)
+
+
+def _lsa_limit(family: str, test: Law) -> float:
+    """Error / d of the layer trained on a family's law, M, N → ∞."""
+    return expected_risk(training_covariates(family, test.dimension), math.inf, math.inf, test) / test.dimension
 
 
 def _describe(

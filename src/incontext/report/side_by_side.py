@@ -1,0 +1,108 @@
+"""What the paper reads off Figure 1, beside what appears in every record of it: records know nothing of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from incontext.report.cells import format_cell
+from incontext.studies.observations import NO_MODEL, OBSERVATIONS, Observation, summarise
+from incontext.studies.record import StudyRecord
+
+
+@dataclass(frozen=True)
+class Column:
+    """One record.
+
+    Attributes
+    ----------
+    record : str
+        Its name.
+    heading : str
+        Dimension and training seeds.
+    models : str
+        How many of its models learned, and how many it lacks.
+    """
+
+    record: str
+    heading: str
+    models: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An observation in one record: the verdict, its count of checks and what was measured; empty without a model."""
+
+    verdict: str
+    counted: str
+    measured: str
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """The table: columns are records, rows the paper's observations with a cell per record.
+
+    Attributes
+    ----------
+    columns : list of Column
+        In the order of the records.
+    rows : list of (Observation, list of Cell)
+        In the order of the paper.
+    conclusion : str
+        What the table comes to.
+    """
+
+    columns: list[Column]
+    rows: list[tuple[Observation, list[Cell]]]
+    conclusion: str
+
+
+def side_by_side(records: Iterable[StudyRecord]) -> SideBySide | None:
+    """The table of all records that weigh the paper's observations; None if there is none."""
+    weighing = [record for record in records if "observations" in record.tables]
+    if not weighing:
+        return None
+    summaries = [
+        {entry["observation"]: entry for entry in summarise(record.tables["observations"])} for record in weighing
+    ]
+    rows = [(observation, [_cell(summary[observation.title]) for summary in summaries]) for observation in OBSERVATIONS]
+    return SideBySide([_column(record) for record in weighing], rows, _conclusion(rows))
+
+
+def learned_models(record: StudyRecord) -> str:
+    """How many models of a record of Figure 1 learned their task, and how many it lacks, in words."""
+    settings, models = record.facts["settings"], record.tables["models"]
+    missing = 2 * len(settings["n_train"]) * len(settings["training_seeds"]) - len(models)  # of both families
+    counted = f"{int(models['learned'].astype(bool).sum())} of {len(models)} GPT-2 models learned"
+    return counted + (f", {missing} more {'is' if missing == 1 else 'are'} not at hand" if missing else "")
+
+
+def _column(record: StudyRecord) -> Column:
+    settings = record.facts["settings"]
+    seeds = len(settings["training_seeds"])
+    heading = f"d = {settings['dimension']}, {'one training seed' if seeds == 1 else f'{seeds} training seeds'}"
+    return Column(record.name, heading, learned_models(record))
+
+
+def _cell(entry: dict[str, object]) -> Cell:
+    if entry["verdict"] == NO_MODEL:
+        return Cell(NO_MODEL, "", "")
+    low, high = (format_cell(float(f"{entry[key]:.3g}")) for key in ("lowest", "highest"))
+    measured = low if entry["total"] == 1 else f"{low} … {high}"
+    return Cell(str(entry["verdict"]), f"{entry['count']} of {entry['total']}", measured)
+
+
+def _conclusion(rows: list[tuple[Observation, list[Cell]]]) -> str:
+    """How many observations appear wherever there are models for them, and which do not."""
+    shown = {observation.title: [cell for cell in cells if cell.verdict != NO_MODEL] for observation, cells in rows}
+    judged = {title: cells for title, cells in shown.items() if cells}
+    if not judged:
+        return "No record holds a model that learned its task, so nothing can be said about any of them."
+    deviating = [title for title, cells in judged.items() if any(cell.verdict != "appears" for cell in cells)]
+    without = len(rows) - len(judged)
+    whole = len(judged) - len(deviating)
+    text = (
+        f"Of {len(judged)} observations that the models at hand can show, {whole} appear in every check of every record"
+    )
+    text += f"; not everywhere: {'; '.join(title[0].lower() + title[1:] for title in deviating)}." if deviating else "."
+    return text + (f" For {without} there is no model." if without else "")

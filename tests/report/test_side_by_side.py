@@ -1,0 +1,91 @@
+"""The paper's observations beside what records of Figure 1 show: verdicts follow from the checks of each record."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from incontext.report.side_by_side import side_by_side
+from incontext.report.words import words_of
+from incontext.studies.observations import OBSERVATIONS, weigh
+from incontext.studies.record import StudyRecord
+
+ZERO = {"identity": 1.0, "1·Exp(1)": 1.0, "4·Exp(1)": 4.0, "9·Exp(1)": 9.0}
+
+
+def _record(name, dimension, lengths, *, wanted=None, seeds=(0,), learned=True):
+    """A record whose fixed-covariance models fail on every random law, those of random ones never."""
+    rng = np.random.default_rng(dimension)
+    errors = {
+        (family, n, panel): rng.exponential(size=(400, 13)) * (0.01 if family == "random" or zero == 1 else 0.9 * zero)
+        for family in ("fixed", "random")
+        for n in lengths
+        for panel, zero in ZERO.items()
+    }
+    observations = weigh(errors if learned else {}, ZERO, lengths, 0, lsa_limit=1 / 3)
+    models = pd.DataFrame(
+        [{"model": f"{family}cov_N{n}", "learned": learned} for family in ("fixed", "random") for n in lengths]
+    )
+    models = models.assign(own_law="", steps=1, error_at_2d=0.0, stderr_at_2d=0.0, error_at_N=0.0, stderr_at_N=0.0)
+    facts = {
+        "settings": {"dimension": dimension, "n_train": list(wanted or lengths), "training_seeds": list(seeds)},
+        "learned": "said so",
+        "normaliser": "d",
+        "sentences": [],
+        "deviations": [],
+    }
+    return StudyRecord(
+        name, name, {"models": models.assign(largest_ratio_to_lsa=0.0), "observations": observations}, facts
+    )
+
+
+@pytest.fixture(scope="module")
+def records():
+    return [
+        _record("figure1", 5, (6, 8)),
+        StudyRecord("claims", "No observation", {}),
+        _record("figure1_d20", 20, (8,), wanted=(6, 8)),
+        _record("figure1_seeds", 5, (6,), seeds=(0, 1, 2), learned=False),
+    ]
+
+
+def test_every_record_with_observations_has_a_column_and_every_observation_a_row(records):
+    table = side_by_side(records)
+    assert [column.record for column in table.columns] == ["figure1", "figure1_d20", "figure1_seeds"]
+    assert [column.heading for column in table.columns] == [
+        "d = 5, one training seed",
+        "d = 20, one training seed",
+        "d = 5, 3 training seeds",
+    ]
+    assert table.columns[1].models == "2 of 2 GPT-2 models learned, 2 more are not at hand"
+    assert [observation for observation, _ in table.rows] == list(OBSERVATIONS)
+    assert all(len(cells) == 3 for _, cells in table.rows)
+
+
+def test_verdicts_and_counts_are_those_of_the_checks(records):
+    weighing = [record for record in records if "observations" in record.tables]
+    for observation, cells in side_by_side(records).rows:
+        for record, cell in zip(weighing, cells, strict=True):
+            own = record.tables["observations"].query("observation == @observation.title")
+            count, total = int(own["appears"].sum()), len(own)
+            expected = {0: "does not appear", total: "appears"}.get(count, "appears in part") if total else "no model"
+            assert cell.verdict == expected
+            assert cell.counted == (f"{count} of {total}" if total else "")
+            listed = {entry["observation"]: entry["verdict"] for entry in words_of(record).observations}
+            assert listed[observation.title] == expected
+
+
+def test_one_training_length_cannot_show_that_longer_ones_help(records):
+    cells = {observation.title: [cell.verdict for cell in cells] for observation, cells in side_by_side(records).rows}
+    assert cells["Larger training contexts help"][1:] == ["no model", "no model"]
+    assert cells["Models trained on the fixed covariance fail at c > 1"] == ["appears", "appears", "no model"]
+
+
+def test_the_conclusion_counts_what_appears_everywhere_and_names_the_rest(records):
+    table = side_by_side(records)
+    everywhere = [all(cell.verdict in ("appears", "no model") for cell in cells) for _, cells in table.rows]
+    assert f"Of {len(everywhere)} observations" in table.conclusion
+    assert f" {sum(everywhere)} appear in every check" in table.conclusion
+    for (observation, _), whole in zip(table.rows, everywhere, strict=True):
+        assert (observation.title[1:] in table.conclusion) is not whole
+    assert side_by_side([records[1]]) is None
+    assert "nothing can be said" in side_by_side([records[3]]).conclusion
