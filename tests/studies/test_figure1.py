@@ -69,6 +69,11 @@ def test_bands_part_seeds_from_prompts(tmp_path):
     # The seeds answer the same prompts, so averaging them leaves the error over prompts about as it was.
     single = curves.loc[(curves[list(at)] == pd.Series(at)).all(axis=1), "stderr"]
     assert single.min() * 0.9 < band["stderr"] < single.max() * 1.1
+    # The page says how wide both are.
+    words = " ".join(record.facts["sentences"])
+    trained = bands[(bands["position"] > 0) & (bands["position"] <= bands["n_train"])]
+    assert f"± {(1.96 * trained['stderr'] / trained['mean']).median():.2g} of the mean" in words
+    assert f"outer one {((trained['highest'] - trained['lowest']) / trained['mean']).median():.2g} of it" in words
     again = _run(tmp_path, training_seeds=(0, 1, 2), n_train=(3,))
     for name, table in record.tables.items():
         pd.testing.assert_frame_equal(table, again.tables[name], check_exact=True)

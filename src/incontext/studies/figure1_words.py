@@ -74,23 +74,37 @@ def seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> lis
         f"{plus_minus(row.mean, row.deviation)} (seeds)"
         for row in at_n.itertuples()
     )
-    everywhere = bands[(bands["position"] > 0) & (bands["position"] <= bands["n_train"])]
-    ratio = (everywhere["deviation"] / everywhere["stderr"]).median()
+    trained = bands[(bands["position"] > 0) & (bands["position"] <= bands["n_train"])]
     beyond = bands[bands["position"] > bands["n_train"]]
-    later = (beyond["deviation"] / beyond["stderr"]).median()
-    return [
+    ratio, later = (_median(rows["deviation"] / rows["stderr"]) for rows in (trained, beyond))
+    sentences = [
         f"Mean error/d at M = N on each model's own law over {len(settings.training_seeds)} training seeds, with its "
         f"standard error over prompts and the standard deviation between seeds: {listed}.",
-        f"Over all panels and M = 1 … N the standard deviation between seeds is in the median {ratio:.2g} times the "
-        f"standard error over {int(bands['n'].iloc[0]):,} prompts"
-        + (
-            f"; beyond N, {later:.2g} times: what the untrained positions do depends on the seed."
-            if later > 2 * ratio
-            else f"; beyond N, {later:.2g} times."
-            if len(beyond)
-            else "."
-        ),
+        f"How wide the bands are, in the median over all panels and M = 1 … N: {_widths(trained)}. The standard "
+        f"deviation between seeds is {ratio:.2g} times the standard error over {int(bands['n'].iloc[0]):,} prompts.",
     ]
+    if len(beyond):
+        sentences.append(
+            f"Beyond N: {_widths(beyond)}; the deviation is {later:.2g} times the standard error"
+            + (": what the untrained positions do depends on the seed." if later > 2 * ratio else ".")
+        )
+    return sentences
+
+
+def _widths(bands: pd.DataFrame) -> str:
+    """Both bands of the figure as shares of the mean that they are around."""
+    prompts, between, spread = (
+        _median(width / bands["mean"])
+        for width in (1.96 * bands["stderr"], bands["deviation"], bands["highest"] - bands["lowest"])
+    )
+    return (
+        f"the inner band is ± {prompts:.2g} of the mean (prompts, 1.96 standard errors), the outer one {spread:.2g} of "
+        f"it from the lowest to the highest seed, whose standard deviation is {between:.2g} of it"
+    )
+
+
+def _median(values: pd.Series) -> float:
+    return float(values.median())
 
 
 def paper_deviations(settings: Figure1Settings, found: Mapping[Model, Trained]) -> list[str]:

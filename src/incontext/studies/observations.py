@@ -64,7 +64,8 @@ SUCCEEDS = Observation(
 )
 BEATS_LSA = Observation(
     "Models trained on the fixed covariance do better at c = 1 than linear self-attention",
-    "This shows that the larger nonlinear model generalises better than a single layer of linear self-attention.",
+    "Its success there shows that the larger nonlinear model generalises better than a single layer of linear "
+    "self-attention.",
     "§4.3, Equation (23)",
     "error at M = N over the limit M, N → ∞ of the layer trained on random covariances (the paper's dashed line), "
     f"below 1 {_BY}",
@@ -83,7 +84,7 @@ RANDOM_IS_BETTER = Observation(
 )
 SHORT_OF_LEAST_SQUARES = Observation(
     "Models trained on random covariances still miss least squares at the largest variance",
-    "It still fails to match least squares when the scaling is largest (c = 9).",
+    "Trained on random covariances, the model still fails to match least squares when the scaling is largest (c = 9).",
     "§4.3",
     f"error at M = N, where least squares has 0, over the zero estimator's, above {MATCH:.0%} {_BY}",
 )
