@@ -7,7 +7,7 @@ from incontext.prompts import Gaussian, Linear, PromptDistribution, shift
 from incontext.report.figures import tolerance as drawn
 from incontext.studies import tolerance
 from incontext.studies.store import Store
-from incontext.studies.tolerance import best_predictor, exact_error, kind_of
+from incontext.studies.tolerance_problems import best_predictor, exact_error, kind_of
 
 SIZES = {
     "dimension": 3,
@@ -47,7 +47,7 @@ def test_the_layer_answers_homogeneously_and_never_along_an_orthogonal_query(stu
         name = f"LSA, {family} law"
         for scaled in ("scale-y=3", "scale-y=0.5", "scale-query=2"):
             # Linear in the labels and in the query, as the zero estimator's error is.
-            same = _cell(study[2], name, "standard")
+            same = _cell(study[2], name, {"fixed": "standard", "random": "random-covariance"}[family])
             assert _cell(study[2], name, scaled)["relative"] == pytest.approx(same["relative"], rel=1e-9)
         assert _cell(study[2], name, "orthogonal_train_test")["relative"] == pytest.approx(1, rel=1e-9)
 
@@ -97,9 +97,36 @@ def test_kinds_are_what_a_shift_changes():
 
 
 def test_exact_errors_are_unknown_where_no_formula_is_at_hand():
-    base = PromptDistribution(Gaussian.isotropic(3), Linear())
-    assert np.isnan(exact_error("fixed", "random_quadrants", base, 12, 12))
-    assert np.isnan(exact_error("fixed", "task-quadratic", base, 12, 12))
+    for family in ("fixed", "random"):
+        assert np.isnan(exact_error(family, "random_quadrants", 3, 12, 12))
+        assert np.isnan(exact_error(family, "task-quadratic", 3, 12, 12))
+
+
+def test_every_predictor_is_judged_on_shifts_of_the_law_it_was_made_for(study):
+    for family, own in (("fixed", "standard"), ("random", "random-covariance")):
+        name = f"LSA, {family} law"
+        unshifted = _cell(study[2], name, own)
+        assert (unshifted["verdict"], unshifted["growth"]) == ("own law", 0)
+        # What only multiplies labels or the query loses nothing, for either law.
+        for shifted in ("scale-y=3", "scale-y=1/3", "scale-query=2"):
+            cell = _cell(study[2], name, shifted)
+            assert cell["relative"] == pytest.approx(unshifted["relative"], rel=1e-9)
+            assert cell["verdict"] == "tolerates"
+    assert _cell(study[2], "LSA, random law", "standard")["base"] == "a law itself"
+    assert _cell(study[2], "LSA, random law", "scale-x=2")["base"] == "random covariances"
+    assert _cell(study[2], "LSA, fixed law", "scale-x=2")["base"] == "N(0, I)"
+    # Inputs of random covariance times 2 are those of covariance 4·diag(λ): the same law, drawn alike.
+    twice, four = (_cell(study[2], "LSA, random law", each) for each in ("scale-x=2", "random-covariance+covariance=4"))
+    assert twice["error"] == pytest.approx(four["error"], rel=1e-9)
+    assert twice["exact"] == pytest.approx(four["exact"], rel=1e-12)
+
+
+def test_the_overview_counts_what_the_cells_say(study):
+    tables = study[2].tables
+    counts = tables["counts"].groupby("predictor")[["tolerates", "shifts"]].sum()
+    for _, row in tables["overview"].iterrows():
+        parts = [str(row[column]).partition(",")[0].split(" of ") for column in tables["overview"].columns[4:]]
+        assert [sum(int(pair[i]) for pair in parts) for i in (0, 1)] == counts.loc[row["predictor"]].to_list()
 
 
 def test_without_a_model_the_page_says_so(study):

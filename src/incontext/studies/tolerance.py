@@ -2,10 +2,11 @@
 
 Every predictor meets the same prompts, unshifted and under every shift, with M examples in context. What counts is
 its **excess**: its error less that of the best predictor for the shifted problem (ridge with the penalty of Bayes for
-linear tasks; for others the best linear predictor), divided by the zero estimator's error. A shift is tolerated when
-the excess grows by at most ``TOLERANCE`` over the one on the law that the predictor was made for: standard normal
-inputs, or covariances diag(λ), λ_i ~ Exponential(1). The 95 % interval of the growth comes from a bootstrap over
-prompts, shifted and unshifted ones paired.
+linear tasks; for others the best linear predictor), divided by the zero estimator's error. Every shift is applied to
+the law that the predictor was made for: standard normal inputs, or covariances diag(λ), λ_i ~ Exponential(1); a few
+members are laws themselves, the same for all. A shift is tolerated when the excess grows by at most ``TOLERANCE`` over
+the one on the own law. The 95 % interval of the growth comes from a bootstrap over prompts, shifted and unshifted ones
+paired.
 """
 
 from __future__ import annotations
@@ -33,19 +34,38 @@ from incontext.predictors import (
     Zero,
     predictor,
 )
-from incontext.prompts import PromptDistribution, RandomDiagonal, Shift, shift
+from incontext.prompts import PromptDistribution, shift
 from incontext.studies.figure1_models import Figure1Settings, Model, Progress, find_or_train
 from incontext.studies.panels import CHUNK, FAMILIES, Law, resampling, training_covariates
 from incontext.studies.record import StudyRecord
 from incontext.studies.shifts import TOLERANCE
 from incontext.studies.store import Store
-from incontext.studies.tolerance_words import CLASSICAL, LSA, OWN, TRAINED, captions, not_learned, sentences, summary
+from incontext.studies.tolerance_problems import (
+    LAWS,
+    ORTHOGONAL,
+    OWN_LAW,
+    Problem,
+    best_predictor,
+    exact_error,
+    kind_of,
+)
+from incontext.studies.tolerance_words import (
+    CLASSICAL,
+    ITSELF,
+    LSA,
+    MADE_FOR,
+    OWN,
+    TRAINED,
+    captions,
+    not_learned,
+    overview,
+    sentences,
+    summary,
+)
 from incontext.studies.trainings import Trained, shipped
-from incontext.theory import expected_risk, minimizer, optimal_learner, shift_risk
+from incontext.theory import minimizer
 
-OWN_LAW = {"fixed": "standard", "random": "random-covariance"}
 RESAMPLES = 1000
-_ORTHOGONAL = "orthogonal_train_test"
 _ZERO, _BEST = "zero", "best"
 
 
@@ -136,8 +156,8 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
     Returns
     -------
     StudyRecord
-        Tables ``cells`` (predictor × shift: excess, growth with its interval, verdict, exact error where known) and
-        ``counts`` (predictor × kind of shift: how many are tolerated).
+        Tables ``cells`` (predictor × shift: excess, growth with its interval, verdict, exact error where known),
+        ``counts`` (predictor × kind of shift: how many are tolerated) and ``overview`` (the same, a row per predictor).
     """
     settings = ToleranceSettings(**sizes)
     check_integer(settings.n_test, "the smallest n_train", minimum=settings.dimension + 1)
@@ -150,18 +170,16 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
     ]
     contestants = [*_classical(settings), *_trained(found, others)]
     suites = [Suite.named(suite, settings.dimension) for suite in ("garg", "paper")]
-    base = suites[0].base
     names = tuple(dict.fromkeys(name for suite in suites for name in suite.shifts))
+    problems = tuple(dict.fromkeys(Problem.of(name, family) for name in names for family in FAMILIES))
     weights = resampling(settings.n_prompts, RESAMPLES, settings.seed)
     measured = {
-        name: _measure(name, base, contestants, settings, store, progress, i, len(names))
-        for i, name in enumerate(names)
+        problem: _measure(problem, contestants, settings, store, progress, i, len(problems))
+        for i, problem in enumerate(problems)
     }
-    progress("testing: done", len(names), len(names))
-    cells = pd.DataFrame(
-        [_cell(each, name, measured, weights, base, settings) for each in contestants for name in names]
-    )
-    tables = {"counts": _counts(cells), "cells": cells}
+    progress("testing: done", len(problems), len(problems))
+    cells = pd.DataFrame([_cell(each, name, measured, weights, settings) for each in contestants for name in names])
+    tables = {"overview": overview(cells), "counts": _counts(cells), "cells": cells}
     missing = [model.name for model in models if model not in found]
     told = {"dimension": settings.dimension, "n_test": settings.n_test, "n_prompts": settings.n_prompts}
     facts = {
@@ -174,61 +192,6 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         "captions": captions(settings.n_test),
     }
     return StudyRecord(settings.name, f"Who tolerates which shift (d = {settings.dimension})", tables, facts)
-
-
-def kind_of(member: Shift) -> str:
-    """What a shift changes, in a word: task, labels, query or inputs."""
-    changes = set(member.changes)
-    if "task" in changes:
-        return "task"
-    if changes and changes <= {"labels", "noise"}:
-        return "labels"
-    return "query" if changes == {"query"} else "inputs"
-
-
-def best_predictor(member: Shift, base: PromptDistribution) -> Predictor:
-    """The posterior mean of a shifted linear problem with w ~ N(0, cI); zero, the best linear one, for other tasks.
-
-    Zero is the best linear predictor of tasks whose labels are uncorrelated with the inputs, such as quadratic ones
-    on symmetric inputs.
-    """
-    setting = member.setting(base)
-    if setting.weight_moment is None:
-        return Zero()
-    penalty = setting.noise_variance / float(setting.weight_moment[0, 0])
-    return Ridge(penalty) if penalty > 0 else LeastSquares()
-
-
-def exact_error(family: str, name: str, base: PromptDistribution, n_train: int, n_test: int) -> float:
-    """Error of the layer trained on a family's law, under a shift of isotropic inputs; NaN where no formula is at hand.
-
-    The learner is a multiple of the identity for both laws, so a rotation of the inputs does not matter.
-    """
-    d = base.dimension
-    law = training_covariates(family, d)
-    learner = optimal_learner(law, n_train)
-    parts = name.split("+")
-    if parts[0] == "random-covariance":
-        scale = float(parts[1].partition("=")[2]) if len(parts) > 1 else 1.0
-        return expected_risk(law, n_train, n_test, RandomDiagonal.exponential(d, scale))
-    if name == _ORTHOGONAL:
-        return float(d)  # no answer is orthogonal to nothing: the prediction is 0
-    spectra = {"half_subspace": np.arange(d) < d // 2, "skewed": 1 / np.arange(1.0, d + 1)}
-    if name in spectra:
-        squares = spectra[name].astype(float) ** 2
-        covariance = np.diag(squares * d / squares.sum())
-        return shift_risk(learner, covariance, covariance, n_test, np.eye(d))
-    setting = shift(name).setting(base)
-    if setting.context_covariance is None or setting.query_covariance is None or setting.weight_moment is None:
-        return math.nan
-    return shift_risk(
-        learner,
-        setting.context_covariance,
-        setting.query_covariance,
-        n_test,
-        setting.weight_moment,
-        setting.noise_variance,
-    )
 
 
 def _classical(settings: ToleranceSettings) -> Iterator[Contestant]:
@@ -265,14 +228,13 @@ def _readable(model: Trained, settings: ToleranceSettings) -> bool:
 def _positions(name: str, settings: ToleranceSettings) -> tuple[int, ...]:
     """Where errors are kept: at M; at d − 1 for queries orthogonal to their context, which do not exist later."""
     before = settings.dimension - 1
-    if name == _ORTHOGONAL:
+    if name == ORTHOGONAL:
         return (before,)
     return (before, settings.n_test) if name in OWN_LAW.values() else (settings.n_test,)
 
 
 def _measure(
-    name: str,
-    base: PromptDistribution,
+    problem: Problem,
     contestants: Sequence[Contestant],
     settings: ToleranceSettings,
     store: Store,
@@ -281,17 +243,20 @@ def _measure(
     total: int,
 ) -> dict[tuple[str, int], Float64[np.ndarray, " B"]]:
     """Squared errors by (predictor, position), with those of the best predictor and of zero."""
+    name, base = problem.name, problem.base(settings.dimension)
     member = shift(name)
     distribution = member.apply(base)
     references = [
-        Contestant(_ZERO, CLASSICAL, "fixed", _ZERO, Zero),
-        Contestant(_BEST, CLASSICAL, "fixed", _BEST, lambda: best_predictor(member, base)),
+        Contestant(_ZERO, CLASSICAL, problem.family, _ZERO, Zero),
+        Contestant(_BEST, CLASSICAL, problem.family, _BEST, lambda: best_predictor(member, base)),
     ]
     positions = _positions(name, settings)
     sample = {"shift": name, "dimension": settings.dimension, "positions": positions, "seed": settings.seed}
     sample["n_prompts"] = settings.n_prompts
+    if problem.family == "random":
+        sample["base"] = "random covariances"
     measured: dict[tuple[str, int], Float64[np.ndarray, " B"]] = {}
-    for each in (*references, *contestants):
+    for each in (*references, *(each for each in contestants if problem.is_for(each.family))):
         progress(f"testing: {each.name} on {name}", index, total)
         table = store.table(
             f"tolerance-{each.name}-{name}".replace(" ", "-").replace("/", "_"),
@@ -315,7 +280,7 @@ def _errors(
     return pd.DataFrame(np.concatenate(blocks), columns=[str(position) for position in positions])
 
 
-Measured = Mapping[str, Mapping[tuple[str, int], Float64[np.ndarray, " B"]]]
+Measured = Mapping[Problem, Mapping[tuple[str, int], Float64[np.ndarray, " B"]]]
 
 
 def _cell(
@@ -323,12 +288,12 @@ def _cell(
     name: str,
     measured: Measured,
     weights: Float64[np.ndarray, "R B"],
-    base: PromptDistribution,
     settings: ToleranceSettings,
 ) -> dict[str, Any]:
     """One predictor under one shift."""
     position = max(_positions(name, settings))
-    here, own = measured[name], measured[OWN_LAW[each.family]]
+    problem, unshifted_problem = (Problem.of(member, each.family) for member in (name, OWN_LAW[each.family]))
+    here, own = measured[problem], measured[unshifted_problem]
     excess = _excess(here, each.name, position, weights)
     unshifted = _excess(own, each.name, position, weights)
     growth = excess - unshifted
@@ -337,14 +302,15 @@ def _cell(
     before = own[each.name, position].mean() / own[_ZERO, position].mean()
     exact = math.nan
     if each.group == LSA:
-        exact = exact_error(each.family, name, base, settings.n_test, position)
+        exact = exact_error(each.family, name, settings.dimension, settings.n_test, position)
     stderr = float(errors.std(ddof=1) / np.sqrt(len(errors)))
     relative = float(errors.mean() / zero.mean())
-    exact_zero = shift(name).zero_error(base)
+    exact_zero = shift(name).zero_error(problem.base(settings.dimension))
     return {
         "predictor": each.name,
         "group": each.group,
         "family": each.family,
+        "base": ITSELF if name in LAWS else MADE_FOR[each.family],
         "shift": name,
         "kind": kind_of(shift(name)),
         "M": position,
@@ -352,6 +318,7 @@ def _cell(
         "relative": relative,
         "best": float(here[_BEST, position].mean() / zero.mean()),
         "unshifted": float(unshifted[0]),
+        "unshifted_stderr": float(unshifted[1:].std(ddof=1)),
         "growth": float(growth[0]),
         "low": float(low),
         "high": float(high),

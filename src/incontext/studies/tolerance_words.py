@@ -13,6 +13,10 @@ from incontext.studies.shifts import TOLERANCE
 CLASSICAL, LSA, TRAINED = "classical", "LSA", "GPT-2"
 # Verdict where a predictor meets the law that it was made for.
 OWN = "own law"
+# The law that a family was made for, which is what is shifted.
+MADE_FOR = {"fixed": "N(0, I)", "random": "random covariances"}
+# What is shifted by a member that is a law of x itself.
+ITSELF = "a law itself"
 # A trained model whose excess is above this on its own law has learned too little to lose anything by a shift.
 LEARNED = 0.5
 _KINDS = {
@@ -27,12 +31,33 @@ _NAMED = 4
 def captions(n_test: int) -> dict[str, str]:
     """Captions of the tables."""
     return {
-        "counts": "Who tolerates what: shifts by what they change",
-        "cells": f"Every predictor under every shift at M = {n_test} (orthogonal queries: d − 1): error over the "
-        "zero estimator's; the same of the best predictor; excess on the own law; its growth with 95 % interval; error "
-        "over the unshifted one; verdict; raw error; error of zero, exact where known; exact error of LSA likewise, "
-        "with the z-score",
+        "overview": "Who tolerates what: shifts of the law that the predictor was made for, tolerated of all, by what "
+        "they change",
+        "cells": f"Every predictor under every shift at M = {n_test} (orthogonal queries: d − 1): what is shifted; "
+        "error over the zero estimator's; the same of the best predictor; excess on the own law with its bootstrap "
+        "standard error; its growth with 95 % interval; error over the unshifted one; verdict; raw error; error of "
+        "zero, exact where known; exact error of LSA likewise, with the z-score",
     }
+
+
+def overview(cells: pd.DataFrame) -> pd.DataFrame:
+    """A row per predictor: what it was made for, its excess there, and the tolerated shifts by kind."""
+    rows = []
+    for (name, family), own in cells.groupby(["predictor", "family"], sort=False):
+        at_m = own[own["M"] == own["M"].max()].iloc[0]
+        row: dict[str, Any] = {
+            "predictor": name,
+            "made for": MADE_FOR[str(family)],
+            "excess there": at_m["unshifted"],
+            "stderr": at_m["unshifted_stderr"],
+        }
+        for kind, label in _KINDS.items():
+            verdicts = own[(own["kind"] == kind) & (own["verdict"] != OWN)]["verdict"]
+            undecided = int((verdicts == "undecided").sum())
+            row[label] = f"{int((verdicts == 'tolerates').sum())} of {len(verdicts)}"
+            row[label] += f", {undecided} undecided" if undecided else ""
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def learned_models(cells: pd.DataFrame) -> list[str]:
@@ -59,9 +84,13 @@ def sentences(
         f"{cells['predictor'].nunique()} predictors meet {_shifts(cells)} shifts each at d = {d} with M = {m} "
         f"examples in context (M = d − 1 where the query is orthogonal to its context), on {told['n_prompts']:,} "
         "prompts, the same for all. Excess: error less that of the best predictor for the shifted problem (Bayes for "
-        "linear tasks, zero for quadratic ones), over the zero estimator's error. A shift is tolerated when the excess "
-        f"grows by at most {TOLERANCE:g} over that on the law which the predictor was made for; it is not when the "
-        "growth exceeds it; it is undecided when the 95 % interval of the paired bootstrap holds both.",
+        "linear tasks, zero for quadratic ones), over the zero estimator's error.",
+        f"What is compared with what: every predictor is judged against itself on the law that it was made for. "
+        f"{_bases(cells)} Shifts of labels, queries, tasks and inputs are applied to that law. Standard normal inputs "
+        "and the random covariances c · diag(λ) are laws themselves, the same for all; for a predictor made for "
+        "another law they count as shifts of the inputs. A shift is tolerated when the excess grows by at most "
+        f"{TOLERANCE:g} over that on the own law; it is not when the growth exceeds it; it is undecided when the 95 % "
+        "interval of the paired bootstrap holds both.",
         *_availability(trained, judged, missing, origins, d),
         *_against_the_paper(cells, judged),
         *_beyond_lsa(cells, judged),
@@ -78,7 +107,10 @@ def summary(tables: Mapping[str, pd.DataFrame], told: Mapping[str, Any]) -> list
     parts: list[str] = []
     for label, rows in (
         ("least squares", cells[cells["predictor"] == "least squares"]),
-        ("LSA", cells[(cells["group"] == LSA) & (cells["family"] == "fixed")]),
+        *(
+            (f"LSA of the {family} law", cells[(cells["group"] == LSA) & (cells["family"] == family)])
+            for family in MADE_FOR
+        ),
         *(
             (
                 f"GPT-2 trained on {family} covariances",
@@ -92,7 +124,8 @@ def summary(tables: Mapping[str, pd.DataFrame], told: Mapping[str, Any]) -> list
             low, high = int(counts.min()), int(counts.max())
             parts.append(f"{label} {low if low == high else f'{low} to {high}'}")
     line = (
-        f"Of {_shifts(cells)} shifts at d = {told['dimension']}, M = {told['n_test']}, tolerated by {', '.join(parts)}."
+        f"Of {_shifts(cells)} shifts of the law that each was made for (d = {told['dimension']}, M = "
+        f"{told['n_test']}), tolerated: {', '.join(parts)}."
     )
     if not judged:
         line += " No GPT-2 model that learned its task is at hand."
@@ -152,43 +185,90 @@ def _of_predictor(cells: pd.DataFrame, name: str) -> str:
         tail += f"; then {', '.join(others)}." if others else "."
     undecided = int((own["verdict"] == "undecided").sum())
     tail += f" Undecided: {undecided}." if undecided else ""
-    law = "unshifted" if own["family"].iloc[0] == "fixed" else "on random covariances"
+    at_m = own[own["M"] == own["M"].max()].iloc[0]
     start = name if name.startswith("gpt2") else name[0].upper() + name[1:]
-    return f"{start}, excess {float(own['unshifted'].iloc[-1]):.3g} {law}, tolerates {', '.join(parts)}.{tail}"
+    return (
+        f"{start}, made for {MADE_FOR[str(at_m['family'])]}, has an excess of {at_m['unshifted']:.3g} ± "
+        f"{at_m['unshifted_stderr']:.2g} there and tolerates {', '.join(parts)}.{tail}"
+    )
+
+
+def _bases(cells: pd.DataFrame) -> str:
+    """Who was made for which law, of those that are present."""
+    groups = {
+        family: [
+            label
+            for group, label in (
+                (CLASSICAL, "the classical learners, which know of no law,"),
+                (LSA, f"the layer (LSA, {family} law)"),
+                (TRAINED, f"GPT-2 trained on {family} covariances"),
+            )
+            if len(cells[(cells["group"] == group) & (cells["family"] == family)])
+        ]
+        for family in MADE_FOR
+    }
+    laws = {"fixed": "x ~ N(0, I)", "random": "x ~ N(0, diag(λ)) with λ_i ~ Exponential(1) drawn anew in every prompt"}
+    said = "; ".join(f"for {_and(names)} it is {laws[family]}" for family, names in groups.items() if names)
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _against_the_paper(cells: pd.DataFrame, judged: list[str]) -> list[str]:
     """§4.2: the trained layer tolerates other queries and tasks, not other inputs: how far that goes here."""
-    groups = {"the layer (LSA, fixed law)": ["LSA, fixed law"], "the GPT-2 models": judged}
     said: list[str] = []
-    for label, names in groups.items():
-        own = cells[cells["predictor"].isin(names)]
-        if not len(own):
-            continue
-        tolerated, decided = own["verdict"] == "tolerates", own["verdict"] != "undecided"
-        benign = own["kind"].isin(["task", "labels", "query"])
-        said.append(
-            f"of {label}, {int((tolerated & benign).sum())} of {int((decided & benign).sum())} decided shifts of "
-            f"tasks, labels and queries are tolerated, and {int((tolerated & ~benign).sum())} of "
-            f"{int((decided & ~benign).sum())} of inputs"
-        )
-    return [f"§4.2 of the paper says that tasks and queries are tolerated and inputs are not. Here, {'; '.join(said)}."]
+    for family in MADE_FOR:
+        groups = {
+            f"the layer (LSA, {family} law)": [f"LSA, {family} law"],
+            f"GPT-2 trained on {family} covariances": judged,
+        }
+        for label, names in groups.items():
+            own = cells[cells["predictor"].isin(names) & (cells["family"] == family)]
+            if not len(own):
+                continue
+            tolerated, decided = own["verdict"] == "tolerates", own["verdict"] != "undecided"
+            benign = own["kind"].isin(["task", "labels", "query"])
+            said.append(
+                f"{label}: {int((tolerated & benign).sum())} of {int((decided & benign).sum())} decided shifts of "
+                f"tasks, labels and queries, {int((tolerated & ~benign).sum())} of {int((decided & ~benign).sum())} "
+                "of inputs"
+            )
+    return [
+        "§4.2 of the paper says of the layer trained on a fixed covariance that other tasks and queries are tolerated "
+        f"and other inputs are not. Tolerated here, each by the measure of its own law: {'; '.join(said)}."
+    ]
 
 
 def _beyond_lsa(cells: pd.DataFrame, judged: list[str]) -> list[str]:
-    if not judged:
-        return []
-    verdicts = cells.pivot_table(index="shift", columns="predictor", values="verdict", aggfunc="first", sort=False)
-    layer, squares = verdicts["LSA, fixed law"], verdicts["least squares"]
-    models = verdicts[judged]
-    # A model's own law is no shift for it.
-    cured = [s for s in verdicts.index if layer[s] == "does not" and (models.loc[s].dropna() == "tolerates").all()]
-    shared = [s for s in verdicts.index if squares[s] == "tolerates" and (models.loc[s].dropna() == "does not").all()]
-    lines = [
-        f"Not tolerated by LSA but by every GPT-2 model: {', '.join(cured) or 'none'}.",
-        f"Tolerated by least squares but by no GPT-2 model: {', '.join(shared) or 'none'}"
-        + (": whatever these models do, it is not least squares beyond what they were trained on." if shared else "."),
-    ]
+    """GPT-2 beside the layer of the same law, and beside least squares where both meet the same prompts."""
+    lines: list[str] = []
+    for family in MADE_FOR:
+        own = cells[cells["family"] == family]
+        models = [name for name in judged if name in set(own["predictor"])]
+        if not models:
+            continue
+        verdicts = own.pivot_table(index="shift", columns="predictor", values="verdict", aggfunc="first", sort=False)
+        which = f"{'every' if len(models) > 1 else 'the'} GPT-2 model trained on {family} covariances"
+        layer = verdicts[f"LSA, {family} law"]
+        cured = [s for s in verdicts.index if layer[s] == "does not" and (verdicts.loc[s, models] == "tolerates").all()]
+        lines.append(f"Not tolerated by LSA of the {family} law but by {which}: {', '.join(cured) or 'none'}.")
+        if family == "fixed":
+            shared = [
+                s
+                for s in verdicts.index
+                if verdicts["least squares"][s] == "tolerates" and (verdicts.loc[s, models] == "does not").all()
+            ]
+            lines.append(
+                f"On the same prompts, tolerated by least squares and not by {which.replace('every', 'any')}: "
+                f"{', '.join(shared) or 'none'}"
+                + (
+                    ": whatever these models do, it is not least squares beyond what they were trained on."
+                    if shared
+                    else "."
+                )
+            )
     return lines
 
 

@@ -20,16 +20,16 @@ _SHADES = ("#ffffff", "#cfe1f2", "#93c3df", "#4a90c4", "#08457f")
 _BOUNDS = (0.1, 0.25, 0.5, 1.0)
 _OWN = "own law"
 _KINDS = ("task", "labels", "query", "inputs")
-# Families of shifts by strength: shift names to the factor that they stand for; 1 is no shift.
+# Families of shifts by strength: shift names, or the predictor's own law, to the factor that they stand for.
 _STRENGTHS: Mapping[str, Mapping[str, float]] = {
-    "inputs times": {"scale-x=1/3": 1 / 3, "scale-x=0.5": 0.5, "standard": 1, "scale-x=2": 2, "scale-x=3": 3},
-    "labels times": {"scale-y=1/3": 1 / 3, "scale-y=0.5": 0.5, "standard": 1, "scale-y=2": 2, "scale-y=3": 3},
+    "inputs times": {"scale-x=1/3": 1 / 3, "scale-x=0.5": 0.5, _OWN: 1, "scale-x=2": 2, "scale-x=3": 3},
+    "labels times": {"scale-y=1/3": 1 / 3, "scale-y=0.5": 0.5, _OWN: 1, "scale-y=2": 2, "scale-y=3": 3},
     "c of the random covariances c·diag(λ)": {
         "random-covariance": 1,
         "random-covariance+covariance=4": 4,
         "random-covariance+covariance=9": 9,
     },
-    "standard deviation of label noise": {"standard": 0, "noise=0.5": 0.5, "noise=1": 1},
+    "standard deviation of label noise": {_OWN: 0, "noise=0.5": 0.5, "noise=1": 1},
 }
 _MARKERS = "osD^vP<>X"
 # Errors below this are drawn on the lower edge: a logarithmic axis has no zero.
@@ -79,12 +79,14 @@ def _map(record: StudyRecord) -> Drawing:
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), title="growth of the excess")
     settings = record.facts["settings"]
     caption = (
-        f"Growth of the excess error under each shift over that on the predictor's own law (d = "
+        f"Growth of the excess error under each shift over that on the law which the predictor was made for (d = "
         f"{settings['dimension']}, M = {min(settings['n_train'])} examples, {int(cells['n'].iloc[0]):,} "
         "prompts, the same for all). Excess: error less that of the best predictor for the shifted problem, over the "
         f"zero estimator's error. White: tolerated, at most {record.facts['tolerance']:g}. “?”: "
-        "the 95 % interval (bootstrap over prompts, paired) does not decide. “own”: the law that the predictor was "
-        "made for. Rules across separate classical learners, LSA and trained models; upright ones what is shifted."
+        "the 95 % interval (bootstrap over prompts, paired) does not decide. “own”: that law itself, N(0, I) or random "
+        "covariances. Shifts are applied to it, except standard and random-covariance, which are laws themselves and "
+        "the same for all. Rules across separate classical learners, LSA and trained models; upright ones what is "
+        "shifted."
     )
     alt = "Table of predictors by shifts with the growth of the excess."
     return Drawing(f"{_file(record)}-map", figure, caption, alt)
@@ -110,7 +112,8 @@ def _lines(record: StudyRecord) -> Drawing:
     figure = Figure(figsize=(10.5, 6.6))
     axes = figure.subplots(2, 2, sharey=True).ravel()
     for ax, (label, members) in zip(axes, _STRENGTHS.items(), strict=True):
-        here = cells[cells["shift"].isin(members)].assign(strength=cells["shift"].map(members)).sort_values("strength")
+        named = cells["shift"].where(cells["shift"].isin(members) | (cells["verdict"] != _OWN), _OWN)
+        here = cells[named.isin(members)].assign(strength=named.map(members)).sort_values("strength")
         here = here[here["M"] == here["M"].max()]
         here = here.assign(bar=1.96 * here["stderr"] / here["zero"], line=here["exact"] / here["zero"])
         for name in names:
@@ -141,9 +144,10 @@ def _lines(record: StudyRecord) -> Drawing:
     settings = record.facts["settings"]
     caption = (
         f"Error over the zero estimator's by the strength of four shifts (d = {settings['dimension']}, M = "
-        f"{min(settings['n_train'])}, {int(cells['n'].iloc[0]):,} prompts, bars ± 1.96 standard errors). Lines of "
-        f"LSA are exact, its markers measured; other lines join measurements. Values below {_FLOOR:g} and above "
-        f"{_CEILING:g} lie on the edges: noiseless least squares has error 0."
+        f"{min(settings['n_train'])}, {int(cells['n'].iloc[0]):,} prompts, bars ± 1.96 standard errors), each applied "
+        "to the law that the predictor was made for; c is a law itself. Lines of LSA are exact, its markers measured; "
+        f"other lines join measurements. Values below {_FLOOR:g} and above {_CEILING:g} lie on the edges: noiseless "
+        "least squares has error 0."
     )
     alt = "Errors of all predictors by the strength of four shifts."
     return Drawing(f"{_file(record)}-strength", figure, caption, alt)
