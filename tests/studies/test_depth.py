@@ -27,6 +27,9 @@ from incontext.studies.depth.moments import MomentRisk
 from incontext.studies.depth.references import ONE_LAYER, references
 from incontext.studies.depth.softmax import TokenRisk
 from incontext.studies.depth.spectral import SpectralRisk, gain
+from incontext.studies.depth.verdicts import BETTER, UNDECIDED, WORSE, places, tally
+from incontext.studies.depth.views import views
+from incontext.studies.depth.words import words
 from incontext.studies.store import Store
 from incontext.theory import minimum_loss
 
@@ -254,8 +257,63 @@ def test_is_drawn_and_told(record, tmp_path):
     for drawing in drawings:
         drawing.save(tmp_path)
     assert {drawing.name for drawing in drawings} == {"depth", "depth_beyond", "depth_algorithms"}
-    assert len(record.facts["details"]) > 10
-    assert set(record.facts["captions"]) <= set(record.tables)
+    facts = record.facts
+    assert set(facts["captions"]) <= set(record.tables)
+    assert (len(facts["sentences"]), len(facts["details"])) == (8, 8)
+    for text in [*facts["sentences"], *facts["details"], *facts["summary"]]:
+        assert "nan" not in text.split()
+        assert len(text.split()) < 100
+
+
+def test_every_comparison_says_what_its_interval_says(record):
+    compared, pairs = record.tables["compared"], record.tables["pairs"]
+    assert len(compared) == len(pairs)
+    low, high = (compared["difference"] + sign * 1.96 * compared["stderr"] for sign in (-1, 1))
+    expected = np.select([high < 0, low > 0], [BETTER, WORSE], UNDECIDED)
+    assert (compared["says"] == expected).all()
+    cells = record.tables["deeper"].set_index(["law", "question"])["L = 2"]
+    own = compared[(compared["layers"] == 2) & (compared["group"] == "deeper")]
+    for _, row in own.iterrows():
+        cell = cells[row["law"], row["question"]]
+        assert cell.startswith(f"{row['says']}, {100 * row['better']:.0f} %")
+        assert cell.endswith("†") == row["rare"]
+
+
+def test_conclusions_turn_with_their_numbers(record):
+    """The same tables with every difference and every shift turned round say the opposite."""
+    settings = record.facts["settings"]
+    pairs = record.tables["pairs"].assign(
+        difference=-record.tables["pairs"]["difference"],
+        low=-record.tables["pairs"]["high"],
+        high=-record.tables["pairs"]["low"],
+    )
+    limit = record.tables["limit"].assign(error=1 / record.tables["limit"]["error"])
+    remedies = record.tables["remedies"].assign(gain=-record.tables["remedies"]["gain"])
+    # Twice a mean is tolerated and more is not: here every shift is met as well as the own law, or not at all.
+    errors = record.tables["errors"].copy()
+    shifted = errors["test"] != "c = 1"
+    for factor, kept in ((0.0, 1), (1e9, 0)):
+        turned = errors.copy()
+        turned.loc[shifted, ["error", "median"]] = factor
+        tables = {**record.tables, "pairs": pairs, "limit": limit, "remedies": remedies, "errors": turned}
+        tables |= views(tables, settings)
+        assert tables["shifted"]["tolerated"].all() == kept
+        assert tables["shifted"]["tolerated"].any() == kept
+        told = words(tables, settings)
+        text = " ".join(told["sentences"] + told["summary"])
+        assert "did not always reduce the failure" in text
+        assert "reduces the failure" not in text
+        assert "no depth tried removes it" not in text
+        assert "No law has every further linear layer worse" in text
+        assert "raise the error of one layer" in text
+    before, after = record.tables["compared"]["says"], tables["compared"]["says"]
+    assert (after == before.map({BETTER: WORSE, WORSE: BETTER, UNDECIDED: UNDECIDED})).all()
+
+
+def test_a_share_counts_its_rows():
+    rows = pd.DataFrame({"says": [BETTER, BETTER, UNDECIDED], "law": ["a", "b", "b"], "layers": [2, 3, 1]})
+    assert tally(rows) == (2, 0, 1)
+    assert places(rows) == "a, L = 2; b, L = 1, 3"
 
 
 def test_one_softmax_layer_is_a_smoother():

@@ -23,7 +23,7 @@ _Errors = Float64[np.ndarray, " n"]
 # Part of the prompts whose share in the mean error tells how heavy the tail is.
 _WORST = 1e-3
 # A polynomial of degree hundreds leaves the range of floating point: predictions and errors are cut here.
-_CUT = 1e50
+CUT = 1e50
 BATCHES = 50
 
 
@@ -36,7 +36,7 @@ def errors_on(contexts: Contexts, fitted: Mapping[Model, Weights], found: Sequen
             errors[reference.name] = 2 * reference.errors(spectral, merged)
         for model, weights in fitted.items():
             errors[model.name] = 2 * model.risk(contexts).each(weights)
-    return {name: np.minimum(np.nan_to_num(own, nan=_CUT, posinf=_CUT), _CUT) for name, own in errors.items()}
+    return {name: np.minimum(np.nan_to_num(own, nan=CUT, posinf=CUT), CUT) for name, own in errors.items()}
 
 
 def measure(
@@ -131,7 +131,7 @@ def _cut(predictor: Predictor) -> Predictor:
 
     def kept(prompts: Prompts) -> PromptLabels:
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.clip(np.nan_to_num(predictor(prompts), nan=_CUT), -_CUT, _CUT)
+            return np.clip(np.nan_to_num(predictor(prompts), nan=CUT), -CUT, CUT)
 
     return kept
 

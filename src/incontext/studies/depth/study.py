@@ -16,8 +16,9 @@ from incontext.studies.depth.limit import limit_table, trace_limit
 from incontext.studies.depth.measures import measure, nearest, stationarity
 from incontext.studies.depth.models import LINEAR, PAPER, SOFTMAX, Model
 from incontext.studies.depth.moments import Weights
-from incontext.studies.depth.references import ONE_LAYER, references
+from incontext.studies.depth.references import references
 from incontext.studies.depth.remedies import remedies_table
+from incontext.studies.depth.verdicts import comparisons
 from incontext.studies.depth.views import views
 from incontext.studies.depth.words import words
 from incontext.studies.record import StudyRecord
@@ -81,8 +82,8 @@ def run(
     -------
     StudyRecord
         Tables ``models``, ``fits``, ``errors``, ``pairs``, ``nearest``, ``distances``, ``stationarity``, ``limit``,
-        ``remedies``, and for the page ``overview``, ``wider``, ``gains``. Errors are E(ŷ − y)² over E tr Λ of the test
-        law, twice Definition 1's loss.
+        ``remedies``, and those of ``views``, which the page shows. Errors are E(ŷ − y)² over E tr Λ of the test law,
+        twice Definition 1's loss.
     """
     settings: dict[str, Any] = {
         "dimension": check_integer(dimension, "dimension", minimum=2),
@@ -160,7 +161,7 @@ def run(
                     law,
                     own,
                     classical(),
-                    list(_pairs(law, depths, form_depths)),
+                    [(each.first, each.second) for each in comparisons(law, depths, form_depths)],
                     dimension=dimension,
                     n_train=n_train,
                     scales=SCALES,
@@ -228,7 +229,7 @@ def run(
     tables["stationarity"] = pd.concat(slopes, ignore_index=True)
     tables["remedies"] = pd.concat(remedies, ignore_index=True)
     tables["limit"] = limit
-    tables |= views(tables)
+    tables |= views(tables, settings)
     facts = {"settings": settings, "trace_limit": trace_limit(dimension), **words(tables, settings)}
     return StudyRecord(NAME, "Depth, softmax and remedies (open questions)", tables, facts)
 
@@ -249,37 +250,6 @@ def _models(law: str, depths: Sequence[int], form_depths: Sequence[int]) -> Iter
             yield Model(law, LINEAR, form, False, layers)
         if layers > 1:
             yield Model(law, PAPER, INVARIANT, False, layers)
-
-
-def _pairs(law: str, depths: Sequence[int], form_depths: Sequence[int]) -> Iterator[tuple[str, str]]:
-    """(First, second) to compare on the same prompts."""
-    for attention in (LINEAR, SOFTMAX):
-        [form] = _main_forms(attention)
-        before: int | None = None
-        for layers in sorted(depths):
-            untied = Model(law, attention, form, False, layers).name
-            tied = Model(law, attention, form, True, layers).name
-            if layers > 1:
-                yield untied, tied
-                if attention == LINEAR:
-                    yield tied, ONE_LAYER
-            if before is not None:
-                yield untied, Model(law, attention, form, False, before).name
-                if before > 1:
-                    yield tied, Model(law, attention, form, True, before).name
-            if attention == SOFTMAX:
-                yield untied, Model(law, LINEAR, GD_PLUS, False, layers).name
-            else:
-                yield untied, ONE_LAYER
-                for family in ("descent, best rates", "descent, one rate", "Newton"):
-                    yield untied, f"{family}, k = {layers}"
-            before = layers
-    for layers in form_depths:
-        wide = Model(law, LINEAR, INVARIANT, False, layers)
-        yield wide.name, Model(law, LINEAR, GD_PLUS, False, layers).name
-        yield Model(law, LINEAR, FULL, False, layers).name, wide.name
-        if layers > 1:
-            yield Model(law, PAPER, INVARIANT, False, layers).name, wide.name
 
 
 def _best(runs: pd.DataFrame) -> pd.Series:

@@ -1,38 +1,154 @@
-"""What a paired comparison on common prompts says, in words."""
+"""Every paired comparison on common prompts, by the question it answers, and what it says."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import pandas as pd
 
-from incontext.studies.depth.models import Model
+from incontext.studies.depth.forms import FULL, GD_PLUS, INVARIANT
+from incontext.studies.depth.models import LINEAR, PAPER, SOFTMAX, Model
+from incontext.studies.depth.references import ONE_LAYER
+
+BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
+# Share of a mean in the worst 0.1 % of prompts from which on the mean says little of most prompts.
+HEAVY = 0.5
+# Groups of questions, each a table of the page, and the questions.
+DEPTH, CLASSICAL, KERNEL, FORMS = "deeper", "classical", "softmax", "forms"
+UNTIED_STEP, TIED_STEP = "untied, against the depth before", "tied, against the depth before"
+FREE, UNTIED_EXACT, TIED_EXACT = (
+    "untied, against tied",
+    "untied, against one exact layer",
+    "tied, against one exact layer",
+)
+FAMILIES = ("descent, best rates", "descent, one rate", "Newton")
+LINEAR_RIVAL = "softmax, against linear"
+LABELS, ALL_WEIGHTS = "invariant form, against GD++ form", "all weights, against invariant form"
+AS_IT_STANDS = "(3) and (6) as they stand, against invariant form"
 
 
-def row_of(models: pd.DataFrame, model: Model) -> pd.Series:
-    """The row of a model."""
-    return models[(models["law"] == model.law) & (models["name"] == model.name)].iloc[0]
+@dataclass(frozen=True)
+class Comparison:
+    """One question about two models, or a model and a classical algorithm, on the same prompts.
+
+    Attributes
+    ----------
+    group, question : str
+        What is asked.
+    layers : int
+        L of the first.
+    first, second : str
+        Names.
+    """
+
+    group: str
+    question: str
+    layers: int
+    first: str
+    second: str
 
 
-def pair_of(tables: dict[str, pd.DataFrame], law: str, first: Model, second: Model | str) -> pd.Series:
-    """The row of a comparison."""
-    pairs = tables["pairs"]
-    other = second if isinstance(second, str) else second.name
-    return pairs[(pairs["law"] == law) & (pairs["first"] == first.name) & (pairs["second"] == other)].iloc[0]
+def steps(family: str) -> str:
+    """The question whether L layers are better than L steps of a classical algorithm."""
+    return f"untied, against L steps of {family}"
 
 
-def undecided(row: pd.Series) -> bool:
-    """Whether the 95 % interval of the mean difference holds 0."""
-    return bool(row["low"] <= 0 <= row["high"])
+def comparisons(law: str, depths: Sequence[int], form_depths: Sequence[int]) -> Iterator[Comparison]:
+    """Everything that is compared under a law."""
+
+    def main(attention: str, tied: bool, layers: int) -> str:
+        return Model(law, attention, INVARIANT if attention == SOFTMAX else GD_PLUS, tied, layers).name
+
+    for attention, group in ((LINEAR, DEPTH), (SOFTMAX, KERNEL)):
+        before: int | None = None
+        for layers in sorted(depths):
+            untied, tied = main(attention, False, layers), main(attention, True, layers)
+            if before is not None:
+                yield Comparison(group, UNTIED_STEP, layers, untied, main(attention, False, before))
+                if before > 1:
+                    yield Comparison(group, TIED_STEP, layers, tied, main(attention, True, before))
+            if layers > 1:
+                yield Comparison(group, FREE, layers, untied, tied)
+            if attention == SOFTMAX:
+                yield Comparison(group, LINEAR_RIVAL, layers, untied, main(LINEAR, False, layers))
+            else:
+                yield Comparison(group, UNTIED_EXACT, layers, untied, ONE_LAYER)
+                if layers > 1:
+                    yield Comparison(group, TIED_EXACT, layers, tied, ONE_LAYER)
+                for family in FAMILIES:
+                    yield Comparison(CLASSICAL, steps(family), layers, untied, f"{family}, k = {layers}")
+            before = layers
+    for layers in form_depths:
+        narrow, wide, full = (Model(law, LINEAR, form, False, layers).name for form in (GD_PLUS, INVARIANT, FULL))
+        yield Comparison(FORMS, LABELS, layers, wide, narrow)
+        yield Comparison(FORMS, ALL_WEIGHTS, layers, full, wide)
+        if layers > 1:
+            yield Comparison(FORMS, AS_IT_STANDS, layers, Model(law, PAPER, INVARIANT, False, layers).name, wide)
 
 
-def verdict(row: pd.Series) -> str:
-    """What the 95 % interval of the paired mean difference says."""
-    if undecided(row):
-        return "is not distinguishable from"
-    return "beats" if row["high"] < 0 else "is worse than"
+def says(low: float, high: float) -> str:
+    """What the 95 % interval of a difference of mean errors says of the first."""
+    return BETTER if high < 0 else WORSE if low > 0 else UNDECIDED
 
 
-def mark(row: pd.Series) -> str:
-    """The same as an adjective, with the difference."""
-    if undecided(row):
-        return "not distinguishable in the mean"
-    return f"{'better' if row['high'] < 0 else 'worse'} by {abs(row['difference']):.2g} ± {row['stderr']:.1g}"
+def compared(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd.DataFrame:
+    """Every comparison with its numbers.
+
+    Returns
+    -------
+    DataFrame
+        Law, group, question, layers, second, difference (of mean errors), stderr, says, rare (whether the worst 0.1 %
+        of prompts carry more than half of one of the means), better (share of prompts on which the first has the
+        smaller error), low, high (95 %), n.
+    """
+    own = tables["errors"].query("test == 'c = 1'").set_index(["law", "name"])["worst"] > HEAVY
+    pairs = {(row["law"], row["first"], row["second"]): row for _, row in tables["pairs"].iterrows()}
+    rows = []
+    for law in settings["laws"]:
+        for each in comparisons(law, settings["depths"], settings["form_depths"]):
+            at = pairs[law, each.first, each.second]
+            rows.append(
+                {
+                    "law": law,
+                    "group": each.group,
+                    "question": each.question,
+                    "layers": each.layers,
+                    "second": each.second,
+                    "difference": at["difference"],
+                    "stderr": at["stderr"],
+                    "says": says(at["low"], at["high"]),
+                    "rare": bool(own[law, each.first] or own[law, each.second]),
+                    "better": at["better"],
+                    "low": at["better_low"],
+                    "high": at["better_high"],
+                    "n": int(at["n"]),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def tally(rows: pd.DataFrame) -> tuple[int, int, int]:
+    """How many comparisons the first wins, loses, and how many the intervals leave open."""
+    found = rows["says"].value_counts()
+    return int(found.get(BETTER, 0)), int(found.get(WORSE, 0)), int(found.get(UNDECIDED, 0))
+
+
+def places(rows: pd.DataFrame) -> str:
+    """The laws and depths of some rows, in words."""
+    return "; ".join(
+        f"{law}, L = {', '.join(str(layers) for layers in sorted(set(group['layers'])))}"
+        for law, group in rows.groupby("law", sort=False)
+    )
+
+
+def shares(rows: pd.DataFrame) -> str:
+    """The range of the shares of prompts on which the first has the smaller error."""
+    low, high = percent(rows["better"].min()), percent(rows["better"].max())
+    return high if low == high else f"{low.removesuffix(' %')} to {high}"
+
+
+def percent(share: float) -> str:
+    """A share in words."""
+    return f"{100 * share:.0f} %"

@@ -1,24 +1,53 @@
-"""Short tables for the page, from the long ones."""
+"""Tables for the page, from the long ones: every number that a sentence speaks of is in one of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from incontext.studies.depth.forms import FULL, GD_PLUS, INVARIANT
-from incontext.studies.depth.models import LINEAR, SOFTMAX
+from incontext.studies.depth.measures import BATCHES
+from incontext.studies.depth.models import LINEAR, SOFTMAX, Model
+from incontext.studies.depth.verdicts import CLASSICAL, DEPTH, FORMS, KERNEL, compared, percent, says
+
+# A shift is tolerated when the relative error grows by at most this factor over the unshifted one, plus a part of
+# the zero estimator's error, in the mean and in the median.
+FACTOR, PART = 2.0, 0.01
+LABEL_LABEL, OTHERS = "label-label entry of W^KQ, L > 1", "all others"
+_LEVEL = 0.05
+_SPREAD = "stderr "  # a second column of standard errors: the page shows each with the column before it
 
 
-def views(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """``overview``: errors by depth; ``wider``: forms beside one another; ``gains``: remedies at scale 1."""
+def views(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """Tables of the page, by the keys of its captions."""
     models = tables["models"]
     main = models[
         ((models["attention"] == LINEAR) & (models["form"] == GD_PLUS))
         | ((models["attention"] == SOFTMAX) & (models["form"] == INVARIANT))
     ].copy()
     main["weights"] = np.where(main["tied"], "tied", "untied")
+    whole = compared(tables, settings)
+    shifted = _shifted(tables["errors"], settings)
+    return {
+        "overview": _overview(main),
+        **{group: _matrix(whole[whole["group"] == group]) for group in (DEPTH, CLASSICAL, KERNEL, FORMS)},
+        "tolerated": _tolerated(shifted, settings),
+        "gains": _gains(tables["remedies"]),
+        "one_layer": _one_layer(models),
+        "slopes": _slopes(tables["stationarity"], settings["dimension"]),
+        "algorithms": _algorithms(tables["nearest"], settings["n_train"]),
+        "wider": _wider(models),
+        "every": _every(main),
+        "compared": whole,
+        "shifted": shifted,
+    }
+
+
+def _overview(main: pd.DataFrame) -> pd.DataFrame:
     index = ["law", "attention", "weights"]
     rows = []
     for key, group in main.groupby(index, sort=False):
@@ -27,12 +56,160 @@ def views(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
             row[f"L = {at['layers']}"] = at["test"]
             row[f"median, L = {at['layers']}"] = at["median"]
         rows.append(row)
-    overview = pd.DataFrame(rows)
     layers = sorted(main["layers"].unique())
-    overview = overview[[*index, *(f"{which}L = {n}" for n in layers for which in ("", "median, "))]]
-    wider = models[(models["attention"] != SOFTMAX) & ~models["tied"]]
+    return pd.DataFrame(rows)[[*index, *(f"{which}L = {n}" for n in layers for which in ("", "median, "))]]
+
+
+def _matrix(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row per law and question, a column per depth: verdict on the means, share of prompts, mark of rare prompts."""
+    cells = rows["says"] + ", " + rows["better"].map(percent) + np.where(rows["rare"], " †", "")
+    return _by_depth(rows.assign(cell=cells), ["law", "question"])
+
+
+def _by_depth(rows: pd.DataFrame, index: list[str]) -> pd.DataFrame:
+    depths = sorted(rows["layers"].unique())
+    found = []
+    for key, group in rows.groupby(index, sort=False):
+        cells = dict(zip(group["layers"], group["cell"], strict=True))
+        found.append([*key, *(cells.get(layers) for layers in depths)])
+    return pd.DataFrame(found, columns=[*index, *(f"L = {layers}" for layers in depths)])
+
+
+def _shifted(errors: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """Untied models under every shift of the inputs' law, beside their own, and whether they tolerate it."""
+    rows = []
+    for law in settings["laws"]:
+        for attention, form in ((LINEAR, GD_PLUS), (SOFTMAX, INVARIANT)):
+            for layers in sorted(settings["depths"]):
+                name = Model(law, attention, form, False, layers).name
+                own = errors[(errors["law"] == law) & (errors["name"] == name)].set_index("test")
+                home = own.loc["c = 1"]
+                for test, at in own.drop(index="c = 1").iterrows():
+                    kept = all(at[column] <= FACTOR * home[column] + PART for column in ("error", "median"))
+                    rows.append(
+                        {
+                            "law": law,
+                            "attention": attention,
+                            "layers": layers,
+                            "test": test,
+                            "error": at["error"],
+                            "stderr": at["stderr"],
+                            "median": at["median"],
+                            "worst": at["worst"],
+                            "own error": home["error"],
+                            "own median": home["median"],
+                            "tolerated": kept,
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+def _tolerated(shifted: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """The shifts that every model tolerates."""
+    kept = shifted.assign(cell=shifted["test"].where(shifted["tolerated"], ""))
+    index = ["law", "attention", "layers"]
+    listed = kept.groupby(index, sort=False)["cell"].agg(lambda cells: ", ".join(filter(None, cells)) or "none")
+    return _by_depth(listed.reset_index(), index[:2])
+
+
+def _gains(remedies: pd.DataFrame) -> pd.DataFrame:
+    """Remedies at scale 1, and what each gains over one plain layer."""
+    rows = remedies.query("scale == 1")
+    reach = 1.96 * rows["gain_stderr"]
+    verdicts = [
+        None if spread == 0 else says(gain - spread, gain + spread)
+        for gain, spread in zip(rows["gain"], reach, strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            **{name: rows[name] for name in ("law", "noise", "remedy", "layers", "error", "stderr", "median", "gain")},
+            _SPREAD: rows["gain_stderr"],
+            "says": verdicts,
+            "better": rows["better"],
+            "n": rows["n"],
+        }
+    ).reset_index(drop=True)
+
+
+def _one_layer(models: pd.DataFrame) -> pd.DataFrame:
+    """One layer as it was fitted beside the exact minimum."""
+    one = models[models["exact"].notna() & (models["form"] == GD_PLUS)]
+    found = one[["law", "test", "test_stderr", "exact", "n"]].rename(columns={"test": "error", "test_stderr": "stderr"})
+    return found.assign(z=(found["error"] - found["exact"]) / found["stderr"]).reset_index(drop=True)
+
+
+def _slopes(slopes: pd.DataFrame, dimension: int) -> pd.DataFrame:
+    """The largest derivatives of the risk at the optima of the GD++ form, by what symmetry says of them."""
+    size = dimension + 1
+    labels = (slopes["matrix"] == "W^KQ") & (slopes["row"] == size) & (slopes["column"] == size)
+    deep = slopes["model"].str.extract(r"L = (\d+)$")[0].astype(int) > 1
+    rows = []
+    for name, why, own in (
+        (LABEL_LABEL, "leaves it free", labels & deep),
+        (OTHERS, "makes them vanish, or the form has them free", ~labels),
+    ):
+        found = slopes[own & (slopes["z"] != 0)]
+        if found.empty:
+            continue
+        largest = found.iloc[int(found["z"].abs().argmax())]
+        # |z| that the largest of so many exceeds in 5 % of cases, with the Student law of the batches' mean.
+        bound = float(student.isf(_LEVEL / 2 / len(found), BATCHES - 1))
+        rows.append(
+            {
+                "weights": name,
+                "symmetry": why,
+                "derivatives": len(found),
+                "largest |z|": abs(largest["z"]),
+                "at": f"{largest['law']}, {largest['model'].rsplit(', ', 1)[1]}",
+                "bound": bound,
+                "beyond": int((found["z"].abs() > bound).sum()),
+                "n": int(largest["n"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _algorithms(nearest: pd.DataFrame, n_train: int) -> pd.DataFrame:
+    """The classical algorithm nearest to every model at position N."""
+    rows = nearest[nearest["position"] == n_train]
+    names = rows["model"].str.replace(f", {GD_PLUS}", "").str.replace(f", {INVARIANT}", "")
+    return pd.DataFrame(
+        {
+            "law": rows["law"],
+            "model": names,
+            "nearest": rows["closest"],
+            "distance": rows["distance"],
+            "stderr": rows["stderr"],
+            "near": rows["nearest"] == rows["closest"],
+            "bootstraps": rows["frequency"],
+            "as near": rows["ties"].fillna(""),
+            "n": rows["n"],
+        }
+    ).reset_index(drop=True)
+
+
+def _wider(models: pd.DataFrame) -> pd.DataFrame:
     deepest = models.loc[models["form"] == FULL, "layers"].max()
-    wider = wider[wider["layers"] <= deepest]
+    rows = models[(models["attention"] != SOFTMAX) & ~models["tied"] & (models["layers"] <= deepest)]
     columns = ["law", "attention", "form", "layers", "numbers", "train", "test", "test_stderr", "near", "polished"]
-    remedies = tables["remedies"].query("scale == 1").drop(columns=["scale"])
-    return {"overview": overview, "wider": wider[columns].sort_values(["law", "layers"]), "gains": remedies}
+    found = rows[columns].sort_values(["law", "layers"]).reset_index(drop=True)
+    return found.rename(columns={"test": "error", "test_stderr": "stderr"})
+
+
+def _every(main: pd.DataFrame) -> pd.DataFrame:
+    columns = {
+        "law": "law",
+        "attention": "attention",
+        "weights": "weights",
+        "layers": "layers",
+        "test": "error",
+        "test_stderr": "stderr",
+        "median": "median",
+        "worst": "worst",
+        "train": "on training contexts",
+        "train_stderr": _SPREAD,
+        "near": "near",
+        "polished": "polished",
+        "n": "n",
+    }
+    return main[list(columns)].rename(columns=columns).reset_index(drop=True)
