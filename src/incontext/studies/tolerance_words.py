@@ -249,16 +249,22 @@ def _beyond_lsa(cells: pd.DataFrame, judged: list[str]) -> list[str]:
         models = [name for name in judged if name in set(own["predictor"])]
         if not models:
             continue
-        verdicts = own.pivot_table(index="shift", columns="predictor", values="verdict", aggfunc="first", sort=False)
+        verdicts = {
+            str(name): dict(zip(rows["shift"].astype(str), rows["verdict"].astype(str), strict=True))
+            for name, rows in own.groupby("predictor", sort=False)
+        }
         which = f"{'every' if len(models) > 1 else 'the'} GPT-2 model trained on {family} covariances"
         layer = verdicts[f"LSA, {family} law"]
-        cured = [s for s in verdicts.index if layer[s] == "does not" and (verdicts.loc[s, models] == "tolerates").all()]
+        cured = [
+            s for s in layer if layer[s] == "does not" and all(verdicts[name][s] == "tolerates" for name in models)
+        ]
         lines.append(f"Not tolerated by LSA of the {family} law but by {which}: {', '.join(cured) or 'none'}.")
         if family == "fixed":
+            squares = verdicts["least squares"]
             shared = [
                 s
-                for s in verdicts.index
-                if verdicts["least squares"][s] == "tolerates" and (verdicts.loc[s, models] == "does not").all()
+                for s in layer
+                if squares[s] == "tolerates" and all(verdicts[name][s] == "does not" for name in models)
             ]
             lines.append(
                 f"On the same prompts, tolerated by least squares and not by {which.replace('every', 'any')}: "
