@@ -148,7 +148,17 @@ def test_models_that_learned_nothing_decide_no_observation(records, page):
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.00012345, "0.0001234"), (-2.5, "−2.5"), (np.inf, "∞"), (np.nan, "–"), (pd.NA, "–"), ("x", "x"), (3, "3")],
+    [
+        (0.00012345, "0.0001234"),
+        (-2.5, "−2.5"),
+        (np.inf, "∞"),
+        (20000.0, "20000"),
+        (-3.0, "−3"),
+        (np.nan, "–"),
+        (pd.NA, "–"),
+        ("x", "x"),
+        (3, "3"),
+    ],
 )
 def test_cells_read_as_numbers(value, shown):
     assert format_cell(value) == shown

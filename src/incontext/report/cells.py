@@ -47,6 +47,8 @@ class Table:
 
 # A column of standard errors is shown in the cell of the column before it; a pair of ends in one cell.
 _ERRORS = {"stderr": "± standard error", "standard error": "± standard error"}
+# Whole numbers below this are written out.
+_COUNTS = 1e7
 _ENDS = {("low", "high"), ("lower", "upper")}
 
 
@@ -81,7 +83,11 @@ def format_cell(value: Any) -> str:
     if isinstance(value, bool) or type(value).__name__ == "bool":
         return "yes" if value else "no"
     if isinstance(value, float) or hasattr(value, "dtype"):
-        return format_number(float(value))
+        number = float(value)
+        # Counts that a missing value elsewhere in their column made floats.
+        if number.is_integer() and abs(number) < _COUNTS:
+            return f"{number:.0f}".replace("-", "−")
+        return format_number(number)
     return "–" if value is None or value is pd.NA else str(value)
 
 

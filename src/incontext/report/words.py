@@ -182,7 +182,7 @@ def _shifts(record: StudyRecord) -> Words:
 
 def _initialisation(record: StudyRecord) -> Words:
     sentences = list(record.facts["sentences"])
-    ends = record.tables["ends"]
+    ends, references = record.tables["ends"], record.tables["two_layer_references"]
     return Words(
         [
             "The paper leaves open what other initialisations, step sizes and stochastic gradients do, and its summary "
@@ -194,7 +194,7 @@ def _initialisation(record: StudyRecord) -> Words:
             ("Where starts end, by the size of their perturbation", table_of(ends)),
             ("σ above and below the threshold", table_of(record.tables["scales"])),
             ("Where two layers end, by the size of their weights at the start", table_of(record.tables["two_layer"])),
-            ("Risk of what two layers are compared with", table_of(record.tables["two_layer_references"])),
+            ("Risk of what two layers are compared with", table_of(references[["name", "loss", "stderr", "n"]])),
         ],
     )
 
@@ -232,8 +232,12 @@ def _figure1(record: StudyRecord) -> Words:
         deviations=list(record.facts["deviations"]),
         observations=observations,
         tables=[
-            ("The models on their own law", table_of(models[list(columns)].rename(columns=columns))),
-            ("Every check of every observation", table_of(record.tables["observations"].drop(columns="criterion"))),
+            (caption, table_of(frame))
+            for caption, frame in (
+                ("The models on their own law", models[list(columns)].rename(columns=columns)),
+                ("Every check of every observation", record.tables["observations"].drop(columns="criterion")),
+            )
+            if len(frame)
         ],
     )
 

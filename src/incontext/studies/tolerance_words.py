@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from incontext.foundations import plus_minus
 from incontext.studies.shifts import TOLERANCE
 
 CLASSICAL, LSA, TRAINED = "classical", "LSA", "GPT-2"
@@ -188,8 +189,8 @@ def _of_predictor(cells: pd.DataFrame, name: str) -> str:
     at_m = own[own["M"] == own["M"].max()].iloc[0]
     start = name if name.startswith("gpt2") else name[0].upper() + name[1:]
     return (
-        f"{start}, made for {MADE_FOR[str(at_m['family'])]}, has an excess of {at_m['unshifted']:.3g} ± "
-        f"{at_m['unshifted_stderr']:.2g} there and tolerates {', '.join(parts)}.{tail}"
+        f"{start}, made for {MADE_FOR[str(at_m['family'])]}, has an excess of "
+        f"{plus_minus(at_m['unshifted'], at_m['unshifted_stderr'])} there and tolerates {', '.join(parts)}.{tail}"
     )
 
 
