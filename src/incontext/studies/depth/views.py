@@ -48,22 +48,26 @@ def views(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> dict[str
 
 
 def _overview(main: pd.DataFrame) -> pd.DataFrame:
-    index = ["law", "attention", "weights"]
+    """Means and medians by depth, to three digits so that they fit in a row."""
+    named = main.assign(model=main["attention"] + ", " + main["weights"])
     rows = []
-    for key, group in main.groupby(index, sort=False):
-        row: dict[str, Any] = dict(zip(index, key, strict=True))
-        for _, at in group.sort_values("layers").iterrows():
-            row[f"L = {at['layers']}"] = at["test"]
-            row[f"median, L = {at['layers']}"] = at["median"]
+    for (law, model), group in named.groupby(["law", "model"], sort=False):
+        row: dict[str, Any] = {"law": law, "model": model}
+        for _, at in group.iterrows():
+            row[f"L = {at['layers']}"] = float(f"{at['test']:.3g}")
+            row[f"median, L = {at['layers']}"] = float(f"{at['median']:.3g}")
         rows.append(row)
     layers = sorted(main["layers"].unique())
-    return pd.DataFrame(rows)[[*index, *(f"{which}L = {n}" for n in layers for which in ("", "median, "))]]
+    return pd.DataFrame(rows)[["law", "model", *(f"{of}L = {n}" for n in layers for of in ("", "median, "))]]
 
 
 def _matrix(rows: pd.DataFrame) -> pd.DataFrame:
     """A row per law and question, a column per depth: verdict on the means, share of prompts, mark of rare prompts."""
-    cells = rows["says"] + ", " + rows["better"].map(percent) + np.where(rows["rare"], " †", "")
-    return _by_depth(rows.assign(cell=cells), ["law", "question"])
+    shares = rows["better"].map(percent) + np.where(rows["rare"], " †", "")
+    cells = rows["says"] + ", " + shares.str.replace(" ", "\N{NO-BREAK SPACE}")
+    # The deepest models answer every question, in the order in which they are asked.
+    ordered = rows.assign(cell=cells).sort_values("layers", ascending=False, kind="stable")
+    return _by_depth(ordered, ["law", "question"])
 
 
 def _by_depth(rows: pd.DataFrame, index: list[str]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from incontext.foundations import format_number
 from incontext.studies.depth.contexts import RANDOM
 from incontext.studies.depth.forms import GD_PLUS
 from incontext.studies.depth.measures import CUT
@@ -231,9 +232,9 @@ def _fits(models: pd.DataFrame, settings: dict[str, Any]) -> str:
     return (
         f"Fits: every model is the best of {settings['n_starts']} L-BFGS runs on the same {settings['n_prompts']:,} "
         f"training contexts ({settings['n_softmax_prompts']:,} for softmax) of {settings['n_queries']} queries each, "
-        f"seed {settings['seed']}; E tr Λ = d. The best loss was reached a second time, within 1 %, in {again} of "
-        f"{len(found)} models of more than one layer: elsewhere there may be a better optimum. Training and fresh "
-        "errors are side by side below."
+        f"seed {settings['seed']}; E tr Λ = d. Errors are twice Definition 1's loss over tr Λ. The best loss was "
+        f"reached a second time, within 1 %, in {again} of {len(found)} models of more than one layer: elsewhere there "
+        "may be a better optimum."
     )
 
 
@@ -251,9 +252,14 @@ def _checks(tables: dict[str, pd.DataFrame]) -> str:
         )
     return text + (
         f"For N → ∞, L-BFGS agrees with 1/3 and with 2/((L + 1)(L + 2)), what L steps of descent with best rates keep, "
-        f"to {off:.0e}. Labels have no noise and N > d, so least squares is exact; its measured error, at most "
-        f"{exact.abs().max():.0e}, is the size of rounding."
+        f"to {_size(off)}. Labels have no noise and N > d, so least squares is exact; its measured error, at most "
+        f"{_size(exact.abs().max())}, is the size of rounding."
     )
+
+
+def _size(number: float) -> str:
+    """A number's order of magnitude."""
+    return format_number(float(f"{number:.0e}"))
 
 
 def _tails(every: pd.DataFrame, settings: dict[str, Any]) -> str:
@@ -263,7 +269,7 @@ def _tails(every: pd.DataFrame, settings: dict[str, Any]) -> str:
         f"{3 * (3 ** (deepest - 1) - 1) // 2} at L = {deepest}. In {int((every['worst'] > HEAVY).sum())} of "
         f"{len(every)} models the worst 0.1 % of prompts carry more than half of the mean error (†). There the mean "
         "and its interval, which takes means for normal, are those of prompts as common as these; rarer ones may carry "
-        f"more. Medians and shares of prompts do not depend on them. Errors beyond {CUT:.0e} are cut there."
+        f"more. Medians and shares of prompts do not depend on them. Errors beyond {_size(CUT)} count as that."
     )
 
 
@@ -290,7 +296,8 @@ def _softmax_contexts(every: pd.DataFrame) -> str:
     return (
         "Softmax is costlier to fit and has fewer training contexts. A fit to few contexts has a smaller error on them "
         "than the best model has on fresh prompts; where even that exceeds the error of linear attention on fresh "
-        f"prompts, as in {above} of {len(both)} cases, want of contexts is not the reason; a poor optimum may be."
+        f"prompts, as in {above} of {len(both)} cases (95 %), want of contexts is not the reason; a poor "
+        "optimum may be."
     )
 
 
