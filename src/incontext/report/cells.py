@@ -86,7 +86,7 @@ def format_cell(value: Any) -> str:
         number = float(value)
         # Counts that a missing value elsewhere in their column made floats.
         if number.is_integer() and abs(number) < _COUNTS:
-            return f"{number:.0f}".replace("-", "−")
+            return f"{int(number)}".replace("-", "−")
         return format_number(number)
     return "–" if value is None or value is pd.NA else str(value)
 

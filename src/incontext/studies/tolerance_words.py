@@ -48,8 +48,8 @@ def overview(cells: pd.DataFrame) -> pd.DataFrame:
         at_m = own[own["M"] == own["M"].max()].iloc[0]
         row: dict[str, Any] = {
             "predictor": name,
-            "made for": MADE_FOR[str(family)],
-            "excess there": at_m["unshifted"],
+            "own law": MADE_FOR[str(family)],
+            "excess on it": at_m["unshifted"],
             "stderr": at_m["unshifted_stderr"],
         }
         for kind, label in _KINDS.items():
@@ -89,7 +89,8 @@ def sentences(
         f"What is compared with what: every predictor is judged against itself on the law that it was made for. "
         f"{_bases(cells)} Shifts of labels, queries, tasks and inputs are applied to that law. Standard normal inputs "
         "and the random covariances c · diag(λ) are laws themselves, the same for all; for a predictor made for "
-        "another law they count as shifts of the inputs. A shift is tolerated when the excess grows by at most "
+        "another law they count as shifts of the inputs (inputs of random covariances times 2 and 3 are the laws with "
+        "c = 4 and 9 under another name, and count twice). A shift is tolerated when the excess grows by at most "
         f"{TOLERANCE:g} over that on the own law; it is not when the growth exceeds it; it is undecided when the 95 % "
         "interval of the paired bootstrap holds both.",
         *_availability(trained, judged, missing, origins, d),
@@ -189,8 +190,8 @@ def _of_predictor(cells: pd.DataFrame, name: str) -> str:
     at_m = own[own["M"] == own["M"].max()].iloc[0]
     start = name if name.startswith("gpt2") else name[0].upper() + name[1:]
     return (
-        f"{start}, made for {MADE_FOR[str(at_m['family'])]}, has an excess of "
-        f"{plus_minus(at_m['unshifted'], at_m['unshifted_stderr'])} there and tolerates {', '.join(parts)}.{tail}"
+        f"{start} has an excess of {plus_minus(at_m['unshifted'], at_m['unshifted_stderr'])} on "
+        f"{MADE_FOR[str(at_m['family'])]} and tolerates, of the shifts of that law, {', '.join(parts)}.{tail}"
     )
 
 
@@ -200,7 +201,7 @@ def _bases(cells: pd.DataFrame) -> str:
         family: [
             label
             for group, label in (
-                (CLASSICAL, "the classical learners, which know of no law,"),
+                (CLASSICAL, "the classical learners (made for no law, judged by this one)"),
                 (LSA, f"the layer (LSA, {family} law)"),
                 (TRAINED, f"GPT-2 trained on {family} covariances"),
             )
