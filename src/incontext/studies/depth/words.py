@@ -141,8 +141,8 @@ def _cure(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> str:
     if len(rows):
         found = {name: rows[rows["question"] == name] for name in (TIED_EXACT, UNTIED_EXACT)}
         text += (
-            f" At N, mean errors are below Theorem 8's minimum with tied layers at {_won(found[TIED_EXACT])}, with "
-            f"untied ones at {_won(found[UNTIED_EXACT])}; these are better on {shares(found[UNTIED_EXACT])} of prompts."
+            f" At N, tied layers beat Theorem 8's minimum in the mean at {_won(found[TIED_EXACT])}, untied ones at "
+            f"{_won(found[UNTIED_EXACT])}, being better on {shares(found[UNTIED_EXACT])} of prompts."
         )
     return text
 
@@ -191,8 +191,8 @@ def _classical(compared: pd.DataFrame) -> str:
         rows = compared[(compared["question"] == steps(family)) & (compared["layers"] > 1)]
         if len(rows):
             lower, higher, _ = tally(rows)
-            parts.append(f"{name} in {lower} of {len(rows)} cases (worse in {higher})")
-    return f"In the mean, L > 1 untied linear layers beat L steps of {' and of '.join(parts)}." if parts else ""
+            parts.append(f"{name} in {lower} of {len(rows)} cases (lose in {higher})")
+    return f"In the mean, untied linear layers, L > 1, beat L steps of {' and of '.join(parts)}." if parts else ""
 
 
 def _softmax(compared: pd.DataFrame, settings: dict[str, Any]) -> str:
@@ -222,8 +222,10 @@ def _forms(compared: pd.DataFrame) -> str:
         rows = own[(own["question"] == question) & (own["layers"] >= shallowest)]
         if len(rows):
             lower, higher, _ = tally(rows)
-            parts.append(f"fall in {lower} of {len(rows)} cases and rise in {higher} {change}")
-    return f"Mean errors of untied linear attention {'; '.join(parts)}. The rest is undecided." if parts else ""
+            parts.append(f"in {lower} and rise in {higher} of {len(rows)} cases {change}")
+    return (
+        f"Mean errors of untied linear attention fall {'; fall '.join(parts)}. The rest is undecided." if parts else ""
+    )
 
 
 def _fits(models: pd.DataFrame, settings: dict[str, Any]) -> str:

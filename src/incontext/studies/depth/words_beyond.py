@@ -41,7 +41,7 @@ def algorithms(table: pd.DataFrame) -> str:
         listed = f" ({', '.join(f'{name} {count}' for name, count in families.items())})" if len(near) else ""
         parts.append(f"{len(near)} of {len(own)} {attention} models{listed}")
         sure += int((near["bootstraps"] >= _SURE).sum())
-    return f"At position N, {' and '.join(parts)} are near a classical algorithm, {sure} of them beyond doubt."
+    return f"At N, {' and '.join(parts)} are near a classical algorithm, {sure} beyond doubt."
 
 
 def shifts(shifted: pd.DataFrame) -> str:
