@@ -57,6 +57,7 @@ from incontext.studies.tolerance_words import (
     OWN,
     TRAINED,
     captions,
+    details,
     not_learned,
     overview,
     sentences,
@@ -188,6 +189,7 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         "not_learned": not_learned(cells),
         "models": {each.name: each.identity for each in contestants if each.group == TRAINED},
         "sentences": sentences(tables, told, missing, {m.name: own.origin for m, own in found.items()}),
+        "details": details(cells),
         "summary": summary(tables, told),
         "captions": captions(settings.n_test),
     }

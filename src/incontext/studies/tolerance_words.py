@@ -96,10 +96,15 @@ def sentences(
         *_availability(trained, judged, missing, origins, d),
         *_against_the_paper(cells, judged),
         *_beyond_lsa(cells, judged),
-        *(_of_predictor(cells, name) for name in (*_untrained(cells), *judged)),
-        *_exactness(cells),
     ]
     return lines
+
+
+def details(cells: pd.DataFrame) -> list[str]:
+    """A paragraph per predictor, and how well measurements and closed forms agree."""
+    shifted = _shifted(cells)
+    judged = (*_untrained(shifted), *learned_models(shifted))
+    return [*(_of_predictor(shifted, name) for name in judged), *_exactness(shifted)]
 
 
 def summary(tables: Mapping[str, pd.DataFrame], told: Mapping[str, Any]) -> list[str]:
