@@ -170,6 +170,11 @@ def test_uncertainties_are_shown_with_their_numbers():
     assert table.columns == ["what", "mean ± standard error", "interval"]
     assert table.numeric == [False, True, True]
     assert [format_cell(value) for value in table.rows[0]] == ["a", "−0.346 ± 0.012", "0.1 … ∞"]
+    bounded = pd.DataFrame({"a": [0.5, 2.0], "a_low": [0.25, np.nan], "a_high": [1.0, np.nan], "b_low": [1.0, 1.0]})
+    table = table_of(bounded)
+    assert table.columns == ["a", "b_low"]
+    assert table.numeric == [True, True]
+    assert [[format_cell(value) for value in row] for row in table.rows] == [["0.5 (0.25 … 1)", "1"], ["2", "1"]]
     assert str(Measured(np.nan, 1.0)) == "–"
     assert str(Measured(1234.5, 25.0)) == "1234 ± 25"
     assert str(Measured(0.5, 0.0)) == "0.5"

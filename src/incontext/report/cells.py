@@ -37,6 +37,19 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Bounded:
+    """A value with the ends of its interval."""
+
+    value: float
+    interval: Interval
+
+    def __str__(self) -> str:
+        if math.isnan(self.interval.low) and math.isnan(self.interval.high):
+            return format_cell(self.value)
+        return f"{format_cell(self.value)} ({self.interval})"
+
+
+@dataclass(frozen=True)
 class Table:
     """What the template needs: headings, whether a column holds numbers, rows of cells."""
 
@@ -56,7 +69,7 @@ def table_of(frame: pd.DataFrame) -> Table:
     """A DataFrame as a table of the page.
 
     A column ``stderr`` (or ``standard error``) after a column of numbers joins it as value ± error; ``low, high`` or
-    ``lower, upper`` become one column of intervals.
+    ``lower, upper`` become one column of intervals, and ``x_low, x_high`` after ``x`` join it as value (interval).
     """
     names = [str(column) for column in frame.columns]
     cells = frame.astype(object).to_numpy().T.tolist() if len(names) else []
@@ -69,6 +82,10 @@ def table_of(frame: pd.DataFrame) -> Table:
         elif columns and (columns[-1], name) in _ENDS:
             columns[-1] = "interval"
             values[-1] = [Interval(_float(low), _float(high)) for low, high in zip(values[-1], column, strict=True)]
+        elif len(columns) > 1 and (columns[-1], name) == (f"{columns[-2]}_low", f"{columns[-2]}_high"):
+            columns.pop()
+            ends = [Interval(_float(low), _float(high)) for low, high in zip(values.pop(), column, strict=True)]
+            values[-1] = [Bounded(_float(value), end) for value, end in zip(values[-1], ends, strict=True)]
         else:
             columns.append(name)
             values.append(column)
@@ -78,7 +95,7 @@ def table_of(frame: pd.DataFrame) -> Table:
 
 def format_cell(value: Any) -> str:
     """A table cell: numbers to four significant digits, truth as yes or no, missing values as a dash."""
-    if isinstance(value, Measured | Interval):
+    if isinstance(value, Measured | Interval | Bounded):
         return str(value)
     if isinstance(value, bool) or type(value).__name__ == "bool":
         return "yes" if value else "no"
@@ -99,6 +116,6 @@ def _is_numeric(column: list[Any]) -> bool:
     return bool(column) and all(
         value is None
         or value is pd.NA
-        or (isinstance(value, Real | Measured | Interval) and not isinstance(value, bool))
+        or (isinstance(value, Real | Measured | Interval | Bounded) and not isinstance(value, bool))
         for value in column
     )

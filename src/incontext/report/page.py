@@ -65,6 +65,8 @@ _TONES = {
 _CODE = re.compile(r"`([^`]+)`")
 # Tables of more rows are folded.
 _OPEN_ROWS = 16
+# Tables of more columns are printed smaller.
+_BROAD_COLUMNS = 10
 
 
 @dataclass(frozen=True)
@@ -175,13 +177,20 @@ def _environment() -> Environment:
     environment.filters["tone"] = lambda verdict: _TONES.get(verdict, "some")
     environment.filters["cell"] = format_cell
     environment.filters["prose"] = _prose
+    environment.filters["heading"] = _heading
     environment.globals["open_rows"] = _OPEN_ROWS
+    environment.globals["broad_columns"] = _BROAD_COLUMNS
     return environment
 
 
 def _prose(text: str) -> Markup:
     """A sentence with what stands between backquotes set as code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
+
+
+def _heading(name: str) -> Markup:
+    """The name of a column, which may be broken behind an underscore."""
+    return Markup(str(escape(name)).replace("_", "_<wbr>"))
 
 
 def _section(record: StudyRecord, directory: Path, profile: str) -> _Section:
