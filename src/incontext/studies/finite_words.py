@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _CERTAIN = 0.95
 # Excess over the gain of the minimiser above which the leading term does not speak yet.
 _SMALL = 0.2
+# Width of an interval of an exponent beyond which it tells none.
+_VAGUE = 1.0
 
 
 def best_rates(one_pass: pd.DataFrame) -> pd.DataFrame:
@@ -349,7 +351,11 @@ def _fitted(table: pd.DataFrame) -> _Fitted:
 
 
 def _found(fitted: _Fitted, key: str) -> str:
-    return _interval(fitted[key]) if key in fitted else "(not fitted: the excess is too large)"
+    if key not in fitted:
+        return "(not fitted: the excess is too large)"
+    row = fitted[key]
+    vague = row["high"] - row["low"] > _VAGUE
+    return _interval(row) + (", too wide an interval to tell an exponent" if vague else "")
 
 
 def _interval(row: Mapping[str, float]) -> str:
