@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from incontext.foundations import format_number
 from incontext.report.cells import Table, table_of
 from incontext.report.side_by_side import learned_models
 from incontext.studies.observations import summarise
@@ -253,6 +254,9 @@ def _reading(record: StudyRecord, observations: list[dict[str, Any]]) -> list[Fi
     weighed = [entry for entry in observations if entry["total"]]
     if not weighed:
         return [Finding(OPEN, f"{head}: {counted} their task, so the paper's observations stay undecided.")]
+    whole = f"the paper's {len(weighed)} observations"
+    if len(weighed) < len(observations):
+        whole = f"the {len(weighed)} observations of the paper that these models can show"
     findings: list[Finding] = []
     for verdict, kind in (("appears", CONFIRMED), ("appears in part", IN_PART), ("does not appear", REFUTED)):
         own = [
@@ -265,7 +269,7 @@ def _reading(record: StudyRecord, observations: list[dict[str, Any]]) -> list[Fi
         # What appears is named in the table; here only what does not.
         named = "appear in every check" if kind == CONFIRMED else f"{_PLURAL[verdict]}: {'; '.join(own)}"
         if own:
-            many = f"{len(own)} of the paper's {len(weighed)} observations"
+            many = f"{len(own)} of {whole}"
             findings.append(Finding(kind, f"{head} ({counted}), {many} {named}."))
     return findings
 
@@ -278,9 +282,8 @@ def _short(number: float) -> str:
 def _weighed(entry: Mapping[str, Any]) -> str:
     if not entry["total"]:
         return f"None that learned its task is at hand to show it ({entry['criterion']})."
-    values = (
-        f"{entry['lowest']:.3g}" if entry["total"] == 1 else f"between {entry['lowest']:.3g} and {entry['highest']:.3g}"
-    )
+    low, high = (format_number(float(f"{entry[key]:.3g}")) for key in ("lowest", "highest"))
+    values = low if entry["total"] == 1 else f"between {low} and {high}"
     return f"{entry['count']} of {entry['total']} checks meet the criterion ({entry['criterion']}); measured {values}."
 
 

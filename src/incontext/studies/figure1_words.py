@@ -70,9 +70,9 @@ def seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> lis
         return []
     at_n = bands[(bands["position"] == bands["n_train"]) & (bands["panel"] == bands["family"].map(OWN))]
     listed = "; ".join(
-        f"{row.family}cov_N{row.n_train} {plus_minus(row.mean, row.stderr)} (prompts), "
-        f"{plus_minus(row.mean, row.deviation)} (seeds)"
-        for row in at_n.itertuples()
+        f"{row['family']}cov_N{row['n_train']} {plus_minus(row['mean'], row['stderr'])} (prompts), "
+        f"{plus_minus(row['mean'], row['deviation'])} (seeds)"
+        for row in at_n.to_dict("records")
     )
     trained = bands[(bands["position"] > 0) & (bands["position"] <= bands["n_train"])]
     beyond = bands[bands["position"] > bands["n_train"]]
