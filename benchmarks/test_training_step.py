@@ -8,6 +8,7 @@ Run with ``pytest benchmarks/test_training_step.py -n 0 -s`` to see the table.
 
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from statistics import median
 
