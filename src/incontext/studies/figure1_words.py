@@ -70,8 +70,7 @@ def seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> lis
         return []
     at_n = bands[(bands["position"] == bands["n_train"]) & (bands["panel"] == bands["family"].map(OWN))]
     listed = "; ".join(
-        f"{row['family']}cov_N{row['n_train']} {plus_minus(row['mean'], row['stderr'])} (prompts), "
-        f"{plus_minus(row['mean'], row['deviation'])} (seeds)"
+        f"{row['family']}cov_N{row['n_train']} {plus_minus(row['mean'], row['stderr'])} ({row['deviation']:.2g})"
         for row in at_n.to_dict("records")
     )
     trained = bands[(bands["position"] > 0) & (bands["position"] <= bands["n_train"])]
@@ -79,7 +78,7 @@ def seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> lis
     ratio, later = (_median(rows["deviation"] / rows["stderr"]) for rows in (trained, beyond))
     sentences = [
         f"Mean error/d at M = N on each model's own law over {len(settings.training_seeds)} training seeds, with its "
-        f"standard error over prompts and the standard deviation between seeds: {listed}.",
+        f"standard error over prompts and, in brackets, the standard deviation between seeds: {listed}.",
         f"How wide the bands are, in the median over all panels and M = 1 … N: {_widths(trained)}. The standard "
         f"deviation between seeds is {ratio:.2g} times the standard error over {int(bands['n'].iloc[0]):,} prompts.",
     ]
