@@ -36,6 +36,8 @@ _IMMATERIAL = {
 # What is trained to do what; the rest of a configuration says how it got there. Labels and their posterior means have
 # the same expected gradient.
 _ESSENTIAL = {"prompts", "model", "n_train", "loss"}
+# Of the model: the two forms of GELU differ by less than 5e-4.
+_SLIGHT = {"model.activation"}
 # Origin of what a study trained itself.
 HERE = "trained by this study"
 # Seconds that interrupted trainings have to save themselves.
@@ -88,8 +90,9 @@ def find(wanted: TrainingConfig, runs: Path, *, loosely: bool) -> Trained | None
     runs : Path
         Folder of runs, whatever their names.
     loosely : bool
-        False for nothing but a run of the configuration wanted. True to be content with the same model, prompts,
-        training length and loss, however optimised, and to look among the shipped ones too.
+        False for nothing but a run of the configuration wanted. True to be content with the same model (but for the
+        form of its GELU), prompts, training length and loss, however optimised, and to look among the shipped ones
+        too.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def _fits(found: Trained, wanted: TrainingConfig, *, loosely: bool) -> bool:
         return not differing
     if found.config.model.max_points > wanted.model.max_points:
         differing = [key for key in differing if key != "model.max_points"]
-    return not any(key.split(".")[0] in _ESSENTIAL for key in differing)
+    return not any(key.split(".")[0] in _ESSENTIAL for key in differing if key not in _SLIGHT)
 
 
 def _runs(folder: Path) -> list[Trained]:
