@@ -38,7 +38,7 @@ class Architecture:
         prompt begins, so that shorter prompts train all ``max_points``; elsewhere prompts begin at the first.
     activation : {"gelu_new", "gelu"}
         Of the MLP: GPT-2's GELU through tanh, or the exact one through erf (they differ by less than 5e-4, and on CPUs
-        the exact one takes a third of the time). The names are Hugging Face's.
+        the exact one takes half of the time or less). The names are Hugging Face's.
     mlp, residual, layer_norm : bool
         Parts of a block that can be left out.
     tied : bool

@@ -113,12 +113,13 @@ def deviations(found: Trained, wanted: TrainingConfig) -> list[str]:
 
 
 def _fits(found: Trained, wanted: TrainingConfig, *, loosely: bool) -> bool:
-    differing = deviations(found, wanted)
+    differing = set(deviations(found, wanted))
     if not loosely:
         return not differing
+    differing -= _SLIGHT
     if found.config.model.max_points > wanted.model.max_points:
-        differing = [key for key in differing if key != "model.max_points"]
-    return not any(key.split(".")[0] in _ESSENTIAL for key in differing if key not in _SLIGHT)
+        differing.discard("model.max_points")
+    return not any(key.split(".")[0] in _ESSENTIAL for key in differing)
 
 
 def _runs(folder: Path) -> list[Trained]:
