@@ -47,17 +47,33 @@ class Attention(nn.Module):
             mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
         else:
             # Written out: on CPUs the fused kernel's backward pass is slow for sequences this short.
-            bias = _bias(layout, self.heads if self.alibi else 0, q.dtype)[:, rows]
-            flat = batch * self.heads
-            bias = bias.expand(self.heads, -1, -1).repeat(batch, 1, 1) if self.alibi else bias
-            scores = torch.baddbmm(
-                bias,  # (1 or B·H, R, T)
-                q.reshape(flat, -1, size),
-                k.reshape(flat, length, size).transpose(1, 2),
-                alpha=1 / math.sqrt(size),
-            )
-            mixed = (scores.softmax(-1).to(v.dtype) @ v.reshape(flat, length, size)).view(batch, self.heads, -1, size)
+            bias = _bias(layout, self.heads if self.alibi else 0, q.dtype)
+            bias = bias.repeat(batch, 1, 1) if self.alibi else bias  # (1 or B·H, T, T)
+            q, k, v = (part.reshape(batch * self.heads, -1, size) for part in (q, k, v))
+            mixed = _softmax_attention(q, k, v, bias, layout, rows).view(batch, self.heads, -1, size)
         return self.out(mixed.transpose(1, 2).reshape(batch, -1, width))
+
+
+def _softmax_attention(
+    q: Float[Tensor, "F R h"],
+    k: Float[Tensor, "F T h"],
+    v: Float[Tensor, "F T h"],
+    bias: Float[Tensor, "G T T"],
+    layout: Layout,
+    rows: slice,
+) -> Float[Tensor, "F R h"]:
+    """The tokens ``rows`` by softmax over what they see; a key that only its own branch sees costs one score."""
+    scale = 1 / math.sqrt(k.shape[2])
+    if not layout.branches:
+        return torch.baddbmm(bias[:, rows], q, k.mT, alpha=scale).softmax(-1).to(v.dtype) @ v
+    sizes = (k.shape[1] - layout.branches, layout.branches)
+    inner = q.shape[1] - layout.branches  # rows that are no branches
+    (k, own_k), (v, own_v) = k.split(sizes, 1), v.split(sizes, 1)
+    scores = torch.baddbmm(bias[:, rows, : sizes[0]], q, k.mT, alpha=scale)  # (F, R, C)
+    own = scale * (q[:, inner:] * own_k).sum(-1, keepdim=True)  # (F, P, 1)
+    own = nn.functional.pad(own, (0, 0, inner, 0), value=-math.inf)
+    weights, own = torch.cat([scores, own], -1).softmax(-1).to(v.dtype).split((sizes[0], 1), -1)
+    return weights @ v + nn.functional.pad(own[:, inner:] * own_v, (0, 0, inner, 0))
 
 
 class MergedLinearAttention(nn.Module):

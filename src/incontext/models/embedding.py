@@ -31,12 +31,15 @@ class Layout:
         Number ρ of labelled examples a token sees, at least 1 so that it can divide.
     readout : slice
         The tokens at which the P predictions are read.
+    branches : int
+        Number of tokens, the last ones, that only they themselves see.
     """
 
     positions: Int[Tensor, " T"]
     visible: Bool[Tensor, "T T"]
     examples: Int[Tensor, " T"]
     readout: slice
+    branches: int = 0
 
 
 @lru_cache(maxsize=256)
@@ -55,7 +58,8 @@ def layout(embedding: str, n_points: int, branches: bool, device: torch.device) 
     visible[: len(context), : len(context)] = context[:, None] >= context[None, :]
     visible[len(context) :, : len(context)] = queries[:, None] > context[None, :]
     examples = torch.cat([(context + 1) // stride, queries // stride])
-    return Layout(torch.cat([context, queries]), visible, examples.clamp(min=1), slice(len(context), None))
+    readout = slice(len(context), None)
+    return Layout(torch.cat([context, queries]), visible, examples.clamp(min=1), readout, branches=n_points)
 
 
 def tokens(

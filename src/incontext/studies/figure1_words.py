@@ -130,6 +130,11 @@ def paper_deviations(settings: Figure1Settings, found: Mapping[Model, Trained]) 
         differs.append(
             f"a GPT-2 of width {model.width} with {model.layers} layers instead of width {paper[0]} with {paper[1]}"
         )
+    if model.embedding == "stacked":
+        differs.append(
+            "prompts read as the columns (x, y) of (4), with a query for every position, instead of x and y as tokens "
+            "in turn: what stands beyond N is then a column"
+        )
     if differs:
         lines.append(f"{label}: {'; '.join(differs)}.")
     return lines

@@ -10,7 +10,7 @@ threshold that no run reaches is a censored value: not within the longest length
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +23,8 @@ from incontext.models import SIZES
 from incontext.studies.leaderboard_words import captions, sentences
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store, digest
-from incontext.training import TrainingConfig, preset, train
+from incontext.studies.trainings import Job, Threshold, train_all
+from incontext.training import Run, TrainingConfig, preset
 
 SIZE = "tiny"
 # Evaluations per run: the resolution of a crossing.
@@ -56,8 +57,15 @@ class Recipe:
 
 
 RECIPES: Mapping[str, Recipe] = {
-    OURS: Recipe(differs="the default recipe: Muon, warm-up and linear decay, curriculum, Rao-Blackwell targets"),
-    "tiny": Recipe("tiny", differs="the preset tuned for small models: higher rates, a shorter curriculum"),
+    OURS: Recipe(
+        differs="the default recipe: columns (x, y), Muon, warm-up and linear decay, curriculum, Rao-Blackwell targets"
+    ),
+    "tiny": Recipe(
+        "tiny", differs="the preset for GPT-2 at d = 5: tokens in turn, a higher rate, a shorter curriculum"
+    ),
+    "tokens in turn": Recipe(
+        overrides={"model": {"embedding": "interleaved"}}, differs="fast reading x and y as tokens in turn, as GPT-2"
+    ),
     "labels": Recipe(overrides={"targets": "labels"}, differs="fast, fitted to labels"),
     "adamw": Recipe(overrides={"optimizer": {"kind": "adamw"}}, differs="fast with AdamW for every weight"),
     "adam": Recipe(overrides={"optimizer": {"kind": "adam"}}, differs="fast with Adam for every weight"),
@@ -137,7 +145,7 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         ours), ``runs`` (every run's last error) and ``curves`` (every evaluation).
     """
     settings = LeaderboardSettings(**sizes)
-    curves = pd.concat(_climb(settings, store, runs, progress), ignore_index=True)
+    curves = _climb(settings, store, runs, progress)
     board = crossings(curves, settings)
     tables = {
         "summary": summarise(board),
@@ -204,38 +212,48 @@ def scaled_garg(dimension: int, steps: int) -> dict[str, Any]:
     }
 
 
-def _climb(settings: LeaderboardSettings, store: Store, runs: Path, progress: Progress) -> Iterator[pd.DataFrame]:
-    """The evaluations of every run, one table per run."""
+def _climb(settings: LeaderboardSettings, store: Store, runs: Path, progress: Progress) -> pd.DataFrame:
+    """The evaluations of every run; the runs of a rung are trained side by side."""
     last = settings.thresholds[-1]
     total = sum(map(sum, settings.ladders.values())) * len(settings.training_seeds)
-    done = 0
-    for recipe, lengths in settings.ladders.items():
-        for seed in settings.training_seeds:
-            reached = False
-            for length in lengths:
-                if not reached:
-                    config = configuration(recipe, settings.dimension, length, seed, settings.n_evaluation)
-                    unit = f"{settings.name}-{recipe}-{length}-{seed}".replace(" ", "-").replace(",", "")
-                    label = f"training: {recipe}, {length} steps, seed {seed}"
-                    known = {"config": config.as_dict(), "until": last}
+    climbers = [(recipe, seed) for recipe in settings.ladders for seed in settings.training_seeds]
+    curves: dict[tuple[str, int], list[pd.DataFrame]] = {climber: [] for climber in climbers}
+    before = 0
+    for rung in range(max(map(len, settings.ladders.values()))):
+        jobs: dict[tuple[str, int], Job] = {}
+        for recipe, seed in climbers:
+            if rung < len(settings.ladders[recipe]):
+                config = configuration(
+                    recipe, settings.dimension, settings.ladders[recipe][rung], seed, settings.n_evaluation
+                )
+                name = f"{settings.name}-{recipe}-{config.steps}-{seed}".replace(" ", "-").replace(",", "")
+                jobs[recipe, seed] = Job(
+                    f"training: {recipe}, {config.steps} steps, seed {seed}",
+                    config,
+                    runs / f"{name}-{digest(config.as_dict())}",
+                    Threshold(2 * settings.dimension, last * settings.dimension),
+                )
+        length = sum(job.config.steps for job in jobs.values())
+        jobs = {climber: job for climber, job in jobs.items() if not any(_reached(c, last) for c in curves[climber])}
+        units = {climber: (job.directory.name, {"until": last}) for climber, job in jobs.items()}
+        waiting = [job for climber, job in jobs.items() if not store.path(*units[climber]).exists()]
+        train_all(waiting, lambda label, done, _, before=before: progress(label, before + done, total))
+        for (recipe, seed), job in jobs.items():
+            curve = store.table(*units[recipe, seed], lambda job=job: _evaluations(job))
+            curves[recipe, seed].append(curve.assign(recipe=recipe, length=job.config.steps, seed=seed))
+        before += length
+        progress("training", before, total)
+    return pd.concat([curve for mine in curves.values() for curve in mine], ignore_index=True)
 
-                    def tell(step: int, _steps: int, _loss: float, _left: float, label: str = label, at: int = done):
-                        progress(label, at + step, total)
 
-                    def compute(config: TrainingConfig = config, unit: str = unit, tell: Any = tell) -> pd.DataFrame:
-                        return _evaluations(config, runs / f"{unit}-{digest(config.as_dict())}", last, tell)
-
-                    curve = store.table(unit, known, compute)
-                    reached = bool(curve["error"].min() <= last)
-                    yield curve.assign(recipe=recipe, length=length, seed=seed)
-                done += length
-                progress(f"training: {recipe}, seed {seed}", done, total)
+def _reached(curve: pd.DataFrame, threshold: float) -> bool:
+    return bool(curve["error"].min() <= threshold)
 
 
-def _evaluations(config: TrainingConfig, directory: Path, last: float, progress: Any) -> pd.DataFrame:
-    """Train until the error at 2d is at most ``last`` (or to the end); step, sequences, CPU seconds, error, stderr."""
+def _evaluations(job: Job) -> pd.DataFrame:
+    """What a finished training was seen to reach: step, sequences, CPU seconds, error, stderr."""
+    config, run = job.config, Run.open(job.directory)
     d = config.model.dimension
-    run = train(config, directory, progress=progress, until=lambda line: line["error"][2 * d] <= last * d)
     spent = {line["step"]: line["cpu_seconds"] for line in run.metrics if "loss" in line}
     rows = [
         {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -36,8 +36,6 @@ _IMMATERIAL = {
 # What is trained to do what; the rest of a configuration says how it got there. Labels and their posterior means have
 # the same expected gradient.
 _ESSENTIAL = {"prompts", "model", "n_train", "loss"}
-# Of the model: the two forms of GELU differ by less than 5e-4.
-_SLIGHT = {"model.activation"}
 # Origin of what a study trained itself.
 HERE = "trained by this study"
 # Seconds that interrupted trainings have to save themselves.
@@ -67,12 +65,25 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """A held-out squared error after some number of examples, at or below which a training may end."""
+
+    examples: int
+    error: float
+
+    def __call__(self, line: Mapping[str, Any]) -> bool:
+        """Whether a line of metrics with errors is there."""
+        return line["error"][self.examples] <= self.error
+
+
+@dataclass(frozen=True)
 class Job:
-    """A training to be done: what is reported of it, its configuration, and its folder."""
+    """A training to be done: what is reported of it, its configuration, its folder, and when it may end early."""
 
     label: str
     config: TrainingConfig
     directory: Path
+    until: Threshold | None = None
 
 
 def trained(job: Job) -> Trained:
@@ -90,9 +101,8 @@ def find(wanted: TrainingConfig, runs: Path, *, loosely: bool) -> Trained | None
     runs : Path
         Folder of runs, whatever their names.
     loosely : bool
-        False for nothing but a run of the configuration wanted. True to be content with the same model (but for the
-        form of its GELU), prompts, training length and loss, however optimised, and to look among the shipped ones
-        too.
+        False for nothing but a run of the configuration wanted. True to be content with the same model, prompts,
+        training length and loss, however optimised, and to look among the shipped ones too.
 
     Returns
     -------
@@ -116,7 +126,6 @@ def _fits(found: Trained, wanted: TrainingConfig, *, loosely: bool) -> bool:
     differing = set(deviations(found, wanted))
     if not loosely:
         return not differing
-    differing -= _SLIGHT
     if found.config.model.max_points > wanted.model.max_points:
         differing.discard("model.max_points")
     return not any(key.split(".")[0] in _ESSENTIAL for key in differing)
@@ -183,7 +192,7 @@ def train_all(jobs: Sequence[Job], progress: Progress, workers: int | None = Non
     if workers < 2:
         with _one_thread():
             for i, job in waiting:
-                train(job.config, job.directory, progress=lambda step, *_, i=i: report(i, step))
+                train(job.config, job.directory, progress=lambda step, *_, i=i: report(i, step), until=job.until)
         return
     with ExitStack() as stack:
         idle = [stack.enter_context(_worker()) for _ in range(workers)]
@@ -192,7 +201,7 @@ def train_all(jobs: Sequence[Job], progress: Progress, workers: int | None = Non
             while waiting and idle:
                 i, job = waiting.pop(0)
                 connection = idle.pop()
-                connection.send((job.config, job.directory))
+                connection.send((job.config, job.directory, job.until))
                 busy[connection] = i
             for connection in wait(list(busy)):
                 assert isinstance(connection, Connection)
@@ -212,7 +221,10 @@ def train_all(jobs: Sequence[Job], progress: Progress, workers: int | None = Non
 
 
 def _finished(job: Job) -> bool:
-    return (job.directory / CONFIG).exists() and Run.create(job.directory, job.config).finished
+    if not (job.directory / CONFIG).exists():
+        return False
+    run = Run.create(job.directory, job.config)
+    return run.finished or (job.until is not None and any(job.until(line) for line in run.metrics if "error" in line))
 
 
 @contextmanager
@@ -254,8 +266,8 @@ def _work(connection: Any) -> None:
     with _one_thread():
         while True:
             try:
-                config, directory = connection.recv()
-                train(config, directory, progress=lambda step, *_: connection.send(step))
+                config, directory, until = connection.recv()
+                train(config, directory, progress=lambda step, *_: connection.send(step), until=until)
                 connection.send(None)
             except (EOFError, BrokenPipeError, KeyboardInterrupt):
                 return  # the study is gone, or wants this to end

@@ -27,6 +27,7 @@ _TARGETS = {
     "posterior_mean": "Rao-Blackwell targets: the exact posterior mean of each label given the examples before it, "
     "which has the same expected gradient as the labels and less noise",
 }
+_TOKENS = {"interleaved": "inputs and labels as tokens in turn", "stacked": "columns of an input and its label"}
 
 
 def card_of(run: Run) -> dict[str, Any]:
@@ -107,8 +108,9 @@ def page_of(run: Run, name: str, table: pd.DataFrame | None = None) -> str:
         f"# {name}",
         f"A transformer of {model.n_parameters / 1e6:.3g} million parameters ({config.model.layers} layers, width "
         f"{config.model.width}, {config.model.heads} heads, {config.model.attention} attention, "
-        f"{config.model.positions} positions) that learns in context: from up to {config.n_train} labelled examples in "
-        f"{config.model.dimension} dimensions it predicts the label of a query, without any change of its weights.",
+        f"{config.model.positions} positions, reading {_TOKENS[config.model.embedding]}) that learns in context: from "
+        f"up to {config.n_train} labelled examples in {config.model.dimension} dimensions it predicts the label of a "
+        "query, without any change of its weights.",
         "## How it was trained",
         _training(run, facts),
         "Prompts:",

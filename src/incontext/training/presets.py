@@ -35,8 +35,8 @@ def preset(
         - ``lsa``: the paper's linear self-attention, loss at the query (Definition 1), labels;
         - ``deep-linear``: two such layers: one cannot invert the covariance of its own context;
         - ``tiny``, ``small``, ``standard``: GPT-2 of Garg et al.'s sizes, our recipe (Muon, Rao-Blackwell targets);
-        - ``fast``: ``small`` under bfloat16, the recipe for d = 20 on a CPU; beyond N = 2d it takes fewer steps, as
-          many as keep the number of examples;
+        - ``fast``: ``small`` under bfloat16, reading prompts as the paper's columns (x, y), the recipe for d = 20 on a
+          CPU; beyond N = 2d it takes fewer steps, as many as keep the number of examples;
         - ``garg-linear``: Garg et al.'s recipe (2022) to the letter.
     dimension : int
         d.
@@ -131,13 +131,22 @@ def _ramps(dimension: int, n_train: int, steps: int, end: float) -> dict[str, An
     }
 
 
-def _ours(size: str, *, rate: float, matrix_rate: float, curriculum: float, decay: float, precision: str) -> Recipe:
+def _ours(
+    size: str,
+    *,
+    rate: float,
+    matrix_rate: float,
+    curriculum: float,
+    decay: float,
+    precision: str,
+    embedding: str = "interleaved",
+) -> Recipe:
     """Muon, Rao-Blackwell targets, a curriculum of dimensions and a falling rate over the given shares of the run."""
 
     def build(dimension: int, n_train: int, max_points: int, steps: int) -> dict[str, Any]:
         return {
             # The exact GELU: on CPUs a step of `small` takes a tenth less than with GPT-2's (346 ms against 394).
-            "model": {**_gpt2(size, dimension, max_points), "activation": "gelu"},
+            "model": {**_gpt2(size, dimension, max_points), "embedding": embedding, "activation": "gelu"},
             "batch_size": 64,
             "optimizer": {
                 "kind": "muon",
@@ -214,6 +223,8 @@ PRESETS: dict[str, tuple[Recipe, int | Length]] = {
     "tiny": (_ours("tiny", rate=3e-3, matrix_rate=3e-3, curriculum=0.08, decay=0.6, precision="float32"), 3000),
     "small": (_ours("small", **_SMALL, precision="float32"), 7000),
     "standard": (_ours("standard", **_SMALL | {"rate": 1e-3, "matrix_rate": 2e-3}, precision="bfloat16"), 10_000),
-    "fast": (_ours("small", **_SMALL, precision="bfloat16"), _as_many_examples(7000)),
+    # Columns (x, y) spare the model the work of pairing each label with its input. At d = 10 (tiny, Λ = I, 2500 steps,
+    # seed 0) the errors / d at d and 2d examples are .148 and .013 with columns, .218 and .062 with tokens in turn.
+    "fast": (_ours("small", **_SMALL, precision="bfloat16", embedding="stacked"), _as_many_examples(7000)),
     "garg-linear": (_garg, _GARG_STEPS),
 }
