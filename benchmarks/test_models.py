@@ -9,7 +9,6 @@ from statistics import median
 
 import numpy as np
 import pytest
-import torch
 from hugging_face import seconds_of
 
 from incontext.models import Architecture, Transformer, TransformerPredictor
@@ -22,7 +21,6 @@ ROUNDS = 3
 
 @pytest.mark.parametrize("size", ["tiny", "small"])
 def test_query_branches_are_faster_than_one_pass_per_position(size):
-    torch.set_num_threads(1)
     predictor = TransformerPredictor(Transformer(Architecture.gpt2(size, D, 101)))
     drawn = PromptDistribution(Gaussian.isotropic(D), Linear()).sample(N_PROMPTS, N_POINTS, seed=0)
     shifted = Prompts(drawn.xs, drawn.ys, -drawn.xs, -drawn.targets)

@@ -30,14 +30,6 @@ LEAST_RATIO = {"bfloat16": 2.4, "float32": 1.4}
 MOST_HOST_SHARE = 0.05
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @contextmanager
 def their_step(size, n_train, memory):
     """A call that takes one step of theirs and returns its CPU seconds."""

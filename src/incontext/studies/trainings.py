@@ -203,8 +203,8 @@ def train_all(jobs: Sequence[Job], progress: Progress, workers: int | None = Non
                 connection = idle.pop()
                 connection.send((job.config, job.directory, job.until))
                 busy[connection] = i
-            for connection in wait(list(busy)):
-                assert isinstance(connection, Connection)
+            ready = wait(list(busy))
+            for connection in [known for known in busy if known in ready]:
                 try:
                     message = connection.recv()
                 except EOFError as error:
