@@ -136,7 +136,7 @@ def test_untrained_positions_and_unlearned_models_are_named(records, page):
     models = records[3].tables["models"]
     assert not models["learned"].any()  # two steps teach nothing
     text = page.read_text()
-    assert "0 of 4 GPT-2 models learned" in text
+    assert "0 of 4 transformers learned" in text
     assert "never trained" in text
 
 
@@ -208,7 +208,7 @@ def test_the_first_page_states_what_every_study_found_in_the_order_of_verdicts(r
     assert kinds == sorted(kinds, key=["confirmed", "in part", "refuted", "found", "undecided"].index)
     assert ("refuted", "The guess.", "beyond-one.html") in listed
     assert ("found", "A number: 3.", "beyond-one.html") in listed
-    assert any(kind == "undecided" and "0 of 4 GPT-2" in text for kind, text, _ in listed)
+    assert any(kind == "undecided" and "0 of 4 transformers" in text for kind, text, _ in listed)
 
 
 def test_the_kind_of_a_line_is_the_word_before_its_colon():

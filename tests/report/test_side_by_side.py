@@ -56,7 +56,7 @@ def test_every_record_with_observations_has_a_column_and_every_observation_a_row
         "d = 20, one training seed",
         "d = 5, 3 training seeds",
     ]
-    assert table.columns[1].models == "2 of 2 GPT-2 models learned, 2 more are not at hand"
+    assert table.columns[1].models == "2 of 2 transformers learned, 2 more are not at hand"
     assert [observation for observation, _ in table.rows] == list(OBSERVATIONS)
     assert all(len(cells) == 3 for _, cells in table.rows)
 

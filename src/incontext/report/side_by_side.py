@@ -73,7 +73,7 @@ def learned_models(record: StudyRecord) -> str:
     """How many models of a record of Figure 1 learned their task, and how many it lacks, in words."""
     settings, models = record.facts["settings"], record.tables["models"]
     missing = 2 * len(settings["n_train"]) * len(settings["training_seeds"]) - len(models)  # of both families
-    counted = f"{int(models['learned'].astype(bool).sum())} of {len(models)} GPT-2 models learned"
+    counted = f"{int(models['learned'].astype(bool).sum())} of {len(models)} transformers learned"
     return counted + (f", {missing} more {'is' if missing == 1 else 'are'} not at hand" if missing else "")
 
 

@@ -104,7 +104,7 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         "sentences": [*origins(wanted, found, settings), *seeds_against_prompts(tables["bands"], settings)],
         "deviations": paper_deviations(settings, found),
     }
-    title = f"Figure 1 at d = {settings.dimension}: GPT-2 on fixed and random covariances"
+    title = f"Figure 1 at d = {settings.dimension}: transformers on fixed and random covariances"
     return StudyRecord(settings.name, title + (f", {seeds} training seeds" if seeds > 1 else ""), tables, facts)
 
 

@@ -29,7 +29,13 @@ def criterion(settings: Figure1Settings) -> str:
 
 
 def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figure1Settings) -> list[str]:
-    """Where the models come from, and which are left out."""
+    """What the models read, where they come from, and which are left out."""
+    sentences: list[str] = []
+    if any(run.config.model.embedding == "stacked" for run in found.values()):
+        sentences.append(
+            "The models have GPT-2's blocks but read columns (x, y), not x and y as tokens in turn as GPT-2 in the "
+            "paper: they learn faster, and where they fail need not be where the paper's fail."
+        )
     origins: dict[str, list[str]] = {}
     for model, run in found.items():
         wish = configuration(model, settings)
@@ -39,7 +45,6 @@ def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figur
         others = [key for key in deviations(run, wish) if key != "steps" and not key.startswith("schedule.warmup")]
         note = f", and otherwise than the preset {settings.preset!r} in {', '.join(others)}" if others else ""
         origins.setdefault(f"{run.origin}, {steps}{note}", []).append(model.name)
-    sentences: list[str] = []
     if any(run.origin != HERE for run in found.values()):
         listed = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in origins.items())
         sentences.append(f"Where the models come from: {listed}.")

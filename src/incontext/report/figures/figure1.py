@@ -71,16 +71,17 @@ def _panels(record: StudyRecord) -> Drawing:
     figure.legend(handles=_legend(record), loc="outside lower center", ncols=4)
     seeds = len(record.facts["settings"]["training_seeds"])
     caption = (
-        f"Squared error divided by d = {d} of GPT-2 models by context length M, on {int(curves['n'].iloc[0]):,} test "
-        f"prompts (the same for all). Bands: {record.facts['bands']}. Thin dotted continuation: contexts longer than "
-        f"the training length N, whose positions were never trained (● marks M = N). {_targets(record)} Least squares "
+        f"Squared error divided by d = {d} of trained transformers by context length M, on "
+        f"{int(curves['n'].iloc[0]):,} test prompts (the same for all). Bands: {record.facts['bands']}. Thin dotted "
+        "continuation: contexts longer than the training length N, whose positions were never trained (● marks "
+        f"M = N). {_targets(record)} Least squares "
         f"is exact from M = d on and leaves the logarithmic axis; values below {_FLOOR:g} are drawn on its edge. LSA "
         f"exact: the trained linear self-attention layer at N = {max(lengths)} and test length M in closed form; LSA "
         "limit: M, N → ∞; where it lies above the panel its value is written there. "
         f"Here c multiplies the covariance. {'One training seed.' if seeds == 1 else f'{seeds} training seeds.'} A "
         f"model has learned when {record.facts['learned']}; the others are marked “not learned”."
     )
-    names = "GPT-2 models on fixed and random covariances"
+    names = "transformers on fixed and random covariances"
     return Drawing(record.name, figure, caption, f"Error by context length of {names} on four covariate laws.")
 
 
