@@ -207,7 +207,9 @@ def _figure1(record: StudyRecord) -> Words:
     summary = summarise(record.tables["observations"])
     observations = [{**entry, "sentence": _weighed(entry)} for entry in summary]
     not_learned = models[~is_learned]["model"]
-    verdict = f"{learned_models(record)} their task (d = {settings['dimension']}): {record.facts['learned']}."
+    verdict = (
+        f"{learned_models(record)} (d = {settings['dimension']}); a model has learned when {record.facts['learned']}."
+    )
     if len(not_learned):
         verdict += f" Not learned, and left out where the paper's observations are weighed: {', '.join(not_learned)}."
     columns = {
@@ -253,7 +255,7 @@ def _reading(record: StudyRecord, observations: list[dict[str, Any]]) -> list[Fi
         return [Finding(OPEN, f"{head}: no trained model is at hand.")]
     weighed = [entry for entry in observations if entry["total"]]
     if not weighed:
-        return [Finding(OPEN, f"{head}: {counted} their task, so the paper's observations stay undecided.")]
+        return [Finding(OPEN, f"{head}: {counted}, so the paper's observations stay undecided.")]
     whole = f"the paper's {len(weighed)} observations"
     if len(weighed) < len(observations):
         whole = f"the {len(weighed)} observations of the paper that these models can show"
