@@ -80,5 +80,5 @@ def test_what_ships_is_found_by_its_configuration(tmp_path):
         found = find(wanted, tmp_path, loosely=True)
         assert found is not None
         assert found.config.prompts == wanted.prompts
-        assert f"small-d20-{law}" in found.origin
+        assert found.origin.endswith(f" small-d20-{law}")
         assert find(wanted.with_(n_train=39), tmp_path, loosely=True) is None

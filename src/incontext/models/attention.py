@@ -47,10 +47,10 @@ class Attention(nn.Module):
             mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
         else:
             # Written out: on CPUs the fused kernel's backward pass is slow for sequences this short.
-            bias = _bias(layout, self.heads if self.alibi else 0, q.dtype)
-            bias = bias.repeat(batch, 1, 1) if self.alibi else bias  # (1 or B·H, T, T)
+            bias = _bias(layout, self.heads if self.alibi else 0, q.dtype)[:, rows]
+            bias = bias.repeat(batch, 1, 1) if self.alibi else bias  # (1 or B·H, R, T)
             q, k, v = (part.reshape(batch * self.heads, -1, size) for part in (q, k, v))
-            mixed = _softmax_attention(q, k, v, bias, layout, rows).view(batch, self.heads, -1, size)
+            mixed = _softmax_attention(q, k, v, bias, layout.branches).view(batch, self.heads, -1, size)
         return self.out(mixed.transpose(1, 2).reshape(batch, -1, width))
 
 
@@ -58,18 +58,17 @@ def _softmax_attention(
     q: Float[Tensor, "F R h"],
     k: Float[Tensor, "F T h"],
     v: Float[Tensor, "F T h"],
-    bias: Float[Tensor, "G T T"],
-    layout: Layout,
-    rows: slice,
+    bias: Float[Tensor, "G R T"],
+    branches: int,
 ) -> Float[Tensor, "F R h"]:
-    """The tokens ``rows`` by softmax over what they see; a key that only its own branch sees costs one score."""
+    """What R tokens mix by softmax, R and T both ending with the branches, whose own key costs them one score each."""
     scale = 1 / math.sqrt(k.shape[2])
-    if not layout.branches:
-        return torch.baddbmm(bias[:, rows], q, k.mT, alpha=scale).softmax(-1).to(v.dtype) @ v
-    sizes = (k.shape[1] - layout.branches, layout.branches)
-    inner = q.shape[1] - layout.branches  # rows that are no branches
+    if not branches:
+        return torch.baddbmm(bias, q, k.mT, alpha=scale).softmax(-1).to(v.dtype) @ v
+    sizes = (k.shape[1] - branches, branches)
+    inner = q.shape[1] - branches  # rows that are no branches
     (k, own_k), (v, own_v) = k.split(sizes, 1), v.split(sizes, 1)
-    scores = torch.baddbmm(bias[:, rows, : sizes[0]], q, k.mT, alpha=scale)  # (F, R, C)
+    scores = torch.baddbmm(bias[..., : sizes[0]], q, k.mT, alpha=scale)  # (F, R, C)
     own = scale * (q[:, inner:] * own_k).sum(-1, keepdim=True)  # (F, P, 1)
     own = nn.functional.pad(own, (0, 0, inner, 0), value=-math.inf)
     weights, own = torch.cat([scores, own], -1).softmax(-1).to(v.dtype).split((sizes[0], 1), -1)

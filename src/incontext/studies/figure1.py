@@ -21,7 +21,14 @@ import pandas as pd
 from incontext.models import load
 from incontext.predictors import LeastSquares, Predictor
 from incontext.studies.figure1_models import Figure1Settings, Model, Progress, find_or_train
-from incontext.studies.figure1_words import LEARNED, criterion, origins, paper_deviations, seeds_against_prompts
+from incontext.studies.figure1_words import (
+    LEARNED,
+    criterion,
+    embeddings,
+    origins,
+    paper_deviations,
+    seeds_against_prompts,
+)
 from incontext.studies.observations import summarise, weigh
 from incontext.studies.panels import FAMILIES, OWN, Errors, Law, panel_laws, squared_errors, training_covariates
 from incontext.studies.record import StudyRecord
@@ -101,7 +108,11 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         "learned": criterion(settings),
         "targets": sorted({model.config.targets for model in found.values()}),
         "summary": summarise(tables["observations"]),
-        "sentences": [*origins(wanted, found, settings), *seeds_against_prompts(tables["bands"], settings)],
+        "sentences": [
+            *embeddings(found),
+            *origins(wanted, found, settings),
+            *seeds_against_prompts(tables["bands"], settings),
+        ],
         "deviations": paper_deviations(settings, found),
     }
     title = f"Figure 1 at d = {settings.dimension}: transformers on fixed and random covariances"

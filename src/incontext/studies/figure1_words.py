@@ -28,14 +28,19 @@ def criterion(settings: Figure1Settings) -> str:
     )
 
 
+def embeddings(found: Mapping[Model, Trained]) -> list[str]:
+    """What the models read, where that is not what GPT-2 reads in the paper."""
+    if all(run.config.model.embedding == "interleaved" for run in found.values()):
+        return []
+    return [
+        "The models have GPT-2's blocks but read columns (x, y), as in (4), not x and y as tokens in turn; no record "
+        "here separates that from what the figures show, so an observation that does not appear is not one that the "
+        "paper's models would not have."
+    ]
+
+
 def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figure1Settings) -> list[str]:
-    """What the models read, where they come from, and which are left out."""
-    sentences: list[str] = []
-    if any(run.config.model.embedding == "stacked" for run in found.values()):
-        sentences.append(
-            "The models have GPT-2's blocks but read columns (x, y), not x and y as tokens in turn as GPT-2 in the "
-            "paper: they learn faster, and where they fail need not be where the paper's fail."
-        )
+    """Where the models come from, and which are left out."""
     origins: dict[str, list[str]] = {}
     for model, run in found.items():
         wish = configuration(model, settings)
@@ -45,6 +50,7 @@ def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figur
         others = [key for key in deviations(run, wish) if key != "steps" and not key.startswith("schedule.warmup")]
         note = f", and otherwise than the preset {settings.preset!r} in {', '.join(others)}" if others else ""
         origins.setdefault(f"{run.origin}, {steps}{note}", []).append(model.name)
+    sentences: list[str] = []
     if any(run.origin != HERE for run in found.values()):
         listed = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in origins.items())
         sentences.append(f"Where the models come from: {listed}.")
@@ -138,7 +144,7 @@ def paper_deviations(settings: Figure1Settings, found: Mapping[Model, Trained]) 
     if model.embedding == "stacked":
         differs.append(
             "prompts read as the columns (x, y) of (4), with a query for every position, instead of x and y as tokens "
-            "in turn: what stands beyond N is then a column"
+            "in turn"
         )
     if differs:
         lines.append(f"{label}: {'; '.join(differs)}.")
