@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -98,13 +98,14 @@ class MergedLinearAttention(nn.Module):
         return (scores @ (columns @ self.w_pv.mT)).sum(1)
 
 
-@lru_cache(maxsize=256)
+# Kept for good, as layouts are: recorded steps on a GPU read them where they lie.
+@cache
 def _shares(layout: Layout, dtype: torch.dtype) -> Float[Tensor, "T T"]:
     """1/ρ_t where token t sees token j, else 0."""
     return layout.visible.to(dtype) / layout.examples[:, None].to(dtype)
 
 
-@lru_cache(maxsize=256)
+@cache
 def _bias(layout: Layout, alibi_heads: int, dtype: torch.dtype) -> Float[Tensor, "H T T"]:
     """Added to softmax scores: −∞ where nothing is seen; with ALiBi (Press et al. 2022) also −slope·distance."""
     hidden = torch.zeros(layout.visible.shape, dtype=dtype, device=layout.visible.device)
@@ -117,7 +118,7 @@ def _bias(layout: Layout, alibi_heads: int, dtype: torch.dtype) -> Float[Tensor,
     return hidden - slopes[:, None, None] * distance
 
 
-@lru_cache(maxsize=256)
+@cache
 def _rotation(layout: Layout, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Cosines and sines of rotary positions (Su et al. 2021), each (T, size/2)."""
     frequencies = 10000 ** (-torch.arange(0, size, 2, dtype=torch.float64, device=layout.positions.device) / size)

@@ -31,7 +31,7 @@ class Batch:
     stage : Stage
         Of the curriculum.
     config : TrainingConfig
-        As of this step.
+        As of this step; the same object until a ramp changes it.
     starts : ndarray of int, shape (B,), optional
         Where each prompt begins in the table of positions, if they are to be shifted.
     loss : Tensor
@@ -83,7 +83,7 @@ class Batches:
             len(share), stage.points, seed=config.seed, step=step, start=share.start, stream="training"
         )
         starts = _starts(config, stage, step, share)
-        return Batch(prompts.xs, prompts.ys, np.asarray(self._targets(prompts)), stage, config, starts)
+        return Batch(prompts.xs, prompts.ys, np.asarray(self._targets(prompts)), stage, self._now, starts)
 
     def __iter__(self) -> Iterator[Batch]:
         ahead: Future[Batch] | None = None

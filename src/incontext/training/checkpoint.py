@@ -94,7 +94,8 @@ def restore(state: State, folder: Path) -> None:
         optimizer.load_state_dict({"state": moments, "param_groups": content["param_groups"]})
     counters = read_json(folder / STATE)
     state.step = int(counters["step"])
-    state.losses = [torch.tensor(pair, dtype=torch.float64) for pair in counters["losses"]]
+    device = next(state.model.parameters()).device
+    state.losses = [torch.tensor(pair, dtype=torch.float64, device=device) for pair in counters["losses"]]
     state.seconds, state.cpu_seconds = (float(counters.get(name, 0.0)) for name in ("seconds", "cpu_seconds"))
 
 

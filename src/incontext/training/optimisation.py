@@ -48,18 +48,19 @@ class Optimizer:
 
     def build(self, model: Transformer) -> dict[str, torch.optim.Optimizer]:
         """The optimisers of a model's parameters, by name."""
-        fused = next(model.parameters()).dtype != torch.float64
         everything = list(model.parameters())
+        # On a GPU steps are recorded, which needs the counters of steps there too.
+        how: Any = {"fused": everything[0].dtype != torch.float64, "capturable": everything[0].is_cuda}
         if self.kind == "sgd":
             return {"sgd": torch.optim.SGD(everything, **self.options("sgd"))}
         if self.kind == "adam":
-            return {"adam": torch.optim.Adam(everything, **self.options("adam"), fused=fused)}
+            return {"adam": torch.optim.Adam(everything, **self.options("adam"), **how)}
         matrices = _matrices(model) if self.kind == "muon" else []
         chosen = {id(matrix) for matrix in matrices}
         built: dict[str, torch.optim.Optimizer] = {}
         rest = [parameter for parameter in everything if id(parameter) not in chosen]
         if rest:
-            built["adamw"] = torch.optim.AdamW(rest, **self.options("adamw"), fused=fused)
+            built["adamw"] = torch.optim.AdamW(rest, **self.options("adamw"), **how)
         if matrices:
             built["muon"] = torch.optim.Muon(matrices, **self.options("muon"), adjust_lr_fn="match_rms_adamw")
         return built

@@ -7,13 +7,14 @@ import math
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from incontext.models import Transformer
 from incontext.training.batches import Batch
 from incontext.training.checkpoint import State
 from incontext.training.config import TrainingConfig
 from incontext.training.distributed import World
+from incontext.training.recording import Recorded, Tensors
 
 # A loss this many times the zero predictor's has left the task.
 _DIVERGED = 1e6
@@ -41,38 +42,69 @@ class Step:
         self._state, self._processes = state, processes
         self._parameters = list(state.model.parameters())
         self._like = self._parameters[0]
+        self._gradients = [torch.zeros_like(parameter) for parameter in self._parameters]
+        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
+            parameter.grad = gradient
         self._forward = torch.compile(state.model) if config.compile else state.model
+        self._use(config)
+
+    def _use(self, config: TrainingConfig) -> None:
+        """Take steps of this configuration, one of the ramps' values, from now on."""
+        self._config = config
+        self._differentiate, self._move = Recorded(self._find_gradients), Recorded(self._apply_gradients)
 
     def __call__(self, batch: Batch) -> None:
         """Fit the model to one batch."""
-        config, state, like = batch.config, self._state, self._like
-        share = config.schedule.at(state.step, config.steps)
-        for name, optimizer in state.optimizers.items():
-            options = config.optimizer.options(name)
-            for group in optimizer.param_groups:
-                group.update(options, lr=options["lr"] * share)
-        xs, ys, targets = (
-            torch.from_numpy(part).to(like.device, like.dtype) for part in (batch.xs, batch.ys, batch.targets)
-        )
-        starts = None if batch.starts is None else torch.from_numpy(batch.starts).to(like.device)
-        with torch.autocast(like.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            predictions = self._forward(xs, ys, starts=starts)
-        asked = slice(-1, None) if config.loss == "query" else slice(None)
-        predictions, targets = predictions.to(like.dtype)[:, asked], targets[:, asked]
+        if batch.config is not self._config:
+            self._use(batch.config)
+        config, state, like = self._config, self._state, self._like
+        asked = 1 if config.loss == "query" else batch.targets.shape[1]
         # The mean over the global batch, of which this process holds a share.
-        count = config.batch_size * targets.shape[1] * (batch.stage.dimensions if config.per_dimension else 1)
-        loss = (predictions - targets).square().sum() / count
-        loss.backward()
-        losses = torch.stack([loss.detach(), targets.square().sum() / count]).double()
-        self._processes.add([losses, *(parameter.grad for parameter in self._parameters if parameter.grad is not None)])
-        if config.optimizer.clip is not None:
-            nn.utils.clip_grad_norm_(self._parameters, config.optimizer.clip)
-        for optimizer in state.optimizers.values():
-            optimizer.step()
-            optimizer.zero_grad()
+        count = config.batch_size * asked * (batch.stage.dimensions if config.per_dimension else 1)
+        given = [torch.from_numpy(part).to(like.device, like.dtype) for part in (batch.xs, batch.ys, batch.targets)]
+        given.append(like.new_tensor(count))
+        if batch.starts is not None:
+            given.append(torch.from_numpy(batch.starts).to(like.device))
+        (losses,) = self._differentiate(*given)
+        self._processes.add([losses, *self._gradients])
+        share = config.schedule.at(state.step, config.steps)
+        self._move(torch.tensor(share, dtype=torch.float64, device=like.device))
         state.losses.append(losses)
         state.step += 1
         batch.loss = losses[0]
+
+    def _find_gradients(
+        self, xs: Tensor, ys: Tensor, targets: Tensor, count: Tensor, starts: Tensor | None = None
+    ) -> Tensors:
+        """Put the gradients where they belong; returns the loss and that of predicting 0."""
+        config = self._config
+        with torch.autocast(xs.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            predictions = self._forward(xs, ys, starts=starts)
+        asked = slice(-1, None) if config.loss == "query" else slice(None)
+        predictions, targets = predictions.to(xs.dtype)[:, asked], targets[:, asked]
+        loss = (predictions - targets).square().sum() / count
+        for own, found in zip(self._gradients, torch.autograd.grad(loss, self._parameters), strict=True):
+            own.copy_(found)
+        return (torch.stack([loss.detach(), targets.square().sum() / count]).double(),)
+
+    @torch.no_grad()
+    def _apply_gradients(self, share: Tensor) -> Tensors:
+        """Clip and move the weights by this share of the peak rate."""
+        config = self._config
+        # The rate in a recording is fixed, at the peak: there the share is taken of the update, which is linear in it.
+        rate = 1.0 if share.is_cuda else float(share)
+        before = [parameter.clone() for parameter in self._parameters] if share.is_cuda else None
+        if config.optimizer.clip is not None:
+            nn.utils.clip_grad_norm_(self._parameters, config.optimizer.clip)
+        for name, optimizer in self._state.optimizers.items():
+            options = config.optimizer.options(name)
+            for group in optimizer.param_groups:
+                group.update(options, lr=options["lr"] * rate)
+            optimizer.step()
+        if before is not None:
+            for parameter, old in zip(self._parameters, before, strict=True):
+                parameter.copy_(old.lerp(parameter, share.to(old.dtype)))
+        return ()
 
 
 def new_state(config: TrainingConfig) -> State:

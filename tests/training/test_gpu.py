@@ -1,0 +1,109 @@
+"""What only a GPU can show; run with ``pytest -m gpu``."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import incontext.training.step as step_module
+from incontext.models import load
+from incontext.training import preset, train
+from incontext.training.config import write_yaml
+from incontext.training.distributed import World
+
+pytestmark = pytest.mark.gpu
+
+
+def weights(path):
+    return torch.nn.utils.parameters_to_vector(load(path).model.parameters()).detach()
+
+
+def configuration(**changes):
+    """Every optimiser path, a curriculum of lengths and a falling rate, in 30 steps."""
+    return preset(
+        "fast", dimension=4, n_train=10, **{"steps": 30, "n_evaluation": 64, "checkpoint_every": 7, **changes}
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw", "adam", "sgd"])
+def test_a_gpu_trains_the_model_that_a_cpu_does(tmp_path, optimizer):
+    """Sums differ in their order alone. Muon computes in bfloat16, and Adam divides by the roots of its averages."""
+    changes = {"optimizer": {"kind": optimizer, "learning_rate": 1e-3}, "precision": "float64"}
+    cpu, gpu = (
+        weights(train(configuration(device=device, **changes), tmp_path / device).directory)
+        for device in ("cpu", "cuda")
+    )
+    assert (cpu - gpu).abs().max() / cpu.abs().max() < {"muon": 1e-2, "sgd": 1e-12}.get(optimizer, 1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32", "float64"])
+def test_recorded_steps_are_the_steps_themselves(tmp_path, precision, monkeypatch):
+    config = configuration(device="cuda", precision=precision)
+    recorded = train(config, tmp_path / "recorded")
+    monkeypatch.setattr(step_module, "Recorded", lambda function: function)
+    launched = train(config, tmp_path / "launched")
+    assert torch.equal(weights(recorded.directory), weights(launched.directory))
+
+
+@pytest.mark.parametrize("embedding", ["stacked", "interleaved"])
+def test_an_interrupted_training_ends_in_the_same_bits(tmp_path, embedding, monkeypatch):
+    config = configuration(device="cuda", model={"embedding": embedding})
+    whole = train(config, tmp_path / "whole")
+    monkeypatch.setattr("incontext.training.reporting._SECONDS_BETWEEN_REPORTS", 0.0)
+    for last in (9, 17):  # beyond the checkpoints of steps 7 and 14
+
+        def stop(done, total, loss, left, last=last):
+            if done >= last:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "cut", progress=stop)
+    cut = train(config, tmp_path / "cut")
+    assert torch.equal(weights(whole.directory), weights(cut.directory))
+
+
+def test_predictions_agree_with_the_cpus(tmp_path):
+    config = configuration(device="cuda", precision="float32")
+    run = train(config, tmp_path / "run")
+    prompts = config.prompts.build().sample(50, 11, seed=1)
+    np.testing.assert_allclose(
+        load(run.directory, device="cuda")(prompts), load(run.directory)(prompts), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning", "ignore:.*lru_cache:UserWarning")
+def test_a_compiled_model_learns_the_same(tmp_path):
+    losses = []
+    for compiled in (False, True):
+        config = configuration(device="cuda", precision="float32", compile=compiled, curriculum={"points": None})
+        losses.append([line["loss"] for line in train(config, tmp_path / str(compiled)).metrics if "loss" in line])
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
+def test_torchrun_starts_a_training_on_a_gpu(tmp_path):
+    config = configuration(device="cuda", precision="float64", optimizer={"kind": "adamw", "learning_rate": 1e-3})
+    alone = train(config, tmp_path / "alone")
+    (tmp_path / "config.yaml").write_text(write_yaml(config))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=1", "-m", "incontext", "train"]
+    subprocess.run([*command, "config.yaml", "--directory", "run"], cwd=tmp_path, check=True)
+    assert torch.equal(weights(alone.directory), weights(tmp_path / "run"))
+
+
+def test_nccl_sums_what_gloo_does(tmp_path):
+    """One GPU makes a group of one, whose sum is each tensor itself; the messages are those of several."""
+    torch.distributed.init_process_group(
+        "cpu:gloo,cuda:nccl", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1
+    )
+    try:
+        processes = World(0, 2)
+        tensors = [torch.arange(3.0, device="cuda").double(), torch.ones(2, 2, device="cuda")]
+        before = [tensor.clone() for tensor in tensors]
+        processes.add(tensors)
+        assert all(torch.equal(one, other) for one, other in zip(before, tensors, strict=True))
+        assert processes.any(True)
+        assert not processes.any(False)
+        processes.wait()
+    finally:
+        torch.distributed.destroy_process_group()
