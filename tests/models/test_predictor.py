@@ -75,6 +75,13 @@ def test_prompts_that_do_not_fit_are_refused(randomised):
     assert predictor(draw(2, 5, seed=0)).shape == (2, 5)
 
 
+def test_a_gpu_that_is_not_there_is_refused_in_words(randomised):
+    predictor = TransformerPredictor(randomised(Architecture(dimension=3, max_points=7, width=16, layers=1, heads=2)))
+    assert next(predictor.to("auto").model.parameters()).device.type == "cpu"
+    with pytest.raises(InvalidInputError, match="'cuda' was given and no GPU was found"):
+        predictor.to("cuda")
+
+
 def test_no_folder_is_refused_in_words(tmp_path):
     with pytest.raises(InvalidInputError, match="no such folder"):
         load(tmp_path / "nowhere")

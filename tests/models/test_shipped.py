@@ -12,7 +12,8 @@ SHIPPED = shipped_models()
 
 
 def test_there_is_one_for_each_law_of_figure_1():
-    assert {"small-d20-identity", "small-d20-exponential"} <= SHIPPED.keys()
+    kinds, laws, lengths = ("small", "gpt2"), ("identity", "exponential"), ("", "-N70", "-N100")
+    assert {f"{kind}-d20-{law}{n}" for kind in kinds for law in laws for n in lengths} <= SHIPPED.keys()
 
 
 @pytest.mark.parametrize("name", SHIPPED)

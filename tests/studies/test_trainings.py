@@ -1,6 +1,7 @@
 """Models are found for what they are, and trained side by side to the same bits as one after the other."""
 
 import dataclasses
+from itertools import product
 
 import pytest
 
@@ -75,10 +76,11 @@ def test_what_a_training_raises_is_raised(tmp_path, workers):
 
 
 def test_what_ships_is_found_by_its_configuration(tmp_path):
-    for law in ("identity", "exponential"):
-        wanted = preset("fast", dimension=20, n_train=40, covariates=law)
+    for law, embedding, size in product(("identity", "exponential"), ("stacked", "interleaved"), (40, 70, 100)):
+        wanted = preset("fast", dimension=20, n_train=size, covariates=law, model={"embedding": embedding})
         found = find(wanted, tmp_path, loosely=True)
         assert found is not None
         assert found.config.prompts == wanted.prompts
-        assert found.origin.endswith(f" small-d20-{law}")
-        assert find(wanted.with_(n_train=39), tmp_path, loosely=True) is None
+        kind = {"stacked": "small", "interleaved": "gpt2"}[embedding]
+        assert found.origin.endswith(f" {kind}-d20-{law}" + ("" if size == 40 else f"-N{size}"))
+        assert find(wanted.with_(n_train=size - 1), tmp_path, loosely=True) is None

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 
 from incontext.estimators import InContextRegressor
 from incontext.evaluation import error_curve
@@ -52,6 +53,21 @@ def test_an_exported_model_predicts_the_same_and_says_how_it_was_trained(config,
     last = expected[expected["step"] == 40]
     assert [row[0] for row in errors] == list(range(7))
     np.testing.assert_allclose([row[1:3] for row in errors], last[["mean", "stderr"]] / 3, rtol=5e-3)
+
+
+def test_half_precision_is_half_the_size_and_what_was_judged(config, run, tmp_path):
+    run.export(tmp_path / "whole")
+    run.export(tmp_path / "half", half=True)
+    sizes = [
+        sum(v.nbytes for v in load_file(tmp_path / name / "model.safetensors").values()) for name in ("whole", "half")
+    ]
+    assert sizes[0] == 2 * sizes[1]
+    prompts = config.prompts.build().sample(50, 7, seed=0)
+    half = load(tmp_path / "half")(prompts)
+    np.testing.assert_array_equal(half, run.predictor(half=True)(prompts))
+    # Weights are rounded to 11 bits.
+    whole = run.predictor()(prompts)
+    assert 0 < np.abs(half - whole).max() < 2**-8 * np.abs(whole).max()
 
 
 def test_a_card_shows_an_evaluation_of_the_runs_own_law_and_of_shifts(config, run, tmp_path):

@@ -73,7 +73,7 @@ def test_predictions_agree_with_the_cpus(tmp_path):
     )
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning", "ignore:.*lru_cache:UserWarning")
+@pytest.mark.filterwarnings("ignore")  # torch.compile has many
 def test_a_compiled_model_learns_the_same(tmp_path):
     losses = []
     for compiled in (False, True):

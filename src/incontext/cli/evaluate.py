@@ -160,7 +160,7 @@ def _resolve(target: str) -> Any:
             )
         from incontext.models import load
 
-        return load(target)
+        return load(target, device="auto")
     if ":" in target:
         return _own(target)
     return check_choice(target, "target (no such folder; as a name it)", (*REGISTRY, *names))

@@ -22,6 +22,7 @@ def exchange(
     dimension: Whole | None = None,
     suite: str | None = None,
     prompts: Whole = 1280,
+    half: bool = False,
 ) -> int:
     """Convert a model from and to other formats.
 
@@ -45,6 +46,8 @@ def exchange(
         Also judge a run's model on its own law and under this suite (garg, paper or all), for its card.
     prompts
         Prompts per law for that.
+    half
+        Store the weights of a run in half precision: half the size, and an error far below those of the evaluation.
     """
     from incontext.foundations import InvalidInputError, check_integer, require_writable
     from incontext.models import load, save_model
@@ -55,9 +58,10 @@ def exchange(
         raise InvalidInputError(f"{target} must be new or empty, so that nothing is lost; it holds something.")
     require_writable(target.parent)
     from_run = from_ == to == "incontext" and (source / "checkpoints").is_dir()
-    if suite is not None and not from_run:
+    if (suite is not None or half) and not from_run:
         raise InvalidInputError(
-            "--suite must go with a run that becomes a saved model; another exchange was asked for."
+            f"--{'half' if suite is None else 'suite'} must go with a run that becomes a saved model; another exchange "
+            "was asked for."
         )
     if from_run:
         from incontext.cli.progress import Reporter
@@ -67,8 +71,8 @@ def exchange(
         if suite is not None:
             check_integer(prompts, "prompts", minimum=2)
             with Reporter() as progress:
-                table = judge(run, suite, n_prompts=prompts, progress=progress)
-        run.export(target, table)
+                table = judge(run, suite, n_prompts=prompts, half=half, progress=progress)
+        run.export(target, table, half=half)
         sys.stdout.write(f"{target}\n")
         return 0
     if from_ == "garg":

@@ -21,9 +21,9 @@ def reproduce(*, profile: str = "laptop", directory: Path = Path("reproduction")
         Where the report, its figures, tables and trainings go.
     only
         Parts to run. Of the paper, and run unless others are named: claims, gradient-flow, initialisation, shifts,
-        figure1. Beyond it, and run when named: figure1-d20, figure1-seeds, positions, depth, covariances, finite-data,
-        tolerance, tolerance-d20, leaderboard, leaderboard-d10. "all" for every one. Repeat the option or separate by
-        commas.
+        figure1. Beyond it, and run when named: figure1-d20, figure1-d20-columns, figure1-seeds, positions, depth,
+        covariances, finite-data, tolerance, tolerance-d20, leaderboard, leaderboard-d10. "all" for every one. Repeat
+        the option or separate by commas.
     """
     from incontext.cli import EXIT_CHECK_FAILED
     from incontext.cli.progress import Reporter

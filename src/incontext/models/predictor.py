@@ -90,9 +90,27 @@ class TransformerPredictor:
         return predictions
 
     def to(self, device: str | torch.device) -> Self:
-        """Move the model to a device, such as "cuda"; returns itself."""
-        self.model.to(device)
+        """Move the model to a device, such as "cuda", or "auto" for a GPU if there is one; returns itself."""
+        self.model.to(device_of(device) if isinstance(device, str) else device)
         return self
+
+
+def device_of(name: str) -> torch.device:
+    """The device of a name; "auto" is the current GPU if there is one, and the CPU otherwise.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is a GPU and there is none.
+    """
+    found = torch.cuda.is_available()
+    if name == "auto":
+        name = "cuda" if found else "cpu"
+    if name.startswith("cuda") and not found:
+        raise InvalidInputError(
+            f"device must be at hand; {name!r} was given and no GPU was found: take 'cpu' or 'auto'."
+        )
+    return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else torch.device(name)
 
 
 def load(path_or_name: str | Path, *, device: str = "cpu") -> TransformerPredictor:
@@ -104,7 +122,7 @@ def load(path_or_name: str | Path, *, device: str = "cpu") -> TransformerPredict
         A run's folder (its last good checkpoint), a checkpoint, a saved model's folder, or the name of a
         model that ships with the package.
     device : str
-        Where it computes: "cpu", "cuda", ….
+        Where it computes: "cpu", "cuda", …; "auto" takes a GPU if there is one.
 
     Returns
     -------

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -96,6 +97,7 @@ def save_model(
     *,
     card: Mapping[str, Any] | None = None,
     texts: Mapping[str, str] | None = None,
+    half: bool = False,
 ) -> None:
     """Write a model's weights and architecture.
 
@@ -109,6 +111,8 @@ def save_model(
         Any JSON-serialisable facts, for ``card.json``.
     texts : mapping, optional
         Further files, by name.
+    half : bool
+        Whether weights are stored in half precision (float16), for half the size; they are read back as float32.
 
     Raises
     ------
@@ -121,7 +125,8 @@ def save_model(
     documents: dict[str, object] = {ARCHITECTURE: describe(model.architecture)}
     if card is not None:
         documents["card.json"] = dict(card)
-    write_folder(folder, tensors={WEIGHTS: model.state_dict()}, documents=documents, texts=texts)
+    weights = {name: value.half() if half else value for name, value in model.state_dict().items()}
+    write_folder(folder, tensors={WEIGHTS: weights}, documents=documents, texts=texts)
 
 
 def read_model(folder: Path) -> Transformer:
@@ -138,8 +143,9 @@ def read_model(folder: Path) -> Transformer:
     try:
         architecture = _ADAPTER.validate_python(read_json(folder / ARCHITECTURE))
         weights = load_file(folder / WEIGHTS)
-        # The file says the precision: a float64 model comes back as one.
+        # The file says the precision: a float64 model comes back as one. Half is how it was stored, not what it is.
         dtype = next(iter(weights.values())).dtype
+        dtype = torch.float32 if dtype == torch.float16 else dtype
         model = Transformer(architecture, seed=None).to(dtype)
         model.load_state_dict(weights)
     except (ValidationError, RuntimeError, OSError, StopIteration) as error:

@@ -44,6 +44,7 @@ _FIGURES: Mapping[str, Callable[[StudyRecord], list[Drawing]]] = {
     "covariances": covariances.draw,
     "finite_data": finite_data.draw,
     "figure1_d20": figure1.draw,
+    "figure1_d20_columns": figure1.draw,
     "figure1_seeds": figure1.draw,
     "positions": positions.draw,
     "leaderboard": leaderboard.draw,

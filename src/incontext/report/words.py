@@ -296,5 +296,6 @@ _WRITERS: Mapping[str, Callable[[StudyRecord], Words]] = {
     "shifts": _shifts,
     "figure1": _figure1,
     "figure1_d20": _figure1,
+    "figure1_d20_columns": _figure1,
     "figure1_seeds": _figure1,
 }

@@ -259,7 +259,7 @@ def _judge(
 ) -> pd.DataFrame:
     """Errors over the zero estimator's of a transformer, plain and scaled, and of least squares; paired gains."""
     scale, covariates = test
-    transformer = load(model.path)
+    transformer = load(model.path, device="auto")
     distribution = PromptDistribution(covariates, Linear())
     found: dict[tuple[str, int, str], list[np.ndarray]] = {}
     for start in range(0, settings.n_prompts, _CHUNK):

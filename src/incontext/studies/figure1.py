@@ -152,7 +152,7 @@ def _predictors(trained: Mapping[Model, Trained]) -> Iterator[tuple[str, str, Ca
     """Name, identity for the store, and a way to build each predictor; models load only if they are needed."""
     yield "least squares", "least squares", LeastSquares
     for model, run in trained.items():
-        yield model.name, run.identity, lambda run=run: load(run.path)
+        yield model.name, run.identity, lambda run=run: load(run.path, device="auto")
 
 
 def _by_model(models: list[Model], errors: Mapping[tuple[str, str], Errors]) -> dict[tuple[str, int, str], Errors]:

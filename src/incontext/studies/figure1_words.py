@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,16 @@ from incontext.studies.trainings import HERE, Trained, deviations
 # is at most this (zero estimator 1, least squares 0); a random-covariance one when it beats the exact LSA curve at
 # every trained M.
 LEARNED = 0.05
+
+
+# What a preset derives from its number of steps.
+_SHARES_OF_THE_RUN = {
+    "steps",
+    "schedule.warmup",
+    "curriculum.dimensions.every",
+    "curriculum.points.begin",
+    "curriculum.points.every",
+}
 
 
 def criterion(settings: Figure1Settings) -> str:
@@ -33,9 +44,8 @@ def embeddings(found: Mapping[Model, Trained]) -> list[str]:
     if all(run.config.model.embedding == "interleaved" for run in found.values()):
         return []
     return [
-        "The models have GPT-2's blocks but read columns (x, y), as in (4), not x and y as tokens in turn; no record "
-        "here separates that from what the figures show, so an observation that does not appear is not one that the "
-        "paper's models would not have."
+        "The models have GPT-2's blocks but read columns (x, y), as in (4), not x and y as tokens in turn, as the "
+        "paper's do: an observation that does not appear here may well appear there."
     ]
 
 
@@ -47,7 +57,7 @@ def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figur
         steps = f"{run.config.steps:,} steps" + (
             "" if run.config.steps == wish.steps else f" instead of {wish.steps:,}"
         )
-        others = [key for key in deviations(run, wish) if key != "steps" and not key.startswith("schedule.warmup")]
+        others = [key for key in deviations(run, wish) if key not in _SHARES_OF_THE_RUN]
         note = f", and otherwise than the preset {settings.preset!r} in {', '.join(others)}" if others else ""
         origins.setdefault(f"{run.origin}, {steps}{note}", []).append(model.name)
     sentences: list[str] = []
@@ -65,7 +75,7 @@ def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figur
             **({"seed": first.training_seed} if first.training_seed else {}),
             **settings.overrides,
         }
-        options = " ".join(f"--set {key}={value}" for key, value in changes.items())
+        options = " ".join(f"--set {key}={value}" for key, value in _dotted(changes))
         sentences.append(
             f"Left out, because no trained model is at hand: {', '.join(model.name for model in missing)}. Their "
             f"curves are missing from the figures, and the observations are weighed without them. `incontext train "
@@ -73,6 +83,15 @@ def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figur
             "the reproduction's; then the command of this page draws it."
         )
     return sentences
+
+
+def _dotted(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested changes one by one, as ``--set`` takes them."""
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> list[str]:

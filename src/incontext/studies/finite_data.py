@@ -138,7 +138,7 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         table = store.table(
             f"{NAME}-transformers",
             {"model": model.identity, "arguments": list(arguments), "seed": settings.seed},
-            lambda model=model, arguments=arguments: judge(load(model.path), *arguments, settings.seed),
+            lambda model=model, arguments=arguments: judge(load(model.path, device="auto"), *arguments, settings.seed),
         )
         parts.append(table.assign(n_tasks=n_tasks, training_seed=seed))
     progress("testing: done", len(models), len(models))

@@ -265,12 +265,12 @@ def _questions(
     for model, job in jobs.items():
         identity, n = digest(job.config.as_dict()), settings.n_train
         for panel in panels:
-            yield model.name, identity, AS_TRAINED, panel, lambda job=job: load(job.directory)
+            yield model.name, identity, AS_TRAINED, panel, lambda job=job: load(job.directory, device="auto")
         if model.variant != "learned":
             continue
 
         def build(treatment: Treatment, job: Job = job, n: int = n) -> Predictor:
-            return treated(load(job.directory), treatment, n)
+            return treated(load(job.directory), treatment, n).to("auto")
 
         for name, treatment in TREATMENTS.items():
             yield model.name, identity, name, OWN[model.family], lambda build=build, t=treatment: build(t)

@@ -70,6 +70,12 @@ PARTS: Mapping[str, Part] = {
         trains=True,
         settings={"name": "figure1_d20", "reuse": True},
     ),
+    "figure1-d20-columns": Part(
+        "incontext.studies.figure1",
+        paper=False,
+        trains=True,
+        settings={"name": "figure1_d20_columns", "reuse": True},
+    ),
     "figure1-seeds": Part(
         "incontext.studies.figure1",
         paper=False,

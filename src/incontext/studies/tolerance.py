@@ -215,11 +215,11 @@ def _classical(settings: ToleranceSettings) -> Iterator[Contestant]:
 
 def _trained(found: Mapping[Model, Trained], others: Sequence[Trained]) -> Iterator[Contestant]:
     for model, own in found.items():
-        yield Contestant(model.name, TRAINED, model.family, own.identity, lambda own=own: load(own.path))
+        yield Contestant(model.name, TRAINED, model.family, own.identity, lambda own=own: load(own.path, device="auto"))
     for own in others:
         fixed = own.config.as_dict()["prompts"]["covariates"]["kind"] == "gaussian"
         family = "fixed" if fixed else "random"
-        yield Contestant(own.path.name, TRAINED, family, own.identity, lambda own=own: load(own.path))
+        yield Contestant(own.path.name, TRAINED, family, own.identity, lambda own=own: load(own.path, device="auto"))
 
 
 def _readable(model: Trained, settings: ToleranceSettings) -> bool:

@@ -41,6 +41,7 @@ def card_of(run: Run) -> dict[str, Any]:
         "targets": run.config.targets,
         "seconds": spent.get("seconds"),
         "cpu_seconds": spent.get("cpu_seconds"),
+        "device": run.device,
         "config": run.config.as_dict(),
         "evaluation": evaluations[-1] if evaluations else None,
     }
@@ -52,6 +53,7 @@ def judge(
     *,
     n_prompts: int = 1280,
     seed: int = 0,
+    half: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Errors of a run's model and of least squares on the run's own law and under every shift of a suite.
@@ -64,6 +66,8 @@ def judge(
         Name of a suite, such as "garg".
     n_prompts, seed : int
         Prompts per law, the same for both predictors, and their seed.
+    half : bool
+        Whether the weights are rounded to half precision.
     progress : callable, optional
         Called with (law, prompts done, prompts in all).
 
@@ -76,7 +80,7 @@ def judge(
     import pandas as pd
 
     config = run.config
-    predictors = {"model": run.predictor(), "least_squares": LeastSquares()}
+    predictors = {"model": run.predictor(half=half), "least_squares": LeastSquares()}
     own = compare(
         predictors,
         {OWN_LAW: config.prompts.build()},
@@ -142,6 +146,8 @@ def _training(run: Run, facts: Mapping[str, Any]) -> str:
     time = "not recorded" if facts["seconds"] is None else duration(facts["seconds"])
     if facts["cpu_seconds"] is not None:
         time += f" ({duration(facts['cpu_seconds'])} of CPU time)"
+    if facts["device"] != "cpu":
+        time += f" on one {facts['device']}"
     lines = [
         f"- Fitted to {_TARGETS[config.targets]}.",
         f"- Context length N = {config.n_train}, d = {config.model.dimension}, loss over "

@@ -61,11 +61,20 @@ def save_checkpoint(state: State, run: Path, *, keep: int, clock: Mapping[str, f
         tensors={WEIGHTS: state.model.state_dict(), OPTIMIZERS: _pack(state.optimizers)},
         documents={
             ARCHITECTURE: describe(state.model.architecture),
-            STATE: {"step": state.step, "losses": [pair.tolist() for pair in state.losses], **clock},
+            STATE: {
+                "step": state.step,
+                "losses": [pair.tolist() for pair in state.losses],
+                "device": _name_of(next(state.model.parameters()).device),
+                **clock,
+            },
         },
     )
     for old in list(checkpoints(run))[keep:]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _name_of(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def last_good(run: Path) -> Path | None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from incontext.foundations import InvalidInputError, write_text
+from incontext.foundations import InvalidInputError, read_json, write_text
 from incontext.models import TransformerPredictor, load, save_model
 from incontext.training.card import card_of, page_of
-from incontext.training.checkpoint import last_good
+from incontext.training.checkpoint import STATE, last_good
 from incontext.training.config import TrainingConfig, differences, write_yaml
 from incontext.training.reading import read_config
 
@@ -80,20 +80,30 @@ class Run:
         return 0 if folder is None else int(folder.name)
 
     @property
+    def device(self) -> str:
+        """What it last ran on: "cpu", or the name of a GPU."""
+        folder = last_good(self.directory)
+        return "cpu" if folder is None else read_json(folder / STATE).get("device", "cpu")
+
+    @property
     def finished(self) -> bool:
         """Whether the last step is on disk."""
         return self.step >= self.config.steps
 
-    def predictor(self, device: str = "cpu") -> TransformerPredictor:
-        """The model of the last whole checkpoint."""
-        return load(self.directory, device=device)
+    def predictor(self, device: str = "cpu", *, half: bool = False) -> TransformerPredictor:
+        """The model of the last whole checkpoint; with ``half``, its weights rounded as ``export`` would store them."""
+        predictor = load(self.directory, device=device)
+        if half:
+            precision = next(predictor.model.parameters()).dtype
+            predictor.model.half().to(precision)
+        return predictor
 
     @property
     def card(self) -> dict[str, Any]:
         """What a user of the trained model should know: how it was trained, towards what, and how well it does."""
         return card_of(self)
 
-    def export(self, folder: str | Path, evaluation: pd.DataFrame | None = None) -> None:
+    def export(self, folder: str | Path, evaluation: pd.DataFrame | None = None, *, half: bool = False) -> None:
         """Save the model of the last whole checkpoint with all that is known of it into a folder of its own.
 
         Beside weights and architecture the folder holds ``README.md`` (the model card), ``card.json``,
@@ -105,6 +115,8 @@ class Run:
             Its name is the model's.
         evaluation : pandas.DataFrame, optional
             As ``training.card.judge`` returns it; the card then shows it.
+        half : bool
+            Whether to store the weights in half precision.
 
         Raises
         ------
@@ -120,7 +132,7 @@ class Run:
         }
         if evaluation is not None:
             texts["evaluation.csv"] = evaluation.to_csv(index=False)
-        save_model(model, folder, card=self.card, texts=texts)
+        save_model(model, folder, card=self.card, texts=texts, half=half)
 
     @property
     def metrics(self) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from incontext.models import Transformer
+from incontext.models.predictor import device_of
 from incontext.training.batches import Batch
 from incontext.training.checkpoint import State
 from incontext.training.config import TrainingConfig
@@ -136,6 +137,5 @@ def check_sound(state: State, directory: Path, *, weights: bool) -> None:
 def _device(config: TrainingConfig) -> torch.device:
     if config.device == "cuda" and not torch.cuda.is_available():
         _log.warning("no GPU was found: the training runs on the CPU")
-    if config.device != "cpu" and torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
-    return torch.device("cpu")
+        return torch.device("cpu")
+    return device_of(config.device)
