@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from incontext.foundations import atomic_path
 
@@ -70,6 +72,13 @@ _UNDATED: Mapping[str, dict[str, None]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "png": {"Software": None},
 }
+
+
+def label_short_log(axis: Axis) -> None:
+    """Label 1, 2 and 5 of each decade of a logarithmic axis that spans too few decades for their powers alone."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
 
-from incontext.report.style import ACCENT, CYCLE, LSA, SECOND, THIRD, ZERO, Drawing, house_style
+from incontext.report.style import ACCENT, CYCLE, LSA, SECOND, THIRD, ZERO, Drawing, house_style, label_short_log
 from incontext.studies.record import StudyRecord
 
 # (trained, scaling): label, colour, line.
@@ -146,6 +145,7 @@ def _scales(ax: Axes, rows: pd.DataFrame, laws: list[str]) -> None:
     scales = sorted(own["scale"].unique())
     ax.set_xticks(scales, [f"{c:g}" for c in scales])
     ax.minorticks_off()
+    label_short_log(ax.yaxis)
     ax.set_xlabel("factor c of the covariances at test")
     ax.legend(fontsize="x-small")
 
@@ -164,9 +164,8 @@ def _scaled(ax: Axes, rows: pd.DataFrame) -> None:
     ax.plot(span, span, color=ZERO, linewidth=1, zorder=0)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    if high < 10 * low:  # less than a decade: say the values that there are
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_formatter(ScalarFormatter())
+    for axis in (ax.xaxis, ax.yaxis):
+        label_short_log(axis)
     ax.set_xlabel("error as it is")
     ax.set_ylabel("error with prompts scaled at test")
     ax.legend(title="scaled", fontsize="x-small", title_fontsize="x-small")
