@@ -39,18 +39,20 @@ class Attention(nn.Module):
             turn = _rotation(layout, size, x.dtype)
             q, k = _rotate(q, turn), _rotate(k, turn)
         q = q[:, :, rows]
-        if not self.softmax:
-            scores = (q @ k.transpose(-1, -2)) * _shares(layout, x.dtype)[rows]  # (B, H, R, T)
-            mixed = scores @ v
-        elif x.is_cuda:
+        if self.softmax and x.is_cuda:
             bias = _bias(layout, self.heads if self.alibi else 0, q.dtype)[:, rows]
             mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
         else:
             # Written out: on CPUs the fused kernel's backward pass is slow for sequences this short.
-            bias = _bias(layout, self.heads if self.alibi else 0, q.dtype)[:, rows]
-            bias = bias.repeat(batch, 1, 1) if self.alibi else bias  # (1 or B·H, R, T)
             q, k, v = (part.reshape(batch * self.heads, -1, size) for part in (q, k, v))
-            mixed = _softmax_attention(q, k, v, bias, layout.branches).view(batch, self.heads, -1, size)
+            if self.softmax:
+                bias = _bias(layout, self.heads if self.alibi else 0, q.dtype)[:, rows]
+                bias = bias.repeat(batch, 1, 1) if self.alibi else bias  # (1 or B·H, R, T)
+                mixed = _softmax_attention(q, k, v, bias, layout.branches)
+            else:
+                q = q * _examples(layout, q.dtype)[rows, None]
+                mixed = _linear_attention(q, k, v, _visible(layout, q.dtype)[rows], layout.branches)
+            mixed = mixed.view(batch, self.heads, -1, size)
         return self.out(mixed.transpose(1, 2).reshape(batch, -1, width))
 
 
@@ -73,6 +75,23 @@ def _softmax_attention(
     own = nn.functional.pad(own, (0, 0, inner, 0), value=-math.inf)
     weights, own = torch.cat([scores, own], -1).softmax(-1).to(v.dtype).split((sizes[0], 1), -1)
     return weights @ v + nn.functional.pad(own[:, inner:] * own_v, (0, 0, inner, 0))
+
+
+def _linear_attention(
+    q: Float[Tensor, "F R h"],
+    k: Float[Tensor, "F T h"],
+    v: Float[Tensor, "F T h"],
+    visible: Float[Tensor, "R T"],
+    branches: int,
+) -> Float[Tensor, "F R h"]:
+    """What R tokens mix by their scores themselves, R and T both ending with the branches."""
+    if not branches:
+        return (q @ k.mT * visible) @ v
+    sizes = (k.shape[1] - branches, branches)
+    inner = q.shape[1] - branches  # rows that are no branches
+    (k, own_k), (v, own_v) = k.split(sizes, 1), v.split(sizes, 1)
+    own = (q[:, inner:] * own_k).sum(-1, keepdim=True) * own_v  # (F, P, h)
+    return (q @ k.mT * visible[:, : sizes[0]]) @ v + nn.functional.pad(own, (0, 0, inner, 0))
 
 
 class MergedLinearAttention(nn.Module):
@@ -102,7 +121,19 @@ class MergedLinearAttention(nn.Module):
 @cache
 def _shares(layout: Layout, dtype: torch.dtype) -> Float[Tensor, "T T"]:
     """1/ρ_t where token t sees token j, else 0."""
-    return layout.visible.to(dtype) / layout.examples[:, None].to(dtype)
+    return _visible(layout, dtype) * _examples(layout, dtype)[:, None]
+
+
+@cache
+def _examples(layout: Layout, dtype: torch.dtype) -> Float[Tensor, " T"]:
+    """1/ρ_t."""
+    return layout.examples.to(torch.float64).reciprocal().to(dtype)
+
+
+@cache
+def _visible(layout: Layout, dtype: torch.dtype) -> Float[Tensor, "T T"]:
+    """1 where token t sees token j, else 0."""
+    return layout.visible.to(dtype)
 
 
 @cache

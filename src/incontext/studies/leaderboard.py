@@ -58,13 +58,14 @@ class Recipe:
 
 RECIPES: Mapping[str, Recipe] = {
     OURS: Recipe(
-        differs="the default recipe: columns (x, y), Muon, warm-up and linear decay, curriculum, Rao-Blackwell targets"
+        differs="the default recipe: columns (x, y), linear attention, Muon, warm-up and linear decay, curriculum, "
+        "Rao-Blackwell targets"
     ),
     "tiny": Recipe(
         "tiny", differs="the preset for GPT-2 at d = 5: tokens in turn, a higher rate, a shorter curriculum"
     ),
     "tokens in turn": Recipe(
-        overrides={"model": {"embedding": "interleaved"}}, differs="fast reading x and y as tokens in turn, as GPT-2"
+        overrides={"model": {"embedding": "interleaved"}}, differs="fast reading x and y as tokens in turn"
     ),
     "labels": Recipe(overrides={"targets": "labels"}, differs="fast, fitted to labels"),
     "adamw": Recipe(overrides={"optimizer": {"kind": "adamw"}}, differs="fast with AdamW for every weight"),
@@ -73,7 +74,7 @@ RECIPES: Mapping[str, Recipe] = {
     "cosine": Recipe(overrides={"schedule": {"shape": "cosine"}}, differs="fast with cosine decay"),
     "no curriculum": Recipe(curriculum="none", differs="fast with whole prompts from the start"),
     "garg curriculum": Recipe(curriculum="garg", differs="fast with the curriculum of Garg et al."),
-    "linear attention": Recipe(overrides={"model": {"attention": "linear"}}, differs="fast without softmax"),
+    "softmax": Recipe(overrides={"model": {"attention": "softmax"}}, differs="fast with softmax attention"),
     GARG: Recipe("garg-linear", curriculum="garg", differs="Garg et al.: Adam at a constant 1e-4, labels"),
     "garg, our targets": Recipe(
         "garg-linear", {"targets": "posterior_mean"}, "garg", "Garg et al. with Rao-Blackwell targets"
