@@ -20,7 +20,8 @@ from incontext.training.memory import keep_memory
 def config_of(size, n_train, precision, embedding="stacked"):
     """Our training of that size, at d = 20: the preset ``fast``, and with tokens in turn the same on GPT-2 itself."""
     width, layers, heads = SIZES[size]
-    model = {"width": width, "layers": layers, "heads": heads, "embedding": embedding}
+    attention = "softmax" if embedding == "interleaved" else "linear"
+    model = {"width": width, "layers": layers, "heads": heads, "embedding": embedding, "attention": attention}
     return preset("fast", dimension=20, n_train=n_train, steps=1000, model=model, precision=precision)
 
 

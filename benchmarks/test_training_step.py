@@ -24,8 +24,8 @@ from incontext.training.step import Step, new_state
 
 ROUNDS = 7
 # By the preset `fast` (bfloat16 products under autocast), and in float32. Both sides read the same prompts, theirs as
-# tokens in turn, ours as columns of x and y: as many tokens, of which half are queries that no other token sees. Ours
-# on tokens in turn is timed as well.
+# tokens in turn, ours as columns of x and y: as many tokens, of which half are queries that no other token sees, and
+# attention is linear. Ours on tokens in turn, with softmax, is GPT-2 itself and timed as well.
 LEAST_RATIO = {"bfloat16": 2.4, "float32": 1.4}
 MOST_HOST_SHARE = 0.05
 

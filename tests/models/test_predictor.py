@@ -78,8 +78,10 @@ def test_prompts_that_do_not_fit_are_refused(randomised):
 def test_a_gpu_that_is_not_there_is_refused_in_words(randomised):
     predictor = TransformerPredictor(randomised(Architecture(dimension=3, max_points=7, width=16, layers=1, heads=2)))
     assert next(predictor.to("auto").model.parameters()).device.type == "cpu"
-    with pytest.raises(InvalidInputError, match="'cuda' was given and no GPU was found"):
+    with pytest.raises(InvalidInputError, match="'cuda' was given and 0 GPUs were found"):
         predictor.to("cuda")
+    with pytest.raises(InvalidInputError, match="must be 'auto', 'cpu' or 'cuda'; 'gpu' was given"):
+        predictor.to("gpu")
 
 
 def test_no_folder_is_refused_in_words(tmp_path):

@@ -14,6 +14,7 @@ SHIPPED = shipped_models()
 def test_there_is_one_for_each_law_of_figure_1():
     kinds, laws, lengths = ("small", "gpt2"), ("identity", "exponential"), ("", "-N70", "-N100")
     assert {f"{kind}-d20-{law}{n}" for kind in kinds for law in laws for n in lengths} <= SHIPPED.keys()
+    assert {f"fast-d20-{law}" for law in laws} <= SHIPPED.keys()
 
 
 @pytest.mark.parametrize("name", SHIPPED)

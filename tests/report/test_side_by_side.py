@@ -12,7 +12,7 @@ from incontext.studies.record import StudyRecord
 ZERO = {"identity": 1.0, "1·Exp(1)": 1.0, "4·Exp(1)": 4.0, "9·Exp(1)": 9.0}
 
 
-def _record(name, dimension, lengths, *, wanted=None, seeds=(0,), learned=True):
+def _record(name, dimension, lengths, *, wanted=None, seeds=(0,), learned=True, reads="reading tokens in turn"):
     """A record whose fixed-covariance models fail on every random law, those of random ones never."""
     rng = np.random.default_rng(dimension)
     errors = {
@@ -29,6 +29,7 @@ def _record(name, dimension, lengths, *, wanted=None, seeds=(0,), learned=True):
     facts = {
         "settings": {"dimension": dimension, "n_train": list(wanted or lengths), "training_seeds": list(seeds)},
         "learned": "said so",
+        "reads": reads,
         "normaliser": "d",
         "sentences": [],
         "deviations": [],
@@ -45,20 +46,27 @@ def records():
         StudyRecord("claims", "No observation", {}),
         _record("figure1_d20", 20, (8,), wanted=(6, 8)),
         _record("figure1_seeds", 5, (6,), seeds=(0, 1, 2), learned=False),
+        _record("figure1_d20_columns", 20, (8,), reads="reading columns (x, y)"),
     ]
 
 
 def test_every_record_with_observations_has_a_column_and_every_observation_a_row(records):
     table = side_by_side(records)
-    assert [column.record for column in table.columns] == ["figure1", "figure1_d20", "figure1_seeds"]
+    assert [column.record for column in table.columns] == [
+        "figure1",
+        "figure1_d20",
+        "figure1_seeds",
+        "figure1_d20_columns",
+    ]
     assert [column.heading for column in table.columns] == [
         "d = 5, one training seed",
         "d = 20, one training seed",
         "d = 5, 3 training seeds",
+        "d = 20, one training seed, reading columns (x, y)",
     ]
     assert table.columns[1].models == "2 of 2 transformers learned, 2 more are not at hand"
     assert [observation for observation, _ in table.rows] == list(OBSERVATIONS)
-    assert all(len(cells) == 3 for _, cells in table.rows)
+    assert all(len(cells) == 4 for _, cells in table.rows)
 
 
 def test_verdicts_and_counts_are_those_of_the_checks(records):
@@ -76,7 +84,7 @@ def test_verdicts_and_counts_are_those_of_the_checks(records):
 
 def test_one_training_length_cannot_show_that_longer_ones_help(records):
     cells = {observation.title: [cell.verdict for cell in cells] for observation, cells in side_by_side(records).rows}
-    assert cells["Larger training contexts help"][1:] == ["no model", "no model"]
+    assert cells["Larger training contexts help"][1:] == ["no model"] * 3
     assert cells["Models trained on the fixed covariance fail at c > 1"] == ["appears", "appears", "no model"]
 
 

@@ -1,13 +1,16 @@
 """Figure 1 from models at hand: those that are missing are left out and named; bands tell seeds from prompts."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from incontext.report.figures import figure1 as drawn
 from incontext.studies import figure1
 from incontext.studies.store import Store
-from incontext.training import preset, train
+from incontext.training import preset, read_config, train
 
 SIZES = {
     "dimension": 2,
@@ -46,6 +49,16 @@ def test_models_at_hand_are_used_and_missing_ones_left_out_in_words_and_pictures
     # Only a run of the very configuration will do where nothing else is said; here that is one of them.
     strict = _run(tmp_path, reuse=False, train_missing=False)
     assert strict.tables["models"]["model"].to_list() == ["randomcov_N4"]
+
+
+def test_the_command_for_a_missing_model_trains_what_was_wanted(tmp_path):
+    overrides = SIZES["overrides"] | {"model": {"embedding": "stacked", "attention": "linear"}}
+    words = " ".join(_run(tmp_path, train_missing=False, overrides=overrides, n_train=(3,)).facts["sentences"])
+    name, options = re.search(r"`incontext train (\S+) (.*?) --directory", words).groups()
+    changes = dict(option.split("=", 1) for option in options.replace("--set ", "").split())
+    config = read_config({"preset": name}, {key: yaml.safe_load(value) for key, value in changes.items()})
+    wanted = {"dimension": 2, "n_train": 3, "max_points": 7, "covariates": "identity"}
+    assert config == preset("tiny", **wanted, **overrides)
 
 
 def test_without_any_model_the_references_remain(tmp_path):

@@ -76,11 +76,15 @@ def test_what_a_training_raises_is_raised(tmp_path, workers):
 
 
 def test_what_ships_is_found_by_its_configuration(tmp_path):
-    for law, embedding, size in product(("identity", "exponential"), ("stacked", "interleaved"), (40, 70, 100)):
-        wanted = preset("fast", dimension=20, n_train=size, covariates=law, model={"embedding": embedding})
+    kinds = {
+        "small": {"embedding": "stacked", "attention": "softmax"},
+        "gpt2": {"embedding": "interleaved", "attention": "softmax"},
+    }
+    wishes = [*product(kinds, (40, 70, 100)), ("fast", 40)]
+    for law, (kind, size) in product(("identity", "exponential"), wishes):
+        wanted = preset("fast", dimension=20, n_train=size, covariates=law, model=kinds.get(kind, {}))
         found = find(wanted, tmp_path, loosely=True)
         assert found is not None
         assert found.config.prompts == wanted.prompts
-        kind = {"stacked": "small", "interleaved": "gpt2"}[embedding]
         assert found.origin.endswith(f" {kind}-d20-{law}" + ("" if size == 40 else f"-N{size}"))
         assert find(wanted.with_(n_train=size - 1), tmp_path, loosely=True) is None

@@ -38,18 +38,33 @@ def test_a_gpu_trains_the_model_that_a_cpu_does(tmp_path, optimizer):
     assert (cpu - gpu).abs().max() / cpu.abs().max() < {"muon": 1e-2, "sgd": 1e-12}.get(optimizer, 1e-5)
 
 
+@pytest.mark.parametrize("attention", ["softmax", "linear"])
 @pytest.mark.parametrize("precision", ["bfloat16", "float32", "float64"])
-def test_recorded_steps_are_the_steps_themselves(tmp_path, precision, monkeypatch):
-    config = configuration(device="cuda", precision=precision)
+def test_recorded_steps_are_the_steps_themselves(tmp_path, attention, precision, monkeypatch):
+    config = configuration(device="cuda", precision=precision, model={"attention": attention})
     recorded = train(config, tmp_path / "recorded")
     monkeypatch.setattr(step_module, "Recorded", lambda function: function)
     launched = train(config, tmp_path / "launched")
     assert torch.equal(weights(recorded.directory), weights(launched.directory))
 
 
-@pytest.mark.parametrize("embedding", ["stacked", "interleaved"])
-def test_an_interrupted_training_ends_in_the_same_bits(tmp_path, embedding, monkeypatch):
-    config = configuration(device="cuda", model={"embedding": embedding})
+MODELS = [
+    {"embedding": "stacked", "attention": "linear"},
+    {"embedding": "interleaved", "attention": "softmax"},
+    {"embedding": "interleaved", "attention": "softmax", "positions": "shifted"},
+]
+RAMPS = {
+    "optimizer.momentum": {"start": 0.8, "end": 0.95, "increment": 0.05, "every": 6},
+    "batch_size": {"start": 16, "end": 64, "increment": 16, "every": 5},
+    "prompts.noise": {"start": 0.0, "end": 0.5, "increment": 0.1, "every": 3},
+}
+
+
+@pytest.mark.parametrize("ramps", [{}, RAMPS], ids=["still", "moving"])
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: "-".join(model.values()))
+def test_an_interrupted_training_ends_in_the_same_bits(tmp_path, model, ramps, monkeypatch):
+    prompts = {"noise": 0.5} if ramps else {}
+    config = configuration(device="cuda", model=model, curriculum={"fields": ramps}, prompts=prompts)
     whole = train(config, tmp_path / "whole")
     monkeypatch.setattr("incontext.training.reporting._SECONDS_BETWEEN_REPORTS", 0.0)
     for last in (9, 17):  # beyond the checkpoints of steps 7 and 14

@@ -47,7 +47,7 @@ def exchange(
     prompts
         Prompts per law for that.
     half
-        Store the weights of a run in half precision: half the size, and an error far below those of the evaluation.
+        Store the weights of a run in half precision, half the size; they are judged as they are stored.
     """
     from incontext.foundations import InvalidInputError, check_integer, require_writable
     from incontext.models import load, save_model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -117,26 +117,26 @@ class MergedLinearAttention(nn.Module):
         return (scores @ (columns @ self.w_pv.mT)).sum(1)
 
 
-# Kept for good, as layouts are: recorded steps on a GPU read them where they lie.
-@cache
+# Recorded steps on a GPU read these where they lie, so that they must outlast a stage of the curriculum.
+@lru_cache(maxsize=256)
 def _shares(layout: Layout, dtype: torch.dtype) -> Float[Tensor, "T T"]:
     """1/ρ_t where token t sees token j, else 0."""
-    return _visible(layout, dtype) * _examples(layout, dtype)[:, None]
+    return layout.visible.to(dtype) / layout.examples[:, None].to(dtype)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _examples(layout: Layout, dtype: torch.dtype) -> Float[Tensor, " T"]:
     """1/ρ_t."""
     return layout.examples.to(torch.float64).reciprocal().to(dtype)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _visible(layout: Layout, dtype: torch.dtype) -> Float[Tensor, "T T"]:
     """1 where token t sees token j, else 0."""
     return layout.visible.to(dtype)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _bias(layout: Layout, alibi_heads: int, dtype: torch.dtype) -> Float[Tensor, "H T T"]:
     """Added to softmax scores: −∞ where nothing is seen; with ALiBi (Press et al. 2022) also −slope·distance."""
     hidden = torch.zeros(layout.visible.shape, dtype=dtype, device=layout.visible.device)
@@ -149,7 +149,7 @@ def _bias(layout: Layout, alibi_heads: int, dtype: torch.dtype) -> Float[Tensor,
     return hidden - slopes[:, None, None] * distance
 
 
-@cache
+@lru_cache(maxsize=256)
 def _rotation(layout: Layout, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Cosines and sines of rotary positions (Su et al. 2021), each (T, size/2)."""
     frequencies = 10000 ** (-torch.arange(0, size, 2, dtype=torch.float64, device=layout.positions.device) / size)

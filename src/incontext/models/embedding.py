@@ -10,7 +10,7 @@ seen by nobody. One forward pass therefore answers every position.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -42,7 +42,7 @@ class Layout:
     branches: int = 0
 
 
-@cache
+@lru_cache(maxsize=256)
 def layout(embedding: str, n_points: int, branches: bool, device: torch.device) -> Layout:
     """The layout of a prompt of ``n_points`` positions; stacked columns always use branches."""
     if embedding == "interleaved" and not branches:

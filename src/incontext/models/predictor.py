@@ -101,16 +101,20 @@ def device_of(name: str) -> torch.device:
     Raises
     ------
     InvalidInputError
-        If it is a GPU and there is none.
+        If there is no such device.
     """
-    found = torch.cuda.is_available()
+    count = torch.cuda.device_count()
     if name == "auto":
-        name = "cuda" if found else "cpu"
-    if name.startswith("cuda") and not found:
+        name = "cuda" if count else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InvalidInputError(f"device must be 'auto', 'cpu' or 'cuda'; {name!r} was given.") from error
+    if device.type == "cuda" and (device.index or 0) >= count:
         raise InvalidInputError(
-            f"device must be at hand; {name!r} was given and no GPU was found: take 'cpu' or 'auto'."
+            f"device must be at hand; {name!r} was given and {count} GPUs were found: take 'auto' or 'cpu'."
         )
-    return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else torch.device(name)
+    return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else device
 
 
 def load(path_or_name: str | Path, *, device: str = "cpu") -> TransformerPredictor:
@@ -131,7 +135,7 @@ def load(path_or_name: str | Path, *, device: str = "cpu") -> TransformerPredict
     Raises
     ------
     InvalidInputError
-        If nothing whole is found there.
+        If nothing whole is found there, or there is no such device.
     """
     path = Path(path_or_name)
     if not path.exists():

@@ -117,7 +117,7 @@ def save_model(
     Raises
     ------
     InvalidInputError
-        If ``folder`` holds anything else than an earlier saved model.
+        If ``folder`` holds anything else than an earlier saved model, or a weight is too large for half precision.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / MANIFEST).exists() and any(folder.iterdir()):
@@ -126,6 +126,8 @@ def save_model(
     if card is not None:
         documents["card.json"] = dict(card)
     weights = {name: value.half() if half else value for name, value in model.state_dict().items()}
+    if half and not all(bool(value.isfinite().all()) for value in weights.values()):
+        raise InvalidInputError("weights must be below 65504 to be stored in half precision; store them whole instead.")
     write_folder(folder, tensors={WEIGHTS: weights}, documents=documents, texts=texts)
 
 

@@ -81,6 +81,8 @@ def _column(record: StudyRecord) -> Column:
     settings = record.facts["settings"]
     seeds = len(settings["training_seeds"])
     heading = f"d = {settings['dimension']}, {'one training seed' if seeds == 1 else f'{seeds} training seeds'}"
+    if "columns" in record.facts.get("reads", ""):
+        heading += f", {record.facts['reads']}"
     return Column(record.name, heading, learned_models(record))
 
 

@@ -23,10 +23,12 @@ from incontext.predictors import LeastSquares, Predictor
 from incontext.studies.figure1_models import Figure1Settings, Model, Progress, find_or_train
 from incontext.studies.figure1_words import (
     LEARNED,
+    TOKENS,
     criterion,
     embeddings,
     origins,
     paper_deviations,
+    reads,
     seeds_against_prompts,
 )
 from incontext.studies.observations import summarise, weigh
@@ -106,6 +108,7 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         else f"inner, ± 1.96 standard errors over the test prompts of the mean over {seeds} training seeds; outer, "
         f"pale, range over the {seeds} seeds",
         "learned": criterion(settings),
+        "reads": reads(settings),
         "targets": sorted({model.config.targets for model in found.values()}),
         "summary": summarise(tables["observations"]),
         "sentences": [
@@ -116,7 +119,8 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         "deviations": paper_deviations(settings, found),
     }
     title = f"Figure 1 at d = {settings.dimension}: transformers on fixed and random covariances"
-    return StudyRecord(settings.name, title + (f", {seeds} training seeds" if seeds > 1 else ""), tables, facts)
+    title += f", {facts['reads']}" * (facts["reads"] != TOKENS) + f", {seeds} training seeds" * (seeds > 1)
+    return StudyRecord(settings.name, title, tables, facts)
 
 
 def _judge(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -19,14 +20,7 @@ from incontext.studies.trainings import HERE, Trained, deviations
 LEARNED = 0.05
 
 
-# What a preset derives from its number of steps.
-_SHARES_OF_THE_RUN = {
-    "steps",
-    "schedule.warmup",
-    "curriculum.dimensions.every",
-    "curriculum.points.begin",
-    "curriculum.points.every",
-}
+TOKENS = "reading tokens in turn"
 
 
 def criterion(settings: Figure1Settings) -> str:
@@ -37,6 +31,12 @@ def criterion(settings: Figure1Settings) -> str:
         f"at 2d examples the error/d of a fixed-covariance model is at most {LEARNED:g}; a random-covariance model "
         "beats the exact LSA curve at every M up to N"
     )
+
+
+def reads(settings: Figure1Settings) -> str:
+    """How the models read their prompts."""
+    embedding = configuration(Model("fixed", settings.n_train[0], 0), settings).model.embedding
+    return TOKENS if embedding == "interleaved" else "reading columns (x, y)"
 
 
 def embeddings(found: Mapping[Model, Trained]) -> list[str]:
@@ -57,8 +57,9 @@ def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figur
         steps = f"{run.config.steps:,} steps" + (
             "" if run.config.steps == wish.steps else f" instead of {wish.steps:,}"
         )
-        others = [key for key in deviations(run, wish) if key not in _SHARES_OF_THE_RUN]
-        note = f", and otherwise than the preset {settings.preset!r} in {', '.join(others)}" if others else ""
+        alike = configuration(model, replace(settings, overrides={**settings.overrides, "steps": run.config.steps}))
+        others = deviations(run, alike)
+        note = f", and otherwise than this part's settings in {', '.join(others)}" if others else ""
         origins.setdefault(f"{run.origin}, {steps}{note}", []).append(model.name)
     sentences: list[str] = []
     if any(run.origin != HERE for run in found.values()):

@@ -62,10 +62,11 @@ RECIPES: Mapping[str, Recipe] = {
         "Rao-Blackwell targets"
     ),
     "tiny": Recipe(
-        "tiny", differs="the preset for GPT-2 at d = 5: tokens in turn, a higher rate, a shorter curriculum"
+        "tiny", differs="the preset for GPT-2 at d = 5: softmax, tokens in turn, a higher rate, a shorter curriculum"
     ),
     "tokens in turn": Recipe(
-        overrides={"model": {"embedding": "interleaved"}}, differs="fast reading x and y as tokens in turn"
+        overrides={"model": {"embedding": "interleaved"}},
+        differs="fast reading x and y as tokens in turn, attention still linear",
     ),
     "labels": Recipe(overrides={"targets": "labels"}, differs="fast, fitted to labels"),
     "adamw": Recipe(overrides={"optimizer": {"kind": "adamw"}}, differs="fast with AdamW for every weight"),
@@ -75,6 +76,10 @@ RECIPES: Mapping[str, Recipe] = {
     "no curriculum": Recipe(curriculum="none", differs="fast with whole prompts from the start"),
     "garg curriculum": Recipe(curriculum="garg", differs="fast with the curriculum of Garg et al."),
     "softmax": Recipe(overrides={"model": {"attention": "softmax"}}, differs="fast with softmax attention"),
+    "gpt2": Recipe(
+        overrides={"model": {"attention": "softmax", "embedding": "interleaved"}},
+        differs="fast with softmax attention on tokens in turn, which is GPT-2",
+    ),
     GARG: Recipe("garg-linear", curriculum="garg", differs="Garg et al.: Adam at a constant 1e-4, labels"),
     "garg, our targets": Recipe(
         "garg-linear", {"targets": "posterior_mean"}, "garg", "Garg et al. with Rao-Blackwell targets"

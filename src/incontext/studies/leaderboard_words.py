@@ -36,14 +36,14 @@ def _measured(tables: Mapping[str, pd.DataFrame], dimension: int) -> str:
     curves, board = tables["curves"], tables["board"]
     seeds = board["seed"].nunique()
     return (
-        f"Every recipe trains the same tiny GPT-2 in float32 on d = {dimension}, N = {2 * dimension}, with {seeds} "
-        f"seeds. Steps to error are the steps after which the mean of error/d over {int(curves['n'].iloc[0])} "
-        f"held-out prompts at {2 * dimension} examples is first seen at or below a threshold, looking every 2 % of a "
-        "run. Warm-up, decay and curriculum are shares of a run; a recipe run at several lengths counts its best one, "
-        "and goes to longer ones only while the last threshold is not reached. A threshold that no run reaches is "
-        "censored: not within the longest length. CPU seconds are of one process and include the evaluations. The "
-        "curriculum of Garg et al. starts at the same share of d and 2d + 1 and ends at the same share of the run as "
-        "theirs at d = 20, N = 40."
+        f"Every recipe trains a transformer of the size tiny (3 layers, width 64) in float32 on d = {dimension}, N = "
+        f"{2 * dimension}, with {seeds} seeds. Steps to error are the steps after which the mean of error/d over "
+        f"{int(curves['n'].iloc[0])} held-out prompts at {2 * dimension} examples is first seen at or below a "
+        "threshold, looking every 2 % of a run. Warm-up, decay and curriculum are shares of a run; a recipe run at "
+        "several lengths counts its best one, and goes to longer ones only while the last threshold is not reached. A "
+        "threshold that no run reaches is censored: not within the longest length. CPU seconds are of one process and "
+        "include the evaluations. The curriculum of Garg et al. starts at the same share of d and 2d + 1 and ends at "
+        "the same share of the run as theirs at d = 20, N = 40."
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from incontext.foundations import plus_minus
 from incontext.studies.shifts import TOLERANCE
 
-CLASSICAL, LSA, TRAINED = "classical", "LSA", "GPT-2"
+CLASSICAL, LSA, TRAINED = "classical", "LSA", "transformer"
 # Verdict where a predictor meets the law that it was made for.
 OWN = "own law"
 # The law that a family was made for, which is what is shifted.
@@ -120,7 +120,7 @@ def summary(tables: Mapping[str, pd.DataFrame], told: Mapping[str, Any]) -> list
         ),
         *(
             (
-                f"GPT-2 trained on {family} covariances",
+                f"transformers trained on {family} covariances",
                 cells[cells["predictor"].isin(judged) & (cells["family"] == family)],
             )
             for family in ("fixed", "random")
@@ -135,7 +135,7 @@ def summary(tables: Mapping[str, pd.DataFrame], told: Mapping[str, Any]) -> list
         f"{told['n_test']}), tolerated: {', '.join(parts)}."
     )
     if not judged:
-        line += " No GPT-2 model that learned its task is at hand."
+        line += " No transformer that learned its task is at hand."
     return [line]
 
 
@@ -208,7 +208,7 @@ def _bases(cells: pd.DataFrame) -> str:
             for group, label in (
                 (CLASSICAL, "the classical learners (made for no law, judged by this one)"),
                 (LSA, f"the layer (LSA, {family} law)"),
-                (TRAINED, f"GPT-2 trained on {family} covariances"),
+                (TRAINED, f"transformers trained on {family} covariances"),
             )
             if len(cells[(cells["group"] == group) & (cells["family"] == family)])
         ]
@@ -229,7 +229,7 @@ def _against_the_paper(cells: pd.DataFrame, judged: list[str]) -> list[str]:
     for family in MADE_FOR:
         groups = {
             f"the layer (LSA, {family} law)": [f"LSA, {family} law"],
-            f"GPT-2 trained on {family} covariances": judged,
+            f"transformers trained on {family} covariances": judged,
         }
         for label, names in groups.items():
             own = cells[cells["predictor"].isin(names) & (cells["family"] == family)]
@@ -249,7 +249,7 @@ def _against_the_paper(cells: pd.DataFrame, judged: list[str]) -> list[str]:
 
 
 def _beyond_lsa(cells: pd.DataFrame, judged: list[str]) -> list[str]:
-    """GPT-2 beside the layer of the same law, and beside least squares where both meet the same prompts."""
+    """Transformers beside the layer of the same law, and beside least squares where both meet the same prompts."""
     lines: list[str] = []
     for family in MADE_FOR:
         own = cells[cells["family"] == family]
@@ -260,7 +260,7 @@ def _beyond_lsa(cells: pd.DataFrame, judged: list[str]) -> list[str]:
             str(name): dict(zip(rows["shift"].astype(str), rows["verdict"].astype(str), strict=True))
             for name, rows in own.groupby("predictor", sort=False)
         }
-        which = f"{'every' if len(models) > 1 else 'the'} GPT-2 model trained on {family} covariances"
+        which = f"{'every' if len(models) > 1 else 'the'} transformer trained on {family} covariances"
         layer = verdicts[f"LSA, {family} law"]
         cured = [
             s for s in layer if layer[s] == "does not" and all(verdicts[name][s] == "tolerates" for name in models)

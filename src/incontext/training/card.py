@@ -146,7 +146,7 @@ def _training(run: Run, facts: Mapping[str, Any]) -> str:
     time = "not recorded" if facts["seconds"] is None else duration(facts["seconds"])
     if facts["cpu_seconds"] is not None:
         time += f" ({duration(facts['cpu_seconds'])} of CPU time)"
-    if facts["device"] != "cpu":
+    if facts["device"] not in (None, "cpu"):
         time += f" on one {facts['device']}"
     lines = [
         f"- Fitted to {_TARGETS[config.targets]}.",

@@ -35,8 +35,8 @@ def preset(
         - ``lsa``: the paper's linear self-attention, loss at the query (Definition 1), labels;
         - ``deep-linear``: two such layers: one cannot invert the covariance of its own context;
         - ``tiny``, ``small``, ``standard``: GPT-2 of Garg et al.'s sizes, our recipe (Muon, Rao-Blackwell targets);
-        - ``fast``: ``small`` under bfloat16, reading prompts as the paper's columns (x, y), the recipe for d = 20 on a
-          CPU; beyond N = 2d it takes fewer steps, as many as keep the number of examples;
+        - ``fast``: ``small`` under bfloat16 with linear attention, reading prompts as the paper's columns (x, y), the
+          recipe for d = 20 on a CPU; beyond N = 2d it takes fewer steps, as many as keep the number of examples;
         - ``garg-linear``: Garg et al.'s recipe (2022) to the letter.
     dimension : int
         d.
@@ -230,8 +230,8 @@ PRESETS: dict[str, tuple[Recipe, int | Length]] = {
     "small": (_ours("small", **_SMALL, precision="float32"), 7000),
     "standard": (_ours("standard", **dict(_SMALL, rate=1e-3, matrix_rate=2e-3), precision="bfloat16"), 10_000),
     # Columns (x, y) spare the model the work of pairing each label with its input, and scores without softmax suit a
-    # linear task. At d = 10 (tiny, Λ = I, 2500 steps, seed 0) the errors / d at d and 2d examples are .117 and .006; with
-    # softmax .148 and .013; with softmax on tokens in turn .218 and .062.
+    # linear task. At d = 10 (tiny, Λ = I, 2500 steps, seed 0) the errors / d at d and 2d examples are .117 and .006;
+    # with softmax .148 and .013; with softmax on tokens in turn .218 and .062.
     "fast": (
         _ours("small", **_SMALL, precision="bfloat16", embedding="stacked", attention="linear"),
         _as_many_examples(6000),

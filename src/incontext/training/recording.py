@@ -14,7 +14,9 @@ Tensors = tuple[Tensor, ...]
 
 
 class Recorded:
-    """A function of tensors; on a GPU, from its second call with the same shapes on, replayed from a recording.
+    """A function of tensors; on a GPU, replayed from a recording from its second call in a row with the same shapes on.
+
+    One recording is kept: each holds the memory of a whole call, and the prompts of a training only grow.
 
     Parameters
     ----------
@@ -25,20 +27,20 @@ class Recorded:
 
     def __init__(self, function: Callable[..., Tensors]) -> None:
         self._function = function
-        self._recordings: dict[tuple[torch.Size, ...], _Recording | None] = {}
+        self._shapes: tuple[torch.Size, ...] = ()
+        self._recording: _Recording | None = None
 
     def __call__(self, *given: Tensor) -> Tensors:
         """What the function returns, in memory of its own."""
         if not given[0].is_cuda:
             return self._function(*given)
         shapes = tuple(tensor.shape for tensor in given)
-        if shapes not in self._recordings:  # the first call lets libraries and caches take what they need
-            self._recordings[shapes] = None
+        if shapes != self._shapes:  # the first call lets libraries and caches take what they need
+            self._shapes, self._recording = shapes, None
             return self._function(*given)
-        recording = self._recordings[shapes]
-        if recording is None:
-            recording = self._recordings[shapes] = _Recording(self._function, given)
-        return recording(given)
+        if self._recording is None:
+            self._recording = _Recording(self._function, given)
+        return self._recording(given)
 
 
 class _Recording:

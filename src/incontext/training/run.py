@@ -80,10 +80,10 @@ class Run:
         return 0 if folder is None else int(folder.name)
 
     @property
-    def device(self) -> str:
-        """What it last ran on: "cpu", or the name of a GPU."""
+    def device(self) -> str | None:
+        """What it last ran on: "cpu", or the name of a GPU; None if that was not recorded."""
         folder = last_good(self.directory)
-        return "cpu" if folder is None else read_json(folder / STATE).get("device", "cpu")
+        return None if folder is None else read_json(folder / STATE).get("device")
 
     @property
     def finished(self) -> bool:
@@ -94,8 +94,7 @@ class Run:
         """The model of the last whole checkpoint; with ``half``, its weights rounded as ``export`` would store them."""
         predictor = load(self.directory, device=device)
         if half:
-            precision = next(predictor.model.parameters()).dtype
-            predictor.model.half().to(precision)
+            predictor.model.half().float()
         return predictor
 
     @property

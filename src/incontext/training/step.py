@@ -47,17 +47,14 @@ class Step:
         for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
             parameter.grad = gradient
         self._forward = torch.compile(state.model) if config.compile else state.model
-        self._use(config)
-
-    def _use(self, config: TrainingConfig) -> None:
-        """Take steps of this configuration, one of the ramps' values, from now on."""
         self._config = config
         self._differentiate, self._move = Recorded(self._find_gradients), Recorded(self._apply_gradients)
 
     def __call__(self, batch: Batch) -> None:
         """Fit the model to one batch."""
-        if batch.config is not self._config:
-            self._use(batch.config)
+        if batch.config.optimizer != self._config.optimizer:
+            self._move = Recorded(self._apply_gradients)  # what moved on a ramp is a constant of a recording
+        self._config = batch.config
         config, state, like = self._config, self._state, self._like
         asked = 1 if config.loss == "query" else batch.targets.shape[1]
         # The mean over the global batch, of which this process holds a share.

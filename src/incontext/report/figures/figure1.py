@@ -114,8 +114,8 @@ def _against_lsa(record: StudyRecord) -> Drawing:
             if c == 0:
                 ax.set_ylabel(f"{_title(panel, short=True)}\nsquared error / d")
     handles = [
-        Line2D([], [], color=shade("fixed", 1, 3), label="GPT-2, trained on the fixed covariance"),
-        Line2D([], [], color=shade("random", 1, 3), label="GPT-2, trained on random covariances"),
+        Line2D([], [], color=shade("fixed", 1, 3), label="transformer, trained on the fixed covariance"),
+        Line2D([], [], color=shade("random", 1, 3), label="transformer, trained on random covariances"),
         Line2D([], [], color=LSA, label="LSA exact, same training law and N"),
         Line2D([], [], color=ZERO, linestyle=(0, (4, 2)), label="zero estimator"),
     ]
@@ -126,7 +126,7 @@ def _against_lsa(record: StudyRecord) -> Drawing:
         "learning criterion are marked."
     )
     return Drawing(
-        f"{record.name}-against-lsa", figure, caption, "Each GPT-2 model beside the exact curve of the linear layer."
+        f"{record.name}-against-lsa", figure, caption, "Each transformer beside the exact curve of the linear layer."
     )
 
 
