@@ -1,6 +1,6 @@
 """In-context learners on scikit-learn's diabetes data (442 patients, 10 features), by repeated cross-validation.
 
-The learners see nothing but the training folds as their prompt. Two transformers that ship with the package
+The learners see nothing but the training folds as their prompt. Four transformers that ship with the package
 stand beside them (a folder of a trained model as an argument adds yours): they were trained on noise-free prompts of
 40 examples, and these data are mostly noise.
 """
@@ -15,6 +15,8 @@ from sklearn.model_selection import GridSearchCV, RepeatedKFold, cross_val_score
 from incontext.estimators import InContextRegressor
 from incontext.predictors import NearestNeighbors
 
+SHIPPED = [f"{kind}-d20-{law}" for kind in ("small", "fast") for law in ("identity", "exponential")]
+
 if __name__ == "__main__":
     X, y = load_diabetes(return_X_y=True)
     folds = RepeatedKFold(n_splits=5, n_repeats=2, random_state=0)
@@ -27,9 +29,7 @@ if __name__ == "__main__":
         "10 nearest neighbours": InContextRegressor(NearestNeighbors(10)),
         "scikit-learn LinearRegression": LinearRegression(),
         "scikit-learn RidgeCV": RidgeCV(np.logspace(-3, 3, 13)),
-        **{
-            model: InContextRegressor(model) for model in ("small-d20-identity", "small-d20-exponential", *sys.argv[1:])
-        },
+        **{model: InContextRegressor(model) for model in (*SHIPPED, *sys.argv[1:])},
     }
     print(f"{'learner':40}{'R²':>8}  standard deviation over folds")
     for name, learner in learners.items():

@@ -1,10 +1,13 @@
 """``incontext exchange`` as a user meets it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from incontext.evaluation import error_curve
 from incontext.models import Architecture, Transformer, load, save_model
 from incontext.prompts import Gaussian, Linear, PromptDistribution
+from incontext.training import preset, train
 
 
 def test_to_hugging_face_and_back_predicts_the_same(incontext, tmp_path):
@@ -16,6 +19,19 @@ def test_to_hugging_face_and_back_predicts_the_same(incontext, tmp_path):
     np.testing.assert_array_equal(load("mine")(prompts), load("again")(prompts))
 
 
+def test_a_run_stored_in_half_precision_is_judged_as_it_is_stored(incontext, tmp_path):
+    config = preset("tiny", dimension=2, n_train=4, steps=20, batch_size=8, n_evaluation=8, model={"width": 16})
+    train(config, tmp_path / "run")
+    assert incontext("exchange", "run", "half", "--half", "--suite", "garg", "--prompts", "50")[0] == 0
+    table = pd.read_csv(tmp_path / "half" / "evaluation.csv")
+    own = table[(table["distribution"] == "own law") & (table["predictor"] == "model")]
+    stored = error_curve(load("half"), config.prompts.build(), 5, n_prompts=50, seed=0).mean
+    np.testing.assert_allclose(own["mean"], stored, rtol=1e-12)
+    assert not np.allclose(
+        stored, error_curve(load("run"), config.prompts.build(), 5, n_prompts=50, seed=0).mean, rtol=1e-9
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -25,6 +41,7 @@ def test_to_hugging_face_and_back_predicts_the_same(incontext, tmp_path):
         (["nowhere", "full"], "must be new or empty"),
         (["nowhere", "target", "--from", "gargle"], "--from"),
         (["lsa", "target", "--to", "hugging-face"], "only a GPT-2"),
+        (["lsa", "target", "--half"], "--half must go with a run"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(incontext, tmp_path, arguments, sentence):

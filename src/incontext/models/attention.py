@@ -63,18 +63,16 @@ def _softmax_attention(
     bias: Float[Tensor, "G R T"],
     branches: int,
 ) -> Float[Tensor, "F R h"]:
-    """What R tokens mix by softmax, R and T both ending with the branches, whose own key costs them one score each."""
+    """What R tokens mix by softmax, R and T both ending with the branches."""
     scale = 1 / math.sqrt(k.shape[2])
     if not branches:
         return torch.baddbmm(bias, q, k.mT, alpha=scale).softmax(-1).to(v.dtype) @ v
-    sizes = (k.shape[1] - branches, branches)
-    inner = q.shape[1] - branches  # rows that are no branches
-    (k, own_k), (v, own_v) = k.split(sizes, 1), v.split(sizes, 1)
-    scores = torch.baddbmm(bias[..., : sizes[0]], q, k.mT, alpha=scale)  # (F, R, C)
-    own = scale * (q[:, inner:] * own_k).sum(-1, keepdim=True)  # (F, P, 1)
-    own = nn.functional.pad(own, (0, 0, inner, 0), value=-math.inf)
-    weights, own = torch.cat([scores, own], -1).softmax(-1).to(v.dtype).split((sizes[0], 1), -1)
-    return weights @ v + nn.functional.pad(own[:, inner:] * own_v, (0, 0, inner, 0))
+    k, v, own, own_v = _part(q, k, v, branches)
+    scores = torch.baddbmm(bias[..., : k.shape[1]], q, k.mT, alpha=scale)  # (F, R, C)
+    above = (0, 0, q.shape[1] - branches, 0)  # rows that are no branches
+    own = nn.functional.pad(scale * own, above, value=-math.inf)
+    weights, own = torch.cat([scores, own], -1).softmax(-1).to(v.dtype).split((k.shape[1], 1), -1)
+    return weights @ v + nn.functional.pad(own[:, above[2] :] * own_v, above)
 
 
 def _linear_attention(
@@ -86,12 +84,22 @@ def _linear_attention(
 ) -> Float[Tensor, "F R h"]:
     """What R tokens mix by their scores themselves, R and T both ending with the branches."""
     if not branches:
-        return (q @ k.mT * visible) @ v
+        return (q @ k.mT).mul_(visible) @ v
+    k, v, own, own_v = _part(q, k, v, branches)
+    mixed = (q @ k.mT).mul_(visible[:, : k.shape[1]]) @ v
+    return mixed + nn.functional.pad(own * own_v, (0, 0, q.shape[1] - branches, 0))
+
+
+def _part(
+    q: Float[Tensor, "F R h"], k: Float[Tensor, "F T h"], v: Float[Tensor, "F T h"], branches: int
+) -> tuple[Float[Tensor, "F C h"], Float[Tensor, "F C h"], Float[Tensor, "F P 1"], Float[Tensor, "F P h"]]:
+    """Keys and values of the C context tokens; each branch's score with its own key, which costs it one, and its value.
+
+    No other token sees a branch.
+    """
     sizes = (k.shape[1] - branches, branches)
-    inner = q.shape[1] - branches  # rows that are no branches
     (k, own_k), (v, own_v) = k.split(sizes, 1), v.split(sizes, 1)
-    own = (q[:, inner:] * own_k).sum(-1, keepdim=True) * own_v  # (F, P, h)
-    return (q @ k.mT * visible[:, : sizes[0]]) @ v + nn.functional.pad(own, (0, 0, inner, 0))
+    return k, v, (q[:, -branches:] * own_k).sum(-1, keepdim=True), own_v
 
 
 class MergedLinearAttention(nn.Module):

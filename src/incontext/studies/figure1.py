@@ -112,7 +112,7 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         "targets": sorted({model.config.targets for model in found.values()}),
         "summary": summarise(tables["observations"]),
         "sentences": [
-            *embeddings(found),
+            *embeddings(settings),
             *origins(wanted, found, settings),
             *seeds_against_prompts(tables["bands"], settings),
         ],

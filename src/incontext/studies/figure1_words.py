@@ -39,9 +39,9 @@ def reads(settings: Figure1Settings) -> str:
     return TOKENS if embedding == "interleaved" else "reading columns (x, y)"
 
 
-def embeddings(found: Mapping[Model, Trained]) -> list[str]:
+def embeddings(settings: Figure1Settings) -> list[str]:
     """What the models read, where that is not what GPT-2 reads in the paper."""
-    if all(run.config.model.embedding == "interleaved" for run in found.values()):
+    if reads(settings) == TOKENS:
         return []
     return [
         "The models have GPT-2's blocks but read columns (x, y), as in (4), not x and y as tokens in turn, as the "

@@ -21,6 +21,20 @@ class Profile:
     parts: Mapping[str, Mapping[str, Any]]
 
 
+# Figure 1 at the paper's dimension, and how its models read prompts: GPT-2's way, or columns.
+_D20: Mapping[str, Any] = {"dimension": 20, "n_train": (40, 70, 100), "max_context": 100, "preset": "fast"}
+_GPT2: Mapping[str, Any] = {"model": {"embedding": "interleaved", "attention": "softmax"}}
+_COLUMNS: Mapping[str, Any] = {"model": {"embedding": "stacked", "attention": "softmax"}}
+# The same at a size that shows that it runs.
+_TINY: Mapping[str, Any] = {
+    "dimension": 2,
+    "n_train": (4, 7, 10),
+    "max_context": 10,
+    "preset": "tiny",
+    "n_prompts": 100,
+}
+_SHORT: Mapping[str, Any] = {"steps": 20, "batch_size": 16}
+
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
@@ -58,24 +72,8 @@ PROFILES: dict[str, Profile] = {
                     "overrides": {"steps": 40, "batch_size": 16},
                     "n_prompts": 200,
                 },
-                "figure1-d20": {
-                    "dimension": 2,
-                    "n_train": (4, 7, 10),
-                    "max_context": 10,
-                    "preset": "tiny",
-                    "overrides": {"steps": 20, "batch_size": 16},
-                    "n_prompts": 100,
-                    "learned_at_n": 0.02,
-                },
-                "figure1-d20-columns": {
-                    "dimension": 2,
-                    "n_train": (4, 7, 10),
-                    "max_context": 10,
-                    "preset": "tiny",
-                    "overrides": {"model": {"embedding": "stacked"}, "steps": 20, "batch_size": 16},
-                    "n_prompts": 100,
-                    "learned_at_n": 0.02,
-                },
+                "figure1-d20": {**_TINY, "overrides": {**_GPT2, **_SHORT}, "learned_at_n": 0.02},
+                "figure1-d20-columns": {**_TINY, "overrides": {**_COLUMNS, **_SHORT}, "learned_at_n": 0.02},
                 "figure1-seeds": {
                     "dimension": 2,
                     "n_train": (4, 7),
@@ -173,21 +171,15 @@ PROFILES: dict[str, Profile] = {
                     "n_prompts": 4_000,
                 },
                 "figure1-d20": {
-                    "dimension": 20,
-                    "n_train": (40, 70, 100),
-                    "max_context": 100,
-                    "preset": "fast",
-                    "overrides": {"model": {"embedding": "interleaved", "attention": "softmax"}},
+                    **_D20,
+                    "overrides": _GPT2,
                     "n_prompts": 1_280,
                     "learned_at_n": 0.02,
                     "train_missing": False,
                 },
                 "figure1-d20-columns": {
-                    "dimension": 20,
-                    "n_train": (40, 70, 100),
-                    "max_context": 100,
-                    "preset": "fast",
-                    "overrides": {"model": {"attention": "softmax"}},
+                    **_D20,
+                    "overrides": _COLUMNS,
                     "n_prompts": 1_280,
                     "learned_at_n": 0.02,
                     "train_missing": False,
@@ -218,15 +210,7 @@ PROFILES: dict[str, Profile] = {
                     "overrides": {},
                     "n_prompts": 2_000,
                 },
-                "tolerance-d20": {
-                    "dimension": 20,
-                    "n_train": (40, 70, 100),
-                    "max_context": 100,
-                    "preset": "fast",
-                    "overrides": {"model": {"embedding": "interleaved", "attention": "softmax"}},
-                    "n_prompts": 1_000,
-                    "train_missing": False,
-                },
+                "tolerance-d20": {**_D20, "overrides": _GPT2, "n_prompts": 1_000, "train_missing": False},
                 "leaderboard": {
                     "dimension": 5,
                     "ladders": {
@@ -280,24 +264,8 @@ PROFILES: dict[str, Profile] = {
                     "overrides": {},
                     "n_prompts": 1_280,
                 },
-                "figure1-d20": {
-                    "dimension": 20,
-                    "n_train": (40, 70, 100),
-                    "max_context": 100,
-                    "preset": "fast",
-                    "overrides": {"model": {"embedding": "interleaved", "attention": "softmax"}},
-                    "n_prompts": 10_000,
-                    "learned_at_n": 0.02,
-                },
-                "figure1-d20-columns": {
-                    "dimension": 20,
-                    "n_train": (40, 70, 100),
-                    "max_context": 100,
-                    "preset": "fast",
-                    "overrides": {"model": {"attention": "softmax"}},
-                    "n_prompts": 10_000,
-                    "learned_at_n": 0.02,
-                },
+                "figure1-d20": {**_D20, "overrides": _GPT2, "n_prompts": 10_000, "learned_at_n": 0.02},
+                "figure1-d20-columns": {**_D20, "overrides": _COLUMNS, "n_prompts": 10_000, "learned_at_n": 0.02},
                 "figure1-seeds": {
                     "dimension": 5,
                     "n_train": (10, 18, 25),
@@ -346,14 +314,7 @@ PROFILES: dict[str, Profile] = {
                     "overrides": {},
                     "n_prompts": 10_000,
                 },
-                "tolerance-d20": {
-                    "dimension": 20,
-                    "n_train": (40, 70, 100),
-                    "max_context": 100,
-                    "preset": "fast",
-                    "overrides": {"model": {"embedding": "interleaved", "attention": "softmax"}},
-                    "n_prompts": 10_000,
-                },
+                "tolerance-d20": {**_D20, "overrides": _GPT2, "n_prompts": 10_000},
                 "leaderboard": {
                     "dimension": 5,
                     "ladders": {
