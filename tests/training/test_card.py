@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from incontext.estimators import InContextRegressor
 from incontext.evaluation import error_curve
 from incontext.foundations import InvalidInputError, plus_minus
 from incontext.models import load
-from incontext.predictors import registry
+from incontext.predictors import Ridge, registry
 from incontext.training import Run, read_config, train
 from incontext.training.card import OWN_LAW, judge
 
@@ -82,6 +83,15 @@ def test_a_card_shows_an_evaluation_of_the_runs_own_law_and_of_shifts(config, ru
     for name in set(expected.index) - {OWN_LAW}:
         mean, bar = expected.loc[name, ["mean", "stderr"]] / 3
         assert shown[name][2] == plus_minus(mean, bar)
+
+
+def test_a_card_of_noisy_prompts_shows_what_bayes_does_there(config, tmp_path):
+    noisy = train(replace(config, prompts=replace(config.prompts, noise=0.5)), tmp_path / "run")
+    noisy.export(tmp_path / "model", judge(noisy, "garg", n_prompts=32))
+    shown = rows((tmp_path / "model" / "README.md").read_text())
+    assert shown[0] == ["examples", "model", "standard error", "least squares", "ridge"]
+    bayes = error_curve(Ridge(0.25), noisy.config.prompts.build(), 7, n_prompts=32, seed=0).mean / 3
+    np.testing.assert_allclose([float(row[4]) for row in shown[2:9]], bayes, rtol=5e-3)
 
 
 def test_a_shipped_model_loads_by_name_everywhere(config, run, shipped):

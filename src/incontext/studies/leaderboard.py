@@ -190,7 +190,6 @@ def configuration(recipe: str, dimension: int, steps: int, seed: int, n_evaluati
         steps=steps,
         seed=seed,
         precision="float32",
-        device="cpu",
         n_evaluation=n_evaluation,
         log_every=interval,
         evaluate_every=interval,

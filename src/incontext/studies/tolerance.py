@@ -223,8 +223,10 @@ def _trained(found: Mapping[Model, Trained], others: Sequence[Trained]) -> Itera
 
 
 def _readable(model: Trained, settings: ToleranceSettings) -> bool:
+    """Whether it can be asked, and was trained without label noise: errors are compared with its own law's."""
     architecture = model.config.model
-    return architecture.dimension == settings.dimension and architecture.max_points > settings.n_test
+    fits = architecture.dimension == settings.dimension and architecture.max_points > settings.n_test
+    return fits and not model.config.prompts.noise
 
 
 def _positions(name: str, settings: ToleranceSettings) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import yaml
 from incontext import __version__
 from incontext.evaluation import Suite, compare
 from incontext.foundations import plus_minus
-from incontext.predictors import LeastSquares
+from incontext.predictors import LeastSquares, Predictor, Ridge
 from incontext.training.linting import duration, lint
 
 if TYPE_CHECKING:
@@ -58,6 +58,9 @@ def judge(
 ) -> pd.DataFrame:
     """Errors of a run's model and of least squares on the run's own law and under every shift of a suite.
 
+    If the run's labels are noisy, ridge with the noise's variance stands beside them on its own law: Bayes for
+    w ~ N(0, I).
+
     Parameters
     ----------
     run : Run
@@ -74,15 +77,16 @@ def judge(
     Returns
     -------
     pandas.DataFrame
-        Columns predictor ("model" or "least_squares"), distribution ("own law" or a shift), position, mean, stderr, n
+        Columns predictor ("model", "least_squares" or "ridge"), distribution ("own law" or a shift), position, mean, stderr, n
         and normaliser; errors are raw squares.
     """
     import pandas as pd
 
     config = run.config
-    predictors = {"model": run.predictor(half=half), "least_squares": LeastSquares()}
+    predictors: dict[str, Predictor] = {"model": run.predictor(half=half), "least_squares": LeastSquares()}
+    noise = config.prompts.noise
     own = compare(
-        predictors,
+        {**predictors, "ridge": Ridge(noise**2)} if noise else predictors,
         {OWN_LAW: config.prompts.build()},
         config.n_points,
         n_prompts=n_prompts,
@@ -181,19 +185,21 @@ def _held_out(line: Mapping[str, Any] | None, dimension: int, n_prompts: int, se
 
 def _own_law(table: pd.DataFrame) -> list[str]:
     own = table[table["distribution"] == OWN_LAW]
-    model, least_squares = (
-        own[own["predictor"] == name].sort_values("position") for name in ("model", "least_squares")
-    )
+    by_predictor = {str(name): rows.sort_values("position") for name, rows in own.groupby("predictor", sort=False)}
+    model = by_predictor.pop("model")
     scale = model["normaliser"].iloc[0]
-    rows = zip(
-        model["position"], model["mean"] / scale, model["stderr"] / scale, least_squares["mean"] / scale, strict=True
-    )
+    columns = [
+        model["position"].map(str),
+        (model["mean"] / scale).map(_number),
+        (model["stderr"] / scale).map("{:.2g}".format),
+        *((rows["mean"] / scale).map(_number) for rows in by_predictor.values()),
+    ]
     return [
         f"Squared error / {scale:g} by number of examples on its own law, {int(model['n'].iloc[0])} prompts, with "
         "standard errors:",
         _table(
-            ("examples", "model", "standard error", "least squares"),
-            ((str(i), _number(mean), f"{bar:.2g}", _number(reference)) for i, mean, bar, reference in rows),
+            ("examples", "model", "standard error", *(name.replace("_", " ") for name in by_predictor)),
+            zip(*columns, strict=True),
         ),
     ]
 
