@@ -38,7 +38,7 @@ def test_models_at_hand_are_used_and_missing_ones_left_out_in_words_and_pictures
     assert models["steps"].to_list() == [3, 2]
     assert not models["learned"].any()
     words = " ".join(record.facts["sentences"])
-    assert "fixedcov_N3: found in runs/mine, 3 steps instead of 2" in words
+    assert "fixedcov_N3: found in runs/mine, 3 steps (training here would take 2)" in words
     assert "no trained model is at hand: fixedcov_N4, randomcov_N3." in words
     assert not any((tmp_path / "runs" / name).exists() for name in ("fixedcov_N4", "randomcov_N3"))
     panels, against = drawn.draw(record)

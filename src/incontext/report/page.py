@@ -63,6 +63,14 @@ _TONES = {
     "undecided": "none",
     "no model": "none",
 }
+# What a part of the first page does, in the line beneath its title.
+_DONE = {
+    "claims": "every claim checked",
+    "gradient_flow": "gradient flow followed",
+    "shifts": "shifts measured",
+    "initialisation": "other initialisations tried",
+    "figure1": "Figure 1 trained anew",
+}
 _CODE = re.compile(r"`([^`]+)`")
 # Tables of more rows are folded.
 _OPEN_ROWS = 16
@@ -162,6 +170,7 @@ def write_report(
         here=FIRST_PAGE,
         links={section.name: section.link for section in sections},
         findings=_ordered(sections),
+        done=[_DONE[section.name] for section in paper if section.name in _DONE],
         provenance_table=_provenance_table(provenance, sections),
         deviations=[line for section in paper for line in section.words.deviations],
     )

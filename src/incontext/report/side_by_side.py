@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from incontext.report.cells import format_cell
-from incontext.studies.observations import NO_MODEL, OBSERVATIONS, Observation, summarise
+from incontext.studies.observations import NO_MODEL, OBSERVATIONS, Observation, counted, summarise
 from incontext.studies.record import StudyRecord
 
 
@@ -31,7 +31,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """An observation in one record: the verdict, its count of checks and what was measured; empty without a model."""
+    """An observation in one record: the verdict, its checks counted and what was measured; empty without a model."""
 
     verdict: str
     counted: str
@@ -66,7 +66,16 @@ def side_by_side(records: Iterable[StudyRecord]) -> SideBySide | None:
         {entry["observation"]: entry for entry in summarise(record.tables["observations"])} for record in weighing
     ]
     rows = [(observation, [_cell(summary[observation.title]) for summary in summaries]) for observation in OBSERVATIONS]
-    return SideBySide([_column(record) for record in weighing], rows, _conclusion(rows))
+    alike = [i for i, record in enumerate(weighing) if not reads_columns(record)] or list(range(len(weighing)))
+    told = _conclusion([(observation, [cells[i] for i in alike]) for observation, cells in rows])
+    if len(alike) < len(weighing):
+        told += " Records whose models read columns (x, y), which the paper's do not, are left out of this count."
+    return SideBySide([_column(record) for record in weighing], rows, told)
+
+
+def reads_columns(record: StudyRecord) -> bool:
+    """Whether the models of a record of Figure 1 read columns (x, y) rather than tokens in turn, as the paper's do."""
+    return "columns" in record.facts["reads"]
 
 
 def learned_models(record: StudyRecord) -> str:
@@ -81,17 +90,17 @@ def _column(record: StudyRecord) -> Column:
     settings = record.facts["settings"]
     seeds = len(settings["training_seeds"])
     heading = f"d = {settings['dimension']}, {'one training seed' if seeds == 1 else f'{seeds} training seeds'}"
-    if "columns" in record.facts.get("reads", ""):
+    if reads_columns(record):
         heading += f", {record.facts['reads']}"
     return Column(record.name, heading, learned_models(record))
 
 
-def _cell(entry: dict[str, object]) -> Cell:
+def _cell(entry: Mapping[str, object]) -> Cell:
     if entry["verdict"] == NO_MODEL:
         return Cell(NO_MODEL, "", "")
     low, high = (format_cell(float(f"{entry[key]:.3g}")) for key in ("lowest", "highest"))
     measured = low if entry["total"] == 1 else f"{low} … {high}"
-    return Cell(str(entry["verdict"]), f"{entry['count']} of {entry['total']}", measured)
+    return Cell(str(entry["verdict"]), counted(entry), measured)
 
 
 def _conclusion(rows: list[tuple[Observation, list[Cell]]]) -> str:

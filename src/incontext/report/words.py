@@ -10,14 +10,20 @@ import pandas as pd
 
 from incontext.foundations import format_number
 from incontext.report.cells import Table, table_of
-from incontext.report.side_by_side import learned_models
-from incontext.studies.observations import summarise
+from incontext.report.side_by_side import learned_models, reads_columns
+from incontext.studies.observations import UNDECIDED, counted, summarise
 from incontext.studies.record import StudyRecord
 
 CONFIRMED, IN_PART, REFUTED, FOUND, OPEN = "confirmed", "in part", "refuted", "found", "undecided"
 # In the order of the first page.
 KINDS = (CONFIRMED, IN_PART, REFUTED, FOUND, OPEN)
-_PLURAL = {"appears in part": "appear in part", "does not appear": "do not appear"}
+# What a verdict says of one observation and of several.
+_VERDICTS = {
+    "appears": ("appears in every check", "appear in every check"),
+    "appears in part": ("appears in part", "appear in part"),
+    "does not appear": ("does not appear", "do not appear"),
+    UNDECIDED: ("is undecided", "are undecided"),
+}
 # Relative distance from the theorem's limit below which the flow has ended there.
 _ENDED = 1e-6
 
@@ -107,14 +113,15 @@ def _claims(record: StudyRecord) -> Words:
         else f"Not the recorded verdict: {', '.join(unexpected)}."
     )
     refuted = table[kinds == "does not hold"]
+    partly, false = counts.get("holds only if …", 0), len(refuted)
     findings = [
         Finding(
             CONFIRMED,
             f"{counts.get('holds', 0)} of {len(table)} statements of the paper, its summary document and its errata "
             f"hold as they stand. {agreement}",
         ),
-        Finding(IN_PART, f"{counts.get('holds only if …', 0)} statements hold only under a condition."),
-        Finding(REFUTED, f"{len(refuted)} statements do not hold: {_places(refuted)}."),
+        Finding(IN_PART, f"{_number_of(partly, 'statement holds', 'statements hold')} only under a condition."),
+        Finding(REFUTED, f"{_number_of(false, 'statement does', 'statements do')} not hold: {_places(refuted)}."),
     ]
     order = {section: index for index, section in enumerate(table["section"].unique())}
     ordered = table.assign(section_index=table["section"].map(order))
@@ -131,6 +138,10 @@ def _claims(record: StudyRecord) -> Words:
         findings=[finding for finding in findings if not finding.text.startswith("0 statements")],
         claims=rows,
     )
+
+
+def _number_of(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _places(claims: pd.DataFrame) -> str:
@@ -208,8 +219,11 @@ def _figure1(record: StudyRecord) -> Words:
     observations = [{**entry, "sentence": _weighed(entry)} for entry in summary]
     not_learned = models[~is_learned]["model"]
     verdict = (
-        f"{learned_models(record)} (d = {settings['dimension']}); a model has learned when {record.facts['learned']}."
+        f"{learned_models(record)} (d = {settings['dimension']}); a model has learned when {record.facts['learned']}. "
+        "Standard errors below are over prompts"
     )
+    several = len(settings["training_seeds"]) > 1
+    verdict += " and training seeds." if several else "; one training seed does not tell what another would do."
     if len(not_learned):
         verdict += f" Not learned, and left out where the paper's observations are weighed: {', '.join(not_learned)}."
     columns = {
@@ -231,7 +245,7 @@ def _figure1(record: StudyRecord) -> Words:
             verdict,
             *record.facts["sentences"],
         ],
-        findings=_reading(record, observations),
+        findings=[_reading(record, observations)],
         deviations=list(record.facts["deviations"]),
         observations=observations,
         tables=[
@@ -245,35 +259,41 @@ def _figure1(record: StudyRecord) -> Words:
     )
 
 
-def _reading(record: StudyRecord, observations: list[dict[str, Any]]) -> list[Finding]:
-    """What the paper reads off the figure, by verdict; models that learned nothing decide nothing."""
+def _reading(record: StudyRecord, observations: list[dict[str, Any]]) -> Finding:
+    """What the paper reads off the figure, by verdict; models that learned nothing decide nothing.
+
+    Models that read their prompts otherwise than the paper's can neither confirm nor refute what it saw.
+    """
     settings = record.facts["settings"]
     seeds = len(settings["training_seeds"])
-    head = f"Figure 1 at d = {settings['dimension']}" + (f", {seeds} training seeds" if seeds > 1 else "")
-    counted = learned_models(record)
+    head = f"Figure 1 at d = {settings['dimension']}, {f'{seeds} training seeds' if seeds > 1 else 'one training seed'}"
+    if reads_columns(record):
+        head += f", {record.facts['reads']}, which the paper's models do not"
+    models = learned_models(record)
     if record.tables["models"].empty:
-        return [Finding(OPEN, f"{head}: no trained model is at hand.")]
+        return Finding(OPEN, f"{head}: no trained model is at hand.")
     weighed = [entry for entry in observations if entry["total"]]
     if not weighed:
-        return [Finding(OPEN, f"{head}: {counted}, so the paper's observations stay undecided.")]
+        return Finding(OPEN, f"{head}: {models}, so the paper's observations stay undecided.")
     whole = f"the paper's {len(weighed)} observations"
     if len(weighed) < len(observations):
         whole = f"the {len(weighed)} observations of the paper that these models can show"
-    findings: list[Finding] = []
-    for verdict, kind in (("appears", CONFIRMED), ("appears in part", IN_PART), ("does not appear", REFUTED)):
-        own = [
+    lines: list[str] = []
+    for verdict, (one, many) in _VERDICTS.items():
+        own = [entry for entry in weighed if entry["verdict"] == verdict]
+        # What appears is named in the table; here only what does not.
+        named = "; ".join(
             entry["observation"][0].lower()
             + entry["observation"][1:]
-            + (f" ({entry['count']} of {entry['total']} checks)" if kind == IN_PART else "")
-            for entry in weighed
-            if entry["verdict"] == verdict
-        ]
-        # What appears is named in the table; here only what does not.
-        named = "appear in every check" if kind == CONFIRMED else f"{_PLURAL[verdict]}: {'; '.join(own)}"
+            + (f" ({counted(entry)} checks)" if verdict == "appears in part" else "")
+            for entry in own
+        )
         if own:
-            many = f"{len(own)} of {whole}"
-            findings.append(Finding(kind, f"{head} ({counted}), {many} {named}."))
-    return findings
+            lines.append(f"{len(own)} {one if len(own) == 1 else many}" + f": {named}" * (verdict != "appears"))
+    verdicts = {entry["verdict"] for entry in weighed}
+    alike = {"appears": CONFIRMED, "does not appear": REFUTED, UNDECIDED: OPEN}
+    kind = FOUND if reads_columns(record) else alike.get(verdicts.pop(), IN_PART) if len(verdicts) == 1 else IN_PART
+    return Finding(kind, f"{head} ({models}). Of {whole}, {'; '.join(lines)}.")
 
 
 def _short(number: float) -> str:
@@ -286,7 +306,11 @@ def _weighed(entry: Mapping[str, Any]) -> str:
         return f"None that learned its task is at hand to show it ({entry['criterion']})."
     low, high = (format_number(float(f"{entry[key]:.3g}")) for key in ("lowest", "highest"))
     values = low if entry["total"] == 1 else f"between {low} and {high}"
-    return f"{entry['count']} of {entry['total']} checks meet the criterion ({entry['criterion']}); measured {values}."
+    checks = "checks meets" if entry["count"] == 1 else "checks meet"
+    left = f", {entry['undecided']} neither meet nor miss it" if entry["undecided"] else ""
+    return (
+        f"{entry['count']} of {entry['total']} {checks} the criterion ({entry['criterion']}){left}; measured {values}."
+    )
 
 
 _WRITERS: Mapping[str, Callable[[StudyRecord], Words]] = {

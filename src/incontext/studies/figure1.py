@@ -87,7 +87,7 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
     described = [_describe(model, errors, found[model], settings) for model in models]
     tables = {
         "curves": _curves(panels, models, errors),
-        "bands": _bands(models, errors, _by_model(models, errors)),
+        "bands": _bands(_by_model(models, errors)),
         "lsa": _lsa(settings, panels),
         "models": pd.DataFrame(described, columns=_COLUMNS),
         "observations": weigh(
@@ -96,7 +96,6 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
             {panel: zero for panel, (zero, _) in panels.items()},
             settings.n_train,
             settings.seed,
-            lsa_limit=_lsa_limit("random", panels[OWN["random"]][1]),
         ),
     }
     seeds = len(settings.training_seeds)
@@ -160,28 +159,25 @@ def _predictors(trained: Mapping[Model, Trained]) -> Iterator[tuple[str, str, Ca
 
 
 def _by_model(models: list[Model], errors: Mapping[tuple[str, str], Errors]) -> dict[tuple[str, int, str], Errors]:
-    """Squared errors by (family, N, panel), averaged over training seeds prompt by prompt."""
+    """Squared errors by (family, N, panel): training seeds × prompts × positions."""
     seeds: dict[tuple[str, int], list[str]] = {}
     for model in models:
         seeds.setdefault((model.family, model.n_train), []).append(model.name)
     panels = list(dict.fromkeys(panel for _, panel in errors))
     return {
-        (family, n, panel): np.mean([errors[name, panel] for name in names], axis=0)
+        (family, n, panel): np.array([errors[name, panel] for name in names])
         for (family, n), names in seeds.items()
         for panel in panels
     }
 
 
 def _bands(
-    models: list[Model],
-    errors: Mapping[tuple[str, str], Errors],
     by_model: Mapping[tuple[str, int, str], Errors],
 ) -> pd.DataFrame:
     """Mean over training seeds by position, its standard error over prompts, and the range and spread over seeds."""
     frames = []
-    for (family, n_train, panel), values in by_model.items():
-        names = [model.name for model in models if (model.family, model.n_train) == (family, n_train)]
-        means = np.array([errors[name, panel].mean(axis=0) for name in names])  # (seeds, P)
+    for (family, n_train, panel), by_seed in by_model.items():
+        means, values = by_seed.mean(axis=1), by_seed.mean(axis=0)
         n, positions = values.shape
         frames.append(
             pd.DataFrame(
@@ -194,8 +190,8 @@ def _bands(
                     "stderr": values.std(axis=0, ddof=1) / np.sqrt(n),
                     "lowest": means.min(axis=0),
                     "highest": means.max(axis=0),
-                    "deviation": means.std(axis=0, ddof=1) if len(names) > 1 else math.nan,
-                    "seeds": len(names),
+                    "deviation": means.std(axis=0, ddof=1) if len(means) > 1 else math.nan,
+                    "seeds": len(means),
                     "n": n,
                 }
             )

@@ -55,7 +55,7 @@ def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figur
     for model, run in found.items():
         wish = configuration(model, settings)
         steps = f"{run.config.steps:,} steps" + (
-            "" if run.config.steps == wish.steps else f" instead of {wish.steps:,}"
+            "" if run.config.steps == wish.steps else f" (training here would take {wish.steps:,})"
         )
         alike = configuration(model, replace(settings, overrides={**settings.overrides, "steps": run.config.steps}))
         others = deviations(run, alike)
@@ -147,8 +147,9 @@ def paper_deviations(settings: Figure1Settings, found: Mapping[Model, Trained]) 
     trained_for = " or ".join(f"{n:,}" for n in steps)
     lines = [
         f"{label}: the paper's number of steps and its curriculum are not known (the text at hand breaks off in "
-        f"Appendix E); here the preset {settings.preset!r} was trained for {trained_for} steps on "
-        f"{' or '.join(names[kind] for kind in kinds)}."
+        f"Appendix E); here models with {wish.model.attention} attention, {reads(settings)}, were trained by the "
+        f"recipe {settings.preset!r} ({wish.optimizer.kind.capitalize()}, its rates and its curriculum) for "
+        f"{trained_for} steps on {' or '.join(names[kind] for kind in kinds)}."
     ]
     model, paper = wish.model, SIZES["standard"]
     differs: list[str] = []

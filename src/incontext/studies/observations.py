@@ -1,7 +1,8 @@
-"""What the paper reads off Figure 1, as criteria that numbers can meet or miss.
+"""What the paper reads off Figure 1, as criteria that numbers meet, miss or leave open.
 
 Each observation becomes several checks (one per model, panel or pair). A check compares errors of the same
-prompts, so its standard error is that of the paired difference; ratios carry bootstrap intervals.
+prompts, so its standard error is that of the paired difference; that of a ratio is from the bootstrap. Where a
+model was trained from several seeds, the spread between them is in it too.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ RESAMPLES = 1000
 # Verdict where no model that learned its task can show an observation.
 NO_MODEL = "no model"
 
-# (family, N, panel) → squared errors / d, prompts × positions.
-ErrorsByModel: TypeAlias = Mapping[tuple[str, int, str], Float64[np.ndarray, "B P"]]
-# The same key → spike measured, followed by its bootstrap resamples.
-SpikeRatios: TypeAlias = Mapping[tuple[str, int, str], Float64[np.ndarray, " resamples"]]
+# What a check comes to.
+MEETS, MISSES, UNDECIDED = "meets", "misses", "undecided"
+
+# (family, N, panel) → squared errors / d, training seeds × prompts × positions.
+ErrorsByModel: TypeAlias = Mapping[tuple[str, int, str], Float64[np.ndarray, "S B P"]]
+# The same key → logarithm of the spike: of the mean over seeds, then of each seed; measured, then resampled.
+LogSpikes: TypeAlias = Mapping[tuple[str, int, str], Float64[np.ndarray, "S+1 resamples+1"]]
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,11 @@ class Observation:
 _BY = f"by {SIGNIFICANT:g} standard errors"
 SUCCEEDS = Observation(
     "Models trained on the fixed covariance succeed at c = 1",
-    "GPT-2 trained on the fixed covariance succeeds on random covariances if the variance is not too large.",
-    "§4.3",
-    f"error at M = N over the zero estimator's, below {SUCCESS:.0%} {_BY}",
-)
-BEATS_LSA = Observation(
-    "Models trained on the fixed covariance do better at c = 1 than linear self-attention",
-    "Its success there shows that the larger nonlinear model generalises better than a single layer of linear "
-    "self-attention.",
+    "GPT-2 trained on the fixed covariance succeeds on random covariances if the variance is not too large, and so "
+    "generalises better than a single layer of linear self-attention.",
     "§4.3, Equation (23)",
-    "error at M = N over the limit M, N → ∞ of the layer trained on random covariances (the paper's dashed line), "
-    f"below 1 {_BY}",
+    f"error at M = N over the zero estimator's, below {SUCCESS:.0%} {_BY}; the layer's limit, the dashed line, is at "
+    "33%",
 )
 FAILS = Observation(
     "Models trained on the fixed covariance fail at c > 1",
@@ -90,28 +88,26 @@ SHORT_OF_LEAST_SQUARES = Observation(
 )
 LONGER_IS_BETTER = Observation(
     "Larger training contexts help",
-    "The models achieve smaller error when they are trained with larger contexts.",
+    "The models achieve smaller error when they are trained on random covariances with larger contexts.",
     "caption of Figure 1",
-    f"error of the shorter-trained minus the longer-trained model, each at its own M = N on its own law, above 0 {_BY}",
+    "error of the shorter-trained minus the longer-trained random-covariance model, on its own law and both at M = the "
+    f"shorter N, above 0 {_BY}",
 )
 SPIKES = Observation(
     "The error spikes beyond the training length",
     "When the test prompt is longer than the training prompts (M > N), there is an evident spike in prediction "
     "error, whether training and testing were on fixed or random covariances.",
     "§4.3, caption of Figure 1",
-    "largest error in (N, 1.5 N] over the error at N; a spike when the worst position exceeds N "
-    f"{_BY} of the paired difference",
+    f"mean error over the tested M in (N, 1.5 N] over the error at N, its logarithm above 0 {_BY}",
 )
 SPIKES_SHRINK = Observation(
     "The spike is smaller at higher variance",
     "The spike appears to decrease on prompts of higher variance; the paper is unsure why.",
     "§4.3",
-    "spike at the smallest c over the spike at the largest; it shrinks when the logarithm exceeds 0 by "
-    f"{SIGNIFICANT:g} bootstrap standard errors",
+    f"spike at the smallest c over the spike at the largest, its logarithm above 0 {_BY}",
 )
 OBSERVATIONS = (
     SUCCEEDS,
-    BEATS_LSA,
     FAILS,
     RANDOM_IS_BETTER,
     SHORT_OF_LEAST_SQUARES,
@@ -133,9 +129,9 @@ class Check:
     where : str
         Model and panel.
     value, lower, upper : float
-        Measured quantity with its interval (± 1.96 standard errors, or 95 % bootstrap).
-    appears : bool
-        Whether this check meets the criterion.
+        Measured quantity with its interval of 95 %.
+    outcome : {"meets", "misses", "undecided"}
+        "meets" beyond the threshold by ``SIGNIFICANT`` standard errors, "misses" as far on its other side.
     """
 
     observation: str
@@ -144,27 +140,23 @@ class Check:
     value: float
     lower: float
     upper: float
-    appears: bool
+    outcome: str
 
 
-def weigh(
-    errors: ErrorsByModel, zero: Mapping[str, float], n_train: Sequence[int], seed: int, *, lsa_limit: float
-) -> pd.DataFrame:
+def weigh(errors: ErrorsByModel, zero: Mapping[str, float], n_train: Sequence[int], seed: int) -> pd.DataFrame:
     """Every check of every observation, one row each.
 
     Parameters
     ----------
     errors : mapping
-        (family, N, panel) to squared errors / d, shape (B, P), the same prompts for all models of a panel. Models
-        may be missing; then their checks are.
+        (family, N, panel) to squared errors / d, shape (S, B, P) for S training seeds, the same prompts for all models
+        of a panel. Models may be missing; then their checks are.
     zero : mapping
         Panel to the zero estimator's error / d; panels in order of variance, the identity first.
     n_train : sequence of int
         Training lengths, ascending.
     seed : int
         Seed of the bootstrap.
-    lsa_limit : float
-        Error / d on the second panel of the linear self-attention layer trained on random covariances, M, N → ∞.
 
     Returns
     -------
@@ -173,10 +165,9 @@ def weigh(
     """
     random_panels = [panel for panel in zero if panel != "identity"]
     low, high = random_panels[0], random_panels[1:]
-    ratios = _spike_ratios(errors, seed)
+    spikes = _log_spikes(errors, seed)
     checks = [
         *_relative(SUCCEEDS, errors, "fixed", n_train, {low: zero[low]}, SUCCESS, above=False),
-        *_relative(BEATS_LSA, errors, "fixed", n_train, {low: lsa_limit}, 1.0, above=False),
         *_relative(FAILS, errors, "fixed", n_train, {panel: zero[panel] for panel in high}, SUCCESS, above=True),
         *_random_is_better(errors, n_train, high),
         *_relative(
@@ -188,35 +179,50 @@ def weigh(
             MATCH,
             above=True,
         ),
-        *_longer_is_better(errors, n_train, {"fixed": "identity", "random": low}),
-        *_spikes(errors, ratios),
-        *_spikes_shrink(ratios, low, random_panels[-1]),
+        *_longer_is_better(errors, n_train, low),
+        *_spikes(spikes),
+        *_spikes_shrink(spikes, low, random_panels[-1]),
     ]
     return pd.DataFrame([vars(check) for check in checks], columns=[field.name for field in fields(Check)])
 
 
 def summarise(table: pd.DataFrame) -> list[dict[str, object]]:
-    """One entry per observation: how many of its checks appear, and the verdict in words.
+    """One entry per observation: how many of its checks meet, miss or leave it open, and the verdict in words.
 
-    An observation without a check has the verdict "no model".
+    An observation appears if all checks meet its criterion, and does not if none meets and some miss it; without a
+    check the verdict is "no model".
     """
     summary: list[dict[str, object]] = []
     for observation in OBSERVATIONS:
         own = table[table["observation"] == observation.title]
-        count, total = int(own["appears"].sum()), len(own)
-        verdict = "appears" if count == total else "does not appear" if count == 0 else "appears in part"
+        total = len(own)
+        meets, misses, undecided = (int((own["outcome"] == outcome).sum()) for outcome in (MEETS, MISSES, UNDECIDED))
+        if not total:
+            verdict = NO_MODEL
+        elif undecided == total:
+            verdict = UNDECIDED
+        else:
+            verdict = "appears" if meets == total else "appears in part" if meets else "does not appear"
         summary.append(
             {
                 "observation": observation.title,
                 "criterion": observation.criterion,
-                "verdict": verdict if total else NO_MODEL,
-                "count": count,
+                "verdict": verdict,
+                "count": meets,
+                "misses": misses,
+                "undecided": undecided,
                 "total": total,
                 "lowest": float(own["value"].min()) if total else None,
                 "highest": float(own["value"].max()) if total else None,
             }
         )
     return summary
+
+
+def counted(entry: Mapping[str, object]) -> str:
+    """How many checks of an observation meet its criterion, and how many neither meet nor miss it."""
+    undecided = f", {entry['undecided']} undecided" if entry["undecided"] else ""
+    return f"{entry['count']} of {entry['total']}{undecided}"
 
 
 def _lengths(errors: ErrorsByModel, n_train: Sequence[int], *families: str) -> list[int]:
@@ -226,22 +232,42 @@ def _lengths(errors: ErrorsByModel, n_train: Sequence[int], *families: str) -> l
 
 
 def _mean_check(
-    observation: Observation, where: str, samples: Float64[np.ndarray, " B"], threshold: float, *, above: bool
+    observation: Observation,
+    where: str,
+    samples: Float64[np.ndarray, "S B"],
+    threshold: float = 0.0,
+    *,
+    above: bool = True,
+    minus: Float64[np.ndarray, "T B"] | None = None,
 ) -> Check:
-    """A mean that must lie above (or below) a threshold by ``SIGNIFICANT`` standard errors."""
-    mean, stderr = float(samples.mean()), float(samples.std(ddof=1) / np.sqrt(len(samples)))
-    distance = (mean - threshold) if above else (threshold - mean)
-    return _check(
-        observation, where, mean, mean - 1.96 * stderr, mean + 1.96 * stderr, appears=distance > SIGNIFICANT * stderr
-    )
+    """A mean over seeds and prompts, or the difference of two on the same prompts, held against a threshold."""
+    by_prompt, variance = samples.mean(axis=0), _between(samples.mean(axis=1))
+    if minus is not None:
+        by_prompt, variance = by_prompt - minus.mean(axis=0), variance + _between(minus.mean(axis=1))
+    mean, stderr = float(by_prompt.mean()), float(np.sqrt(variance + by_prompt.var(ddof=1) / len(by_prompt)))
+    outcome = _outcome((mean - threshold) if above else (threshold - mean), stderr)
+    lower, upper = mean - 1.96 * stderr, mean + 1.96 * stderr
+    return Check(observation.title, observation.criterion, where, mean, lower, upper, outcome)
 
 
-def _check(
-    observation: Observation, where: str, value: float, lower: float, upper: float, *, appears: bool | np.bool
-) -> Check:
+def _ratio_check(observation: Observation, where: str, logs: Float64[np.ndarray, "S+1 resamples+1"]) -> Check:
+    """A ratio, held against 1: its logarithm, from the mean over seeds and from each seed, measured and resampled."""
+    measured, stderr = logs[0, 0], float(np.sqrt(logs[0, 1:].var(ddof=1) + _between(logs[1:, 0])))
+    value, lower, upper = (float(np.exp(measured + z * stderr)) for z in (0, -1.96, 1.96))
     return Check(
-        observation.title, observation.criterion, where, float(value), float(lower), float(upper), bool(appears)
+        observation.title, observation.criterion, where, value, lower, upper, _outcome(float(measured), stderr)
     )
+
+
+def _between(by_seed: Float64[np.ndarray, " S"]) -> float:
+    """What the spread between training seeds adds to the variance of their mean; one seed says nothing of it."""
+    return float(by_seed.var(ddof=1) / len(by_seed)) if len(by_seed) > 1 else 0.0
+
+
+def _outcome(distance: float, stderr: float) -> str:
+    if abs(distance) <= SIGNIFICANT * stderr:
+        return UNDECIDED
+    return MEETS if distance > 0 else MISSES
 
 
 def _relative(
@@ -257,56 +283,43 @@ def _relative(
     """Error at M = N in units of something that each panel has, against a threshold."""
     for panel, unit in units.items():
         for n in _lengths(errors, n_train, family):
-            relative = errors[family, n, panel][:, n] / unit
+            relative = errors[family, n, panel][..., n] / unit
             yield _mean_check(observation, f"{family}cov_N{n} on {panel}", relative, threshold, above=above)
 
 
 def _random_is_better(errors: ErrorsByModel, n_train: Sequence[int], panels: Sequence[str]) -> Iterator[Check]:
     for panel in panels:
         for n in _lengths(errors, n_train, "fixed", "random"):
-            difference = errors["fixed", n, panel][:, n] - errors["random", n, panel][:, n]
-            yield _mean_check(RANDOM_IS_BETTER, f"N = {n} on {panel}", difference, 0.0, above=True)
+            fixed, other = (errors[family, n, panel][..., n] for family in ("fixed", "random"))
+            yield _mean_check(RANDOM_IS_BETTER, f"N = {n} on {panel}", fixed, minus=other)
 
 
-def _longer_is_better(errors: ErrorsByModel, n_train: Sequence[int], own: Mapping[str, str]) -> Iterator[Check]:
-    for family, panel in own.items():
-        for short, long in pairwise(_lengths(errors, n_train, family)):
-            difference = errors[family, short, panel][:, short] - errors[family, long, panel][:, long]
-            where = f"{family}cov, N = {short} against {long}"
-            yield _mean_check(LONGER_IS_BETTER, where, difference, 0, above=True)
+def _longer_is_better(errors: ErrorsByModel, n_train: Sequence[int], own: str) -> Iterator[Check]:
+    for short, long in pairwise(_lengths(errors, n_train, "random")):
+        shorter, longer = (errors["random", n, own][..., short] for n in (short, long))
+        yield _mean_check(LONGER_IS_BETTER, f"randomcov, N = {short} against {long}", shorter, minus=longer)
 
 
-def _spikes(errors: ErrorsByModel, ratios: SpikeRatios) -> Iterator[Check]:
-    for (family, n, panel), ratio in ratios.items():
-        values = errors[family, n, panel]
-        worst = n + 1 + int(_beyond(values, n).mean(axis=0).argmax())
-        difference = values[:, worst] - values[:, n]
-        significant = difference.mean() > SIGNIFICANT * difference.std(ddof=1) / np.sqrt(len(difference))
-        lower, upper = np.quantile(ratio[1:], [0.025, 0.975])
-        yield _check(SPIKES, f"{family}cov_N{n} on {panel}", ratio[0], lower, upper, appears=significant)
+def _spikes(spikes: LogSpikes) -> Iterator[Check]:
+    for (family, n, panel), logs in spikes.items():
+        yield _ratio_check(SPIKES, f"{family}cov_N{n} on {panel}", logs)
 
 
-def _spikes_shrink(ratios: SpikeRatios, low: str, high: str) -> Iterator[Check]:
-    for family, n in dict.fromkeys((family, n) for family, n, _ in ratios):
-        change = np.log(ratios[family, n, low] / ratios[family, n, high])
-        lower, upper = np.exp(np.quantile(change[1:], [0.025, 0.975]))
-        significant = change[0] > SIGNIFICANT * change[1:].std(ddof=1)
-        yield _check(SPIKES_SHRINK, f"{family}cov_N{n}", np.exp(change[0]), lower, upper, appears=significant)
+def _spikes_shrink(spikes: LogSpikes, low: str, high: str) -> Iterator[Check]:
+    for family, n in dict.fromkeys((family, n) for family, n, _ in spikes):
+        change = spikes[family, n, low] - spikes[family, n, high]
+        yield _ratio_check(SPIKES_SHRINK, f"{family}cov_N{n}", change)
 
 
-def _spike_ratios(errors: ErrorsByModel, seed: int) -> SpikeRatios:
-    """Spike of every model that was tested beyond its N: first the measured one, then bootstrap resamples."""
+def _log_spikes(errors: ErrorsByModel, seed: int) -> LogSpikes:
+    """Spike of every model that was tested beyond its N; the same resamples of prompts for all."""
     if not errors:
         return {}
-    count = len(next(iter(errors.values())))
-    weights = resampling(count, RESAMPLES, seed)
-    return {
-        (family, n, panel): (weights @ beyond).max(axis=1) / (weights @ values[:, n])
-        for (family, n, panel), values in errors.items()
-        if (beyond := _beyond(values, n)).shape[1]
-    }
-
-
-def _beyond(values: Float64[np.ndarray, "B P"], n: int) -> Float64[np.ndarray, "B Q"]:
-    """The positions in (N, 1.5 N] that were tested."""
-    return values[:, n + 1 : int(1.5 * n) + 1]
+    weights = resampling(next(iter(errors.values())).shape[1], RESAMPLES, seed)
+    spikes: dict[tuple[str, int, str], Float64[np.ndarray, "S+1 resamples+1"]] = {}
+    for (family, n, panel), values in errors.items():
+        beyond = values[..., n + 1 : int(1.5 * n) + 1]
+        if beyond.shape[-1]:
+            after, at = ([x.mean(axis=0), *x] for x in (beyond.mean(axis=-1), values[..., n]))
+            spikes[family, n, panel] = np.log([weights @ a / (weights @ b) for a, b in zip(after, at, strict=True)])
+    return spikes

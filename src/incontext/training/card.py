@@ -77,8 +77,8 @@ def judge(
     Returns
     -------
     pandas.DataFrame
-        Columns predictor ("model", "least_squares" or "ridge"), distribution ("own law" or a shift), position, mean, stderr, n
-        and normaliser; errors are raw squares.
+        Columns predictor ("model", "least_squares" or "ridge"), distribution ("own law" or a shift), position, mean,
+        stderr, n and normaliser; errors are raw squares.
     """
     import pandas as pd
 
