@@ -10,7 +10,7 @@ threshold that no run reaches is a censored value: not within the longest length
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -147,13 +147,15 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
     Returns
     -------
     StudyRecord
-        Tables ``board`` (recipe × threshold × seed), ``summary`` (over seeds), ``ratios`` (Garg et al. over
-        ours), ``runs`` (every run's last error) and ``curves`` (every evaluation).
+        Tables ``board`` (recipe × threshold × seed), ``summary`` (over seeds), ``ranking`` (the summary of runs of
+        equal lengths), ``ratios`` (Garg et al. over ours), ``runs`` (every run's last error) and ``curves`` (every
+        evaluation).
     """
     settings = LeaderboardSettings(**sizes)
     curves = _climb(settings, store, runs, progress)
     board = crossings(curves, settings)
     tables = {
+        "ranking": summarise(crossings(curves, settings, comparable(settings.ladders))),
         "summary": summarise(board),
         "board": board,
         "ratios": ratios(board),
@@ -275,18 +277,35 @@ def _evaluations(job: Job) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def crossings(curves: pd.DataFrame, settings: LeaderboardSettings) -> pd.DataFrame:
-    """Steps to error: one row per recipe, threshold and seed.
+def comparable(ladders: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    """The recipes tried at the same lengths as ours, and these lengths, as far up as the most recipes went.
+
+    A longer run decays its rate later, so that a recipe with longer runs reaches errors that others were not given
+    the steps for.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for longest in ladders[OURS]:
+        tried = {recipe: tuple(n for n in lengths if n <= longest) for recipe, lengths in ladders.items()}
+        equal = {recipe: lengths for recipe, lengths in tried.items() if lengths == tried[OURS]}
+        found = equal if len(equal) >= len(found) else found
+    return found
+
+
+def crossings(
+    curves: pd.DataFrame, settings: LeaderboardSettings, ladders: Mapping[str, Sequence[int]] | None = None
+) -> pd.DataFrame:
+    """Steps to error: one row per recipe, threshold and seed, in the runs of ``ladders``, by default all.
 
     Columns ``steps``, ``sequences``, ``cpu_seconds``, ``error`` and ``stderr`` are those of the first crossing that
     took the fewest steps, and missing where there is none; ``within`` is the longest length tried, and ``length`` that
     of the run that crossed.
     """
     rows: list[dict[str, Any]] = []
-    for recipe, lengths in settings.ladders.items():
+    for recipe, lengths in (ladders or settings.ladders).items():
+        own = curves[(curves["recipe"] == recipe) & curves["length"].isin(lengths)]
         for threshold in settings.thresholds:
             for seed in settings.training_seeds:
-                mine = curves[(curves["recipe"] == recipe) & (curves["seed"] == seed)]
+                mine = own[own["seed"] == seed]
                 below = mine[mine["error"] <= threshold]
                 row: dict[str, Any] = {"recipe": recipe, "threshold": threshold, "seed": seed, "within": max(lengths)}
                 row |= {"reached": not below.empty}
