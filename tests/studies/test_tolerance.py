@@ -69,8 +69,10 @@ def test_verdicts_follow_from_the_intervals_and_counts_from_the_verdicts(study):
     assert ((judged["low"] <= judged["growth"] + 1e-12) & (judged["growth"] <= judged["high"] + 1e-12)).mean() > 0.95
     assert (judged["high"] <= 0.1).equals(judged["verdict"] == "tolerates")
     assert (judged["low"] > 0.1).equals(judged["verdict"] == "does not")
-    assert counts["shifts"].sum() == len(judged)
-    assert counts["tolerates"].sum() == (judged["verdict"] == "tolerates").sum()
+    # Random inputs times 2 and 3 are laws that have a row of their own.
+    once = judged[~((judged["family"] == "random") & judged["shift"].isin(["scale-x=2", "scale-x=3"]))]
+    assert counts["shifts"].sum() == len(once) < len(judged)
+    assert counts["tolerates"].sum() == (once["verdict"] == "tolerates").sum()
 
 
 def test_no_predictor_beats_the_best_one_by_more_than_chance(study):

@@ -57,6 +57,7 @@ from incontext.studies.tolerance_words import (
     OWN,
     TRAINED,
     captions,
+    counted,
     details,
     not_learned,
     overview,
@@ -354,7 +355,7 @@ def _excess(
 def _counts(cells: pd.DataFrame) -> pd.DataFrame:
     """How many shifts of each kind a predictor tolerates, does not tolerate, and leaves open."""
     rows = []
-    for (name, group, kind), own in cells[cells["verdict"] != OWN].groupby(["predictor", "group", "kind"], sort=False):
+    for (name, group, kind), own in counted(cells).groupby(["predictor", "group", "kind"], sort=False):
         verdicts = own["verdict"].value_counts()
         rows.append(
             {

@@ -16,6 +16,8 @@ from incontext.theory import expected_risk, optimal_learner, shift_risk
 OWN_LAW = {"fixed": "standard", "random": "random-covariance"}
 # Members that are laws of x themselves and not a change of one.
 LAWS = ("standard", "random-covariance", "random-covariance+covariance=4", "random-covariance+covariance=9")
+# Inputs of random covariances times 2 and 3 have the laws with c = 4 and 9, which are members themselves.
+SAME_LAW = ("scale-x=2", "scale-x=3")
 ORTHOGONAL, _INDEPENDENT = "orthogonal_train_test", "independent-query"
 
 
