@@ -1,10 +1,13 @@
 """The depth study: engines against one another and against known optima, exact limits, and tables that resume."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from incontext.flow import TwoLayerRisk, TwoLayerWeights
+from incontext.foundations import plus_minus
 from incontext.predictors import GradientDescentPlusPlus, LeastSquares, Newton, Ridge
 from incontext.prompts import Gaussian, Linear, PromptDistribution
 from incontext.report.figures import depth as figure
@@ -14,6 +17,7 @@ from incontext.studies.depth.contexts import (
     COORDINATES,
     IDENTITY,
     LAWS,
+    PLAIN,
     RANDOM,
     TRACE,
     Contexts,
@@ -30,6 +34,7 @@ from incontext.studies.depth.spectral import SpectralRisk, gain
 from incontext.studies.depth.verdicts import BETTER, UNDECIDED, WORSE, places, tally
 from incontext.studies.depth.views import views
 from incontext.studies.depth.words import words
+from incontext.studies.depth.words_beyond import remedies, summary
 from incontext.studies.store import Store
 from incontext.theory import minimum_loss
 
@@ -304,10 +309,27 @@ def test_conclusions_turn_with_their_numbers(record):
         assert "did not always reduce the failure" in text
         assert "reduces the failure" not in text
         assert "no depth tried removes it" not in text
-        assert "No law has every further linear layer worse" in text
-        assert "raise the error of one layer" in text
+        assert "raises the mean error in 0 of 2 steps and lowers it in 0" in text
+        assert "every layer raises the median" not in text
+        assert re.search(r"two so normalised .* \(worse\)", told["sentences"][-1])
     before, after = record.tables["compared"]["says"], tables["compared"]["says"]
     assert (after == before.map({BETTER: WORSE, WORSE: BETTER, UNDECIDED: UNDECIDED})).all()
+
+
+def test_depth_and_normalising_are_told_apart(record):
+    """A second normalised layer that is no better than one leaves undecided whether depth helps."""
+    tables, settings = record.tables, record.facts["settings"]
+    table = tables["remedies"].set_index(["law", "noise", "remedy", "layers", "scale"]).sort_index()
+    own = table.loc[(RANDOM, 0.0)]
+    line = next(line for line in summary(tables, settings) if "tr Λ̂" in line)
+    for key in ((TRACE, 2, 1.0), (TRACE, 1, 1.0), (PLAIN, 1, 1.0)):
+        assert plus_minus(own.loc[key, "error"], own.loc[key, "stderr"]) in line
+    table.loc[(RANDOM, 0.0, TRACE, 2, 1.0), ["error", "stderr"]] = own.loc[
+        (TRACE, 1, 1.0), ["error", "stderr"]
+    ].tolist()
+    same = {**tables, "remedies": table.reset_index()}
+    assert any(line.startswith("Undecided: whether under random") for line in summary(same, settings))
+    assert "one whitened layer 0 up to rounding" in remedies(tables["remedies"])
 
 
 def test_a_share_counts_its_rows():

@@ -143,6 +143,12 @@ def places(rows: pd.DataFrame) -> str:
     )
 
 
+def left_open(rows: pd.DataFrame) -> str:
+    """What is undecided among some comparisons, in brackets."""
+    left = rows[rows["says"] == UNDECIDED]
+    return f" (undecided: {places(left)})" if len(left) else ""
+
+
 def shares(rows: pd.DataFrame) -> str:
     """The range of the shares of prompts on which the first has the smaller error."""
     low, high = percent(rows["better"].min()), percent(rows["better"].max())

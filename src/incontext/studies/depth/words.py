@@ -30,7 +30,7 @@ from incontext.studies.depth.verdicts import (
     UNDECIDED,
     UNTIED_EXACT,
     UNTIED_STEP,
-    places,
+    left_open,
     shares,
     steps,
     tally,
@@ -38,10 +38,12 @@ from incontext.studies.depth.verdicts import (
 from incontext.studies.depth.views import LABEL_LABEL, OTHERS
 from incontext.studies.depth.words_beyond import (
     ALGORITHMS,
+    ROUNDING,
     TOLERATED,
     algorithms,
     beyond,
     how_remedied,
+    rare,
     remedies,
     shifts,
     summary,
@@ -107,7 +109,8 @@ _CAPTIONS = {
     "wider": "Wider forms beside the GD++ form, untied: error over E tr Λ on training contexts and on fresh prompts",
     "tolerated": TOLERATED,
     "shifted": "Untied models under every shift of the inputs' law: error over E tr Λ of the test law, beside its own",
-    "gains": "Remedies: error over E tr Λ on fresh prompts of the training law, and the gain over one plain layer",
+    "gains": "Remedies: error over E tr Λ on fresh prompts of the training law, and the gain over one plain layer; "
+    f"what is below {ROUNDING:g} is 0 up to rounding",
     "one_layer": "One layer as it was fitted, and the exact minimum of Theorems 4 and 8: error over E tr Λ",
     "every": "Every model by depth: error over E tr Λ, median prompt, share of the worst 0.1 % of prompts in the mean, "
     "error on the training contexts, polished runs within 1 % of the best",
@@ -120,7 +123,8 @@ def _key(settings: dict[str, Any]) -> str:
     return (
         f"Errors are E(ŷ − y)²/E tr Λ on {settings['n_test']:,} fresh prompts that all models share (d = "
         f"{settings['dimension']}, N = {settings['n_train']}, no label noise unless said). Models are compared by mean "
-        "error; what the 95 % interval of the difference leaves open is called undecided. The tables have every number."
+        "error; what the 95 % interval of the difference leaves open is called undecided; ± is one standard error. The "
+        "tables have every number."
     )
 
 
@@ -129,13 +133,11 @@ def _cure(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> str:
     last = untied.iloc[-1]
     kept = f"{last['error']:.2g} untied" + (f", {tied.iloc[-1]['error']:.2g} tied" if len(tied) > 1 else "")
     text = (
-        "Depth reduces the failure of §4.3, and no depth tried removes it:"
+        "For N → ∞ depth reduces the failure of §4.3, and no depth tried removes it:"
         if bool(np.all(np.diff(untied["error"]) < 0))
-        else "More layers did not always reduce the failure of §4.3 in the runs made:"
+        else "For N → ∞ more layers did not always reduce the failure of §4.3 in the runs made:"
     )
-    text += (
-        f" for N → ∞ one layer keeps 1/3 of the error, the best {last['layers']} layers found in the GD++ form {kept}."
-    )
+    text += f" one layer keeps 1/3 of the error, the best {last['layers']} layers found in the GD++ form {kept}."
     rows = tables["compared"]
     rows = rows[(rows["law"] == RANDOM) & (rows["layers"] > 1)]
     if len(rows):
@@ -144,7 +146,8 @@ def _cure(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> str:
             f" At N, tied layers beat Theorem 8's minimum in the mean at {_won(found[TIED_EXACT])}, untied ones at "
             f"{_won(found[UNTIED_EXACT])}, being better on {shares(found[UNTIED_EXACT])} of prompts."
         )
-    return text
+    worse = rare(tables["every"], settings)
+    return f"{text} {worse[0].upper()}{worse[1:]}." if worse else text
 
 
 def _won(rows: pd.DataFrame) -> str:
@@ -170,19 +173,13 @@ def _deeper(compared: pd.DataFrame) -> str:
     if further.empty:
         return ""
     (lower, higher, _), (wins, losses, _) = tally(further), tally(free)
-    rare = further[further["rare"] & (further["says"] != UNDECIDED)]
+    heavy = further[further["rare"] & (further["says"] != UNDECIDED)]
     return (
         f"At N, going deeper lowers the mean error of linear attention in {lower} of {len(further)} steps, tied or "
-        f"untied, and raises it in {higher}{_open(further)}. Rare prompts carry the means of {len(rare)} of the "
+        f"untied, and raises it in {higher}{left_open(further)}. Rare prompts carry the means of {len(heavy)} of the "
         f"decided; the error falls on {shares(further)} of prompts. Untied layers beat tied ones in {wins} of "
         f"{len(free)} cases and lose in {losses}."
     )
-
-
-def _open(rows: pd.DataFrame) -> str:
-    """What is undecided among some comparisons, in brackets."""
-    left = rows[rows["says"] == UNDECIDED]
-    return f" (undecided: {places(left)})" if len(left) else ""
 
 
 def _classical(compared: pd.DataFrame) -> str:
@@ -204,7 +201,7 @@ def _softmax(compared: pd.DataFrame, settings: dict[str, Any]) -> str:
     text = (
         f"Softmax attention, trained on {settings['n_softmax_prompts']:,} contexts instead of "
         f"{settings['n_prompts']:,}, has a larger mean error than untied linear attention in {worse} of {len(rows)} "
-        f"cases, a smaller one in {better}{_open(rows)}, and is better on {shares(rows)} of prompts."
+        f"cases, a smaller one in {better}{left_open(rows)}, and is better on {shares(rows)} of prompts."
     )
     if len(further):
         text += f" Going deeper lowers its mean error in {lower} of {len(further)} steps and raises it in {higher}."
@@ -234,9 +231,9 @@ def _fits(models: pd.DataFrame, settings: dict[str, Any]) -> str:
     return (
         f"Fits: every model is the best of {settings['n_starts']} L-BFGS runs on the same {settings['n_prompts']:,} "
         f"training contexts ({settings['n_softmax_prompts']:,} for softmax) of {settings['n_queries']} queries each, "
-        f"seed {settings['seed']}; E tr Λ = d. Errors are twice Definition 1's loss over tr Λ. The best loss was "
-        f"reached a second time, within 1 %, in {again} of {len(found)} models of more than one layer: elsewhere there "
-        "may be a better optimum."
+        f"seed {settings['seed']}; E tr Λ = d. Errors are twice Definition 1's loss over tr Λ; at c = 4 pairs are "
+        "not kept, and the standard errors of two means are added. The best loss was reached a second time, within "
+        f"1 %, in {again} of {len(found)} models of more than one layer: elsewhere there may be a better optimum."
     )
 
 
@@ -271,7 +268,8 @@ def _tails(every: pd.DataFrame, settings: dict[str, Any]) -> str:
         f"{3 * (3 ** (deepest - 1) - 1) // 2} at L = {deepest}. In {int((every['worst'] > HEAVY).sum())} of "
         f"{len(every)} models the worst 0.1 % of prompts carry more than half of the mean error (†). There the mean "
         "and its interval, which takes means for normal, are those of prompts as common as these; rarer ones may carry "
-        f"more. Medians and shares of prompts do not depend on them. Errors beyond {_size(CUT)} count as that."
+        f"more. Medians and shares of prompts do not depend on them. Errors beyond {_size(CUT)} count as that: "
+        "means that they set are lower bounds."
     )
 
 
@@ -312,7 +310,7 @@ def _symmetries(slopes: pd.DataFrame) -> str:
     for _, at in slopes.iterrows():
         whose, beyond_it, below = told[str(at["weights"])]
         parts.append(
-            f"Of {at['derivatives']} derivatives by {whose}, {at['beyond']} exceed |z| = {at['bound']:.3g} (largest "
+            f"|z| is above {at['bound']:.3g} for {at['beyond']} of {at['derivatives']} derivatives by {whose} (largest "
             f"{at['largest |z|']:.2g}, {at['at']}): {beyond_it if int(at['beyond']) else below}."
         )
     return f"Invariance, tested at the optima of the GD++ form. {' '.join(parts)}" if parts else ""

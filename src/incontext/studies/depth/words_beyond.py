@@ -1,4 +1,4 @@
-"""Conclusions on algorithms, shifts and remedies, and the lines for the first page."""
+"""Conclusions on rare prompts, algorithms, shifts and remedies, and the lines for the first page."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from incontext.foundations import format_number, plus_minus
 from incontext.studies.depth.contexts import COORDINATES, PLAIN, RANDOM, TRACE
 from incontext.studies.depth.forms import GD_PLUS
 from incontext.studies.depth.limit import trace_limit
+from incontext.studies.depth.measures import CUT
 from incontext.studies.depth.models import LINEAR, SOFTMAX, Model
 from incontext.studies.depth.remedies import WHITENED
-from incontext.studies.depth.verdicts import percent, says
+from incontext.studies.depth.verdicts import BETTER, HEAVY, WORSE, left_open, percent, says, tally
 from incontext.studies.depth.views import FACTOR, PART
 
-# Bootstrap samples that have to agree on the nearest algorithm, and errors at two scales that count as the same.
-_SURE, _SAME = 0.95, 1e-6
+# Bootstrap samples that have to agree on the nearest algorithm, and errors below which there is only rounding.
+_SURE, ROUNDING = 0.95, 1e-12
+# Standard errors on each side of a 95 % interval.
+_WIDTH = 1.96
 ALGORITHMS = (
     "Nearest classical algorithm at position N: mean squared distance over the mean squared target, near if at most a "
     f"tenth, beyond doubt if {percent(_SURE)} of bootstrap samples agree; tied linear layers with scalar weights are "
@@ -58,89 +61,115 @@ def shifts(shifted: pd.DataFrame) -> str:
     )
 
 
-def beyond(errors: pd.DataFrame, settings: dict[str, Any]) -> str:
-    """Whether every further layer of linear attention makes a fourfold covariance worse to meet."""
-    found = {of: _worse_by_depth(errors, settings, of) for of in ("error", "median")}
-    if not found["error"] and not found["median"]:
-        return "No law has every further linear layer worse at c = 4."
-    laws = settings["laws"]
-    told = {of: f"all {len(laws)} laws" if len(own) == len(laws) else _and(own) for of, own in found.items()}
+def rare(every: pd.DataFrame, settings: dict[str, Any]) -> str:
+    """Untied models that are worse than the zero estimator on fresh prompts of random covariances, if any."""
+    rows = every[(every["law"] == RANDOM) & (every["attention"] == LINEAR) & (every["weights"] == "untied")]
+    rows = rows[rows["error"] > 1]
+    if rows.empty:
+        return ""
+    carried = ", carried by rare prompts," if (rows["worst"] > HEAVY).all() else ""
     return (
-        f"Every further linear layer raises the mean error at c = 4 under {told['error']}, the median under "
-        f"{told['median']}."
+        f"at N = {settings['n_train']} untied models of L = {_and([str(layers) for layers in rows['layers']])} have "
+        f"mean errors of {_and([_mean(row, 1, settings) for _, row in rows.iterrows()])}{carried} and medians of "
+        f"{_and([_brief(median) for median in rows['median']])}"
     )
 
 
-def _and(laws: list[str]) -> str:
-    return " and ".join(laws) if laws else "none"
+def _cut(row: pd.Series, scale: float, settings: dict[str, Any]) -> bool:
+    """Whether prompts that count as ``CUT`` set a mean, which then is a lower bound: one of them would do."""
+    return bool(row["error"] >= CUT / (scale * settings["dimension"]) / row["n"])
 
 
-def _worse_by_depth(errors: pd.DataFrame, settings: dict[str, Any], of: str) -> list[str]:
-    """Laws under which the error at c = 4 grows with every depth tried."""
+def _mean(row: pd.Series, scale: float, settings: dict[str, Any]) -> str:
+    return f"{'at least ' if _cut(row, scale, settings) else ''}{_brief(row['error'])}"
+
+
+def beyond(errors: pd.DataFrame, settings: dict[str, Any]) -> str:
+    """What a further layer of linear attention does to the errors on a fourfold covariance."""
+    steps = _further(errors, settings)
+    if steps.empty:
+        return ""
+    lower, higher, _ = tally(steps)
+    return (
+        f"At c = 4 a further linear layer raises the mean error in {higher} of {len(steps)} steps and lowers it in "
+        f"{lower}{left_open(steps)}; {_medians(errors, settings)}."
+    )
+
+
+def _at_four(errors: pd.DataFrame, settings: dict[str, Any], law: str) -> pd.DataFrame:
+    """Untied linear models on a fourfold covariance, by depth."""
+    names = [Model(law, LINEAR, GD_PLUS, False, layers).name for layers in sorted(settings["depths"])]
+    return errors[(errors["law"] == law) & (errors["test"] == "c = 4")].set_index("name").loc[names]
+
+
+def _further(errors: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
+    """What every further layer does to the mean at c = 4."""
     found = []
     for law in settings["laws"]:
-        rows = errors[(errors["law"] == law) & (errors["test"] == "c = 4")].set_index("name")[of]
-        names = [Model(law, LINEAR, GD_PLUS, False, layers).name for layers in sorted(settings["depths"])]
-        if len(names) > 1 and np.all(np.diff(rows[names]) > 0):
-            found.append(law)
-    return found
+        rows = [row for _, row in _at_four(errors, settings, law).iterrows()]
+        for layers, before, after in zip(sorted(settings["depths"])[1:], rows, rows[1:], strict=False):
+            difference = after["error"] - before["error"]
+            reach = _WIDTH * (before["stderr"] + after["stderr"])  # at least that of the pairs, which are not kept
+            low = -np.inf if _cut(before, 4, settings) else difference - reach
+            high = np.inf if _cut(after, 4, settings) else difference + reach
+            found.append({"law": law, "layers": layers, "says": says(low, high)})
+    return pd.DataFrame(found, columns=["law", "layers", "says"])
+
+
+def _medians(errors: pd.DataFrame, settings: dict[str, Any]) -> str:
+    """Laws under which every layer raises the median error at c = 4, and what median and mean do under others."""
+    rises, parts = [], []
+    for law in settings["laws"]:
+        rows = _at_four(errors, settings, law)
+        one, last = rows.iloc[0], rows.iloc[-1]
+        if np.all(np.diff(rows["median"]) > 0):
+            rises.append(law)
+        else:
+            parts.append(
+                f"under {law} the median goes from {_brief(one['median'])} to {_brief(last['median'])}, while the mean "
+                f"goes from {_mean(one, 4, settings)} to {_mean(last, 4, settings)}"
+            )
+    return "; ".join(([f"every layer raises the median under {_and(rises)}"] if rises else []) + parts)
+
+
+def _and(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def remedies(table: pd.DataFrame) -> str:
     """What can be built in under random covariances, with and without label noise."""
-    rows = table[table["law"] == RANDOM]
+    rows = table[(table["law"] == RANDOM) & (table["scale"] == 1)]
     if rows.empty:
         return ""
-    found = {
-        noise: {(row["remedy"], int(row["layers"])): row for _, row in own.iterrows()}
-        for noise, own in rows[rows["scale"] == 1].groupby("noise")
-    }
-    changes, plain, built = [], [], []
-    for noise, at in found.items():
-        changes.append(f"{_measured(at[PLAIN, 1])} to {_measured(at[TRACE, 2])} with label noise {noise:g}")
-        plain.append(_verdict(at[PLAIN, 2]))
+    parts, built = [], []
+    for noise, own in rows.groupby("noise"):
+        at = _by_remedy(own)
+        others = (f"{_measured(at[key])} ({_verdict(at[key])})" for key in ((TRACE, 1), (PLAIN, 2), (TRACE, 2)))
+        parts.append(f"with label noise {noise:g}: {_measured(at[PLAIN, 1])}, {', '.join(others)}")
         built.append([_brief(at[key]["error"]) for key in ((COORDINATES, 2), (WHITENED, 1))])
-    said = {_verdict(at[TRACE, 2]) for at in found.values()}
-    head = (
-        _SAID[said.pop()] if len(said) == 1 else "Normalising by tr Λ̂ and a second layer change the error of one layer"
-    )
-    told = (
-        plain[0]
-        if len(set(plain)) == 1
-        else ", ".join(f"{said} with label noise {noise:g}" for said, noise in zip(plain, found, strict=True))
-    )
     coordinates, whitened = zip(*built, strict=True)
     return (
-        f"Under {RANDOM}, {head}, {_alike(rows)}: {', '.join(changes)}. Two plain layers against one: "
-        f"{told}. Two layers on inputs normalised by every Λ̂_ii have "
-        f"{' and '.join(coordinates)}, one whitened layer {' and '.join(whitened)}."
+        f"Under {RANDOM} the errors of one plain layer, one on inputs normalised by tr Λ̂, two plain and two so "
+        f"normalised (in brackets: against the first) are, {'; '.join(parts)}. Two layers on inputs normalised by "
+        f"every Λ̂_ii have {_and(list(coordinates))}, one whitened layer {_and(list(whitened))}."
     )
 
 
-_SAID = {
-    "better": "normalising by tr Λ̂ and a second layer lower the error of one layer",
-    "worse": "normalising by tr Λ̂ and a second layer raise the error of one layer",
-    "undecided": "it is undecided whether normalising by tr Λ̂ and a second layer lower the error of one layer",
-}
+def _by_remedy(rows: pd.DataFrame) -> dict[tuple[str, int], pd.Series]:
+    return {(str(row["remedy"]), int(row["layers"])): row for _, row in rows.iterrows()}
 
 
 def _verdict(row: pd.Series) -> str:
-    reach = 1.96 * row["gain_stderr"]
+    reach = _WIDTH * row["gain_stderr"]
     return says(row["gain"] - reach, row["gain"] + reach)
 
 
 def _brief(number: float) -> str:
-    return format_number(float(f"{number:.2g}"))
+    return "0 up to rounding" if abs(number) < ROUNDING else format_number(float(f"{number:.2g}"))
 
 
 def _measured(row: pd.Series) -> str:
     return plus_minus(row["error"], row["stderr"])
-
-
-def _alike(rows: pd.DataFrame) -> str:
-    own = rows[(rows["remedy"] == TRACE) & (rows["layers"] == 2)].groupby("noise")["error"]
-    alike = float((own.max() / own.min() - 1).max()) < _SAME
-    return "alike at every scale" if alike else "not alike at every scale"
 
 
 def how_remedied(settings: dict[str, Any]) -> str:
@@ -149,9 +178,9 @@ def how_remedied(settings: dict[str, Any]) -> str:
     return (
         "Remedies: of the failure of §4.3, normalising by tr Λ̂ removes a part that vanishes in high dimension: for "
         f"N → ∞ and Exp(1) one layer so normalised keeps 1 − 2(d + 2)/(3(d + 1)), {trace_limit(d):.4f} at this d, and "
-        "1/3 again as d grows. Normalising every coordinate removes it for N → ∞, but only because these covariances "
-        "are diagonal. Whitening makes one layer ridge regression: it hands over the solution, and what is learned is "
-        "a penalty."
+        "1/3 again as d grows. By construction its error is the same at every scale. Normalising every coordinate "
+        "removes the failure for N → ∞, but only because these covariances are diagonal. Whitening makes one layer "
+        "ridge regression: it hands over the solution, and what is learned is a penalty."
     )
 
 
@@ -167,27 +196,36 @@ def summary(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> list[s
     )
     lines = [
         "Found: under random covariances and N → ∞ one layer keeps 1/3 of the error, L steps of descent "
-        f"2/((L + 1)(L + 2)), and {int(last['layers'])} layers in the GD++ form {last['error']:.3g}: {said}."
+        f"2/((L + 1)(L + 2)), and {int(last['layers'])} layers in the GD++ form {last['error']:.3g}: {said}"
+        + (f"; {found}." if (found := rare(tables["every"], settings)) else ".")
     ]
     random = tables["remedies"]
-    random = random[(random["law"] == RANDOM) & (random["noise"] == 0)]
-    found = {(row["remedy"], int(row["layers"])): row for _, row in random[random["scale"] == 1].iterrows()}
-    if (TRACE, 2) in found:
-        two, one = found[TRACE, 2], found[PLAIN, 1]
-        head = "Undecided: whether it helps, " if _verdict(two) == "undecided" else "Found: "
+    at = _by_remedy(random[(random["law"] == RANDOM) & (random["noise"] == 0) & (random["scale"] == 1)])
+    if (TRACE, 2) in at:
+        lines.append(_normalised(at[TRACE, 2], at[TRACE, 1], at[PLAIN, 1]))
+    steps = _further(tables["errors"], settings)
+    if len(steps):
+        lower, higher, open_ = tally(steps)
         lines.append(
-            f"{head}two layers on inputs normalised by tr Λ̂ have error {_measured(two)} under random covariances, "
-            f"{_alike(random)}, against {_measured(one)} of one layer."
+            f"{'Found' if lower + higher else 'Undecided'}: on a fourfold covariance a further layer of linear "
+            f"attention raises the mean error in {higher} of {len(steps)} steps, lowers it in {lower} and leaves "
+            f"{open_} undecided; {_medians(tables['errors'], settings)}."
         )
-    fragile = _worse_by_depth(tables["errors"], settings, "error")
-    laws = settings["laws"]
-    if fragile:
-        under = "every law tried" if len(fragile) == len(laws) else f"{len(fragile)} of {len(laws)} laws"
-        less = len(_worse_by_depth(tables["errors"], settings, "median"))
-        lines.append(
-            "Found: every added layer of linear attention makes a fourfold covariance worse to meet in the mean, under "
-            f"{under}; in the median prompt under {less} of {len(laws)}."
-        )
-    else:
-        lines.append("Undecided: whether added layers of linear attention make a fourfold covariance worse to meet.")
     return lines
+
+
+def _normalised(two: pd.Series, one: pd.Series, plain: pd.Series) -> str:
+    """Two layers on inputs normalised by tr Λ̂ against one of either kind: depth and scaling both count."""
+    reach = _WIDTH * (two["stderr"] + one["stderr"])
+    difference = two["error"] - one["error"]
+    verdicts = {_verdict(two), says(difference - reach, difference + reach)}
+    whose = f"{_measured(one)} of one so normalised and {_measured(plain)} of one plain"
+    if verdicts <= {BETTER, WORSE}:
+        return (
+            "Found: under random covariances two layers on inputs normalised by tr Λ̂ have error "
+            f"{_measured(two)}, against {whose}."
+        )
+    return (
+        "Undecided: whether under random covariances two layers on inputs normalised by tr Λ̂ beat one of either kind: "
+        f"{_measured(two)}, against {whose}."
+    )
