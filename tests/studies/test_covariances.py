@@ -1,6 +1,7 @@
 """The study of varying covariances: exact values at known points, invariances, and a run that goes on."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from incontext.report.figures import covariances as figure
@@ -16,6 +17,7 @@ from incontext.studies.covariance_layer import (
     TRACE,
     layer_errors,
 )
+from incontext.studies.covariance_words import sentences, summary
 from incontext.studies.covariances import run
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store
@@ -121,6 +123,62 @@ def test_classical_errors_agree_with_exact_ones(record):
     scored = classical[np.isfinite(classical["exact"])]
     assert ((scored["mean"] - scored["exact"]).abs() < 5 * scored["stderr"]).all()
     assert set(classical[classical["noise"] > 0]["predictor"]) == {"LSA", "ridge = Bayes"}
+
+
+def judged(record, errors, stderr=0.001):
+    """Summary and text with GPT-2's errors on its own law set: law → one per training seed."""
+    models = record.tables["models"]
+    own = (models["predictor"] == "GPT-2") & (models["test"] == "own law, c = 1") & (models["scaling"] == NONE)
+    parts = [models[models["training_seed"].isna()]]
+    for law, values in errors.items():
+        rows = models[(models["law"] == law) & models["training_seed"].notna()]
+        for seed, value in enumerate(values):
+            part = rows.assign(training_seed=seed)
+            part.loc[own & (part["position"] == 4), ["error", "stderr"]] = (value, stderr)
+            parts.append(part)
+    models = pd.concat(parts, ignore_index=True).astype({"training_seed": "Int64"})
+    tables = {**record.tables, "models": models}
+    return summary(tables, record.facts)[1], " ".join(sentences(tables, record.facts))
+
+
+@pytest.mark.parametrize(
+    ("errors", "verdict", "count"),
+    [
+        ({"point mass": (0.02, 0.03), "Exp(1)": (0.04, 0.05)}, "Confirmed", "in 4 of 4 trainings"),
+        ({"point mass": (0.02, 0.03), "Exp(1)": (0.04, 0.9)}, "In part", "in 3 of 4 trainings"),
+        ({"point mass": (0.7,), "Exp(1)": (0.9,)}, "Refuted", "in 0 of 2 trainings"),
+    ],
+)
+def test_gpt2_against_the_layer_is_counted_by_training(record, errors, verdict, count):
+    line, _ = judged(record, errors)
+    assert line.startswith(f"{verdict}: ")
+    assert count in line
+
+
+def test_runs_that_did_not_learn_are_marked_and_left_out_of_the_range(record):
+    line, text = judged(record, {"point mass": (0.02, 0.03), "Exp(1)": (0.04, 0.3)})
+    assert "Exp(1): 0.04 to 0.3 (LSA" in text
+    assert "; seed 1 did not learn)" in text
+    assert "1 of 2 learned (at most 0.1 of the zero estimator's error), at 0.04;" in line
+    line, _ = judged(record, {"point mass": (0.2,), "Exp(1)": (0.3,)})
+    assert "0 of 1 learned (at most 0.1 of the zero estimator's error); the layer" in line
+
+
+def test_a_trend_must_hold_in_every_seed_and_beyond_the_errors(record):
+    def said(*errors, stderr=0.001):
+        return judged(record, dict(zip(("point mass", "Exp(1)"), errors, strict=True)), stderr)[1]
+
+    assert "it grows at every step in every seed" in said((0.02, 0.03), (0.04, 0.05))
+    assert "it falls at every step in every seed" in said((0.04, 0.05), (0.02, 0.03))
+    for text in (said((0.02, 0.05), (0.04, 0.03)), said((0.02, 0.03), (0.04, 0.05), stderr=0.01)):
+        assert "at 0 of 1 step and falls so at 0" in text
+
+
+def test_the_word_of_two_meanings_is_one(record):
+    """c is the scale of the covariances; the coefficient of variation of the weighted law has its own name."""
+    said = " ".join([*record.facts["summary"], *record.facts["sentences"]])
+    assert "c²/(1" not in said.replace("cv_λ²/(1", "")
+    assert "of the zero estimator's error" in record.facts["summary"][0].replace("\n", " ")
 
 
 def test_goes_on_where_it_was_and_draws_what_it_saved(folder, record, tmp_path):

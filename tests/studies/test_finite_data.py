@@ -8,8 +8,16 @@ from incontext.foundations import InvalidInputError
 from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts
 from incontext.report.figures import finite_data as figure
 from incontext.studies.exponents import exponents, local_slopes
-from incontext.studies.finite_data import run
-from incontext.studies.finite_lengths import best_lengths, coefficients_of, exact_part, measured_part, slopes_of
+from incontext.studies.finite_data import FiniteDataSettings, run
+from incontext.studies.finite_exponents import of_layers
+from incontext.studies.finite_lengths import (
+    best_lengths,
+    bounded,
+    coefficients_of,
+    exact_part,
+    measured_part,
+    slopes_of,
+)
 from incontext.studies.finite_prompts import (
     FIXED,
     LINEAR,
@@ -22,6 +30,7 @@ from incontext.studies.finite_prompts import (
     leading_coefficient,
 )
 from incontext.studies.finite_tasks import pooled_layer
+from incontext.studies.finite_words import sentences, summary
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store
 from incontext.theory import LSAParameters, minimizer, optimal_learner
@@ -164,6 +173,15 @@ def test_the_best_training_length_is_the_test_length():
     assert (table["error_at_largest_N"] > table["error"]).all()
 
 
+def test_corollary_6_speaks_of_fixed_covariances_only():
+    table = bounded(exact_part(3, (3, 40), (3, 40)), 3)
+    fixed = table["law"] != "Exp(1)"
+    assert table["bound"].notna().equals(fixed)
+    assert (table[fixed]["error"] <= table[fixed]["bound"]).all()
+    own = table[(table["law"] == "Λ = I") & (table["N"] == 40) & np.isinf(table["M"])]
+    assert own["bound"].iloc[0] == pytest.approx(3 * 4**2 / 40**2)  # (1 + d)² tr Λ/N²
+
+
 def test_leading_coefficients_of_the_lengths():
     table = coefficients_of(4)
     np.testing.assert_allclose(table["N2_floor"], table["sum_of_squares"], rtol=0.05)
@@ -197,6 +215,67 @@ def test_exponents_are_recorded_with_their_intervals(record):
     assert (found["low"] <= found["value"]).all()
     assert (found["value"] <= found["high"]).all()
     assert {"SGD's squared distance to the flow: in B", "trained layer, N = M: in M"} <= set(found["what"])
+
+
+def words(record, **tables):
+    settings = FiniteDataSettings(**SIZES)
+    changed = {**record.tables, **tables}
+    return summary(changed, settings), " ".join(sentences(changed, settings))
+
+
+def test_the_bound_is_confirmed_by_its_own_numbers(record):
+    exact = record.tables["exact"]
+    cells = int(exact["bound"].notna().sum())
+    [line, best, *_], text = words(record)
+    assert line.startswith("Confirmed: ")
+    assert f"on {cells} of {cells} " in line
+    assert best.startswith("Found: ")  # N = M is best by construction: nothing to confirm
+    broken = exact.assign(bound=exact["bound"].where(exact.index != 0, 0.0))
+    [line, *_], text = words(record, exact=broken)
+    assert line.startswith("Refuted: ")
+    assert f"on {cells - 1} of {cells} " in text
+
+
+def test_exponents_say_whether_theirs_is_what_is_expected(record):
+    exponents = record.tables["exponents"].set_index("what")
+    for low, high, verb in ((-1.1, -0.9, "contains"), (-0.95, -0.85, "excludes")):
+        exponents.loc[of_layers(FIXED), ["value", "low", "high"]] = (-0.92, low, high)
+        lines, text = words(record, exponents=exponents.reset_index())
+        said = f"B^−0.92 (95 % interval {low:.2f} to {high:.2f}, which {verb} −1)".replace("-", "−")
+        assert said in " ".join(lines)
+        assert said in text
+    lines, text = words(record, exponents=exponents.drop(of_layers(FIXED)).reset_index())
+    assert "as a power of B that could not be fitted" in text
+    assert "Theorem 4's loss" not in " ".join(lines)
+
+
+def near(record, names, errors, shares=(1.0, 1.0)):
+    """The transformers' table with ``names`` the nearest at K = 1, 16 and GPT-2 at ``errors`` times ridge's."""
+    table = record.tables["transformers"].copy()
+    for k, name, error, share in zip((1, 16), names, errors, shares, strict=True):
+        rows = (table["n_tasks"] == k) & (table["position"] == 4)
+        fresh = rows & (table["tasks"] == "fresh")
+        ridge = table[fresh & (table["predictor"] == "ridge")]["error"].iloc[0]
+        table.loc[fresh, ["distance", "frequency"]] = (1.0, 0.0)
+        table.loc[fresh & (table["predictor"] == name), ["distance", "frequency"]] = (0.1, share)
+        table.loc[fresh & (table["predictor"] == "GPT-2"), ["error", "stderr"]] = (error * ridge, 0.01 * ridge)
+        pool = rows & (table["tasks"] == "pool") & (table["predictor"] == "GPT-2")
+        table.loc[pool, ["error", "stderr"]] = (1.5 * ridge, 0.01 * ridge)
+    return table
+
+
+def test_nearest_to_ridge_is_said_with_where_not_and_the_error(record):
+    lines, text = words(record, transformers=near(record, ("dMMSE", "ridge"), (4.0, 1.5)))
+    assert "at K = 16, with 1.5 times its error, but not at 1 (" in lines[-1]
+    assert "1 training per K" in lines[-1]
+    assert "lower, by over 1.96 standard errors, at K = 1: there it knows its pool; not at 16." in text
+    for names, shares in ((("dMMSE", "LSA"), (1.0, 1.0)), (("ridge", "ridge"), (0.9, 0.9))):
+        lines, text = words(record, transformers=near(record, names, (1.5, 1.5), shares))
+        assert "at no K tried (1, 16) (" in lines[-1]
+        assert "At no K is it ridge" in text
+        assert "it knows its pool" not in text
+    lines, text = words(record, transformers=near(record, ("ridge", "ridge"), (1.5, 2.0)))
+    assert "at K = 1, 16, with 1.5 to 2 times its error (" in lines[-1]
 
 
 def test_goes_on_where_it_was_and_draws_what_it_saved(folder, record, tmp_path):

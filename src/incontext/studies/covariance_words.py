@@ -27,6 +27,8 @@ from incontext.studies.covariance_layer import (
 
 # Two-sided normal interval of 95 %.
 _Z = 1.959963984540054
+# A training has learned when its error on its own law is at most this part of the zero estimator's.
+_LEARNED = 0.1
 
 
 def sentences(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> list[str]:
@@ -37,7 +39,7 @@ def sentences(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> l
         _tails(tables["layer"], facts["refusal"]),
         *_remedies(tables["layer"], settings["n_train"], settings["dimension"]),
         *_with_noise(tables["classical"], settings),
-        _transformers(tables["means"], settings),
+        _transformers(tables["models"], settings),
         _at_scales(tables["means"], settings),
         *_gains(tables["means"], settings),
     ]
@@ -46,26 +48,30 @@ def sentences(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> l
 def summary(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> list[str]:
     """Lines for the first page."""
     settings = facts["settings"]
-    own = _own_law(tables["means"], settings)
-    beaten = int((own[GPT2] < own[LSA]).sum())
-    random = own[own.index.get_level_values("cv2") > 0]
+    runs = _own_runs(tables["models"], settings)
+    lower = int((runs["error"] + _Z * runs["stderr"] < runs["layer"]).sum())
+    verdict = "Confirmed" if lower == len(runs) else "In part" if lower else "Refuted"
+    varying = runs[runs["cv2"] > 0]
+    learned = varying[varying["learned"]]
+    reached = f", at {_span(learned['error'])}" if len(learned) else ""
     layer = tables["layer"]
     n = settings["n_train"]
     scaled = _cell(layer, INDEPENDENT, "gamma", 1.0, n, RETRAINED, COORDINATES)
     plain = _cell(layer, INDEPENDENT, "gamma", 1.0, n, OWN, NONE)
     lines = [
-        "Found: on random covariances one linear layer keeps the error c²/(1 + c²) for ever, c² the squared "
-        "coefficient of variation of the eigenvalues weighted by themselves: the tail of their law decides, not its "
-        "variance, and as E λ³ → ∞ the layer learns nothing.",
-        f"{'Confirmed' if beaten == len(own) else 'In part'}: GPT-2 trained on the same law has a lower error than "
-        f"the layer on {beaten} of {len(own)} laws (d = {settings['dimension']}, N = M = {n}); on those that vary its "
-        f"error over the zero estimator's is {random[GPT2].min():.2g} to {random[GPT2].max():.2g}, the layer's "
-        f"{random[LSA].min():.2g} to {random[LSA].max():.2g}.",
+        "Found: as prompts grow, on random covariances one linear layer keeps cv_λ²/(1 + cv_λ²) of the zero "
+        "estimator's error, cv_λ the coefficient of variation of the eigenvalues weighted by themselves: their "
+        "variance alone does not decide, and as E λ³ → ∞ at a fixed variance the layer learns nothing.",
+        f"{verdict}: GPT-2 trained on the same law has a lower error than the layer in {lower} of "
+        f"{_count(len(runs), 'training')} ({_count(runs['law'].nunique(), 'law')}, d = {settings['dimension']}, "
+        f"N = M = {n}). Where covariances vary, {len(learned)} of {len(varying)} "
+        f"learned (at most {_LEARNED:g} of the zero estimator's error){reached}; the layer is at "
+        f"{_span(varying['layer'])}.",
     ]
     if scaled is not None and plain is not None:
         lines.append(
             "Found: scaling each coordinate by what the context shows, at test and in training, gives the linear layer "
-            "the error (d − 1)/(M + d − 3) on every diagonal law, which vanishes with M: on Exp(1) at "
+            "the error/d (d − 1)/(M + d − 3) on every diagonal law, which vanishes with M: on Exp(1) at "
             f"N = M = {n} {scaled:.2g} instead of {plain:.2g}."
         )
     return lines
@@ -92,16 +98,17 @@ def _limit(layer: pd.DataFrame) -> str:
     deviation = float((limits["error"] - predicted).abs().max())
     text = (
         "As M, N → ∞ the layer of Theorem 8 predicts k x_q'Λ_new w with one k for all prompts, and its error over the "
-        "zero estimator's is c²/(1 + c²), where c² = E λ E λ³/(E λ²)² − 1 is the squared coefficient of variation of "
-        f"λ under its law weighted by λ; the theory's values agree to {deviation:.1e}. For Gamma laws with cv² = v "
-        "that is v/(1 + 2v) (1/3 at Exp(1), never above 1/2), for lognormal laws v/(1 + v), for inverse Gamma laws v."
+        "zero estimator's is cv_λ²/(1 + cv_λ²), where cv_λ² = E λ E λ³/(E λ²)² − 1 is the squared coefficient of "
+        f"variation of λ under its law weighted by λ; the theory's values agree to {deviation:.1e}. For Gamma laws "
+        "with cv² = v that is v/(1 + 2v) (1/3 at Exp(1), never above 1/2), for lognormal laws v/(1 + v), for inverse "
+        "Gamma laws v."
     )
     values = sorted(set(limits[limits["family"] == "inverse gamma"]["cv2"]) - {0.0})
     if values:
         v = values[-1]
         same = limits[limits["cv2"] == v].set_index("family")["error"]
         listed = ", ".join(f"{family} {error:.2f}" for family, error in same.items())
-        text += f" Laws of one variance differ widely (cv² = {v:g}: {listed}): the tail decides, not the variance."
+        text += f" Laws of one variance differ widely (cv² = {v:g}: {listed}): the variance alone does not decide."
     return text
 
 
@@ -112,9 +119,9 @@ def _tails(layer: pd.DataFrame, refusal: str) -> str:
     if len(heavy):
         worst = heavy.iloc[-1]
         text = (
-            f"The heaviest tail tried ({worst['family']}, cv² = {worst['cv2']:g}, c² = {worst['biased_cv2']:.3g}) "
+            f"The heaviest tail tried ({worst['family']}, cv² = {worst['cv2']:g}, cv_λ² = {worst['biased_cv2']:.3g}) "
             f"leaves {worst['error']:.2f} of the zero estimator's error, with k = {worst['coefficient']:.2g} where a "
-            "point mass has 1: as E λ³ → ∞ the layer gives up, k → 0, even though the variance stays finite. "
+            "point mass has 1: as E λ³ → ∞ at a fixed variance the layer gives up, k → 0. "
         )
     return f"{text}Where E λ³ is infinite the population loss is, and the theory refuses: “{refusal}”"
 
@@ -147,9 +154,13 @@ def _remedies(layer: pd.DataFrame, n: int, d: int) -> list[str]:
         "with κ of the layer trained on Λ = I it beats the plain layer trained on the law on "
         f"{helped(IDENTITY, COORDINATES, OWN)} of {count} laws, with κ of the layer trained "
         f"on the law itself on {helped(OWN, COORDINATES, OWN)}"
-        f" ({name}: {at[IDENTITY, COORDINATES]:.3g} and {at[OWN, COORDINATES]:.3g}, plain {at[OWN, NONE]:.3g}). "
-        f"So scaling alone does not repair a layer that was trained on varying covariances (d = {d}): its k is wrong "
-        "for prompts that no longer vary.",
+        f" ({name}: {at[IDENTITY, COORDINATES]:.3g} and {at[OWN, COORDINATES]:.3g}, plain {at[OWN, NONE]:.3g})."
+        + (
+            f" So scaling alone does not repair a layer that was trained on varying covariances (d = {d}): its k is "
+            "wrong for prompts that no longer vary."
+            if helped(OWN, COORDINATES, OWN) < count
+            else ""
+        ),
     ]
 
 
@@ -171,33 +182,56 @@ def _with_noise(classical: pd.DataFrame, settings: Mapping[str, Any]) -> list[st
     ]
 
 
-def _own_law(means: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
-    """Errors on a model's own law at the longest test length, by predictor."""
-    rows = means[
-        (means["test"] == "own law, c = 1")
-        & (means["scaling"] == NONE)
-        & (means["position"] == max(settings["lengths"]))
+def _own_runs(models: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """GPT-2 on its own law at the longest test length, one row per training; the layer's error; whether it learned."""
+    rows = models[
+        (models["test"] == "own law, c = 1")
+        & (models["scaling"] == NONE)
+        & (models["position"] == max(settings["lengths"]))
     ]
-    return rows.pivot_table(index=["cv2", "law"], columns="predictor", values="error", sort=False)
-
-
-def _transformers(means: pd.DataFrame, settings: Mapping[str, Any]) -> str:
-    table = _own_law(means, settings)
-    named = zip(table.index.get_level_values("law"), table[GPT2], table[LSA], strict=True)
-    listed = "; ".join(f"{law}: {ours:.2g} ({LSA} {layer:.2g})" for law, ours, layer in named)
-    trend = _trend(table[GPT2].to_numpy())
-    return (
-        f"GPT-2 trained on each law, on its own law at M = {max(settings['lengths'])}, error over the zero estimator's "
-        f"({LEAST_SQUARES}: {_span(table[LEAST_SQUARES])}): {listed}. It {trend} along these laws; where its error "
-        "stays far below the layer's it must use the context's covariance, which one linear layer cannot."
+    layer = rows[rows["predictor"] == LSA].set_index("law")["error"]
+    squares = rows[rows["predictor"] == LEAST_SQUARES].groupby("law")["error"].max()
+    runs = rows[rows["predictor"] == GPT2]
+    return runs.assign(
+        layer=runs["law"].map(layer), squares=runs["law"].map(squares), learned=runs["error"] <= _LEARNED
     )
 
 
-def _trend(values: np.ndarray) -> str:
-    steps = np.diff(values)
-    if (steps > 0).all():
-        return "grows at every step"
-    return "falls at every step" if (steps < 0).all() else "is not monotone"
+def _transformers(models: pd.DataFrame, settings: Mapping[str, Any]) -> str:
+    runs = _own_runs(models, settings)
+    parts = []
+    for law, own in runs.groupby("law", sort=False):
+        failed = own[~own["learned"]]["training_seed"]
+        mark = (
+            f"; seed{'s' if len(failed) > 1 else ''} {', '.join(map(str, failed))} did not learn" if len(failed) else ""
+        )
+        parts.append(f"{law}: {_span(own['error'])} ({LSA} {own['layer'].iloc[0]:.2g}{mark})")
+    seeds = runs["training_seed"].nunique()
+    return (
+        f"GPT-2 trained on each law, on its own law at M = {max(settings['lengths'])}, error over the zero estimator's "
+        f"by {_count(seeds, 'training seed')} ({LEAST_SQUARES}: {_span(runs['squares'])}): {'; '.join(parts)}. An "
+        f"error of at most {_LEARNED:g} counts as learned.{_steps(runs)}"
+    )
+
+
+def _steps(runs: pd.DataFrame) -> str:
+    """Whether the error grows or falls from law to law, in every seed and beyond the error of the prompts."""
+    laws = list(dict.fromkeys(runs["law"]))
+    errors, stderrs = (
+        runs.pivot_table(index="training_seed", columns="law", values=value)[laws].to_numpy(dtype=np.float64)
+        for value in ("error", "stderr")
+    )
+    steps, reach = np.diff(errors), _Z * np.hypot(stderrs[:, 1:], stderrs[:, :-1])
+    grows, falls = int((steps > reach).all(axis=0).sum()), int((steps < -reach).all(axis=0).sum())
+    count = steps.shape[1]
+    if not count:
+        return ""
+    if max(grows, falls) == count:
+        return f" Along these laws it {'grows' if grows else 'falls'} at every step in every seed."
+    return (
+        f" From law to law it grows in every seed, by over 1.96 standard errors, at {grows} of "
+        f"{_count(count, 'step')} and falls so at {falls}: along these laws the seeds show no common trend."
+    )
 
 
 def _at_scales(means: pd.DataFrame, settings: Mapping[str, Any]) -> str:
@@ -205,9 +239,8 @@ def _at_scales(means: pd.DataFrame, settings: Mapping[str, Any]) -> str:
     rows = means[(means["position"] == m) & (means["scaling"] == NONE) & (means["test"] != ISOTROPIC)]
     parts = []
     for predictor in (GPT2, LSA):
-        own = rows[rows["predictor"] == predictor].pivot_table(index="law", columns="scale", values="error", sort=False)
-        span = "; ".join(f"c = {c:g}: {_span(own[c])}" for c in sorted(own.columns))
-        parts.append(f"{predictor} {span}")
+        own = rows[rows["predictor"] == predictor].groupby("scale")
+        parts.append(f"{predictor} {'; '.join(f'c = {c:g}: {_reach(part)}' for c, part in own)}")
     isotropic = means[
         (means["position"] == m)
         & (means["scaling"] == NONE)
@@ -215,11 +248,11 @@ def _at_scales(means: pd.DataFrame, settings: Mapping[str, Any]) -> str:
         & (means["predictor"] == GPT2)
     ]
     text = (
-        "At scales c of their own law the errors over the zero estimator's range over the training laws as "
+        "At scales c of their own law the errors over the zero estimator's range over laws and training seeds as "
         f"{', '.join(parts)}."
     )
     if len(isotropic):
-        listed = ", ".join(f"{row['law']} {row['error']:.2g}" for _, row in isotropic.iterrows())
+        listed = "; ".join(f"{law}: {_reach(part)}" for law, part in isotropic.groupby("law", sort=False))
         text += f" On Λ = I, GPT-2 by training law: {listed}."
     return text
 
@@ -242,8 +275,8 @@ def _gains(means: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
         out.append(
             f"GPT-2 with {words} scaled at test: better on {int(better.sum())} and worse on {int(worse.sum())} of "
             f"{len(own)} pairs of training and test law (for every seed, beyond 1.96 standard errors of the paired "
-            f"difference); at c = {rows['scale'].max():g} its error goes from {_span(before['error'])} to "
-            f"{_span(large['error'])}."
+            f"difference); at c = {rows['scale'].max():g} its errors, {_reach(before)} as they are, become "
+            f"{_reach(large)}."
         )
     return [" ".join(out)]
 
@@ -271,8 +304,17 @@ def _cell(
     return None if rows.empty else float(rows["error"].iloc[0])
 
 
+def _reach(rows: pd.DataFrame) -> str:
+    # From the lowest of the seeds to the highest.
+    return _span(pd.concat([rows["low"], rows["high"]]))
+
+
 def _span(values: pd.Series) -> str:
     low, high = float(values.min()), float(values.max())
     if high - low <= 1e-9 * max(abs(high), 1e-12):
         return f"{high:.3g}"
-    return f"{low:.2g} to {high:.2g}"
+    return " to ".join(dict.fromkeys([f"{low:.2g}", f"{high:.2g}"]))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -14,7 +14,15 @@ from typing import Any
 import pandas as pd
 
 from incontext.models import load
-from incontext.studies.finite_lengths import best_lengths, coefficients_of, exact_part, measured_part, slopes_of
+from incontext.studies.finite_exponents import measured_exponents
+from incontext.studies.finite_lengths import (
+    best_lengths,
+    bounded,
+    coefficients_of,
+    exact_part,
+    measured_part,
+    slopes_of,
+)
 from incontext.studies.finite_prompts import (
     FIXED,
     LINEAR,
@@ -26,7 +34,7 @@ from incontext.studies.finite_prompts import (
     one_pass_part,
 )
 from incontext.studies.finite_tasks import judge, pooled_layer
-from incontext.studies.finite_words import captions, measured_exponents, sentences, summary
+from incontext.studies.finite_words import captions, sentences, summary
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store, digest
 from incontext.studies.trainings import Job, Trained, train_all, trained
@@ -185,7 +193,8 @@ def _tables(settings: FiniteDataSettings, store: Store, progress: Progress) -> d
         parts.setdefault(table, []).append(store.table(f"{NAME}-{table}", {"arguments": arguments}, compute))
     progress("computing: done", len(work), len(work))
     tables = {table: pd.concat(frames, ignore_index=True) for table, frames in parts.items()}
-    return {**tables, "slopes": slopes_of(tables["exact"])}
+    exact = bounded(tables["exact"], settings.dimension)
+    return {**tables, "exact": exact, "slopes": slopes_of(exact)}
 
 
 def _leading(law: str, dimension: int, n_train: int, seed: int) -> pd.DataFrame:

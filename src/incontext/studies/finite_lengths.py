@@ -23,6 +23,7 @@ from incontext.prompts import Gaussian, Linear, PromptDistribution, RandomDiagon
 from incontext.studies.exponents import local_slopes
 from incontext.theory import (
     assumption3,
+    corollary6_bound,
     corollary6_floor,
     expected_risk,
     geometric_spectrum,
@@ -52,6 +53,22 @@ def exact_part(dimension: int, n_grid: Sequence[int], m_grid: Sequence[int]) -> 
                 error = expected_risk(law, n, m)
                 rows.append((name, float(n), float(m), error, limit, error - limit))
     return pd.DataFrame(rows, columns=["law", "N", "M", "error", "limit", "excess"])
+
+
+def bounded(exact: pd.DataFrame, dimension: int) -> pd.DataFrame:
+    """The exact errors with Corollary 6's bound beside them; NaN where Λ is random, of which it does not speak."""
+    laws = length_laws(dimension)
+
+    def bound(name: str, n: float, m: float) -> float:
+        law = laws[name]
+        return (
+            corollary6_bound(law.covariance, int(n), m if math.isinf(m) else int(m))
+            if isinstance(law, Gaussian)
+            else math.nan
+        )
+
+    keys = zip(exact["law"], exact["N"], exact["M"], strict=True)
+    return exact.assign(bound=[bound(*key) for key in keys])
 
 
 def slopes_of(exact: pd.DataFrame) -> pd.DataFrame:
