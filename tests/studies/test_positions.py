@@ -10,7 +10,9 @@ from incontext.prompts import Gaussian, Linear, PromptDistribution
 from incontext.report.figures import positions as drawn
 from incontext.studies import positions
 from incontext.studies.panels import resampling
-from incontext.studies.positions import AS_TRAINED, TREATMENTS, PositionsSettings, scaled, treated
+from incontext.studies.positions import AS_TRAINED, PositionsSettings
+from incontext.studies.positions_treatments import TREATMENTS, scaled, treated
+from incontext.studies.positions_words import findings, sentences
 from incontext.studies.profiles import get_profile
 from incontext.studies.store import Store
 
@@ -86,9 +88,11 @@ def _errors(base, jump, *, prompts=4000, n=4):
     return errors
 
 
+SETTINGS = PositionsSettings(dimension=2, n_train=4, preset="tiny", overrides={}, n_prompts=4000)
+
+
 def _variance(base, jump):
-    settings = PositionsSettings(dimension=2, n_train=4, preset="tiny", overrides={}, n_prompts=4000)
-    table = positions._variance(_errors(base, jump), settings, resampling(4000, 200, 0))
+    table = positions._variance(_errors(base, jump), SETTINGS, resampling(4000, 200, 0))
     return table.set_index("c")
 
 
@@ -110,18 +114,158 @@ def test_when_only_the_base_grows_its_share_is_everything():
     assert table.loc[9.0, "share_of_base"] == pytest.approx(0, abs=0.01)
 
 
+def test_the_change_of_a_jump_is_tested_at_every_c():
+    table = _variance(lambda c: 0.1 * c**2, {1.0: 0.7, 4.0: 0.5, 9.0: 0.9}.get)
+    np.testing.assert_allclose(table.loc[[4.0, 9.0], "jump_change"], [-0.2, 0.2], rtol=0.01)
+    assert table.loc[4.0, "jump_change_high"] < 0 < table.loc[9.0, "jump_change_low"]
+
+
+def test_interventions_are_held_against_what_the_relative_size_predicts():
+    errors = _errors(lambda c: 0.1 * c, lambda c: 0.7)  # over c the jump is .7/c: predicted .7 at c, .7/c at 1
+    model = "learned-fixedcov-seed0"
+    for c in (4.0, 9.0):
+        restored, kept = np.full(13, 0.1 * c), np.full(13, 0.1)
+        restored[5:] += 0.7 * c
+        kept[5:] += 0.7
+        errors[model, f"rows × √{c:g}", f"{c:g}·Exp(1)"] = np.tile(restored, (4000, 1))
+        errors[model, f"rows / √{c:g}", "1·Exp(1)"] = np.tile(kept, (4000, 1))
+    table = positions._interventions(errors, SETTINGS, resampling(4000, 200, 0))
+    larger, smaller = (table[table["treatment"].str.startswith(f"rows {mark}")] for mark in "×/")
+    np.testing.assert_allclose(larger["gap"], 0, atol=0.01)
+    np.testing.assert_allclose(larger["change"], [0.7 - 0.7 / 4, 0.7 - 0.7 / 9], atol=0.01)
+    np.testing.assert_allclose(smaller["gap"], [0.7 - 0.7 / 4, 0.7 - 0.7 / 9], atol=0.01)
+    np.testing.assert_allclose(smaller["change"], 0, atol=0.01)
+
+
+VARIANTS = ("learned", "shifted", "none", "rotary", "alibi")
+
+
+def _told(spikes=None, jumps=(1.0, 1.0, 1.0), changed=None, at_n=None):
+    """The words on tables in which learned positions spike, and all else is as given."""
+    windows = {name: (5.0, 5.0) if name == "learned" else (0.9, 0.9) for name in VARIANTS} | (spikes or {})
+    changed = changed or {}
+    models = [{"family": family, "training_seed": 0} for family in ("fixed", "random")]
+
+    def around(key, value, width=0.02):
+        return {key: value, f"{key}_low": value - width, f"{key}_high": value + width}
+
+    def spike(variant, treatment):
+        for model in models:
+            base = (at_n or {}).get(variant, 0.05)
+            row = {**model, "variant": variant, "treatment": treatment, "error_at_N": base, "stderr_at_N": 0.001}
+            row |= {"panel": "identity" if model["family"] == "fixed" else "1·Exp(1)"} | around("at_N", 20.0)
+            for window, value in zip(("near", "far"), windows[variant], strict=True):
+                row |= around(window, value) | around(f"{window}_jump", base * (value - 1), 0.02 * base)
+            yield row
+
+    treatments = ["as trained", "untrained rows zero", "begun at untrained rows"]
+    rows = [
+        row for name in VARIANTS for t in treatments for row in spike(name, t) if t == "as trained" or name == "learned"
+    ]
+    variance, interventions = [], []
+    for model in models:
+        for c, jump in zip((1.0, 4.0, 9.0), jumps, strict=True):
+            row = {**model, "c": c, "base": 0.05 * c**2, "base_over_c": 0.05 * c, **around("share_of_base", 0.5)}
+            row |= (
+                around("jump", jump) | around("jump_change", jump - jumps[0]) | around("log_ratio_fall", float(c > 1))
+            )
+            row |= around("jump_over_c_against_c1", jump / c / jumps[0]) | around("ratio", 1 + jump / (0.05 * c**2))
+            variance.append(row)
+            for treatment, at, before, wanted in (
+                ("as trained", c, 1 / c, 1 / c),
+                ("rows ×", c, 1 / c, 1),
+                ("rows /", 1.0, 1, 1 / c),
+            ):
+                if c > 1:
+                    value = changed.get((treatment, c), wanted)
+                    row = {**model, "c": c, "treatment": treatment, "tested_at": at, "base_over_c": 0.05}
+                    row |= (
+                        around("against_c1", value) | around("change", value - before) | around("gap", value - wanted)
+                    )
+                    interventions.append(row)
+    table = {"variant": "learned", "trained_rows": 1.0, "untrained_rows": 0.1, "trained_over_tokens": 0.5}
+    tables = {
+        "spikes": pd.DataFrame(rows),
+        "variance": pd.DataFrame(variance),
+        "interventions": pd.DataFrame(interventions),
+        "tables": pd.DataFrame([{**table, **model, "c": c} for model in models for c in (1.0, 4.0, 9.0)]),
+    }
+    return [*findings(tables), *sentences(tables, 4, 100)]
+
+
+@pytest.mark.parametrize(
+    ("spikes", "kind", "meaning"),
+    [
+        ({}, "Confirmed", "nothing here points to length"),
+        ({"rotary": (0.9, 3.0)}, "In part", "length and new distances are not separated"),
+        ({"none": (0.9, 3.0)}, "In part", "length costs something by itself"),
+        ({"none": (0.9, 3.0), "rotary": (0.9, 3.0)}, "In part", "length costs something by itself"),
+        ({"none": (3.0, 3.0)}, "In part", "not the only cause"),
+        (dict.fromkeys(VARIANTS, (3.0, 3.0)), "Refuted", "not the only cause"),
+        ({"learned": (1.0, 1.0)}, "Undecided", "a spike in 0 of 2 models at this size"),
+    ],
+)
+def test_length_and_new_distances_are_told_apart(spikes, kind, meaning):
+    verdict, *_ = _told(spikes)
+    assert verdict.startswith(f"{kind}: ")
+    assert meaning in verdict
+
+
+def test_models_that_learned_less_are_named_and_rises_are_those_of_the_jump():
+    verdict, *rest = _told({"none": (0.9, 1.05)}, at_n={"none": 0.2})
+    assert "rises in 2 of 4 models without untrained positions" in verdict  # a small ratio, but a jump above 0
+    assert "(learned less in 2 of 4 models)" in verdict
+    assert any(line.startswith("No positions (learned less in 2 of 2 models)") for line in rest)
+    assert not any("learned less" in line for line in _told() if "A model learned less if" not in line)
+
+
+@pytest.mark.parametrize(
+    ("jumps", "words"),
+    [
+        ((1.0, 1.0, 1.0), ["variance as a ratio:", "larger in 0, smaller in 0 of 2 models at c = 9"]),
+        ((1.0, 0.7, 1.0), ["also as a difference:", "larger in 0, smaller in 2 of 2 models at c = 4"]),
+        ((1.0, 1.0, 2.0), ["variance as a ratio:", "larger in 2, smaller in 0 of 2 models at c = 9"]),
+    ],
+)
+def test_a_jump_that_falls_at_any_c_is_told(jumps, words):
+    found = _told(jumps=jumps)[1]
+    assert all(word in found for word in words)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, ["Of 8 predictions 0 lie outside", "hypothesis fails in 0 of 2 models.", "always as predicted in 2 of 2"]),
+        # Raised, but not to that at c = 1; and the smaller table raises what it should lower.
+        (
+            {("rows ×", 9.0): 0.5},
+            ["fails in 2 of 2 models", "(larger in 2, smaller in 0, as predicted in 0 of 2 models)"],
+        ),
+        ({("rows /", 9.0): 2.0}, ["Of 8 predictions 2 lie outside", "jump in 2, always as predicted in 0 of 2 models"]),
+        # Only c = 4 goes the other way.
+        (
+            {("rows ×", 4.0): 0.1},
+            ["fails in 2 of 2 models", "(larger in 0, smaller in 2, as predicted in 0 of 2 models)"],
+        ),
+    ],
+)
+def test_the_hypothesis_is_held_against_its_predictions_at_every_c(changed, words):
+    hypothesis = _told(changed=changed)[-1]
+    assert all(word in hypothesis for word in words)
+
+
 def test_intervals_hold_the_truth_and_tell_a_spike_from_noise():
     rng = np.random.default_rng(1)
-    settings = PositionsSettings(dimension=2, n_train=4, preset="tiny", overrides={}, n_prompts=4000)
     errors = {}
     for name, factor in (("learned", 3.0), ("none", 1.0)):
         means = np.full(13, 0.2)
         means[5:] *= factor
         errors[f"{name}-fixedcov-seed0", AS_TRAINED, "identity"] = rng.exponential(size=(4000, 13)) * means
-    table = positions._spikes(errors, settings, resampling(4000, 500, 0)).set_index("variant")
+    table = positions._spikes(errors, SETTINGS, resampling(4000, 500, 0)).set_index("variant")
     assert table["verdict"].to_dict() == {"learned": "spike", "none": "none"}
     for name, factor in (("learned", 3.0), ("none", 1.0)):
         assert table.loc[name, "near_low"] < factor < table.loc[name, "near_high"]
+        assert table.loc[name, "far_jump_low"] < 0.2 * (factor - 1) < table.loc[name, "far_jump_high"]
 
 
 def test_the_smoke_size_runs_resumes_and_is_drawn(tmp_path):

@@ -9,7 +9,6 @@ inputs it leaves open.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,14 +16,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from incontext.models import TransformerPredictor, load
+from incontext.models import load
 from incontext.predictors import LeastSquares, Predictor
 from incontext.studies.panels import COVARIATES, FAMILIES, OWN, Errors, panel_laws, resampling, squared_errors
-from incontext.studies.positions_words import findings, sentences
+from incontext.studies.positions_treatments import TREATMENTS, Treatment, scaled, trained_rows, treated
+from incontext.studies.positions_words import RISE, SPIKE, findings, sentences
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store, digest
 from incontext.studies.trainings import Job, train_all
@@ -33,13 +30,9 @@ from incontext.training import TrainingConfig, preset
 NAME = "positions"
 VARIANTS = ("learned", "shifted", "none", "rotary", "alibi")
 AS_TRAINED = "as trained"
-# An error ratio counts as a spike, and as growth, when its 95 % interval lies above these.
-SPIKE, GROWTH = 2.0, 1.1
 RESAMPLES = 1000
 
 Progress = Callable[[str, int, int], None]
-# A table of learned positions, and the number of examples N whose rows were trained → another table.
-Treatment = Callable[[Float[Tensor, "R w"], int], Float[Tensor, "R w"]]
 
 
 @dataclass(frozen=True)
@@ -99,64 +92,6 @@ class Model:
         return f"{self.variant}-{self.family}cov-seed{self.training_seed}"
 
 
-def _zeros(table: Float[Tensor, "R w"], n_train: int) -> Float[Tensor, "R w"]:
-    table[_trained(n_train) :] = 0
-    return table
-
-
-def _mean(table: Float[Tensor, "R w"], n_train: int) -> Float[Tensor, "R w"]:
-    rows = _trained(n_train)
-    for parity in (0, 1):  # inputs stand at even rows, labels at odd ones
-        table[rows + (rows + parity) % 2 :: 2] = table[parity:rows:2].mean(0)
-    return table
-
-
-def _clamped(table: Float[Tensor, "R w"], n_train: int) -> Float[Tensor, "R w"]:
-    rows = _trained(n_train)
-    for row in range(rows, len(table)):
-        table[row] = table[rows - 1 - (row - rows + 1) % 2]
-    return table
-
-
-def _wrapped(table: Float[Tensor, "R w"], n_train: int) -> Float[Tensor, "R w"]:
-    for row in range(_trained(n_train), len(table)):
-        table[row] = table[row % (2 * n_train)]
-    return table
-
-
-def _begun_late(table: Float[Tensor, "R w"], n_train: int) -> Float[Tensor, "R w"]:
-    return table.roll(-(_trained(n_train) + 1), 0)
-
-
-def _trained(n_train: int) -> int:
-    """Rows that training reached: the label of the last example is never read."""
-    return 2 * n_train + 1
-
-
-# What is done to the table of learned positions, without retraining.
-TREATMENTS: Mapping[str, Treatment] = {
-    "untrained rows zero": _zeros,
-    "untrained rows the mean of trained ones": _mean,
-    "untrained rows the last trained": _clamped,
-    "untrained rows wrapped onto trained": _wrapped,
-    "begun at untrained rows": _begun_late,
-}
-
-
-def scaled(factor: float) -> Treatment:
-    """Multiply the whole table."""
-    return lambda table, _: table * factor
-
-
-def treated(predictor: TransformerPredictor, treatment: Treatment, n_train: int) -> TransformerPredictor:
-    """A copy of a predictor with learned positions whose table has been treated."""
-    model = copy.deepcopy(predictor.model)
-    assert model.positions is not None
-    with torch.no_grad():
-        model.positions.weight.copy_(treatment(model.positions.weight.clone(), n_train))
-    return TransformerPredictor(model, predictor.name)
-
-
 def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyRecord:
     """Train the variants, test them beyond N, treat the learned tables, and weigh the explanations.
 
@@ -195,12 +130,12 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         "sentences": sentences(tables, settings.n_train, settings.n_prompts),
         "summary": findings(tables),
         "captions": {
-            "spikes": "Error at N, and mean error over (N, 1.5 N] and over (2N, 3N] relative to it, with 95 % "
-            "bootstrap intervals over prompts",
+            "spikes": "Error at N; mean error over (N, 1.5 N] (near) and over (2N, 3N] (far), relative to it and less "
+            "it (jump), with 95 % bootstrap intervals over prompts",
             "variance": "The jump of learned positions by variance: absolute, relative, and the share of its relative "
             "shrinkage that the larger error at N accounts for, with 95 % bootstrap intervals",
-            "interventions": "The jump over c after multiplying the whole table of positions, with 95 % bootstrap "
-            "intervals",
+            "interventions": "The jump over c after multiplying the whole table of positions, the change by it, and "
+            "the gap to what the relative size of positions predicts, with 95 % bootstrap intervals",
             "tables": "Root mean square sizes of the rows of learned tables and of the tokens they are added to",
         },
     }
@@ -334,7 +269,9 @@ def _spikes(errors: Judged, settings: PositionsSettings, weights: np.ndarray) ->
         row |= {"stderr_at_N": float(at_n.std(ddof=1) / np.sqrt(len(at_n))), "n": len(at_n)}
         for window, inside in windows.items():
             ratio = (weights @ inside.mean(axis=1)) / (weights @ base)
-            row |= dict(zip((window, f"{window}_low", f"{window}_high"), _interval(ratio), strict=True))
+            row |= _with_interval(window, ratio)
+            if not late:
+                row |= _with_interval(f"{window}_jump", weights @ (inside.mean(axis=1) - base))
         row["verdict"] = verdict(row["at_N_low"] if late else max(row["near_low"], row["far_low"]))
         row["verdict_near"] = verdict(row["at_N_low"] if late else row["near_low"])
         rows.append(row)
@@ -343,13 +280,13 @@ def _spikes(errors: Judged, settings: PositionsSettings, weights: np.ndarray) ->
 
 def verdict(low: float) -> str:
     """What the lower end of a ratio's interval says."""
-    return "spike" if low > SPIKE else "growth" if low > GROWTH else "none"
+    return "spike" if low > SPIKE else "rise" if low > RISE else "none"
 
 
-def _interval(values: np.ndarray) -> tuple[float, float, float]:
+def _with_interval(key: str, values: np.ndarray) -> dict[str, float]:
     """A statistic and its 95 % interval, from the measured value followed by resamples."""
     low, high = np.nanquantile(values[1:], [0.025, 0.975])
-    return float(values[0]), float(low), float(high)
+    return {key: float(values[0]), f"{key}_low": float(low), f"{key}_high": float(high)}
 
 
 def _jump(values: Errors, n: int, weights: np.ndarray) -> np.ndarray:
@@ -384,6 +321,7 @@ def _variance(errors: Judged, settings: PositionsSettings, weights: np.ndarray) 
                 "jump_over_c_against_c1": jump / jump_1,
             }
             if c != low:
+                statistics["jump_change"] = c * jump - low * jump_1
                 # A resample without a jump has no logarithm and is left out of the interval.
                 with np.errstate(invalid="ignore", divide="ignore"):
                     fall = np.log1p(jump_1 / base_1) - np.log1p(jump / base)
@@ -391,30 +329,35 @@ def _variance(errors: Judged, settings: PositionsSettings, weights: np.ndarray) 
                     statistics["exponent"] = 1 + np.log(jump / jump_1) / np.log(c / low)
                     statistics["share_of_base"] = (np.log1p(jump_1 / base_1) - np.log1p(jump_1 / base)) / fall
             for key, samples in statistics.items():
-                row |= dict(zip((key, f"{key}_low", f"{key}_high"), _interval(samples), strict=True))
+                row |= _with_interval(key, samples)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _interventions(errors: Judged, settings: PositionsSettings, weights: np.ndarray) -> pd.DataFrame:
-    """The jump over c with the table of positions multiplied: at c by √c (relative size as at 1), at 1 by 1/√c."""
+    """The jump over c with the table of positions multiplied: at c by √c (relative size as at 1), at 1 by 1/√c.
+
+    ``change`` is what the treatment adds to it, ``gap`` how far it is from what the relative size of positions alone
+    would make of it: the jump over c that models have as trained where the relative size is the same. Differences,
+    because the jump at c may be next to nothing.
+    """
     n, (low, *high) = settings.n_train, settings.scales
     rows: list[dict[str, Any]] = []
     for model in _learned(errors):
-        first = _jump(errors[model, AS_TRAINED, f"{low:g}·Exp(1)"], n, weights)
+        first = _jump(errors[model, AS_TRAINED, f"{low:g}·Exp(1)"], n, weights) / low
         for c in high:
-            there = errors[model, AS_TRAINED, f"{c:g}·Exp(1)"]
-            for treatment, at in ((AS_TRAINED, c), (f"rows × √{c:g}", c), (f"rows / √{c:g}", low)):
+            there = _jump(errors[model, AS_TRAINED, f"{c:g}·Exp(1)"], n, weights) / c
+            for treatment, at, before, predicted in (
+                (AS_TRAINED, c, there, there),
+                (f"rows × √{c:g}", c, there, first),
+                (f"rows / √{c:g}", low, first, there),
+            ):
                 values = errors[model, treatment, f"{at:g}·Exp(1)"]
                 jump = _jump(values, n, weights) / at
                 row: dict[str, Any] = {**_of(model), "c": c, "treatment": treatment, "tested_at": at, "n": len(values)}
                 row |= {"base_over_c": float(values[:, n].mean() / at)}
-                for key, samples in (
-                    ("jump_over_c", jump),
-                    ("against_c1", jump / first),
-                    ("against_c", jump / (_jump(there, n, weights) / c)),
-                ):
-                    row |= dict(zip((key, f"{key}_low", f"{key}_high"), _interval(samples), strict=True))
+                row |= _with_interval("jump_over_c", jump) | _with_interval("against_c1", jump / first)
+                row |= _with_interval("change", jump - before) | _with_interval("gap", jump - predicted)
                 rows.append(row)
     return pd.DataFrame(rows)
 
@@ -431,7 +374,7 @@ def _tables(jobs: Mapping[Model, Job], settings: PositionsSettings) -> pd.DataFr
         if model.variant not in ("learned", "shifted") or network.positions is None or network.read_in is None:
             continue
         table, reader = network.positions.weight.detach().double(), network.read_in.weight.detach().double()
-        reached = len(table) - 1 if model.variant == "shifted" else _trained(settings.n_train)
+        reached = len(table) - 1 if model.variant == "shifted" else trained_rows(settings.n_train)
         size = table.square().mean(1).sqrt()
         for c in settings.scales:
             # E‖Wx‖² for x of covariance c·I, which is also the mean over c·Exp(1); without the bias.

@@ -7,6 +7,10 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from incontext.studies.panels import OWN
+
+# The error spikes, and rises, where the 95 % interval of its ratio to that at N lies above these.
+SPIKE, RISE = 2.0, 1.0
 Tables: TypeAlias = Mapping[str, pd.DataFrame]
 _NAMES = {
     "learned": "learned positions",
@@ -15,7 +19,9 @@ _NAMES = {
     "rotary": "rotary positions",
     "alibi": "ALiBi",
 }
-_OWN = {"fixed": "identity", "random": "1·Exp(1)"}
+# Up to 3N, the first meet nothing about positions that is untrained, the second distances longer than in training.
+_ALL_TRAINED, _NEW_DISTANCES = ("shifted", "none"), ("rotary", "alibi")
+_LAWS = {"fixed": "Λ = I", "random": "random Λ"}
 _RESTORING = (
     "untrained rows the mean of trained ones",
     "untrained rows the last trained",
@@ -24,17 +30,18 @@ _RESTORING = (
 
 
 def sentences(tables: Tables, n_train: int, n_prompts: int) -> list[str]:
-    """The paragraphs of the page."""
+    """The paragraphs of the page, below its findings."""
     return [
         f"GPT-2 models with five kinds of positions, alike in everything else, trained on N = {n_train} examples and "
-        f"tested on up to 3N, {n_prompts:,} prompts each. An error ratio counts as a spike when its 95 % bootstrap "
-        "interval (over prompts) lies above 2, as growth when above 1.1; just beyond means the mean over M in "
-        "(N, 1.5 N], far beyond that over (2N, 3N]. Ranges are over families and training seeds.",
+        f"tested on up to 3N, {n_prompts:,} prompts each. Just beyond N means the mean error over M in (N, 1.5 N], far "
+        "beyond that over (2N, 3N]; its jump is the difference from the error at N. a … b: the smallest and the "
+        "largest over families and training seeds; brackets: the outermost ends of their 95 % bootstrap intervals over "
+        "prompts. A model is counted where its interval says so: a rise is a jump above 0, a spike a ratio to the "
+        f"error at N above {SPIKE:g}. A model learned less if its error at N is more than twice the mean with learned "
+        "positions: its ratios say less, so weigh its jumps.",
         *(_variant(tables["spikes"], variant) for variant in _NAMES),
-        _conjecture(tables),
         _rows(tables),
-        _second_cause(tables),
-        *_puzzle(tables),
+        *([_two_things(tables), _hypothesis(tables)] if _shrinks(tables) else []),
     ]
 
 
@@ -44,82 +51,113 @@ def findings(tables: Tables) -> list[str]:
     return [f"{kind}: {reason}", f"Found: {_shrinking(tables)}"]
 
 
-def _own(spikes: pd.DataFrame, variant: str, treatment: str = "as trained") -> pd.DataFrame:
-    rows = spikes[(spikes["variant"] == variant) & (spikes["treatment"] == treatment)]
-    return rows[rows["panel"] == rows["family"].map(_OWN)]
+def _own(spikes: pd.DataFrame, *variants: str, treatment: str = "as trained") -> pd.DataFrame:
+    """Models tested on the law that they were trained on."""
+    rows = spikes[spikes["variant"].isin(variants) & (spikes["treatment"] == treatment)]
+    return rows[rows["panel"] == rows["family"].map(OWN)]
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return f"{value:.{digits}g}".replace("-", "−")
 
 
 def _range(values: pd.Series) -> str:
-    low, high = float(values.min()), float(values.max())
-    return f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} … {high:.3g}"
+    low, high = _number(values.min()), _number(values.max())
+    return low if low == high else f"{low} … {high}"
 
 
-def _counted(rows: pd.DataFrame, column: str, limit: float) -> int:
-    return int((rows[column] > limit).sum())
+def _bracketed(rows: pd.DataFrame, key: str) -> str:
+    """Range of a statistic, and the outermost ends of its intervals."""
+    low, high = _number(rows[f"{key}_low"].min(), 2), _number(rows[f"{key}_high"].max(), 2)
+    return f"{_range(rows[key])} [{low}, {high}]"
+
+
+def _counted(**which: pd.Series) -> str:
+    """In how many models something is so: "spike in 1, rise in 2 of 4 models"."""
+    total = len(next(iter(which.values())))
+    counts = ", ".join(f"{name.replace('_', ' ')} in {int(mask.sum())}" for name, mask in which.items())
+    return f"{counts} of {total} model{'s' if total > 1 else ''}"
+
+
+def _learned_less(spikes: pd.DataFrame, rows: pd.DataFrame) -> str:
+    bound = 2 * _own(spikes, "learned").groupby("family")["error_at_N"].mean()
+    less = rows["error_at_N"] > rows["family"].map(bound)
+    return f" ({_counted(learned_less=less)})" if less.any() else ""
 
 
 def _variant(spikes: pd.DataFrame, variant: str) -> str:
     rows = _own(spikes, variant)
-    name = _NAMES[variant]
-    near = f"spike in {_counted(rows, 'near_low', 2)}, growth in {_counted(rows, 'near_low', 1.1)}"
-    far = f"spike in {_counted(rows, 'far_low', 2)}, growth in {_counted(rows, 'far_low', 1.1)}"
+    name = _NAMES[variant] + _learned_less(spikes, rows)
+    near, far = (_window(rows, window) for window in ("near", "far"))
     return (
-        f"{name[0].upper()}{name[1:]}, on the law of training: error/d at N {_range(rows['error_at_N'])} (standard "
-        f"errors at most {rows['stderr_at_N'].max():.2g}); just beyond {_range(rows['near'])} times that ({near} of "
-        f"{len(rows)} models); far beyond {_range(rows['far'])} times ({far})."
+        f"{name[0].upper()}{name[1:]}: error/d at N {_range(rows['error_at_N'])} on the law of training (standard "
+        f"errors at most {_number(rows['stderr_at_N'].max(), 2)}); just beyond {near}; far beyond {far}."
     )
+
+
+def _window(rows: pd.DataFrame, window: str) -> str:
+    spike = rows[f"{window}_low"] > SPIKE
+    counts = _counted(**({"spike": spike} if spike.any() else {}), rise=rows[f"{window}_jump_low"] > 0)
+    return f"{_range(rows[window])} times that, jump {_bracketed(rows, f'{window}_jump')} ({counts})"
+
+
+def _spiking(tables: Tables) -> bool:
+    """Whether every model with learned positions spikes just beyond N on its own law."""
+    return bool((_own(tables["spikes"], "learned")["near_low"] > SPIKE).all())
 
 
 def _weighed(tables: Tables) -> tuple[str, str]:
     """The verdict on the paper's conjecture, and why."""
     spikes = tables["spikes"]
     learned = _own(spikes, "learned")
-    others = {variant: _own(spikes, variant) for variant in _NAMES if variant != "learned"}
-    near = [name for name, rows in others.items() if (rows["near_low"] > 2).any()]
-    away = [name for name, rows in others.items() if (rows["far_low"] > 2).any()]
     if not _spiking(tables):
         return (
             "Undecided",
-            f"whether untrained absolute positions cause the spike: with learned positions "
-            f"{_counted(learned, 'near_low', 2)} "
-            f"of {len(learned)} models spike just beyond N at this size.",
+            "whether untrained absolute positions cause the spike: with learned positions the error just beyond N has "
+            f"a {_counted(spike=learned['near_low'] > SPIKE)} at this size.",
         )
-    part = f"with learned positions the error just beyond N is {_range(learned['near'])} times that at N"
-    every = pd.concat(list(others.values()))
-    if not near and not away:
-        return (
-            "Confirmed",
-            f"the spike beyond N comes from untrained absolute positions: {part}; where no position is untrained "
-            f"{_range(every['near'])} times, and no such model spikes up to 3N.",
-        )
+    names = [name for name in _NAMES if name != "learned"]
+    others = _own(spikes, *names)
+    part = f"with learned positions the error/d there is {_times(learned, 'near')}"
+    near = [name for name in names if (_own(spikes, name)["near_low"] > SPIKE).any()]
     if not near:
-        grown = pd.concat([others[name] for name in away])
         return (
-            "In part",
-            f"the spike just beyond N comes from untrained absolute positions ({part}; where none is untrained "
-            f"{_range(every['near'])} times), but far beyond N the error also rises with {_listed(away)} "
-            f"({_range(grown['far'])} times): length is a second cause.",
+            "In part" if (others["far_low"] > SPIKE).any() else "Confirmed",
+            f"as the paper conjectures, the spike just beyond N comes from untrained absolute positions: {part}, "
+            f"with the other kinds {_times(others, 'near')}. {_length(spikes)}",
         )
-    spiking = pd.concat([others[name] for name in near])
     return (
-        "In part" if len(near) < len(others) else "Refuted",
-        f"untrained absolute positions are not the only cause of the spike: {part}, but {_listed(near)}, where none is "
-        f"untrained, also spike just beyond N ({_range(spiking['near'])} times).",
+        "In part" if len(near) < len(names) else "Refuted",
+        f"untrained absolute positions, the paper's conjecture, are not the only cause of the spike just beyond N: "
+        f"{part}, but it also spikes "
+        f"with {', '.join(_NAMES[name] for name in near)}, {_times(_own(spikes, *near), 'near')}. {_length(spikes)}",
     )
 
 
-def _spiking(tables: Tables) -> bool:
-    """Whether every model with learned positions spikes just beyond N on its own law."""
-    return bool((_own(tables["spikes"], "learned")["near_low"] > 2).all())
+def _times(rows: pd.DataFrame, window: str) -> str:
+    return f"{_range(rows[window])} times that at N (difference {_range(rows[f'{window}_jump'])})"
 
 
-def _listed(variants: list[str]) -> str:
-    return ", ".join(_NAMES[name] for name in variants)
-
-
-def _conjecture(tables: Tables) -> str:
-    kind, reason = _weighed(tables)
-    return f"The paper conjectures that absolute positions that were never trained cause the spike. {kind}: {reason}"
+def _length(spikes: pd.DataFrame) -> str:
+    """What longer prompts do where nothing else is new, and where encoded distances are."""
+    plain, distant = _own(spikes, *_ALL_TRAINED), _own(spikes, *_NEW_DISTANCES)
+    rises, also = plain["far_jump_low"] > 0, distant["far_jump_low"] > 0
+    listed = "; ".join(
+        f"{_NAMES[str(variant)]} trained on {_LAWS[str(family)]}, {_range(rows['far'])} times"
+        for (variant, family), rows in distant[also].groupby(["variant", "family"], sort=False)
+    )
+    if rises.any():
+        meaning = "So length costs something by itself in some models."
+    elif also.any():
+        meaning = "There length and new distances are not separated; length alone raised nothing."
+    else:
+        meaning = "So nothing here points to length as a cause."
+    return (
+        f"Far beyond N the error {_counted(rises=rises)} without untrained positions (none at all, or learned from "
+        f"shifted starts), {_range(plain['far'])} times that at N{_learned_less(spikes, plain)}; and "
+        f"{_counted(rises=also).removeprefix('rises ')} given distances longer than in training (rotary, ALiBi)"
+        f"{f': {listed}' if listed else ''}. {meaning}"
+    )
 
 
 def _rows(tables: Tables) -> str:
@@ -128,8 +166,8 @@ def _rows(tables: Tables) -> str:
     table = tables["tables"][tables["tables"]["variant"] == "learned"]
     key = ["family", "training_seed"]
     before = _own(spikes, "learned").set_index(key)["near"]
-    zero = _own(spikes, "learned", "untrained rows zero").set_index(key)["near"]
-    late = _own(spikes, "learned", "begun at untrained rows")
+    zero = _own(spikes, "learned", treatment="untrained rows zero").set_index(key)["near"]
+    late = _own(spikes, "learned", treatment="begun at untrained rows")
     size, change = table["untrained_rows"] / table["trained_rows"], zero / before
     indifferent = bool((size < 0.5).all() and ((change - 1).abs() < 0.2).all())
     meaning = (
@@ -138,38 +176,16 @@ def _rows(tables: Tables) -> str:
         else ""
     )
     restored = "; ".join(
-        f"{name.removeprefix('untrained rows ')}, {_range(rows['near'])} times just beyond, {_range(rows['far'])} far "
-        "beyond"
+        f"{name.removeprefix('untrained rows ')}, {_range(rows['near'])} just and {_range(rows['far'])} far beyond"
         for name in _RESTORING
-        if len(rows := _own(spikes, "learned", name))
+        if len(rows := _own(spikes, "learned", treatment=name))
     )
     return (
         f"The learned table changed without retraining. Untrained rows, still as they were drawn, have {_range(size)} "
-        f"of "
-        f"the size of trained ones, and setting them to zero multiplies the ratio just beyond by {_range(change)}."
-        f"{meaning} Prompts of N examples that begin at untrained rows, and so are no longer than in training, have "
-        f"{_range(late['at_N'])} times the error at N: positions alone. Giving later tokens rows that were trained "
-        f"leaves length, and a wrong place: {restored}."
-    )
-
-
-def _second_cause(tables: Tables) -> str:
-    parts: list[str] = []
-    grows = False
-    for variant in ("none", "shifted", "rotary", "alibi"):
-        rows = _own(tables["spikes"], variant)
-        up, down = rows["far_low"] > 1.1, rows["far_high"] < 1
-        grows = grows or bool(up.any())
-        word = "rises" if up.all() else "rises in part" if up.any() else "falls" if down.all() else "does not rise"
-        parts.append(f"with {_NAMES[variant]} it {word} ({_range(rows['far'])})")
-    conclusion = (
-        "So reading more tokens than in training costs something by itself."
-        if grows
-        else "So reading more tokens than in training costs nothing by itself."
-    )
-    return (
-        "Is length a cause of its own? Where no position is untrained, the error far beyond N over that at N: "
-        f"{'; '.join(parts)}. {conclusion}"
+        f"of the size of trained ones, and setting them to zero multiplies the ratio just beyond by {_range(change)}."
+        f"{meaning} Prompts of N examples that begin at untrained rows differ from those of training in their "
+        f"positions alone and have {_bracketed(late, 'at_N')} times the error at N. Giving later tokens rows that were "
+        f"trained leaves length, and a wrong place; times the error at N, with {restored}."
     )
 
 
@@ -179,72 +195,95 @@ def _ends(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, float]:
     return table[table["c"] == table["c"].min()], table[table["c"] == c], c
 
 
+def _shrinks(tables: Tables) -> bool:
+    """Whether the ratio of every model with learned positions falls from c = 1 to the largest c."""
+    _, top, _ = _ends(tables["variance"])
+    return _spiking(tables) and bool((top["log_ratio_fall_low"] > 0).all())
+
+
 def _shrinking(tables: Tables) -> str:
-    """The answer to the puzzle in one sentence."""
+    """The answer to the puzzle."""
     low, top, c = _ends(tables["variance"])
-    falls = int((top["log_ratio_fall_low"] > 0).sum())
-    if falls < len(top) or not _spiking(tables):
+    if not _shrinks(tables):
         return (
             f"why the spike shrinks at higher variance cannot be told at this size: just beyond N the error ratio of "
-            f"learned positions is smaller at c = {c:g} than at c = 1 beyond its interval in {falls} of {len(top)} "
-            f"models."
+            f"learned positions is {_counted(smaller=top['log_ratio_fall_low'] > 0)} at c = {c:g} than at c = 1."
         )
-    only = " only" if (top["jump_high"].to_numpy() >= low["jump_low"].to_numpy()).all() else ""
+    falls = tables["variance"].groupby(["family", "training_seed"])["jump_change_high"].min() < 0
+    how = "as a ratio" if not falls.any() else "mostly as a ratio" if falls.mean() <= 0.5 else "also as a difference"
+    changes = "; ".join(
+        f"{_counted(larger=rows['jump_change_low'] > 0, smaller=rows['jump_change_high'] < 0)} at c = {value:g}"
+        for value, rows in tables["variance"].groupby("c")
+        if value != low["c"].iloc[0]
+    )
     return (
-        f"the spike shrinks at higher variance as a ratio{only}: on c·Exp(1) the error just beyond N is "
-        f"{_range(low['ratio'])} times that at N at c = 1 and {_range(top['ratio'])} times at c = {c:g}, while the "
-        f"jump itself goes from {_range(low['jump'])} to {_range(top['jump'])}, as c to the power "
-        f"{_range(top['exponent'])} (95 % intervals between {top['exponent_low'].min():.2g} and "
-        f"{top['exponent_high'].max():.2g}), and the error at N that it is added to from {_range(low['base'])} to "
-        f"{_range(top['base'])}."
+        f"the spike shrinks at higher variance {how}: on c·Exp(1) the error just beyond N is {_range(low['ratio'])} "
+        f"times that at N at c = 1 and {_range(top['ratio'])} times at c = {c:g}, while the error at N goes from "
+        f"{_range(low['base'])} to {_range(top['base'])}. The "
+        f"difference of the two, {_range(low['jump'])} at c = 1, is {changes}."
     )
 
 
-def _puzzle(tables: Tables) -> list[str]:
-    answer = _shrinking(tables)
-    opening = f"The paper is unsure why the spike shrinks at higher variance. {answer[0].upper()}{answer[1:]}"
+def _two_things(tables: Tables) -> str:
     low, top, c = _ends(tables["variance"])
-    if "cannot be told" in answer:
-        return [opening]
-    relative = tables["tables"][tables["tables"]["variant"] == "learned"]
-    weight_low, weight_top, _ = _ends(relative)
+    return (
+        "The paper is unsure why the spike shrinks at higher variance. Two things can make its ratio fall. The error "
+        f"at N can grow faster than c: over c it goes from {_range(low['base_over_c'])} to "
+        f"{_range(top['base_over_c'])}, which accounts for {_range(100 * top['share_of_base'])} % of the fall of the "
+        "ratio's logarithm. And the jump can grow more slowly than c: over c it is "
+        f"{_bracketed(top, 'jump_over_c_against_c1')} at c = {c:g} of what it is at c = 1 (a constant jump would give "
+        f"{1 / c:.2g})."
+    )
+
+
+def _hypothesis(tables: Tables) -> str:
+    """What the relative size of positions predicts, and how often it comes about."""
+    weight_low, weight_top, c = _ends(tables["tables"][tables["tables"]["variant"] == "learned"])
     changed = tables["interventions"]
-    changed = changed[changed["c"] == c]
-    plain = changed[changed["treatment"] == "as trained"]
-    grown = changed[(changed["tested_at"] == c) & (changed["treatment"] != "as trained")]
-    shrunk = changed[changed["tested_at"] != c]
-    restores, removes = int((grown["against_c_low"] > 1).sum()), int((shrunk["against_c1_high"] < 1).sum())
-    if restores == len(grown) and removes == len(shrunk):
-        conclusion = "Both happen in every model: the relative size of positions is part of the answer."
-    elif not restores and not removes:
-        conclusion = "Neither happens in any model: the relative size of positions is not the answer."
-    else:
-        conclusion = "They do not happen in every model: the relative size of positions is at most part of the answer."
-    return [
-        opening,
-        f"Two things make the ratio fall. The error at N grows faster than c (over c from "
-        f"{_range(low['base_over_c'])} to "
-        f"{_range(top['base_over_c'])}), which accounts for {_range(100 * top['share_of_base'])} % of the fall of the "
-        f"ratio's logarithm; and the jump grows more slowly than c: over c it is "
-        f"{_range(top['jump_over_c_against_c1'])} "
-        f"at c = {c:g} of what it is at c = 1 (95 % intervals between {top['jump_over_c_against_c1_low'].min():.2g} "
-        f"and "
-        f"{top['jump_over_c_against_c1_high'].max():.2g}; a constant jump would give {1 / c:.2g}).",
-        f"A hypothesis for the second: positions are added to tokens that grow with √c, and layer normalisation "
-        f"divides "
-        f"by their size, so that a fault in the positions weighs less (rows have "
-        f"{_range(weight_low['trained_over_tokens'])} "
-        f"of the size of input tokens at c = 1, {_range(weight_top['trained_over_tokens'])} at c = {c:g}); to first "
-        f"order "
-        f"that makes the jump constant. If so, multiplying the table by √c at c = {c:g} brings the jump over c back "
-        f"to that "
-        f"at c = 1, and dividing it at c = 1 takes it away. Measured over the jump at c = 1: as trained "
-        f"{_range(plain['against_c1'])}, with the larger table {_range(grown['against_c1'])} (larger beyond the "
-        f"interval "
-        f"in {restores} of {len(grown)} models); at c = 1 with the smaller one {_range(shrunk['against_c1'])} (smaller "
-        f"beyond the interval in {removes} of {len(shrunk)}). {conclusion} Both changes also move the error at N, "
-        f"over c: "
-        f"{_range(plain['base_over_c'])} at c = {c:g} becomes {_range(grown['base_over_c'])}; with the smaller table "
-        f"it is "
-        f"{_range(shrunk['base_over_c'])} at c = 1.",
-    ]
+    treated = changed[changed["treatment"] != "as trained"]
+    measured = "; ".join(_changed(rows, float(str(value))) for value, rows in changed.groupby("c"))
+    missed = (treated["gap_low"] > 0) | (treated["gap_high"] < 0)
+    # The larger table should raise the jump over c, the smaller one lower it.
+    up, down = treated["change_low"] > 0, treated["change_high"] < 0
+    grown = treated["tested_at"] == treated["c"]
+    models = [treated["family"], treated["training_seed"]]
+    fails, moves = missed.groupby(models).any(), (up | down).groupby(models).any()
+    always = (up & grown | down & ~grown).groupby(models).all()
+    conclusion = f"So the hypothesis {_counted(fails=fails)}" + (
+        ": there the relative size of positions alone does not explain the jump." if fails.any() else "."
+    )
+    _, plain, _ = _ends(changed[changed["treatment"] == "as trained"])
+    _, larger, _ = _ends(treated[grown])
+    _, smaller, _ = _ends(treated[~grown])
+    return (
+        "A hypothesis for the second: positions are added to tokens that grow with √c, and layer normalisation divides "
+        "by their size, so that a fault in the positions weighs less (rows have "
+        f"{_range(weight_low['trained_over_tokens'])} of the size of input tokens at c = 1, "
+        f"{_range(weight_top['trained_over_tokens'])} at c = {c:g}); to first order that makes the jump constant. If "
+        "so, multiplying the table by √c at c brings the jump over c back to that at c = 1, and dividing it by √c at "
+        "c = 1 brings it down to that at c. Measured over the jump at c = 1 (larger, smaller: than before the change): "
+        f"{measured}. Of {len(treated)} predictions {int(missed.sum())} lie outside the interval. {conclusion} The "
+        f"size of the table {_counted(moves_the_jump=moves, always_as_predicted=always)}. Both changes move the error "
+        f"at N, over c: {_range(plain['base_over_c'])} at c = {c:g} becomes {_range(larger['base_over_c'])}; with the "
+        f"smaller table it is {_range(smaller['base_over_c'])} at c = 1."
+    )
+
+
+def _changed(rows: pd.DataFrame, c: float) -> str:
+    """What both changes of the table do at one c."""
+    plain = rows["treatment"] == "as trained"
+    grown = (rows["tested_at"] == c) & ~plain
+    larger, smaller = (
+        f"{_bracketed(some, 'against_c1')} ("
+        + _counted(
+            larger=some["change_low"] > 0,
+            smaller=some["change_high"] < 0,
+            as_predicted=(some["gap_low"] <= 0) & (some["gap_high"] >= 0),
+        )
+        + ")"
+        for some in (rows[grown], rows[~plain & ~grown])
+    )
+    return (
+        f"at c = {c:g}, as trained {_range(rows[plain]['against_c1'])}, with the larger table {larger}, at c = 1 with "
+        f"that smaller by √{c:g} {smaller}"
+    )
