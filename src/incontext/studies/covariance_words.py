@@ -230,7 +230,7 @@ def _steps(runs: pd.DataFrame) -> str:
         return f" Along these laws it {'grows' if grows else 'falls'} at every step in every seed."
     return (
         f" From law to law it grows in every seed, by over 1.96 standard errors, at {grows} of "
-        f"{_count(count, 'step')} and falls so at {falls}: along these laws the seeds show no common trend."
+        f"{_count(count, 'step')} and falls so at {falls}: no trend along these laws."
     )
 
 
