@@ -1,8 +1,8 @@
 """In-context learners on scikit-learn's diabetes data (442 patients, 10 features), by repeated cross-validation.
 
-The learners see nothing but the training folds as their prompt. Four transformers that ship with the package
-stand beside them (a folder of a trained model as an argument adds yours): they were trained on noise-free prompts of
-40 examples, and these data are mostly noise.
+The learners see nothing but the training folds as their prompt. Five transformers that ship with the package
+stand beside them (a folder of a trained model as an argument adds yours): four were trained on noise-free prompts of
+40 examples, and these data are mostly noise; the fifth on prompts of 100 with noisy labels.
 """
 
 import sys
@@ -16,6 +16,7 @@ from incontext.estimators import InContextRegressor
 from incontext.predictors import NearestNeighbors
 
 SHIPPED = [f"{kind}-d20-{law}" for kind in ("small", "fast") for law in ("identity", "exponential")]
+SHIPPED.append("fast-d20-noise")
 
 if __name__ == "__main__":
     X, y = load_diabetes(return_X_y=True)

@@ -23,7 +23,7 @@ def draw(record: StudyRecord) -> list[Drawing]:
 
 
 def _crossings(record: StudyRecord, board: pd.DataFrame) -> Drawing:
-    thresholds, order = list(board["threshold"].unique()), _ranking(board)
+    thresholds, order = list(board["threshold"].unique()), _order(board, record.tables["ranking"])
     with house_style():
         figure = Figure(figsize=(10.0, 1.1 + 0.28 * len(order)))
         axes = figure.subplots(1, len(thresholds), sharex=True, sharey=True, squeeze=False)[0]
@@ -38,7 +38,8 @@ def _crossings(record: StudyRecord, board: pd.DataFrame) -> Drawing:
     caption = (
         f"Steps until the held-out error at {2 * d} examples (d = {d}) was first at or below a threshold, one mark per "
         f"seed ({seeds} seeds). Triangles are censored: not within that many steps. Best recipe on top, by the median "
-        "over seeds at each threshold in turn; fast in blue, Garg et al. in orange."
+        "over seeds in runs of equal lengths, at the least threshold that it reached; then those run at other lengths. "
+        "fast in blue, Garg et al. in orange."
     )
     return Drawing(f"{record.name}-steps", figure, caption, "Steps to three errors for every recipe and seed.")
 
@@ -80,9 +81,8 @@ def _curves(record: StudyRecord, board: pd.DataFrame, curves: pd.DataFrame) -> D
     return Drawing(f"{record.name}-curves", figure, caption, "Held-out error against steps, one line per recipe.")
 
 
-def _ranking(board: pd.DataFrame) -> list[str]:
-    """Recipes by median steps at the last threshold, ties by the one before."""
-    # A censored seed stands behind every other, by how far it was looked for.
-    placed = board.assign(steps=board["steps"].where(board["reached"], 1e12 + board["within"]))
-    medians = placed.pivot_table(index="recipe", columns="threshold", values="steps", aggfunc="median", sort=False)
-    return list(medians.sort_values(sorted(medians.columns)).index)
+def _order(board: pd.DataFrame, ranking: pd.DataFrame) -> list[str]:
+    """Recipes of equal lengths by median steps at the last threshold, ties by the one before; then the others."""
+    medians = ranking.pivot_table(index="recipe", columns="threshold", values="median_steps", sort=False)
+    ranked = list(medians.sort_values(sorted(medians.columns)).index)
+    return ranked + [recipe for recipe in board["recipe"].unique() if recipe not in ranked]

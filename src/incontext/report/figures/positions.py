@@ -130,7 +130,7 @@ def _variance(record: StudyRecord) -> Drawing:
         "that reach 0 end at the edge), and the error at N (dotted); dashed: growth with c. Right: the jump over c, "
         "relative to c = 1, as trained, with the table of positions multiplied by √c at c, and divided by √c at c = "
         "1: if "
-        "the relative size of positions made the spike shrink, the second would be 1 and the third small."
+        "the relative size of positions made the spike shrink, the second would be 1 and the third as the first."
     )
     return Drawing("positions-variance", figure, caption, "The spike as a ratio and as a difference by variance.")
 
