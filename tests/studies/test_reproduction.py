@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import incontext.studies.record as record_module
 from incontext.foundations import InvalidInputError
 from incontext.studies.profiles import PROFILES, get_profile
-from incontext.studies.reproduction import PARTS, choose_parts
+from incontext.studies.record import StudyRecord
+from incontext.studies.reproduction import PARTS, choose_parts, reproduce
 
 
 def _command(directory):
@@ -111,3 +113,16 @@ def test_parts_run_in_their_order_whatever_the_order_asked():
 def test_an_unknown_profile_is_refused(name):
     with pytest.raises(InvalidInputError, match="profile must be one of smoke, laptop, paper"):
         get_profile(name)
+
+
+def test_a_record_of_another_version_is_left_out_and_said_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(record_module, "__version__", "0.0.1")
+    for name in ("claims", "shifts"):
+        StudyRecord(name, name, {}, {}).save(tmp_path / "studies")
+    monkeypatch.undo()
+    StudyRecord("shifts", "shifts", {}, {}).save(tmp_path / "studies")
+    (tmp_path / "reproduction.json").write_text('{"profile": "smoke", "version": "0.0.1", "durations": {}}')
+    said = []
+    records = reproduce(PROFILES["smoke"], tmp_path, [], lambda label, *_: said.append(label))
+    assert [record.name for record in records] == ["shifts"]
+    assert said == ["left out, made by another version, --only claims makes it anew"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from incontext import __version__
 from incontext.foundations import atomic_path, read_json, write_json
 
 if TYPE_CHECKING:
@@ -45,14 +46,22 @@ class StudyRecord:
         # Last: a folder with a record is complete.
         write_json(
             folder / "record.json",
-            {"name": self.name, "title": self.title, "tables": list(self.tables), "facts": self.facts},
+            {
+                "version": __version__,
+                "name": self.name,
+                "title": self.title,
+                "tables": list(self.tables),
+                "facts": self.facts,
+            },
         )
 
     @classmethod
-    def load(cls, folder: Path) -> StudyRecord:
-        """Read what ``save`` wrote into ``folder``."""
+    def load(cls, folder: Path) -> StudyRecord | None:
+        """Read what ``save`` wrote into ``folder``; None if another version of the package did, whose tables differ."""
         import pandas as pd
 
         content = read_json(Path(folder) / "record.json")
+        if content.get("version", __version__) != __version__:
+            return None
         tables = {key: pd.read_parquet(Path(folder) / f"{key}.parquet") for key in content["tables"]}
         return cls(content["name"], content["title"], tables, content["facts"])

@@ -129,7 +129,7 @@ def choose_parts(only: Iterable[str]) -> list[str]:
 
 
 def reproduce(profile: Profile, directory: Path, parts: Iterable[str], progress: Progress) -> list[StudyRecord]:
-    """Run the chosen parts, reusing what is finished, and return every record that the folder then holds.
+    """Run the chosen parts, reusing what is finished, and return every record of this version that the folder holds.
 
     Parameters
     ----------
@@ -165,11 +165,20 @@ def reproduce(profile: Profile, directory: Path, parts: Iterable[str], progress:
             record = importlib.import_module(PARTS[part].module).run(**settings, store=store, progress=report)
             record.save(directory / "studies")
             clock.write()
-        return [
-            StudyRecord.load(folder)
-            for part in PARTS
-            if (folder := directory / "studies" / part.replace("-", "_")) and (folder / "record.json").exists()
-        ]
+        return _records(directory / "studies", progress)
+
+
+def _records(directory: Path, progress: Progress) -> list[StudyRecord]:
+    """The finished records, but for those that another version of the package made: their tables are others."""
+    present = [part for part in PARTS if (directory / part.replace("-", "_") / "record.json").exists()]
+    records: list[StudyRecord] = []
+    for i, part in enumerate(present):
+        record = StudyRecord.load(directory / part.replace("-", "_"))
+        if record is None:
+            progress(f"left out, made by another version, --only {part} makes it anew", i, len(present))
+        else:
+            records.append(record)
+    return records
 
 
 def claim_directory(directory: Path, profile: Profile) -> Path:
