@@ -200,8 +200,12 @@ def test_a_study_beyond_the_paper_has_a_page_linked_both_ways(page):
     assert "<details><summary>Forty rows" in one  # folded
 
 
-def test_the_first_page_states_what_every_study_found_in_the_order_of_verdicts(records, page):
-    listed = re.findall(r'<li><span class="badge \w+">([\w ]+)</span><span>(.*?) <a href="(.*?)">', page.read_text())
+def _listed(text):
+    return re.findall(r'<li><span class="badge \w+">([\w ]+)</span><span>(.*?) <a href="(.*?)">', text)
+
+
+def test_the_first_page_lists_what_every_study_found_in_the_order_of_verdicts(records, page):
+    listed = _listed(page.read_text().partition("Every finding")[2])
     expected = [finding for record in records for finding in words_of(record).findings]
     assert len(listed) == len(expected)
     kinds = [kind for kind, _, _ in listed]
@@ -209,6 +213,20 @@ def test_the_first_page_states_what_every_study_found_in_the_order_of_verdicts(r
     assert ("refuted", "The guess.", "beyond-one.html") in listed
     assert ("found", "A number: 3.", "beyond-one.html") in listed
     assert any(kind == "undecided" and "0 of 4 transformers" in text for kind, text, _ in listed)
+
+
+def test_it_opens_with_one_line_for_every_subject(records, page):
+    leads = _listed(page.read_text().partition("Every finding")[0])
+    subjects = dict.fromkeys(record.name.partition("_")[0] for record in records if words_of(record).findings)
+    assert len(leads) == len(subjects)
+    # Of Figure 1, what all its records come to.
+    told = [(kind, text) for kind, text, _ in leads if text.startswith("Figure 1")]
+    assert told == [
+        (
+            "undecided",
+            "Figure 1. No record holds a model that learned its task, so nothing can be said about any of them.",
+        )
+    ]
 
 
 def test_the_kind_of_a_line_is_the_word_before_its_colon():

@@ -100,6 +100,7 @@ def test_the_conclusion_counts_what_appears_wherever_models_read_as_the_papers(r
     assert "columns (x, y), which the paper's do not, are left out" in table.conclusion
     for (observation, _), whole in zip(table.rows, everywhere, strict=True):
         assert (observation.title[1:] in table.conclusion) is not whole
+    assert table.verdicts == {cell.verdict for _, cells in table.rows for cell in cells[:3]} - {"no model"}
     assert side_by_side([records[1]]) is None
     assert "nothing can be said" in side_by_side([records[3]]).conclusion
     assert "left out" not in side_by_side([records[4]]).conclusion

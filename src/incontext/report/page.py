@@ -26,9 +26,9 @@ from incontext.report.figures import (
     shifts,
     tolerance,
 )
-from incontext.report.side_by_side import side_by_side
+from incontext.report.side_by_side import SideBySide, side_by_side
 from incontext.report.style import Drawing
-from incontext.report.words import KINDS, Finding, Words, words_of
+from incontext.report.words import KINDS, Finding, Words, kind_of, words_of
 from incontext.studies.record import StudyRecord
 
 TITLE = "Trained Transformers Learn Linear Models In-Context, reproduced"
@@ -169,7 +169,8 @@ def write_report(
         shared,
         here=FIRST_PAGE,
         links={section.name: section.link for section in sections},
-        findings=_ordered(sections),
+        leads=_in_order(_leads(sections, compared)),
+        findings=_in_order([(finding, section) for section in sections for finding in section.words.findings]),
         done=[_DONE[section.name] for section in paper if section.name in _DONE],
         provenance_table=_provenance_table(provenance, sections),
         deviations=[line for section in paper for line in section.words.deviations],
@@ -217,10 +218,22 @@ def _section(record: StudyRecord, directory: Path, profile: str) -> _Section:
     )
 
 
-def _ordered(sections: list[_Section]) -> list[tuple[Finding, _Section]]:
-    """The findings of all studies: confirmed, in part, refuted, found, undecided; in the order of the studies."""
-    found = [(finding, section) for section in sections for finding in section.words.findings]
-    return sorted(found, key=lambda pair: KINDS.index(pair[0].kind))
+def _leads(sections: list[_Section], compared: SideBySide | None) -> list[tuple[Finding, _Section]]:
+    """What the first page states: of every subject the first finding, of Figure 1 what all its records come to."""
+    leads: dict[str, tuple[Finding, _Section]] = {}
+    for section in sections:
+        subject = section.name.partition("_")[0]
+        findings = section.words.findings
+        if subject == "figure1" and compared:
+            findings = [Finding(kind_of(compared.verdicts), f"Figure 1. {compared.conclusion}")]
+        if findings:
+            leads.setdefault(subject, (findings[0], section))
+    return list(leads.values())
+
+
+def _in_order(findings: list[tuple[Finding, _Section]]) -> list[tuple[Finding, _Section]]:
+    """Confirmed, in part, refuted, found, undecided; in the order of the studies."""
+    return sorted(findings, key=lambda pair: KINDS.index(pair[0].kind))
 
 
 def _seeds(record: StudyRecord) -> str:

@@ -50,11 +50,14 @@ class SideBySide:
         In the order of the paper.
     conclusion : str
         What the table comes to.
+    verdicts : frozenset of str
+        Those that the conclusion counts.
     """
 
     columns: list[Column]
     rows: list[tuple[Observation, list[Cell]]]
     conclusion: str
+    verdicts: frozenset[str]
 
 
 def side_by_side(records: Iterable[StudyRecord]) -> SideBySide | None:
@@ -67,10 +70,12 @@ def side_by_side(records: Iterable[StudyRecord]) -> SideBySide | None:
     ]
     rows = [(observation, [_cell(summary[observation.title]) for summary in summaries]) for observation in OBSERVATIONS]
     alike = [i for i, record in enumerate(weighing) if not reads_columns(record)] or list(range(len(weighing)))
-    told = _conclusion([(observation, [cells[i] for i in alike]) for observation, cells in rows])
+    weighed = [(observation, [cells[i] for i in alike]) for observation, cells in rows]
+    told = _conclusion(weighed)
+    verdicts = frozenset(cell.verdict for _, cells in weighed for cell in cells) - {NO_MODEL}
     if len(alike) < len(weighing):
         told += " Records whose models read columns (x, y), which the paper's do not, are left out of this count."
-    return SideBySide([_column(record) for record in weighing], rows, told)
+    return SideBySide([_column(record) for record in weighing], rows, told, verdicts)
 
 
 def reads_columns(record: StudyRecord) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,16 +113,12 @@ def _claims(record: StudyRecord) -> Words:
         else f"Not the recorded verdict: {', '.join(unexpected)}."
     )
     refuted = table[kinds == "does not hold"]
-    partly, false = counts.get("holds only if …", 0), len(refuted)
-    findings = [
-        Finding(
-            CONFIRMED,
-            f"{counts.get('holds', 0)} of {len(table)} statements of the paper, its summary document and its errata "
-            f"hold as they stand. {agreement}",
-        ),
-        Finding(IN_PART, f"{_number_of(partly, 'statement holds', 'statements hold')} only under a condition."),
-        Finding(REFUTED, f"{_number_of(false, 'statement does', 'statements do')} not hold: {_places(refuted)}."),
-    ]
+    partly = counts.get("holds only if …", 0)
+    whole = f"{len(table)} statements of the paper, its summary document and its errata"
+    said = f"{counts.get('holds', 0)} of {whole} hold as they stand"
+    said += f", {partly} only under a condition" if partly else ""
+    said += f", {len(refuted)} not: {_places(refuted)}" if len(refuted) else ""
+    finding = Finding(IN_PART if partly or len(refuted) else CONFIRMED, f"{said}. {agreement}")
     order = {section: index for index, section in enumerate(table["section"].unique())}
     ordered = table.assign(section_index=table["section"].map(order))
     rows = [{str(key): value for key, value in row.items()} for row in ordered.to_dict("records")]
@@ -135,13 +131,9 @@ def _claims(record: StudyRecord) -> Words:
             f"{facts['critical_z']:.2f}; deviations of exact computations count beyond the limit given with them. "
             "Inequalities show their smallest margin over all problems.",
         ],
-        findings=[finding for finding in findings if not finding.text.startswith("0 statements")],
+        findings=[finding],
         claims=rows,
     )
-
-
-def _number_of(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
 
 
 def _places(claims: pd.DataFrame) -> str:
@@ -285,15 +277,20 @@ def _reading(record: StudyRecord, observations: list[dict[str, Any]]) -> Finding
         named = "; ".join(
             entry["observation"][0].lower()
             + entry["observation"][1:]
-            + (f" ({counted(entry)} checks)" if verdict == "appears in part" else "")
+            + (f" (checks: {counted(entry)})" if verdict == "appears in part" else "")
             for entry in own
         )
         if own:
             lines.append(f"{len(own)} {one if len(own) == 1 else many}" + f": {named}" * (verdict != "appears"))
-    verdicts = {entry["verdict"] for entry in weighed}
-    alike = {"appears": CONFIRMED, "does not appear": REFUTED, UNDECIDED: OPEN}
-    kind = FOUND if reads_columns(record) else alike.get(verdicts.pop(), IN_PART) if len(verdicts) == 1 else IN_PART
+    kind = FOUND if reads_columns(record) else kind_of({entry["verdict"] for entry in weighed})
     return Finding(kind, f"{head} ({models}). Of {whole}, {'; '.join(lines)}.")
+
+
+def kind_of(verdicts: Collection[str]) -> str:
+    """What verdicts on observations come to together."""
+    if not set(verdicts) - {UNDECIDED}:
+        return OPEN
+    return {("appears",): CONFIRMED, ("does not appear",): REFUTED}.get(tuple(verdicts), IN_PART)
 
 
 def _short(number: float) -> str:
