@@ -290,7 +290,9 @@ def kind_of(verdicts: Collection[str]) -> str:
     """What verdicts on observations come to together."""
     if not set(verdicts) - {UNDECIDED}:
         return OPEN
-    return {("appears",): CONFIRMED, ("does not appear",): REFUTED}.get(tuple(verdicts), IN_PART)
+    if set(verdicts) == {"appears"}:
+        return CONFIRMED
+    return REFUTED if set(verdicts) == {"does not appear"} else IN_PART
 
 
 def _short(number: float) -> str:
