@@ -146,7 +146,7 @@ def judged(record, errors, stderr=0.001):
     [
         ({"point mass": (0.02, 0.03), "Exp(1)": (0.04, 0.05)}, "Confirmed", "in 4 of 4 trainings"),
         ({"point mass": (0.02, 0.03), "Exp(1)": (0.04, 0.9)}, "In part", "in 3 of 4 trainings"),
-        ({"point mass": (0.7,), "Exp(1)": (0.9,)}, "Refuted", "in 0 of 2 trainings"),
+        ({"point mass": (0.7,), "Exp(1)": (0.9,)}, "Undecided", "in 0 of 2 trainings"),
     ],
 )
 def test_gpt2_against_the_layer_is_counted_by_training(record, errors, verdict, count):

@@ -50,7 +50,9 @@ def summary(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> lis
     settings = facts["settings"]
     runs = _own_runs(tables["models"], settings)
     lower = int((runs["error"] + _Z * runs["stderr"] < runs["layer"]).sum())
-    verdict = "Confirmed" if lower == len(runs) else "In part" if lower else "Refuted"
+    # Models that learned nothing decide nothing.
+    denied = "Refuted" if runs["learned"].any() else "Undecided"
+    verdict = "Confirmed" if lower == len(runs) else "In part" if lower else denied
     varying = runs[runs["cv2"] > 0]
     learned = varying[varying["learned"]]
     reached = f", at {_span(learned['error'])}" if len(learned) else ""
