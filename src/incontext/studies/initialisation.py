@@ -309,11 +309,12 @@ def _sgd(law: str, n_seeds: int, seed: int) -> pd.DataFrame:
 def _sentences(tables: dict[str, pd.DataFrame]) -> list[str]:
     ends, scales, rates, sgd = tables["ends"], tables["scales"], tables["rates"], tables["sgd"]
     near = ends[ends["size"] <= 0.3]
-    low, high = wilson(int(near["failures"].sum()), int(near["n"].sum()))
+    failed, started = int(near["failures"].sum()), int(near["n"].sum())
+    low, high = wilson(failed, started)
     worst = ends.sort_values("rate").iloc[-1]
     sentences = [
-        f"From Assumption 3 with every parameter moved by at most 0.3σ, {int(near['failures'].sum())} of "
-        f"{int(near['n'].sum())} starts fail to reach the global minimum (95 % interval {low:.2g} to {high:.2g}).",
+        f"From Assumption 3 with every parameter moved by at most 0.3σ, {failed} of {started} starts "
+        f"{'fails' if failed == 1 else 'fail'} to reach the global minimum (95 % interval {low:.2g} to {high:.2g}).",
         f"The most failures: {int(worst['failures'])} of {int(worst['n'])} starts moved by {worst['size']:g}σ "
         f"({worst['law']}, d = {int(worst['dimension'])}, N = {int(worst['n_train'])}, condition "
         f"{worst['condition']:g}; 95 % interval {worst['low']:.2f} to {worst['high']:.2f}); their median error per "

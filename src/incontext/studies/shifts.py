@@ -141,7 +141,7 @@ def _cases(dimension: int, n_train: int) -> Iterator[_Case]:
         yield linear("query scaled by", c, identity, c**2 * identity)
     for k in sorted({1, dimension // 2}):
         concentrated = np.diag(np.where(np.arange(dimension) < k, dimension / k, 0.0))
-        yield linear("query in a subspace of dimension", float(k), identity, concentrated)
+        yield linear("query in a subspace, dimension", float(k), identity, concentrated)
     for c in (1 / 3, 0.5, 2.0, 3.0):
         yield linear("inputs scaled by", c, c**2 * identity, c**2 * identity)
     for t in (0.5, 1.0, 2.0):
