@@ -46,7 +46,8 @@ def _layer(record: StudyRecord) -> Drawing:
         axes[1].set_ylabel("")
         axes[1].legend(loc="upper left")
         _treatments(axes[2], independent[(independent["family"] == "gamma") & (independent["n"] == n)])
-        axes[2].legend(fontsize="x-small", loc="upper left")
+        # Where no curve runs: beyond the steep one, above the flat ones.
+        axes[2].legend(fontsize="x-small", loc="center right", bbox_to_anchor=(1.02, 0.53))
     caption = (
         "The linear layer of Theorem 8 on new prompts of its own law, exact. Left: error over the zero estimator's as "
         f"M, N → ∞ against the squared coefficient of variation of λ, by family (thin: N = M = {n}, "
