@@ -80,7 +80,9 @@ def test_verdicts_and_counts_are_those_of_the_checks(records):
             verdict = expected.get(meets, "appears in part") if len(own) else "no model"
             assert cell.verdict == verdict
             left = len(own) - meets - misses
-            assert cell.counted == (f"{meets} of {len(own)}" + f", {left} undecided" * (left > 0) if len(own) else "")
+            rest = f", {misses} missed" * (misses > 0) + f", {left} undecided" * (left > 0)
+            assert cell.counted == (f"{meets} of {len(own)}{rest}" if len(own) else "")
+            assert cell.misses == misses
             listed = {entry["observation"]: entry["verdict"] for entry in words_of(record).observations}
             assert listed[observation.title] == verdict
 

@@ -135,5 +135,5 @@ def test_noise_alone_is_no_spike(seed):
 
 
 def test_checks_are_counted_with_what_stays_open():
-    assert counted({"count": 2, "undecided": 1, "total": 4}) == "2 of 4, 1 undecided"
-    assert counted({"count": 4, "undecided": 0, "total": 4}) == "4 of 4"
+    assert counted({"count": 1, "misses": 2, "undecided": 1, "total": 4}) == "1 of 4, 2 missed, 1 undecided"
+    assert counted({"count": 4, "misses": 0, "undecided": 0, "total": 4}) == "4 of 4"

@@ -235,13 +235,23 @@ def test_a_jump_that_falls_at_any_c_is_told(jumps, words):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({}, ["Of 8 predictions 0 lie outside", "hypothesis fails in 0 of 2 models.", "always as predicted in 2 of 2"]),
+        (
+            {},
+            [
+                "Of 8 predictions 0 lie outside",
+                "hypothesis fails in 0 of 2 models.",
+                "always in the predicted direction in 2 of 2",
+            ],
+        ),
         # Raised, but not to that at c = 1; and the smaller table raises what it should lower.
         (
             {("rows ×", 9.0): 0.5},
             ["fails in 2 of 2 models", "(larger in 2, smaller in 0, as predicted in 0 of 2 models)"],
         ),
-        ({("rows /", 9.0): 2.0}, ["Of 8 predictions 2 lie outside", "jump in 2, always as predicted in 0 of 2 models"]),
+        (
+            {("rows /", 9.0): 2.0},
+            ["Of 8 predictions 2 lie outside", "jump in 2, always in the predicted direction in 0 of 2 models"],
+        ),
         # Only c = 4 goes the other way.
         (
             {("rows ×", 4.0): 0.1},

@@ -36,6 +36,7 @@ class Cell:
     verdict: str
     counted: str
     measured: str
+    misses: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _cell(entry: Mapping[str, object]) -> Cell:
         return Cell(NO_MODEL, "", "")
     low, high = (format_cell(float(f"{entry[key]:.3g}")) for key in ("lowest", "highest"))
     measured = low if entry["total"] == 1 else f"{low} … {high}"
-    return Cell(str(entry["verdict"]), counted(entry), measured)
+    return Cell(str(entry["verdict"]), counted(entry), measured, int(str(entry["misses"])))
 
 
 def _conclusion(rows: list[tuple[Observation, list[Cell]]]) -> str:
@@ -114,11 +115,16 @@ def _conclusion(rows: list[tuple[Observation, list[Cell]]]) -> str:
     judged = {title: cells for title, cells in shown.items() if cells}
     if not judged:
         return "No record holds a model that learned its task, so nothing can be said about any of them."
-    deviating = [title for title, cells in judged.items() if any(cell.verdict != "appears" for cell in cells)]
     without = len(rows) - len(judged)
-    whole = len(judged) - len(deviating)
-    text = (
-        f"Of {len(judged)} observations that the models at hand can show, {whole} appear in every check of every record"
-    )
-    text += f"; not everywhere: {'; '.join(title[0].lower() + title[1:] for title in deviating)}." if deviating else "."
+    whole = [title for title, cells in judged.items() if all(cell.verdict == "appears" for cell in cells)]
+    missed = [title for title, cells in judged.items() if any(cell.misses for cell in cells)]
+    left = [title for title in judged if title not in (*whole, *missed)]
+    text = f"Of {len(judged)} observations that the models at hand can show, "
+    text += f"{len(whole)} appear in every check of every record"
+    text += f"; missed by no check, but left undecided by some: {_titles(left)}" if left else ""
+    text += f"; missed by some checks: {_titles(missed)}." if missed else "."
     return text + (f" For {without} there is no model." if without else "")
+
+
+def _titles(titles: Iterable[str]) -> str:
+    return ", ".join(title[0].lower() + title[1:] for title in titles)

@@ -114,11 +114,15 @@ def _claims(record: StudyRecord) -> Words:
     )
     refuted = table[kinds == "does not hold"]
     partly = counts.get("holds only if …", 0)
-    whole = f"{len(table)} statements of the paper, its summary document and its errata"
-    said = f"{counts.get('holds', 0)} of {whole} hold as they stand"
+    ours = table["source"].str.startswith("not in the paper")
+    whole = f"{int((~ours).sum())} statements of the paper, its summary document and its errata"
+    said = f"{int(((kinds == 'holds') & ~ours).sum())} of {whole} hold as they stand"
     said += f", {partly} only under a condition" if partly else ""
     said += f", {len(refuted)} not: {_places(refuted)}" if len(refuted) else ""
-    finding = Finding(IN_PART if partly or len(refuted) else CONFIRMED, f"{said}. {agreement}")
+    beyond = int(((kinds == "holds") & ours).sum())
+    said += f". Of {int(ours.sum())} that go beyond the paper {beyond} hold." if ours.any() else "."
+    said += "" if unexpected.empty else f" {agreement}"
+    finding = Finding(IN_PART if partly or len(refuted) else CONFIRMED, said)
     order = {section: index for index, section in enumerate(table["section"].unique())}
     ordered = table.assign(section_index=table["section"].map(order))
     rows = [{str(key): value for key, value in row.items()} for row in ordered.to_dict("records")]
@@ -152,12 +156,12 @@ def _gradient_flow(record: StudyRecord) -> Words:
     found = record.facts["conclusions"].values()
     farthest = max(case["limit_distance"] for case in found)
     bound_holds = all(case["bound_holds"] for case in found)
-    looseness = min(case["rate_over_pl_constant"] for case in found)
+    rates = sorted(case["rate_over_pl_constant"] for case in found)
     finding = Finding(
         CONFIRMED if bound_holds and farthest < _ENDED else REFUTED,
-        "Gradient flow from Assumption 3 ends at the minimisers of Theorem 4 and Theorem 8 (largest relative distance "
-        f"{farthest:.1e}); the bound e^(−μt) {'holds at every time' if bound_holds else 'fails'}, and the true rate is "
-        f"at least {_short(looseness)} times μ.",
+        f"On {len(rates)} problems, gradient flow from Assumption 3 ends at the minimisers of Theorem 4 and Theorem 8 "
+        f"(largest relative distance {farthest:.1e}); the bound e^(−μt) {'holds' if bound_holds else 'fails'}, and "
+        f"there the true rate is {_short(rates[0])} to {_short(rates[-1])} times μ.",
     )
     return Words(
         sentences,
@@ -305,11 +309,7 @@ def _weighed(entry: Mapping[str, Any]) -> str:
         return f"None that learned its task is at hand to show it ({entry['criterion']})."
     low, high = (format_number(float(f"{entry[key]:.3g}")) for key in ("lowest", "highest"))
     values = low if entry["total"] == 1 else f"between {low} and {high}"
-    checks = "checks meets" if entry["count"] == 1 else "checks meet"
-    left = f", {entry['undecided']} neither meet nor miss it" if entry["undecided"] else ""
-    return (
-        f"{entry['count']} of {entry['total']} {checks} the criterion ({entry['criterion']}){left}; measured {values}."
-    )
+    return f"Checks that meet the criterion ({entry['criterion']}): {counted(entry)}; measured {values}."
 
 
 _WRITERS: Mapping[str, Callable[[StudyRecord], Words]] = {

@@ -211,8 +211,8 @@ def _transformers(models: pd.DataFrame, settings: Mapping[str, Any]) -> str:
     seeds = runs["training_seed"].nunique()
     return (
         f"GPT-2 trained on each law, on its own law at M = {max(settings['lengths'])}, error over the zero estimator's "
-        f"by {_count(seeds, 'training seed')} ({LEAST_SQUARES}: {_span(runs['squares'].round(15))}): {'; '.join(parts)}. An "
-        f"error of at most {_LEARNED:g} counts as learned.{_steps(runs)}"
+        f"by {_count(seeds, 'training seed')} ({LEAST_SQUARES}: {_span(runs['squares'].round(15))}): "
+        f"{'; '.join(parts)}. An error of at most {_LEARNED:g} counts as learned.{_steps(runs)}"
     )
 
 

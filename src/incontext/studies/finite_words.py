@@ -193,7 +193,9 @@ def _on_transformers(table: pd.DataFrame, settings: FiniteDataSettings) -> list[
     )
     ridge, others, ratios = _near_ridge(table, settings.n_train)
     if ridge:
-        lines[-1] += f" Where that is ridge with at least {_CERTAIN:.0%} its error is {ratios} times ridge's."
+        lines[-1] += (
+            f" At the finite K where that is ridge with at least {_CERTAIN:.0%} its error is {ratios} times ridge's."
+        )
     elif others:
         lines[-1] += f" At no K is it ridge with at least {_CERTAIN:.0%}."
     if len(pools):

@@ -313,9 +313,10 @@ def _sentences(tables: dict[str, pd.DataFrame]) -> list[str]:
     low, high = wilson(failed, started)
     worst = ends.sort_values("rate").iloc[-1]
     sentences = [
-        f"From Assumption 3 with every parameter moved by at most 0.3σ, {failed} of {started} starts "
+        f"From Assumption 3, with noise of a standard deviation of at most 0.3σ on every parameter and σ at half the "
+        f"paper's threshold, {failed} of {started} starts "
         f"{'fails' if failed == 1 else 'fail'} to reach the global minimum (95 % interval {low:.2g} to {high:.2g}).",
-        f"The most failures: {int(worst['failures'])} of {int(worst['n'])} starts moved by {worst['size']:g}σ "
+        f"The most failures: {int(worst['failures'])} of {int(worst['n'])} starts with noise of {worst['size']:g}σ "
         f"({worst['law']}, d = {int(worst['dimension'])}, N = {int(worst['n_train'])}, condition "
         f"{worst['condition']:g}; 95 % interval {worst['low']:.2f} to {worst['high']:.2f}); their median error per "
         f"dimension is {worst['failed_error']:.3g}, where the minimum has {worst['best_error']:.3g}.",
@@ -330,7 +331,7 @@ def _sentences(tables: dict[str, pd.DataFrame]) -> list[str]:
     sentences.append(
         f"With σ up to {scales['ratio'].max():g} times the threshold, {int(exact['failures'].sum())} of "
         f"{int(exact['n'].sum())} starts of Assumption 3 fail: the threshold is not needed for convergence. With every "
-        f"parameter moved by {MOVED:g}σ as well, {int(moved['failures'].sum())} of {int(moved['n'].sum())} do."
+        f"parameter given noise of {MOVED:g}σ as well, {int(moved['failures'].sum())} of {int(moved['n'].sum())} do."
     )
     sentences.extend(_on_rates(law, rows) for law, rows in rates.groupby("law", sort=False))
     sentences.extend(_on_sgd(law, rows) for law, rows in sgd.groupby("law", sort=False))

@@ -220,9 +220,9 @@ def summarise(table: pd.DataFrame) -> list[dict[str, object]]:
 
 
 def counted(entry: Mapping[str, object]) -> str:
-    """How many checks of an observation meet its criterion, and how many neither meet nor miss it."""
-    undecided = f", {entry['undecided']} undecided" if entry["undecided"] else ""
-    return f"{entry['count']} of {entry['total']}{undecided}"
+    """How many checks of an observation meet its criterion, how many miss it and how many do neither."""
+    rest = ((entry["misses"], "missed"), (entry["undecided"], "undecided"))
+    return f"{entry['count']} of {entry['total']}" + "".join(f", {count} {said}" for count, said in rest if count)
 
 
 def _lengths(errors: ErrorsByModel, n_train: Sequence[int], *families: str) -> list[int]:

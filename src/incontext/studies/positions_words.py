@@ -124,7 +124,7 @@ def _weighed(tables: Tables) -> tuple[str, str]:
         return (
             "In part" if (others["far_low"] > SPIKE).any() else "Confirmed",
             f"as the paper conjectures, the spike just beyond N comes from untrained absolute positions: {part}, "
-            f"with the other kinds {_times(others, 'near')}. {_length(spikes)}",
+            f"with the other kinds{_learned_less(spikes, others)} {_times(others, 'near')}. {_length(spikes)}",
         )
     return (
         "In part" if len(near) < len(names) else "Refuted",
@@ -149,7 +149,7 @@ def _length(spikes: pd.DataFrame) -> str:
     if rises.any():
         meaning = "So length costs something by itself in some models."
     elif also.any():
-        meaning = "There length and new distances are not separated; length alone raised nothing."
+        meaning = "There length and new distances are not separated; of length alone the intervals show no rise."
     else:
         meaning = "So nothing here points to length as a cause."
     return (
@@ -210,9 +210,10 @@ def _shrinking(tables: Tables) -> str:
             f"learned positions is {_counted(smaller=top['log_ratio_fall_low'] > 0)} at c = {c:g} than at c = 1."
         )
     falls = tables["variance"].groupby(["family", "training_seed"])["jump_change_high"].min() < 0
-    how = "as a ratio" if not falls.any() else "mostly as a ratio" if falls.mean() <= 0.5 else "also as a difference"
+    how = "as a ratio" if falls.mean() <= 0.5 else "also as a difference"
     changes = "; ".join(
-        f"{_counted(larger=rows['jump_change_low'] > 0, smaller=rows['jump_change_high'] < 0)} at c = {value:g}"
+        f"{_counted(larger=rows['jump_change_low'] > 0, smaller=rows['jump_change_high'] < 0)} at c = {value:g} "
+        "(otherwise undecided)"
         for value, rows in tables["variance"].groupby("c")
         if value != low["c"].iloc[0]
     )
@@ -262,8 +263,9 @@ def _hypothesis(tables: Tables) -> str:
         f"{_range(weight_top['trained_over_tokens'])} at c = {c:g}); to first order that makes the jump constant. If "
         "so, multiplying the table by √c at c brings the jump over c back to that at c = 1, and dividing it by √c at "
         "c = 1 brings it down to that at c. Measured over the jump at c = 1 (larger, smaller: than before the change): "
-        f"{measured}. Of {len(treated)} predictions {int(missed.sum())} lie outside the interval. {conclusion} The "
-        f"size of the table {_counted(moves_the_jump=moves, always_as_predicted=always)}. Both changes move the error "
+        f"{measured}. Of {len(treated)} predictions {int(missed.sum())} lie outside the 95 % interval of what was "
+        f"measured. {conclusion} The size of the table "
+        f"{_counted(moves_the_jump=moves, always_in_the_predicted_direction=always)}. Both changes move the error "
         f"at N, over c: {_range(plain['base_over_c'])} at c = {c:g} becomes {_range(larger['base_over_c'])}; with the "
         f"smaller table it is {_range(smaller['base_over_c'])} at c = 1."
     )

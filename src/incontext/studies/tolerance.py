@@ -69,6 +69,7 @@ from incontext.theory import minimizer
 
 RESAMPLES = 1000
 _ZERO, _BEST = "zero", "best"
+_READS = {"interleaved": "tokens in turn", "stacked": "columns (x, y)"}
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,8 @@ class Contestant:
         Key for what is computed from it.
     make : callable
         Builds it, when something has to be computed.
+    reads : str
+        How a trained model reads its prompt, and by which attention.
     """
 
     name: str
@@ -139,6 +142,7 @@ class Contestant:
     family: str
     identity: str
     make: Callable[[], Predictor]
+    reads: str = ""
 
 
 def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyRecord:
@@ -215,12 +219,14 @@ def _classical(settings: ToleranceSettings) -> Iterator[Contestant]:
 
 
 def _trained(found: Mapping[Model, Trained], others: Sequence[Trained]) -> Iterator[Contestant]:
-    for model, own in found.items():
-        yield Contestant(model.name, TRAINED, model.family, own.identity, lambda own=own: load(own.path, device="auto"))
+    named = [(model.name, model.family, own) for model, own in found.items()]
     for own in others:
         fixed = own.config.as_dict()["prompts"]["covariates"]["kind"] == "gaussian"
-        family = "fixed" if fixed else "random"
-        yield Contestant(own.path.name, TRAINED, family, own.identity, lambda own=own: load(own.path, device="auto"))
+        named.append((own.path.name, "fixed" if fixed else "random", own))
+    for name, family, own in named:
+        reads = f"{own.config.model.attention} attention over {_READS[own.config.model.embedding]}"
+        make: Callable[[], Predictor] = lambda own=own: load(own.path, device="auto")  # noqa: E731
+        yield Contestant(name, TRAINED, family, own.identity, make, reads)
 
 
 def _readable(model: Trained, settings: ToleranceSettings) -> bool:
@@ -315,6 +321,7 @@ def _cell(
         "predictor": each.name,
         "group": each.group,
         "family": each.family,
+        "reads": each.reads,
         "base": ITSELF if name in LAWS else MADE_FOR[each.family],
         "shift": name,
         "kind": kind_of(shift(name)),

@@ -129,11 +129,8 @@ def summary(tables: Mapping[str, pd.DataFrame], told: Mapping[str, Any]) -> list
             for family in MADE_FOR
         ),
         *(
-            (
-                f"transformers trained on {family} covariances",
-                cells[cells["predictor"].isin(judged) & (cells["family"] == family)],
-            )
-            for family in ("fixed", "random")
+            (f"transformers trained on {family} covariances, {reads}", rows)
+            for (family, reads), rows in cells[cells["predictor"].isin(judged)].groupby(["family", "reads"], sort=False)
         ),
     ):
         if len(rows):
@@ -145,7 +142,7 @@ def summary(tables: Mapping[str, pd.DataFrame], told: Mapping[str, Any]) -> list
             parts.append(f"{label} {counts}" + f" ({models} models)" * (models > 1))
     line = (
         f"Shifts of the law that each was made for (d = {told['dimension']}, M = {told['n_test']}), tolerated/not/"
-        f"undecided: {', '.join(parts)}."
+        f"undecided: {'; '.join(parts)}."
     )
     if not judged:
         line += " No transformer that learned its task is at hand."
@@ -245,10 +242,9 @@ def _against_the_paper(cells: pd.DataFrame, judged: list[str]) -> list[str]:
     """§4.2: the trained layer tolerates other queries and tasks, not other inputs: how far that goes here."""
     said: list[str] = []
     for family in MADE_FOR:
-        groups = {
-            f"the layer (LSA, {family} law)": [f"LSA, {family} law"],
-            f"transformers trained on {family} covariances": judged,
-        }
+        groups = {f"the layer (LSA, {family} law)": [f"LSA, {family} law"]}
+        for reads, rows in cells[cells["predictor"].isin(judged)].groupby("reads", sort=False):
+            groups[f"transformers trained on {family} covariances, {reads}"] = list(rows["predictor"].unique())
         for label, names in groups.items():
             own = cells[cells["predictor"].isin(names) & (cells["family"] == family)]
             if not len(own):
