@@ -118,7 +118,7 @@ def _claims(record: StudyRecord) -> Words:
     whole = f"{int((~ours).sum())} statements of the paper, its summary document and its errata"
     said = f"{int(((kinds == 'holds') & ~ours).sum())} of {whole} hold as they stand"
     said += f", {partly} only under a condition" if partly else ""
-    said += f", {len(refuted)} not: {_places(refuted)}" if len(refuted) else ""
+    said += f", {len(refuted)} not: {_quoted(refuted)}" if len(refuted) else ""
     beyond = int(((kinds == "holds") & ours).sum())
     said += f". Of {int(ours.sum())} that go beyond the paper {beyond} hold." if ours.any() else "."
     said += "" if unexpected.empty else f" {agreement}"
@@ -140,10 +140,11 @@ def _claims(record: StudyRecord) -> Words:
     )
 
 
-def _places(claims: pd.DataFrame) -> str:
-    """The places in the paper that the claims are about."""
+def _quoted(claims: pd.DataFrame) -> str:
+    """What the claims say, and where in the paper."""
     places = claims["source"].str.replace(r"\s*\(arXiv[^;]*$", "", regex=True)
-    return "; ".join(dict.fromkeys(places))
+    said = claims["statement"].str.rstrip(".")
+    return "; ".join(f"“{each}” ({place})" for each, place in zip(said, places, strict=True))
 
 
 def _gradient_flow(record: StudyRecord) -> Words:
