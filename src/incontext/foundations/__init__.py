@@ -2,7 +2,7 @@
 
 from incontext.foundations.arrays import Matrices, Matrix, PromptInputs, PromptLabels, Scalar, Vector, Vectors
 from incontext.foundations.errors import InvalidInputError
-from incontext.foundations.estimates import Estimate, format_number, plus_minus
+from incontext.foundations.estimates import Estimate, format_number, plural, plus_minus
 from incontext.foundations.files import (
     atomic_path,
     exclusive,
@@ -48,6 +48,7 @@ __all__ = [
     "check_vector",
     "exclusive",
     "format_number",
+    "plural",
     "plus_minus",
     "read_json",
     "remove_unfinished",

@@ -75,6 +75,17 @@ def format_number(value: float) -> str:
     return _minus(f"{value:.4g}")
 
 
+def plural(count: int, noun: str) -> str:
+    """A count with its noun, in the plural unless it is one.
+
+    Examples
+    --------
+    >>> plural(1, "seed"), plural(3, "seed")
+    ('1 seed', '3 seeds')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def plus_minus(value: float, error: float) -> str:
     """A value with its error, both to the place of the error's second digit.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from incontext.report.cells import format_cell
 from incontext.studies.observations import NO_MODEL, OBSERVATIONS, Observation, counted, summarise
@@ -31,7 +32,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """An observation in one record: the verdict, its checks counted and what was measured; empty without a model."""
+    """An observation in one record: verdict, checks, what was measured, how many miss; empty without a model."""
 
     verdict: str
     counted: str
@@ -101,12 +102,12 @@ def _column(record: StudyRecord) -> Column:
     return Column(record.name, heading, learned_models(record))
 
 
-def _cell(entry: Mapping[str, object]) -> Cell:
+def _cell(entry: Mapping[str, Any]) -> Cell:
     if entry["verdict"] == NO_MODEL:
         return Cell(NO_MODEL, "", "")
     low, high = (format_cell(float(f"{entry[key]:.3g}")) for key in ("lowest", "highest"))
     measured = low if entry["total"] == 1 else f"{low} … {high}"
-    return Cell(str(entry["verdict"]), counted(entry), measured, int(str(entry["misses"])))
+    return Cell(str(entry["verdict"]), counted(entry), measured, entry["misses"])
 
 
 def _conclusion(rows: list[tuple[Observation, list[Cell]]]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from incontext.foundations import plural
 from incontext.studies.covariance_laws import EigenvalueLaw
 from incontext.studies.covariance_layer import (
     COMMON,
@@ -65,7 +66,7 @@ def summary(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> lis
         "estimator's error, cv_λ the coefficient of variation of the eigenvalues weighted by themselves: their "
         "variance alone does not decide, and as E λ³ → ∞ at a fixed variance the layer learns nothing.",
         f"{verdict}: GPT-2 trained on the same law has a lower error than the layer in {lower} of "
-        f"{_count(len(runs), 'training')} ({_count(runs['law'].nunique(), 'law')}, d = {settings['dimension']}, "
+        f"{plural(len(runs), 'training')} ({plural(runs['law'].nunique(), 'law')}, d = {settings['dimension']}, "
         f"N = M = {n}). Where covariances vary, {len(learned)} of {len(varying)} "
         f"learned (at most {_LEARNED:g} of the zero estimator's error){reached}; the layer is at "
         f"{_span(varying['layer'])}.",
@@ -211,7 +212,7 @@ def _transformers(models: pd.DataFrame, settings: Mapping[str, Any]) -> str:
     seeds = runs["training_seed"].nunique()
     return (
         f"GPT-2 trained on each law, on its own law at M = {max(settings['lengths'])}, error over the zero estimator's "
-        f"by {_count(seeds, 'training seed')} ({LEAST_SQUARES}: {_span(runs['squares'].round(15))}): "
+        f"by {plural(seeds, 'training seed')} ({LEAST_SQUARES}: {_span(runs['squares'].round(15))}): "
         f"{'; '.join(parts)}. An error of at most {_LEARNED:g} counts as learned.{_steps(runs)}"
     )
 
@@ -232,7 +233,7 @@ def _steps(runs: pd.DataFrame) -> str:
         return f" Along these laws it {'grows' if grows else 'falls'} at every step in every seed."
     return (
         f" From law to law it grows in every seed, by over 1.96 standard errors, at {grows} of "
-        f"{_count(count, 'step')} and falls so at {falls}: no trend along these laws."
+        f"{plural(count, 'step')} and falls so at {falls}: no trend along these laws."
     )
 
 
@@ -316,7 +317,3 @@ def _span(values: pd.Series) -> str:
     if high - low <= 1e-9 * max(abs(high), 1e-12):
         return f"{high:.3g}"
     return " to ".join(dict.fromkeys([f"{low:.2g}", f"{high:.2g}"]))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
+from incontext.foundations import plural
+
 
 def sentences(tables: Mapping[str, pd.DataFrame], dimension: int) -> list[str]:
     """How it was measured, who wins at equal length, what Garg et al.'s recipe takes, what each ingredient is worth."""
@@ -37,8 +39,8 @@ def _measured(tables: Mapping[str, pd.DataFrame], dimension: int) -> str:
     curves, board = tables["curves"], tables["board"]
     return (
         f"Every recipe trains a transformer of the size tiny (3 layers, width 64) in float32 on d = {dimension}, N = "
-        f"{2 * dimension}, with {_seeds(board['seed'].nunique())}. Steps to error are the steps after which the mean "
-        f"of error/d over {int(curves['n'].iloc[0])} held-out prompts at {2 * dimension} examples is first seen at or "
+        f"{2 * dimension}, with {plural(board['seed'].nunique(), 'seed')}. Steps to error are the steps after which "
+        f"the mean of error/d over {int(curves['n'].iloc[0])} held-out prompts at {2 * dimension} examples is first seen at or "
         "below a threshold, looking every 2 % of a run. Warm-up, decay and curriculum are shares of a run; a recipe "
         "run at several lengths counts its best one, and goes to longer ones only while the last threshold is not "
         "reached. A threshold that no run reaches is censored: not within the longest length. Recipes are ranked by "
@@ -57,12 +59,12 @@ def _winners(ranking: pd.DataFrame, summary: pd.DataFrame, ends: pd.DataFrame, d
     parts = [_first(group) for _, group in ranking.groupby("threshold", sort=False)]
     text = (
         f"At d = {dimension}, in runs of at most {length:,} steps ({len(recipes)} recipes, "
-        f"{_seeds(ranking['seeds'].max())}), error/d {'; '.join(parts)}."
+        f"{plural(ranking['seeds'].max(), 'seed')}), error/d {'; '.join(parts)}."
     )
     better = ends[(ends["high"] < 1) & (ends["length"] == length)]
     if len(better):
         told = [f"'{row['recipe']}' is {_span(row['low'], row['high'])}" for _, row in better.iterrows()]
-        count = _seeds(better["seeds"].iloc[0])
+        count = plural(better["seeds"].iloc[0], "seed")
         text += f" After {length:,} steps the error of {_and(told)} of that of 'fast' ({count})."
     return text + _longer(ranking, summary)
 
@@ -96,7 +98,7 @@ def _longer(ranking: pd.DataFrame, summary: pd.DataFrame) -> str:
         return ""
     found = further[further["threshold"].isin(open_) & (further["reached"] > 0)]
     told = [
-        f"'{row['recipe']}' reaches {row['threshold']:g} in {row['reached']} of {_seeds(row['seeds'])}"
+        f"'{row['recipe']}' reaches {row['threshold']:g} in {row['reached']} of {plural(row['seeds'], 'seed')}"
         for _, row in found.iterrows()
     ]
     names = _and([f"'{recipe}'" for recipe in further["recipe"].unique()])
@@ -105,7 +107,7 @@ def _longer(ranking: pd.DataFrame, summary: pd.DataFrame) -> str:
 
 def _ratio(ratios: pd.DataFrame, summary: pd.DataFrame, dimension: int) -> str:
     parts = [
-        f"{threshold:g} in {int(group['steps_garg'].notna().sum())} of {_seeds(len(group))}: {_times(group)}"
+        f"{threshold:g} in {int(group['steps_garg'].notna().sum())} of {plural(len(group), 'seed')}: {_times(group)}"
         for threshold, group in ratios.groupby("threshold", sort=False)
     ]
     text = (
@@ -135,7 +137,7 @@ def _times(group: pd.DataFrame) -> str:
                 "≤": f"under {_bound(high, math.ceil)}",
             }
             told = f"{known[str(relation)]} times the steps of 'fast'"
-        parts.append(told if len(own) == len(group) else f"in {_seeds(len(own))} {told}")
+        parts.append(told if len(own) == len(group) else f"in {plural(len(own), 'seed')} {told}")
     return ", ".join(parts)
 
 
@@ -171,12 +173,8 @@ def _ingredients(ends: pd.DataFrame) -> list[str]:
         return []
     return [
         "Error at the end of a run over that of 'fast' in runs of the same length and seed, geometric mean (range "
-        f"over {_seeds(ends['seeds'].iloc[0])}): {'; '.join(parts)}. Above 1 'fast' is better."
+        f"over {plural(ends['seeds'].iloc[0], 'seed')}): {'; '.join(parts)}. Above 1 'fast' is better."
     ]
-
-
-def _seeds(count: int) -> str:
-    return f"{count} seed{'' if count == 1 else 's'}"
 
 
 def _steps(median: float) -> str:

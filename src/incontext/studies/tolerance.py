@@ -225,8 +225,7 @@ def _trained(found: Mapping[Model, Trained], others: Sequence[Trained]) -> Itera
         named.append((own.path.name, "fixed" if fixed else "random", own))
     for name, family, own in named:
         reads = f"{own.config.model.attention} attention over {_READS[own.config.model.embedding]}"
-        make: Callable[[], Predictor] = lambda own=own: load(own.path, device="auto")  # noqa: E731
-        yield Contestant(name, TRAINED, family, own.identity, make, reads)
+        yield Contestant(name, TRAINED, family, own.identity, lambda own=own: load(own.path, device="auto"), reads)
 
 
 def _readable(model: Trained, settings: ToleranceSettings) -> bool:
