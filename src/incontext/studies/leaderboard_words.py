@@ -40,14 +40,14 @@ def _measured(tables: Mapping[str, pd.DataFrame], dimension: int) -> str:
     return (
         f"Every recipe trains a transformer of the size tiny (3 layers, width 64) in float32 on d = {dimension}, N = "
         f"{2 * dimension}, with {plural(board['seed'].nunique(), 'seed')}. Steps to error are the steps after which "
-        f"the mean of error/d over {int(curves['n'].iloc[0])} held-out prompts at {2 * dimension} examples is first seen at or "
-        "below a threshold, looking every 2 % of a run. Warm-up, decay and curriculum are shares of a run; a recipe "
-        "run at several lengths counts its best one, and goes to longer ones only while the last threshold is not "
-        "reached. A threshold that no run reaches is censored: not within the longest length. Recipes are ranked by "
-        "median steps over seeds, in runs of lengths that all of them were tried at; where their ranges overlap, they "
-        "are not told apart. CPU seconds are of one process and include the evaluations. Garg et al. chose their rate, "
-        "1e−4, for 9.5 million weights, d = 20 and 500,000 steps; it is kept. Their curriculum starts at the same "
-        "share of d and 2d + 1 and ends at the same share of the run as theirs at d = 20, N = 40."
+        f"the mean of error/d over {int(curves['n'].iloc[0])} held-out prompts at {2 * dimension} examples is first "
+        "seen at or below a threshold, looking every 2 % of a run. Warm-up, decay and curriculum are shares of a run; "
+        "a recipe run at several lengths counts its best one, and goes to longer ones only while the last threshold is "
+        "not reached. A threshold that no run reaches is censored: not within the longest length. Recipes are ranked "
+        "by median steps over seeds, in runs of lengths that all of them were tried at; where their ranges overlap, "
+        "they are not told apart. CPU seconds are of one process and include the evaluations. Garg et al. chose "
+        "their rate, 1e−4, for 9.5 million weights, d = 20 and 500,000 steps; it is kept. Their curriculum starts "
+        "at the same share of d and 2d + 1 and ends at the same share of the run as theirs at d = 20, N = 40."
     )
 
 
