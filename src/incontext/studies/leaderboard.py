@@ -44,25 +44,26 @@ class Recipe:
         Name of the preset.
     overrides : mapping
         Fields of the configuration that differ, as for ``training.preset``.
-    curriculum : {"preset", "garg", "none"}
-        The preset's own, Garg et al.'s scaled to the dimension, or none.
+    curriculum : {"preset", "ours", "garg", "none"}
+        The preset's own, the one that ``fast`` has with softmax attention, Garg et al.'s scaled to the dimension, or
+        none.
     differs : str
         In words.
     """
 
     preset: str = "fast"
     overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    curriculum: Literal["preset", "garg", "none"] = "preset"
+    curriculum: Literal["preset", "ours", "garg", "none"] = "preset"
     differs: str = ""
 
 
 RECIPES: Mapping[str, Recipe] = {
     OURS: Recipe(
-        differs="the default recipe: columns (x, y), linear attention, Muon, warm-up and linear decay, curriculum, "
-        "Rao-Blackwell targets"
+        differs="the default recipe: columns (x, y), linear attention, Muon, warm-up and linear decay, whole prompts "
+        "from the start, Rao-Blackwell targets"
     ),
     "tiny": Recipe(
-        "tiny", differs="the preset for GPT-2 at d = 5: softmax, tokens in turn, a higher rate, a shorter curriculum"
+        "tiny", differs="the preset for GPT-2 at d = 5: softmax, tokens in turn, a higher rate, a curriculum"
     ),
     "tokens in turn": Recipe(
         overrides={"model": {"embedding": "interleaved"}},
@@ -73,12 +74,19 @@ RECIPES: Mapping[str, Recipe] = {
     "adam": Recipe(overrides={"optimizer": {"kind": "adam"}}, differs="fast with Adam for every weight"),
     "constant rate": Recipe(overrides={"schedule": {"decay": 0.0}}, differs="fast without decay of the rate"),
     "cosine": Recipe(overrides={"schedule": {"shape": "cosine"}}, differs="fast with cosine decay"),
-    "no curriculum": Recipe(curriculum="none", differs="fast with whole prompts from the start"),
+    "curriculum": Recipe(curriculum="ours", differs="fast with few dimensions first, as for softmax attention"),
     "garg curriculum": Recipe(curriculum="garg", differs="fast with the curriculum of Garg et al."),
-    "softmax": Recipe(overrides={"model": {"attention": "softmax"}}, differs="fast with softmax attention"),
+    "softmax": Recipe(
+        overrides={"model": {"attention": "softmax"}}, differs="fast with softmax attention and its curriculum"
+    ),
+    "softmax, no curriculum": Recipe(
+        overrides={"model": {"attention": "softmax"}},
+        curriculum="none",
+        differs="fast with softmax attention, whole prompts from the start",
+    ),
     "gpt2": Recipe(
         overrides={"model": {"attention": "softmax", "embedding": "interleaved"}},
-        differs="fast with softmax attention on tokens in turn, which is GPT-2",
+        differs="fast with softmax attention on tokens in turn, which is GPT-2, and its curriculum",
     ),
     GARG: Recipe("garg-linear", curriculum="garg", differs="Garg et al.: Adam at a constant 1e-4, labels"),
     "garg, our targets": Recipe(
@@ -180,6 +188,9 @@ def configuration(recipe: str, dimension: int, steps: int, seed: int, n_evaluati
     overrides["model"] = {"width": width, "layers": layers, "heads": heads, **overrides.get("model", {})}
     if chosen.curriculum == "none":
         overrides["curriculum"] = {"dimensions": None, "points": None, "examples_per_dimension": None}
+    elif chosen.curriculum == "ours":
+        softmax = preset(OURS, dimension=dimension, steps=steps, model={"attention": "softmax"})
+        overrides["curriculum"] = asdict(softmax.curriculum)
     elif chosen.curriculum == "garg":
         overrides["curriculum"] = scaled_garg(dimension, steps)
     interval = max(1, steps // EVALUATIONS)

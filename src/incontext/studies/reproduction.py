@@ -120,10 +120,11 @@ def choose_parts(only: Iterable[str]) -> list[str]:
     training = [name for name in PARTS if name in chosen and PARTS[name].trains]
     without_torch = importlib.util.find_spec("torch") is None or importlib.util.find_spec("safetensors") is None
     if without_torch and training:
+        able = [name for name, part in PARTS.items() if not part.trains]
+        left = [name for name in able if name in chosen] or [name for name in able if PARTS[name].paper]
         raise InvalidInputError(
             f"{', '.join(training)} must train models and needs torch, which is not installed; install it with "
-            "`pip install -c constraints.txt '.[train]'`, or leave it out with "
-            f"`--only {','.join(name for name, part in PARTS.items() if part.paper and not part.trains)}`."
+            f"`pip install -c constraints.txt '.[train]'`, or leave it out with `--only {','.join(left)}`."
         )
     return [name for name in PARTS if name in chosen]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from incontext.foundations import InvalidInputError, check_choice, check_integer
 from incontext.models import SIZES
@@ -12,8 +12,20 @@ from incontext.prompts import Gaussian
 from incontext.prompts.specification import plain, validated
 from incontext.training.config import TrainingConfig, merge
 
-# From dimension, n_train, max_points and steps to fields of the configuration.
-Recipe: TypeAlias = Callable[[int, int, int, int], dict[str, Any]]
+
+
+class Wish(NamedTuple):
+    """What a recipe is asked for."""
+
+    dimension: int
+    n_train: int
+    max_points: int
+    steps: int
+    attention: str | None  # None for the recipe's own
+
+
+# From what is asked for to fields of the configuration.
+Recipe: TypeAlias = Callable[[Wish], dict[str, Any]]
 # From dimension and n_train to a number of steps.
 Length: TypeAlias = Callable[[int, int], int]
 
@@ -77,9 +89,14 @@ def preset(
         "prompts": {"covariates": _covariates(covariates, dimension), "tasks": {"kind": "linear"}},
         "n_train": n_train,
         "steps": steps,
-        **recipe(dimension, n_train, max_points, steps),
+        **recipe(Wish(dimension, n_train, max_points, steps, _attention(overrides.get("model")))),
     }
     return validated(TrainingConfig, merge(data, overrides), f"the preset {name}")
+
+
+def _attention(model: Any) -> str | None:
+    """The attention that a change of the model asks for."""
+    return model.get("attention") if isinstance(model, Mapping) else getattr(model, "attention", None)
 
 
 def _covariates(given: Any, dimension: int) -> dict[str, Any]:
@@ -101,34 +118,27 @@ def _covariates(given: Any, dimension: int) -> dict[str, Any]:
     return plain(given)
 
 
-def _gpt2(size: str, dimension: int, max_points: int) -> dict[str, Any]:
+def _gpt2(size: str, wish: Wish) -> dict[str, Any]:
     width, layers, heads = SIZES[size]
-    return {"dimension": dimension, "max_points": max_points, "width": width, "layers": layers, "heads": heads}
+    shape = {"width": width, "layers": layers, "heads": heads}
+    return {"dimension": wish.dimension, "max_points": wish.max_points, **shape}
 
 
-def _ramps(dimension: int, n_train: int, steps: int, end: float) -> dict[str, Any]:
+def _few_dimensions_first(wish: Wish, end: float) -> dict[str, Any]:
     """Dimensions from 1 to d over the share ``end`` of the run, on prompts of two examples each.
 
-    The initial plateau is left while prompts are short and steps cheap: at d = 20 with Λ = I, starting from 5
-    dimensions instead kept it for more than 2000 steps. Longer prompts come when 2d examples are mastered.
+    Softmax attention leaves its initial plateau while prompts are short and steps cheap: at d = 20 with Λ = I, starting
+    from 5 dimensions instead kept it for more than 2000 steps.
     """
-    first = 1
-    points = min(2 * dimension + 1, n_train + 1)
-    begin, complete = round(0.3 * steps), 0.55 * steps
-    return {
-        "dimensions": {
-            "start": first,
-            "end": dimension,
-            "every": max(1, round(end * steps / max(1, dimension - first))),
-        },
-        "points": {
-            "start": points,
-            "end": n_train + 1,
-            "every": max(1, int((complete - begin) / max(1, n_train + 1 - points))),
-            "begin": begin,
-        },
-        "examples_per_dimension": 2,
-    }
+    every = max(1, round(end * wish.steps / max(1, wish.dimension - 1)))
+    return {"dimensions": {"start": 1, "end": wish.dimension, "every": every}, "examples_per_dimension": 2}
+
+
+def _short_prompts_first(wish: Wish) -> dict[str, Any]:
+    """Prompts beyond 2d examples only when these are mastered, from .3 to .55 of the run."""
+    points, begin = min(2 * wish.dimension + 1, wish.n_train + 1), round(0.3 * wish.steps)
+    every = max(1, int((0.55 * wish.steps - begin) / max(1, wish.n_train + 1 - points)))
+    return {"points": {"start": points, "end": wish.n_train + 1, "every": every, "begin": begin}}
 
 
 def _ours(
@@ -142,17 +152,16 @@ def _ours(
     embedding: str = "interleaved",
     attention: str = "softmax",
 ) -> Recipe:
-    """Muon, Rao-Blackwell targets, a curriculum of dimensions and a falling rate over the given shares of the run."""
+    """Muon, Rao-Blackwell targets, a curriculum and a falling rate over the given shares of the run."""
 
-    def build(dimension: int, n_train: int, max_points: int, steps: int) -> dict[str, Any]:
+    def build(wish: Wish) -> dict[str, Any]:
+        softmax = (wish.attention or attention) == "softmax"
+        ramps = _few_dimensions_first(wish, curriculum) if softmax else {}
+        if softmax or wish.n_train > 2 * wish.dimension:
+            ramps |= _short_prompts_first(wish)
         return {
             # The exact GELU: on CPUs a step of `small` takes a tenth less than with GPT-2's (346 ms against 394).
-            "model": {
-                **_gpt2(size, dimension, max_points),
-                "embedding": embedding,
-                "attention": attention,
-                "activation": "gelu",
-            },
+            "model": {**_gpt2(size, wish), "embedding": embedding, "attention": attention, "activation": "gelu"},
             "batch_size": 64,
             "optimizer": {
                 "kind": "muon",
@@ -160,8 +169,8 @@ def _ours(
                 "matrix_learning_rate": matrix_rate,
                 "momentum": 0.9,
             },
-            "schedule": {"warmup": min(100, steps // 10), "decay": decay},
-            "curriculum": _ramps(dimension, n_train, steps, curriculum),
+            "schedule": {"warmup": min(100, wish.steps // 10), "decay": decay},
+            "curriculum": ramps,
             "targets": "posterior_mean",
             "per_dimension": True,
             "precision": precision,
@@ -170,28 +179,28 @@ def _ours(
     return build
 
 
-def _garg(dimension: int, n_train: int, max_points: int, steps: int) -> dict[str, Any]:
+def _garg(wish: Wish) -> dict[str, Any]:
     """Garg et al. (2022): dimensions 5 → d, one more, and points 11 → N + 1, two more, every 2000 of 500 001 steps."""
-    every = max(1, round(2000 * steps / _GARG_STEPS))
+    every = max(1, round(2000 * wish.steps / _GARG_STEPS))
     return {
-        "model": _gpt2("standard", dimension, max_points),
+        "model": _gpt2("standard", wish),
         "batch_size": 64,
         "optimizer": {"kind": "adam", "learning_rate": 1e-4, "betas": [0.9, 0.999], "clip": None},
         "curriculum": {
-            "dimensions": {"start": min(5, dimension), "end": dimension, "increment": 1, "every": every},
-            "points": {"start": min(11, n_train + 1), "end": n_train + 1, "increment": 2, "every": every},
+            "dimensions": {"start": min(5, wish.dimension), "end": wish.dimension, "every": every},
+            "points": {"start": min(11, wish.n_train + 1), "end": wish.n_train + 1, "increment": 2, "every": every},
         },
         "targets": "labels",
     }
 
 
 def _lsa(layers: int, loss: str) -> Recipe:
-    def build(dimension: int, n_train: int, max_points: int, steps: int) -> dict[str, Any]:
+    def build(wish: Wish) -> dict[str, Any]:
         return {
             "model": {
-                "dimension": dimension,
-                "max_points": max_points,
-                "width": dimension + 1,
+                "dimension": wish.dimension,
+                "max_points": wish.max_points,
+                "width": wish.dimension + 1,
                 "layers": layers,
                 "heads": 1,
                 "embedding": "stacked",
@@ -203,7 +212,7 @@ def _lsa(layers: int, loss: str) -> Recipe:
             },
             "batch_size": 256,
             "optimizer": {"kind": "adam", "learning_rate": 5e-3 if layers == 1 else 3e-3, "betas": [0.9, 0.95]},
-            "schedule": {"warmup": steps // 40, "decay": 0.6},
+            "schedule": {"warmup": wish.steps // 40, "decay": 0.6},
             "targets": "labels",
             "loss": loss,
             "per_dimension": True,
