@@ -149,3 +149,13 @@ def test_the_rate_rises_stays_and_falls_to_nothing(shape):
     assert all(a > b for a, b in pairwise(rates[50:]))
     assert rates[75] == pytest.approx(0.5)
     assert rates[100] == 0 < rates[99]
+
+
+def test_fast_has_a_curriculum_of_dimensions_with_softmax_attention_only():
+    """Prompts beyond 2d examples come later with either."""
+    gpt2 = preset("fast", dimension=20, model={"attention": "softmax"}).curriculum
+    assert gpt2.at(0, 20, 41) == (1, 3)
+    assert gpt2 == preset("small", dimension=20, steps=6000).curriculum
+    assert preset("fast", dimension=20).curriculum == Curriculum()
+    longer = preset("fast", dimension=20, n_train=100).curriculum
+    assert [longer.at(step, 20, 101) for step in (0, 2399)] == [(20, 41), (20, 101)]

@@ -48,7 +48,8 @@ def preset(
         - ``deep-linear``: two such layers: one cannot invert the covariance of its own context;
         - ``tiny``, ``small``, ``standard``: GPT-2 of Garg et al.'s sizes, our recipe (Muon, Rao-Blackwell targets);
         - ``fast``: ``small`` under bfloat16 with linear attention, reading prompts as the paper's columns (x, y), the
-          recipe for d = 20 on a CPU; beyond N = 2d it takes fewer steps, as many as keep the number of examples;
+          recipe for d = 20 on a CPU; beyond N = 2d it takes fewer steps, as many as keep the number of examples.
+          It sees all dimensions from the start; with softmax attention it has the curriculum of ``small``;
         - ``garg-linear``: Garg et al.'s recipe (2022) to the letter.
     dimension : int
         d.
@@ -128,7 +129,9 @@ def _few_dimensions_first(wish: Wish, end: float) -> dict[str, Any]:
     """Dimensions from 1 to d over the share ``end`` of the run, on prompts of two examples each.
 
     Softmax attention leaves its initial plateau while prompts are short and steps cheap: at d = 20 with Λ = I, starting
-    from 5 dimensions instead kept it for more than 2000 steps.
+    from 5 dimensions instead kept it for more than 2000 steps. Linear attention has no such plateau, and is not better
+    for a curriculum: errors / d of 6000 steps at d = 20 are .0213 with one and .0216 without at 20 examples, .00022 and
+    .00021 at 40 (± .0014 and .00001; 4000 prompts, one seed).
     """
     every = max(1, round(end * wish.steps / max(1, wish.dimension - 1)))
     return {"dimensions": {"start": 1, "end": wish.dimension, "every": every}, "examples_per_dimension": 2}

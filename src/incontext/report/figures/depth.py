@@ -133,20 +133,22 @@ def _beyond(record: StudyRecord) -> Drawing:
     tables, settings = record.tables, record.facts["settings"]
     shown = [law for law in (_FIXED, _RANDOM) if law in settings["laws"]] or settings["laws"][:1]
     with house_style():
-        figure = Figure(figsize=(4.0 * (len(shown) + 2), 4.0))
-        axes = figure.subplots(1, len(shown) + 2)
-        for ax, law in zip(axes, shown, strict=False):
+        figure = Figure(figsize=(9.6, 7.6))
+        axes = figure.subplots(2, 2)
+        for ax, law in zip(axes[0], shown, strict=False):
             _scales(ax, tables["errors"].query("law == @law"), tables["remedies"].query("law == @law and noise == 0"))
             ax.set_title(f"trained on {law}")
-        axes[0].set_ylabel("E(ŷ − y)² / (c E tr Λ)")
-        axes[0].legend(fontsize="x-small", loc="upper left")
-        _limit(axes[-2], tables["limit"])
-        _remedies(axes[-1], tables["remedies"].query("law == @_RANDOM and scale == 1"))
+        axes[0, 0].set_ylabel("E(ŷ − y)² / (c E tr Λ)")
+        axes[0, len(shown) - 1].legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.02, 0.5))
+        for ax in axes[0, len(shown) :]:
+            ax.set_axis_off()
+        _limit(axes[1, 0], tables["limit"])
+        _remedies(axes[1, 1], tables["remedies"].query("law == @_RANDOM and scale == 1"))
     caption = (
-        "From the left: error of untied models on inputs of covariance cΛ, by c (bars ± 1.96 standard errors, cut at "
-        f"{_TOP:.0e}; dotted: two layers on inputs normalised by tr Λ̂, the same at every c). What is left for N → ∞ "
-        "under Λ = diag Exp(1), by exact quadrature: descent with best rates is 2/((L + 1)(L + 2)) (line). Remedies "
-        f"under Λ = diag Exp(1) at N = {settings['n_train']}, without and with label noise of standard deviation 0.5: "
+        "Above: error of untied models on inputs of covariance cΛ, by c (bars ± 1.96 standard errors, cut at "
+        f"{_TOP:.0e}; dotted: two layers on inputs normalised by tr Λ̂, the same at every c). Below left: what remains "
+        "for N → ∞ under Λ = diag Exp(1), by exact quadrature: descent with best rates is 2/((L + 1)(L + 2)) (line). "
+        f"Below right: remedies under Λ = diag Exp(1) at N = {settings['n_train']}, without and with label noise of standard deviation 0.5: "
         "one or two layers, plain, on inputs normalised by their context, or whitened, which is ridge regression."
     )
     return Drawing("depth_beyond", figure, caption, "Scale shifts, long contexts and remedies by depth.")
