@@ -134,7 +134,7 @@ def test_the_overview_counts_what_the_cells_say(study):
 def test_without_a_model_the_page_says_so(study):
     text = " ".join(study[2].facts["sentences"])
     assert "No trained model of dimension 3 is at hand" in text
-    assert "No transformer that learned" in study[2].facts["summary"][0]
+    assert "no transformer that learned" in study[2].facts["summary"][0]
 
 
 def test_a_second_run_reads_every_unit(study):

@@ -118,11 +118,13 @@ def _claims(record: StudyRecord) -> Words:
     whole = f"{int((~ours).sum())} statements of the paper, its summary document and its errata"
     said = f"{int(((kinds == 'holds') & ~ours).sum())} of {whole} hold as they stand"
     said += f", {partly} only under a condition" if partly else ""
-    said += f", {len(refuted)} not: {_quoted(refuted)}" if len(refuted) else ""
+    said += f", {len(refuted)} not" if len(refuted) else ""
     beyond = int(((kinds == "holds") & ours).sum())
     said += f". Of {int(ours.sum())} that go beyond the paper {beyond} hold." if ours.any() else "."
     said += "" if unexpected.empty else f" {agreement}"
-    finding = Finding(IN_PART if partly or len(refuted) else CONFIRMED, said)
+    findings = [Finding(IN_PART if partly or len(refuted) else CONFIRMED, said)]
+    if len(refuted):
+        findings.append(Finding(REFUTED, f"Claims that do not hold: {_quoted(refuted)}."))
     order = {section: index for index, section in enumerate(table["section"].unique())}
     ordered = table.assign(section_index=table["section"].map(order))
     rows = [{str(key): value for key, value in row.items()} for row in ordered.to_dict("records")]
@@ -135,7 +137,7 @@ def _claims(record: StudyRecord) -> Words:
             f"{facts['critical_z']:.2f}; deviations of exact computations count beyond the limit given with them. "
             "Inequalities show their smallest margin over all problems.",
         ],
-        findings=[finding],
+        findings=findings,
         claims=rows,
     )
 

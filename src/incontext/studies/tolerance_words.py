@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from incontext.foundations import plus_minus
+from incontext.foundations import plural, plus_minus
 from incontext.studies.shifts import TOLERANCE
 from incontext.studies.tolerance_problems import SAME_LAW
 
@@ -118,12 +118,13 @@ def details(cells: pd.DataFrame) -> list[str]:
 
 
 def summary(tables: Mapping[str, pd.DataFrame], told: Mapping[str, Any]) -> list[str]:
-    """The line for the first page."""
+    """The lines for the first page: who tolerates how many shifts, and by law and way of reading."""
     cells = counted(tables["cells"])
     judged = set(learned_models(cells))
     parts: list[str] = []
+    least_squares = cells[cells["predictor"] == "least squares"]
     for label, rows in (
-        ("least squares", cells[cells["predictor"] == "least squares"]),
+        ("least squares", least_squares),
         *(
             (f"LSA of the {family} law", cells[(cells["group"] == LSA) & (cells["family"] == family)])
             for family in MADE_FOR
@@ -140,13 +141,22 @@ def summary(tables: Mapping[str, pd.DataFrame], told: Mapping[str, Any]) -> list
             )
             models = rows["predictor"].nunique()
             parts.append(f"{label} {counts}" + f" ({models} models)" * (models > 1))
-    line = (
-        f"Shifts of the law that each was made for (d = {told['dimension']}, M = {told['n_test']}), tolerated/not/"
-        f"undecided: {'; '.join(parts)}."
-    )
-    if not judged:
-        line += " No transformer that learned its task is at hand."
-    return [line]
+    tolerant = f"least squares tolerates {_tolerated(least_squares)}, LSA {_tolerated(cells[cells['group'] == LSA])}, "
+    if judged:
+        trained = _tolerated(cells[cells["predictor"].isin(judged)])
+        tolerant += f"trained transformers {trained} ({plural(len(judged), 'model')})"
+    else:
+        tolerant += "and no transformer that learned its task is at hand"
+    sizes = f"d = {told['dimension']}, M = {told['n_test']}"
+    return [
+        f"Of {_range(cells.groupby('predictor').size())} shifts of the law that each was made for ({sizes}) "
+        f"{tolerant}.",
+        f"Shifts of the law that each was made for ({sizes}), tolerated/not/undecided: {'; '.join(parts)}.",
+    ]
+
+
+def _tolerated(cells: pd.DataFrame) -> str:
+    return _range((cells["verdict"] == "tolerates").groupby(cells["predictor"]).sum())
 
 
 def _shifts(cells: pd.DataFrame) -> str:
