@@ -76,7 +76,7 @@ def test_errata_are_in_the_table(table: pd.DataFrame) -> None:
         "theorem-4-global",
         "theorem-8-global",
         "section-4.1-ill-conditioned",
-        "abstract-least-squares",
+        "summary-least-squares",
         "lemma-27-citations",
         "lemma-25-citation",
         "lemma-32-in-the-proofs",

@@ -24,6 +24,14 @@ _VERDICTS = {
     "does not appear": ("does not appear", "do not appear"),
     UNDECIDED: ("is undecided", "are undecided"),
 }
+# Who makes a statement, by the beginning of its source.
+_ORIGINS = {
+    "summary document": "statements of a summary of it",
+    "a reading": "readings of it",
+    "not in the paper": "statements that go beyond it",
+}
+_CONDITIONAL = "holds only if …"
+_HELD = {"holds": "hold as they stand", _CONDITIONAL: "only under a condition", "does not hold": "not"}
 # Relative distance from the theorem's limit below which the flow has ended there.
 _ENDED = 1e-6
 
@@ -102,36 +110,30 @@ def _plain(record: StudyRecord) -> Words:
 
 def _claims(record: StudyRecord) -> Words:
     table, facts = record.tables["claims"], record.facts
-    kinds = table["verdict"].where(table["condition"].fillna("") == "", "holds only if …")
-    counts = kinds.value_counts()
-    phrases = {"holds": "hold", "holds only if …": "hold only under a condition", "does not hold": "do not hold"}
-    listed = ", ".join(f"{count} {phrases.get(str(kind), 'are undecided')}" for kind, count in counts.items())
+    kinds = table["verdict"].where(table["condition"].fillna("") == "", _CONDITIONAL)
+    origins = table["source"].map(_origin)
     unexpected = table[~table["as_expected"]]["claim"]
     agreement = (
         "Every verdict is the recorded one."
         if unexpected.empty
         else f"Not the recorded verdict: {', '.join(unexpected)}."
     )
+    told = {origin: f"{len(own)} {origin} {_held(own)}" for origin, own in kinds.groupby(origins, sort=False)}
+    first, *others = told.values()
+    theirs = origins == next(iter(told))
+    findings = [_counted(kinds[theirs], f"Of {first}.{'' if unexpected.empty else ' ' + agreement}")]
+    if others:
+        findings.append(_counted(kinds[~theirs], f"Of {'; of '.join(others)}."))
     refuted = table[kinds == "does not hold"]
-    partly = counts.get("holds only if …", 0)
-    ours = table["source"].str.startswith("not in the paper")
-    whole = f"{int((~ours).sum())} statements of the paper, its summary document and its errata"
-    said = f"{int(((kinds == 'holds') & ~ours).sum())} of {whole} hold as they stand"
-    said += f", {partly} only under a condition" if partly else ""
-    said += f", {len(refuted)} not" if len(refuted) else ""
-    beyond = int(((kinds == "holds") & ours).sum())
-    said += f". Of {int(ours.sum())} that go beyond the paper {beyond} hold." if ours.any() else "."
-    said += "" if unexpected.empty else f" {agreement}"
-    findings = [Finding(IN_PART if partly or len(refuted) else CONFIRMED, said)]
     if len(refuted):
-        findings.append(Finding(REFUTED, f"Claims that do not hold: {_quoted(refuted)}."))
+        findings.append(Finding(REFUTED, f"What does not hold: {_listed(refuted)}."))
     order = {section: index for index, section in enumerate(table["section"].unique())}
     ordered = table.assign(section_index=table["section"].map(order))
     rows = [{str(key): value for key, value in row.items()} for row in ordered.to_dict("records")]
     return Words(
         [
-            f"{len(table)} statements of the paper, of its summary document and of its errata, each computed on "
-            f"problems drawn from seed {facts['seed']}: {listed}. {agreement}",
+            f"Each of {len(table)} statements is computed on problems drawn from seed {facts['seed']}. Of "
+            f"{'; of '.join(told.values())}. {agreement}",
             f"Verdicts follow from the numbers. Where they rest on Monte Carlo, the {facts['monte_carlo_tests']} tests "
             f"share one significance level of {facts['significance']:g}, so a single z-score counts beyond "
             f"{facts['critical_z']:.2f}; deviations of exact computations count beyond the limit given with them. "
@@ -142,11 +144,26 @@ def _claims(record: StudyRecord) -> Words:
     )
 
 
-def _quoted(claims: pd.DataFrame) -> str:
-    """What the claims say, and where in the paper."""
-    places = claims["source"].str.replace(r"\s*\(arXiv[^;]*$", "", regex=True)
+def _origin(source: str) -> str:
+    """Who says so: the paper, unless the source says otherwise."""
+    return next((told for start, told in _ORIGINS.items() if source.startswith(start)), "statements of the paper")
+
+
+def _held(verdicts: pd.Series) -> str:
+    counts = verdicts.value_counts()
+    told = [f"{counts.get(kind, 0)} {said}" for kind, said in _HELD.items() if kind == "holds" or kind in counts]
+    return ", ".join([*told, *(f"{counts[kind]} undecided" for kind in counts.index if kind not in _HELD)])
+
+
+def _counted(verdicts: pd.Series, text: str) -> Finding:
+    return Finding(CONFIRMED if set(verdicts) == {"holds"} else IN_PART, text)
+
+
+def _listed(claims: pd.DataFrame) -> str:
+    """What the claims say, and where."""
+    places = claims["source"].str.replace(r"\s*\((arXiv|the paper:)[^;]*$", "", regex=True)
     said = claims["statement"].str.rstrip(".")
-    return "; ".join(f"“{each}” ({place})" for each, place in zip(said, places, strict=True))
+    return "; ".join(f"{place}: {each[0].lower()}{each[1:]}" for each, place in zip(said, places, strict=True))
 
 
 def _gradient_flow(record: StudyRecord) -> Words:

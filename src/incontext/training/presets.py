@@ -13,7 +13,6 @@ from incontext.prompts.specification import plain, validated
 from incontext.training.config import TrainingConfig, merge
 
 
-
 class Wish(NamedTuple):
     """What a recipe is asked for."""
 

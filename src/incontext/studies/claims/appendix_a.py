@@ -115,8 +115,8 @@ def corollary_16(bench: Bench) -> Finding:
 
 @SECTION.claim(
     "corollary-16-line-ii",
-    "proof of Corollary 16, line (ii)",
-    "u tr[ΓΛΓ⁻¹Λ^½UΛ^½ + ΓΛ^½UΛ^{3/2}Γ⁻¹] = 2u tr[Λ²UΛ^½] (as the text at hand reads; it may be its extraction).",
+    "a reading of the proof of Corollary 16, line (ii), whose extracted text is damaged",
+    "u tr[ΓΛΓ⁻¹Λ^½UΛ^½ + ΓΛ^½UΛ^{3/2}Γ⁻¹] = 2u tr[Λ²UΛ^½].",
     expected=FAILS,
     erratum=True,
 )

@@ -137,7 +137,7 @@ def greater_variance(bench: Bench) -> Finding:
 @SECTION.claim(
     "section-4.1-ill-conditioned",
     "before Corollary 6",
-    "A more ill-conditioned covariance means a higher generalization risk at the same lengths.",
+    "The bound suggests that a more ill-conditioned covariance means a higher risk at the same lengths.",
     expected=FAILS,
     erratum=True,
 )
@@ -166,8 +166,8 @@ def ill_conditioned(bench: Bench) -> Finding:
 
 
 @SECTION.claim(
-    "abstract-least-squares",
-    "abstract, Section 1 and the summary's key results",
+    "summary-least-squares",
+    "summary document, key results (the paper: competitive with the best linear predictor)",
     "The trained transformer's error is competitive with ordinary least squares.",
     condition="N, M → ∞ with label noise fixed, up to the factor (d + 1 + s²)/s² when Λ = I",
     tests=1,
