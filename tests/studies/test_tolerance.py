@@ -1,11 +1,12 @@
 """The study of tolerance: closed forms agree, known learners get the verdicts of theory, units are reused."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from incontext.prompts import Gaussian, Linear, PromptDistribution, shift
 from incontext.report.figures import tolerance as drawn
-from incontext.studies import tolerance
+from incontext.studies import tolerance, tolerance_words
 from incontext.studies.store import Store
 from incontext.studies.tolerance_problems import best_predictor, exact_error, kind_of
 
@@ -69,8 +70,9 @@ def test_verdicts_follow_from_the_intervals_and_counts_from_the_verdicts(study):
     assert ((judged["low"] <= judged["growth"] + 1e-12) & (judged["growth"] <= judged["high"] + 1e-12)).mean() > 0.95
     assert (judged["high"] <= 0.1).equals(judged["verdict"] == "tolerates")
     assert (judged["low"] > 0.1).equals(judged["verdict"] == "does not")
-    # Random inputs times 2 and 3 are laws that have a row of their own.
-    once = judged[~((judged["family"] == "random") & judged["shift"].isin(["scale-x=2", "scale-x=3"]))]
+    # Random inputs times 2 and 3 are laws that have a row of their own, and noisyLR is noise=1 in other units.
+    again = (judged["family"] == "random") & judged["shift"].isin(["scale-x=2", "scale-x=3"])
+    once = judged[~again & (judged["shift"] != "noisyLR")]
     assert counts["shifts"].sum() == len(once) < len(judged)
     assert counts["tolerates"].sum() == (once["verdict"] == "tolerates").sum()
 
@@ -127,8 +129,72 @@ def test_the_overview_counts_what_the_cells_say(study):
     tables = study[2].tables
     counts = tables["counts"].groupby("predictor")[["tolerates", "shifts"]].sum()
     for _, row in tables["overview"].iterrows():
-        parts = [str(row[column]).partition(",")[0].split(" of ") for column in tables["overview"].columns[4:]]
+        parts = [str(row[column]).partition(",")[0].split(" of ") for column in tables["overview"].columns[4:8]]
         assert [sum(int(pair[i]) for pair in parts) for i in (0, 1)] == counts.loc[row["predictor"]].to_list()
+
+
+def test_label_noise_in_other_units_is_the_same_shift_to_whoever_is_linear_in_labels(study):
+    for name in ("least squares", "ridge", "3-NN", "LSA, fixed law", "LSA, random law"):
+        one, other = (_cell(study[2], name, shifted)["growth"] for shifted in ("noisyLR", "noise=1"))
+        assert one == pytest.approx(other, abs=1e-12)
+
+
+def test_groups_tell_apart_what_the_layer_tolerates_and_what_it_cannot_fail(study):
+    row = study[2].tables["groups"].set_index(["who", "made for"]).loc[("the layer (LSA)", "N(0, I)")]
+    assert {"scale-x=3", "skewed"} <= set(row["unlike least squares, tolerated by none"].split(", "))
+    text = " ".join(study[2].facts["sentences"])
+    # Labels times four factors, queries times one, and orthogonal queries.
+    assert (
+        f"of tasks, labels and queries it tolerates {row['tasks, labels, queries']}; 6 of them could not fail" in text
+    )
+
+
+def _with_models(record, growths, ratio=1.0):
+    """The cells with transformers of the fixed law whose growth is as given wherever that of the layer is known."""
+    cells = record.tables["cells"]
+    added = []
+    for i, given in enumerate(growths):
+        rows = cells[cells["predictor"] == "LSA, fixed law"].assign(
+            predictor=f"model {i}", group="transformer", reads="somehow", unshifted=0.01, ratio=ratio
+        )
+        growth = rows["shift"].map(given).fillna(0.0)
+        verdict = growth.gt(0.1).map({True: "does not", False: "tolerates"})
+        added.append(rows.assign(growth=growth, verdict=rows["verdict"].where(rows["verdict"] == "own law", verdict)))
+    return pd.concat([cells, *added])
+
+
+def _told(cells):
+    tables = {"cells": cells, "groups": tolerance_words.groups(cells)}
+    told = {"dimension": 3, "n_test": 12, "n_prompts": 600}
+    return tables, tolerance_words.sentences(tables, told, []), tolerance_words.summary(tables, told)
+
+
+def test_models_differ_from_the_layer_where_all_of_them_do(study):
+    cells = _with_models(study[2], [{"scale-x=3": 1.0}, {"scale-x=3": 1.0, "skewed": 1.0}], ratio=50.0)
+    tables, said, summary = _told(cells)
+    row = tables["groups"].set_index("who").loc["transformers, somehow"]
+    cured = row["unlike the layer, tolerated by all"].split(", ")
+    assert "scale-x=2" in cured
+    assert not {"scale-x=3", "skewed"} & set(cured)
+    assert row["unlike least squares, tolerated by none"] == "scale-x=3"  # one of the two tolerates skewed
+    assert (row["models"], row["other inputs"]) == (2, "17 of 20")
+    assert any("for 1 of 1 kind " in line for line in said)
+    assert any(
+        "of 39 shifts tolerated by transformers" in line and "39 raise the error more than 10-fold, 0" in line
+        for line in said
+    )
+    assert "trained transformers 19–20 (2 models)" in summary[0]
+
+
+def test_models_that_tolerate_all_do_not_leave_least_squares(study):
+    assert not any("not least squares" in line for line in _told(_with_models(study[2], [{}]))[1])
+
+
+def test_every_shift_is_defined(study):
+    table = study[2].tables["shifts"].set_index("shift")
+    assert set(table.index) == set(study[2].tables["cells"]["shift"])
+    assert table["definition"].str.len().min() > 10
+    assert table.loc["standard", "definition"] == "Inputs with covariance I."
 
 
 def test_without_a_model_the_page_says_so(study):

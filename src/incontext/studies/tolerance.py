@@ -57,8 +57,9 @@ from incontext.studies.tolerance_words import (
     OWN,
     TRAINED,
     captions,
-    counted,
-    details,
+    counts,
+    definitions,
+    groups,
     not_learned,
     overview,
     sentences,
@@ -163,7 +164,8 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
     -------
     StudyRecord
         Tables ``cells`` (predictor × shift: excess, growth with its interval, verdict, exact error where known),
-        ``counts`` (predictor × kind of shift: how many are tolerated) and ``overview`` (the same, a row per predictor).
+        ``counts`` (predictor × kind of shift: how many are tolerated), ``overview`` and ``groups`` (the same, a row
+        per predictor and per kind of predictor), ``models`` and ``shifts``.
     """
     settings = ToleranceSettings(**sizes)
     check_integer(settings.n_test, "the smallest n_train", minimum=settings.dimension + 1)
@@ -174,7 +176,8 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         for each in shipped()
         if each.path not in {own.path for own in found.values()} and _readable(each, settings)
     ]
-    contestants = [*_classical(settings), *_trained(found, others)]
+    entered = _entered(found, others)
+    contestants = [*_classical(settings), *_trained(entered)]
     suites = [Suite.named(suite, settings.dimension) for suite in ("garg", "paper")]
     names = tuple(dict.fromkeys(name for suite in suites for name in suite.shifts))
     problems = tuple(dict.fromkeys(Problem.of(name, family) for name in names for family in FAMILIES))
@@ -185,7 +188,8 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
     }
     progress("testing: done", len(problems), len(problems))
     cells = pd.DataFrame([_cell(each, name, measured, weights, settings) for each in contestants for name in names])
-    tables = {"overview": overview(cells), "counts": _counts(cells), "cells": cells}
+    tables = {"groups": groups(cells), "overview": overview(cells), "counts": counts(cells), "cells": cells}
+    tables |= {"shifts": definitions(cells)} | ({"models": _models(entered)} if entered else {})
     missing = [model.name for model in models if model not in found]
     told = {"dimension": settings.dimension, "n_test": settings.n_test, "n_prompts": settings.n_prompts}
     facts = {
@@ -193,10 +197,9 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         "tolerance": TOLERANCE,
         "not_learned": not_learned(cells),
         "models": {each.name: each.identity for each in contestants if each.group == TRAINED},
-        "sentences": sentences(tables, told, missing, {m.name: own.origin for m, own in found.items()}),
-        "details": details(cells),
+        "sentences": sentences(tables, told, missing),
         "summary": summary(tables, told),
-        "captions": captions(settings.n_test),
+        "captions": {key: caption for key, caption in captions(settings.n_test).items() if key in tables},
     }
     return StudyRecord(settings.name, f"Who tolerates which shift (d = {settings.dimension})", tables, facts)
 
@@ -218,14 +221,41 @@ def _classical(settings: ToleranceSettings) -> Iterator[Contestant]:
         yield Contestant(name, LSA, family, f"{name}, N = {n}", lambda law=law: TrainedLSA(minimizer(law, n)))
 
 
-def _trained(found: Mapping[Model, Trained], others: Sequence[Trained]) -> Iterator[Contestant]:
-    named = [(model.name, model.family, own) for model, own in found.items()]
+def _entered(found: Mapping[Model, Trained], others: Sequence[Trained]) -> list[tuple[str, str, Trained]]:
+    """Name and family of every trained model."""
+    entered = [(model.name, model.family, own) for model, own in found.items()]
     for own in others:
         fixed = own.config.as_dict()["prompts"]["covariates"]["kind"] == "gaussian"
-        named.append((own.path.name, "fixed" if fixed else "random", own))
-    for name, family, own in named:
-        reads = f"{own.config.model.attention} attention over {_READS[own.config.model.embedding]}"
-        yield Contestant(name, TRAINED, family, own.identity, lambda own=own: load(own.path, device="auto"), reads)
+        entered.append((own.path.name, "fixed" if fixed else "random", own))
+    return entered
+
+
+def _reads(own: Trained) -> str:
+    return f"{own.config.model.attention} attention over {_READS[own.config.model.embedding]}"
+
+
+def _trained(entered: Sequence[tuple[str, str, Trained]]) -> Iterator[Contestant]:
+    for name, family, own in entered:
+        yield Contestant(
+            name, TRAINED, family, own.identity, lambda own=own: load(own.path, device="auto"), _reads(own)
+        )
+
+
+def _models(entered: Sequence[tuple[str, str, Trained]]) -> pd.DataFrame:
+    """A row per trained model: how it was trained, and where it comes from."""
+    return pd.DataFrame(
+        [
+            {
+                "model": name,
+                "made for": MADE_FOR[family],
+                "reads": _reads(own),
+                "N": own.config.n_train,
+                "steps": own.config.steps,
+                "origin": own.origin,
+            }
+            for name, family, own in entered
+        ]
+    )
 
 
 def _readable(model: Trained, settings: ToleranceSettings) -> bool:
@@ -356,22 +386,3 @@ def _excess(
     """(error − best error) / zero error: measured, then resampled."""
     over = here[name, position] - here[_BEST, position]
     return (weights @ over) / (weights @ here[_ZERO, position])
-
-
-def _counts(cells: pd.DataFrame) -> pd.DataFrame:
-    """How many shifts of each kind a predictor tolerates, does not tolerate, and leaves open."""
-    rows = []
-    for (name, group, kind), own in counted(cells).groupby(["predictor", "group", "kind"], sort=False):
-        verdicts = own["verdict"].value_counts()
-        rows.append(
-            {
-                "predictor": name,
-                "group": group,
-                "kind": kind,
-                "tolerates": int(verdicts.get("tolerates", 0)),
-                "does not": int(verdicts.get("does not", 0)),
-                "undecided": int(verdicts.get("undecided", 0)),
-                "shifts": len(own),
-            }
-        )
-    return pd.DataFrame(rows)

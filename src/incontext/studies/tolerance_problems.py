@@ -18,6 +18,8 @@ OWN_LAW = {"fixed": "standard", "random": "random-covariance"}
 LAWS = ("standard", "random-covariance", "random-covariance+covariance=4", "random-covariance+covariance=9")
 # Inputs of random covariances times 2 and 3 have the laws with c = 4 and 9, which are members themselves.
 SAME_LAW = ("scale-x=2", "scale-x=3")
+# Label noise of standard deviation 1 in other units of the labels: noise=1, which is a member itself.
+SAME_NOISE = "noisyLR"
 ORTHOGONAL, _INDEPENDENT = "orthogonal_train_test", "independent-query"
 
 

@@ -81,8 +81,9 @@ def _map(record: StudyRecord) -> Drawing:
     caption = (
         f"Growth of the excess error under each shift over that on the law which the predictor was made for (d = "
         f"{settings['dimension']}, M = {min(settings['n_train'])} examples, {int(cells['n'].iloc[0]):,} "
-        "prompts, the same for all). Excess: error less that of the best predictor for the shifted problem, over the "
-        f"zero estimator's error. White: tolerated, at most {record.facts['tolerance']:g}. “?”: "
+        "prompts, the same for all). Excess: error less that of the best predictor for the shifted problem (the best "
+        "one linear in x where labels are quadratic), over the zero estimator's error. White: tolerated, at most "
+        f"{record.facts['tolerance']:g}. “?”: "
         "the 95 % interval (bootstrap over prompts, paired) does not decide. “own”: that law itself, N(0, I) or random "
         "covariances. Shifts are applied to it, except standard and random-covariance, which are laws themselves and "
         "the same for all. Rules across separate classical learners, LSA and trained models; upright ones what is "
@@ -120,7 +121,9 @@ def _lines(record: StudyRecord) -> Drawing:
             own = here[here["predictor"] == name]
             style = {"color": color_of(name, names), "markersize": 3.6, "marker": _MARKERS[_place(name, names)]}
             mean = own["relative"].clip(_FLOOR, _CEILING)
-            low, high = ((own["relative"] + sign * own["bar"]).clip(_FLOOR, _CEILING) for sign in (-1, 1))
+            # What diverges has no scale, and so no bar.
+            bar = own["bar"].where(own["relative"] <= _CEILING, 0.0)
+            low, high = ((own["relative"] + sign * bar).clip(_FLOOR, _CEILING) for sign in (-1, 1))
             exact = own[np.isfinite(own["line"])]
             style |= {"linestyle": "none" if len(exact) == len(own) else "-", "linewidth": 1, "elinewidth": 0.8}
             ax.errorbar(own["strength"], mean, [mean - low, high - mean], **style)
@@ -146,8 +149,8 @@ def _lines(record: StudyRecord) -> Drawing:
         f"Error over the zero estimator's by the strength of four shifts (d = {settings['dimension']}, M = "
         f"{min(settings['n_train'])}, {int(cells['n'].iloc[0]):,} prompts, bars ± 1.96 standard errors), each applied "
         "to the law that the predictor was made for; c is a law itself. Lines of LSA are exact, its markers measured; "
-        f"other lines join measurements. Values below {_FLOOR:g} and above {_CEILING:g} lie on the edges: noiseless "
-        "least squares has error 0."
+        f"other lines join measurements. Values below {_FLOOR:g} lie on the edge (noiseless least squares has error "
+        f"0), and so do those above {_CEILING:g}, without bars: they diverge."
     )
     alt = "Errors of all predictors by the strength of four shifts."
     return Drawing(f"{_file(record)}-strength", figure, caption, alt)
