@@ -1,6 +1,7 @@
 """The study of finite data: minimisers that minimise, exponents that are covered, lengths in closed form."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from incontext.flow import empirical_gradient
@@ -9,7 +10,7 @@ from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts
 from incontext.report.figures import finite_data as figure
 from incontext.studies.exponents import exponents, local_slopes
 from incontext.studies.finite_data import FiniteDataSettings, run
-from incontext.studies.finite_exponents import of_layers
+from incontext.studies.finite_exponents import by_start, measured_exponents, of_layers, small_sizes
 from incontext.studies.finite_lengths import (
     best_lengths,
     bounded,
@@ -214,7 +215,7 @@ def test_exponents_are_recorded_with_their_intervals(record):
     found = record.tables["exponents"]
     assert (found["low"] <= found["value"]).all()
     assert (found["value"] <= found["high"]).all()
-    assert {"SGD's squared distance to the flow: in B", "trained layer, N = M: in M"} <= set(found["what"])
+    assert {"SGD's squared distance to the flow: in the batch size", "trained layer, N = M: in M"} <= set(found["what"])
 
 
 def words(record, **tables):
@@ -247,6 +248,69 @@ def test_exponents_say_whether_theirs_is_what_is_expected(record):
     lines, text = words(record, exponents=exponents.drop(of_layers(FIXED)).reset_index())
     assert "as a power of B that could not be fitted" in text
     assert "Theorem 4's loss" not in " ".join(lines)
+
+
+def powers(record, power, seen=(64, 128, 256, 512, 1024), spread=0.1):
+    """Tables in which the excess on Exp(1) is B^power over five sizes, 0.2 of the gain between the first two."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (RANDOM, LINEAR, size, sample, 100 * value, 0.15 * value * seen[1] ** -power)
+        for sample in range(20)
+        for size in seen
+        for value in [size**power * rng.lognormal(-(spread**2) / 2, spread)]
+    ]
+    other = record.tables["empirical"]
+    own = pd.DataFrame(rows, columns=["law", "kind", "n_prompts", "sample", "excess", "relative"])
+    empirical = pd.concat([other[other["law"] == FIXED], own])
+    tables = {**record.tables, "empirical": empirical}
+    exponents = measured_exponents(tables, FiniteDataSettings(**SIZES))
+    return empirical, exponents, own
+
+
+def test_the_rule_of_the_fit_and_other_starts_are_said(record):
+    empirical, exponents, own = powers(record, -0.8)
+    assert small_sizes(own) == [128, 256, 512, 1024]
+    found = by_start(own)
+    assert list(found) == [64, 128]  # at least four sizes
+    assert abs(found[64].value + 0.8) < 0.05
+    leading = record.tables["leading"].copy()
+    at = own[own["n_prompts"] == 1024]["excess"].mean() * 1024
+    for factor, agrees in ((1.0, True), (3.0, False)):
+        leading.loc[leading["law"] == RANDOM, ["value", "stderr"]] = (at / factor, 0.01 * at)
+        lines, text = words(record, empirical=empirical, exponents=exponents, leading=leading)
+        assert "which excludes −1) over B = 128 to 1,024 (from 64 on: −0.8" in text
+        assert "0 of 1 intervals contain −1)" in text
+        assert ("does not contradict 1/B" in text) is agrees
+        assert ("agrees with 1/B" in " ".join(lines)) is agrees
+        assert "fitted where the excess is below 0.2 of the gain" in " ".join(lines)
+
+
+def test_the_best_of_sgd_is_said_with_its_error_and_its_place_in_the_grid(record):
+    empirical, exponents, _ = powers(record, -1.0)
+
+    def said(best, means, high=-0.5):
+        rows = [
+            (RANDOM, 8, rate, "average", size, sample, mean * (1 + 0.1 * sample) * (1 if rate == best else 2), 0.01)
+            for rate in (0.1, 0.2, 0.3)
+            for size, mean in zip((512, 1024), means, strict=True)
+            for sample in (-1, 0, 1)
+        ]
+        one_pass = pd.DataFrame(rows, columns=record.tables["one_pass"].columns)
+        what = f"one pass of SGD, best choice, {RANDOM}: in B"
+        fitted = exponents[exponents["what"] != what]
+        fitted.loc[len(exponents)] = [what, -1.0, -1.2, high, 8, np.nan, ""]
+        _, text = words(record, empirical=empirical, exponents=fitted, one_pass=one_pass)
+        return text
+
+    text = said(0.1, (1.0, 2.0))
+    assert "η = 0.1, the smallest tried: others may be better)" in text
+    assert "its mean excess rises from 1 at B = 512 to 2" in text
+    assert "±" in text.partition("in hindsight, has ")[2].partition(" times the excess")[0]
+    assert "steeper than 1/B" not in text
+    text = said(0.2, (2.0, 1.0), high=-1.1)
+    assert "η = 0.2)" in text
+    assert "rises from" not in text
+    assert "steeper than 1/B: not explained here" in text
 
 
 def near(record, names, errors, shares=(1.0, 1.0)):

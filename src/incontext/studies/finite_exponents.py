@@ -18,11 +18,30 @@ if TYPE_CHECKING:
 
 # Excess over the gain of the minimiser above which the leading term does not speak yet.
 SMALL = 0.2
+# Sizes that a fit from another first one must leave.
+_LEAST = 4
 
 
 def of_layers(law: str, kind: str = LINEAR) -> str:
     """What the exponent of the empirical minimisers on B prompts is called."""
-    return f"empirical minimiser, {kind}, {law}: in B"
+    return f"empirical minimiser, {'w21 = 0' if kind == LINEAR else kind}, {law}: in B"
+
+
+def small_sizes(rows: pd.DataFrame) -> list[int]:
+    """B at which the mean excess is small, over which an exponent is fitted."""
+    means = rows.groupby("n_prompts")["relative"].mean()
+    return [int(size) for size in means.index[means < SMALL]]
+
+
+def by_start(rows: pd.DataFrame) -> dict[int, Exponent]:
+    """The exponent in B by the first B that is fitted: what the choice of it does."""
+    table = rows.pivot_table(index="sample", columns="n_prompts", values="excess")
+    sizes = [int(size) for size in table.columns]
+    return {
+        start: exponents(sizes[i:], table[sizes[i:]].to_numpy())[0]
+        for i, start in enumerate(sizes[: max(len(sizes) - _LEAST + 1, 0)])
+        if len(table) >= 2
+    }
 
 
 def best_rates(one_pass: pd.DataFrame) -> pd.DataFrame:
@@ -48,11 +67,10 @@ def measured_exponents(tables: Mapping[str, pd.DataFrame], settings: FiniteDataS
 
     empirical = tables["empirical"]
     for (law, kind), rows in empirical.groupby(["law", "kind"], sort=False):
-        means = rows.groupby("n_prompts")["relative"].transform("mean")
-        fit(of_layers(str(law), str(kind)), rows[means < SMALL], "n_prompts", "excess", "sample", -1.0)
+        small = rows[rows["n_prompts"].isin(small_sizes(rows))]
+        fit(of_layers(str(law), str(kind)), small, "n_prompts", "excess", "sample", -1.0)
     for law, rows in best_rates(tables["one_pass"]).groupby("law", sort=False):
-        means = rows.groupby("n_prompts")["relative"].transform("mean")
-        rows = rows[np.isfinite(means) & (means < SMALL)]
+        rows = rows[rows["n_prompts"].isin(small_sizes(rows))]
         fit(f"one pass of SGD, best choice, {law}: in B", rows, "n_prompts", "excess", "sample", np.nan)
     noise = tables["noise"]
     for value, words, powers in (
@@ -67,7 +85,7 @@ def measured_exponents(tables: Mapping[str, pd.DataFrame], settings: FiniteDataS
             used = f"{len(keys)} pairs"
             found += [
                 (f"{words}: in {name}", one, power, used)
-                for name, one, power in zip(("η", "B"), both, powers, strict=True)
+                for name, one, power in zip(("η", "the batch size"), both, powers, strict=True)
             ]
     pooled = tables["pooled_layer"]
     fit(

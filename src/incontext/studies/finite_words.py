@@ -9,8 +9,15 @@ import numpy as np
 import pandas as pd
 
 from incontext.foundations import plus_minus
-from incontext.studies.finite_exponents import SMALL, best_rates, of_layers
-from incontext.studies.finite_prompts import AVERAGE, FIXED, LINEAR, RANDOM, WHOLE
+from incontext.studies.finite_prompt_words import (
+    as_power,
+    fitted_of,
+    interval_of,
+    on_noise,
+    on_prompts,
+    power_in_prompts,
+)
+from incontext.studies.finite_prompts import FIXED, RANDOM
 from incontext.studies.finite_tasks import DMMSE, FRESH, LEAST_SQUARES, LSA, MODEL, POOL, RIDGE
 
 if TYPE_CHECKING:
@@ -18,15 +25,13 @@ if TYPE_CHECKING:
 
 # Share of bootstrap samples from which on a nearest algorithm is named.
 _CERTAIN = 0.95
-# Width of an interval of an exponent beyond which it tells none.
-_VAGUE = 1.0
 
 
 def sentences(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> list[str]:
     """The paragraphs of the section."""
     return [
-        *_on_prompts(tables, settings),
-        _on_noise(tables["exponents"]),
+        *on_prompts(tables, settings),
+        on_noise(tables["exponents"]),
         _on_layers(tables, settings),
         *_on_transformers(tables["transformers"], settings),
         *_on_lengths(tables, settings),
@@ -44,14 +49,7 @@ def summary(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) ->
         f"Found: the layer of N minimises the risk at M = N, so the best N is M ({_at_m(best)}, exact); a longer N "
         f"costs up to {cost:.2g} times ({law}, M = {m}, N = {n}).",
     ]
-    fitted = _fitted(tables["exponents"])
-    keys = [(theorem, law, of_layers(law)) for theorem, law in (("Theorem 4", FIXED), ("Theorem 8", RANDOM))]
-    powers = [f"{theorem}'s loss ({law}) {_as_power('B', fitted, key)}" for theorem, law, key in keys if key in fitted]
-    if powers:
-        lines.append(
-            f"Found: the layer that minimises the risk of B training prompts (d = {settings.layer_dimension}, N = "
-            f"{settings.layer_n_train}, {settings.n_samples} samples) exceeds {'; '.join(powers)}."
-        )
+    lines += power_in_prompts(tables, settings)
     ridge, others, ratios = _near_ridge(tables["transformers"], settings.n_train)
     if ridge or others:
         where = f"at K = {ridge}, with {ratios} times its error" if ridge else f"at no K tried ({others})"
@@ -78,83 +76,26 @@ def captions(settings: FiniteDataSettings) -> dict[str, str]:
     }
 
 
-def _on_prompts(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> list[str]:
-    empirical, leading = tables["empirical"], tables["leading"].set_index("law")
-    fitted = _fitted(tables["exponents"])
-    best = best_rates(tables["one_pass"])
-    out = []
-    for law, theorem in ((FIXED, 4), (RANDOM, 8)):
-        rows = empirical[(empirical["law"] == law) & (empirical["kind"] == LINEAR)]
-        largest = int(rows["n_prompts"].max())
-        at = rows[rows["n_prompts"] == largest]["excess"]
-        scale, spread = (float(leading[column].loc[law]) for column in ("value", "stderr"))
-        ratio = float(at.mean()) * largest / scale
-        error = ratio * float(np.hypot(_stderr(at) / at.mean(), spread / scale))
-        text = (
-            f"{law} (d = {settings.layer_dimension}, N = {settings.layer_n_train}): the K that minimises the risk of "
-            f"B prompts exceeds the minimum of the population loss {_as_power('B', fitted, of_layers(law))};"
-            f" at B = {largest:,} the excess is {plus_minus(ratio, error)} times its leading term ½E[r²Z'H⁻¹Z]/B, "
-            f"whose coefficient is {plus_minus(scale, spread)}{' (± one standard error)' if not out else ''}. "
-        )
-        few = rows.groupby("n_prompts")["relative"].mean()
-        worse = [f"{size:,}" for size, relative in few.items() if relative > 1]
-        if worse:
-            text += (
-                f"At B = {', '.join(worse)} its mean excess is larger than that of predicting zero: products of four "
-                "Gaussians have heavy tails. "
-            )
-        key = of_layers(law, WHOLE)
-        if key in fitted:
-            text += (
-                f"Minimised over all parameters by L-BFGS started at Theorem {theorem}'s minimiser, a nearby local "
-                f"minimum has an excess that goes {_as_power('B', fitted, key)}. "
-            )
-        chosen = best[(best["law"] == law) & (best["n_prompts"] == largest)]
-        own = chosen["excess"]
-        if len(own) and np.isfinite(own).all():
-            against = float(own.mean()) / float(at.mean())
-            text += (
-                f"SGD that sees each prompt once, with the best of its choices in hindsight, has {against:.2g} times "
-                f"the excess of the empirical minimiser at B = {largest:,} (batches of {chosen['batch'].iloc[0]}, η = "
-                f"{chosen['rate'].iloc[0]:g}, {'averaged' if chosen['iterate'].iloc[0] == AVERAGE else 'last'} iterate)"
-            )
-            key = f"one pass of SGD, best choice, {law}: in B"
-            where = f"; where its excess is below {SMALL:g} of the gain it goes {_as_power('B', fitted, key)}."
-            text += where if key in fitted else "."
-        else:
-            text += "One pass of SGD diverges with every choice tried."
-        out.append(text)
-    return out
-
-
-def _on_noise(table: pd.DataFrame) -> str:
-    rows = table[table["what"].str.startswith(("SGD's", "excess at which"))]
-    if rows.empty:
-        return "SGD's noise could not be fitted: too many runs diverged."
-    parts = [f"{what.replace(': in', ', in')} {_interval(row)}" for what, row in _fitted(rows).items()]
-    return (
-        f"SGD with B fresh prompts per step, Λ = I, where small independent noise gives η¹ and B⁻¹. {'; '.join(parts)}."
-    )
-
-
 def _on_layers(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> str:
     means = tables["pooled_layer"].groupby("n_tasks")[["pool", "fresh", "infinite_pool", "excess"]].mean()
-    fitted = _fitted(tables["exponents"])
+    fitted = fitted_of(tables["exponents"])
     zero = settings.dimension
     relative = means["excess"] / zero
     # From the last K with a larger excess on, not from the first with a smaller one.
     enough = relative[(relative < 0.1)[::-1].cummin()[::-1]]
     text = (
-        "The linear layer trained on a pool of K tasks depends on them only through their second moment, exactly (a = "
-        f"b = 0). On fresh tasks its mean error over {settings.n_pools} pools exceeds that of endless tasks "
-        f"{_as_power('K', fitted, 'layer on a pool, fresh tasks: in K')}"
+        "The linear layer trained on a pool of K tasks depends on them only through their second moment, exactly "
+        f"(w21^PV = w21^KQ = 0). On fresh tasks its mean error over {settings.n_pools} pools exceeds that of endless "
+        "tasks "
+        f"{as_power('K', fitted, 'layer on a pool, fresh tasks: in K')}"
     )
     if len(enough):
         count = int(enough.index.min())
         text += f", and by less than a tenth of the zero estimator's error from K = {count} = {count / zero:.2g} d on"
     one = means.iloc[0]
     return text + (
-        f"; at K = {int(means.index[0])} its error/d is {one['fresh'] / zero:.2g} on fresh tasks and "
+        f"; at K = {int(means.index[0])} its error/d (the mean squared error over d: 1 for predicting zero) is "
+        f"{one['fresh'] / zero:.2g} on fresh tasks and "
         f"{one['pool'] / zero:.2g} on the pool. It cannot memorise more of a pool than a covariance."
     )
 
@@ -176,7 +117,8 @@ def _on_transformers(table: pd.DataFrame, settings: FiniteDataSettings) -> list[
         beats = int((found[MODEL] < found[RIDGE]).sum())
         lines.append(
             f"GPT-2 trained on K tasks with label noise {settings.noise:g} (d = {settings.dimension}, N = M = "
-            f"{settings.n_train}), error/d on tasks of the pool: {listed}. It beats ridge there on {beats} of "
+            f"{settings.n_train}; {DMMSE}: the pool's Bayes predictor), error/d on tasks of the "
+            f"pool: {listed}. It beats ridge there on {beats} of "
             f"{len(found)} pools."
         )
     own = (
@@ -272,10 +214,11 @@ def _costliest(best: pd.DataFrame) -> tuple[str, int, int, float]:
 
 def _on_lengths(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> list[str]:
     d, slopes, best, coefficients = settings.dimension, tables["slopes"], tables["best_lengths"], tables["coefficients"]
-    floor = slopes[(slopes["what"] == "floor in N") & (slopes["law"] == FIXED)].dropna()
+    floor = slopes[(slopes["what"] == "floor in N") & (slopes["law"] == FIXED)]
+    xs, steps = floor["x"].to_numpy(), floor["slope"].to_numpy()
     above = slopes[slopes["what"] == "above the floor in M"].dropna()["slope"]
     diagonal = slopes[(slopes["what"] == "N = M") & (slopes["law"] == FIXED)].dropna()
-    fitted = _fitted(tables["exponents"])
+    fitted = fitted_of(tables["exponents"])
     within, cells = _within(tables["exact"])
     limit = float(tables["exact"].set_index("law")["limit"].loc[RANDOM].iloc[0])
     law, m, n, cost = _costliest(best)
@@ -286,17 +229,17 @@ def _on_lengths(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings
     pairs = measured.groupby(["N", "M"]).agg(mean=("mean", "mean"), error=("mean", "sem"), exact=("exact", "first"))
     largest = float(((pairs["mean"] - pairs["exact"]) / pairs["error"]).abs().max())
     return [
-        f"Train length N against test length M (d = {d}): for every law the error is a floor plus B(N)/M, so that "
+        f"Train length N against test length M (d = {d}): for every law the error is a floor plus C(N)/M, so that "
         f"above the floor the exponent in M is −1 exactly (on the theory's values {above.min():.6f} to "
         f"{above.max():.6f}, four laws). For fixed Λ the floor is A(N)/N²; for {RANDOM} it falls to {limit:.4g}, not "
-        "to 0. Its local exponent in N, for Λ = I −2N/(N + d + 1), goes from "
-        f"{floor['slope'].iloc[0]:.2f} (up to N = {floor['x'].iloc[0]:g}) to {floor['slope'].iloc[-1]:.3f} (N = "
-        f"{floor['x'].iloc[-1]:g}); at condition 100 it is {_last(slopes, 'condition 100'):.2f} there: 1/N² "
+        "to 0. For Λ = I its exponent between neighbours of the grid, near −2N/(N + d + 1), goes from "
+        f"{steps[1]:.2f} ({xs[0]:g} to {xs[1]:g}) to {steps[-1]:.3f} ({xs[-2]:g} to {xs[-1]:g}); at condition 100 the "
+        f"last is {_last(slopes, 'condition 100'):.2f}: 1/N² "
         f"needs N much larger than tr Λ over the smallest eigenvalue. Along N = M the exponent for Λ = I goes from "
         f"{diagonal['slope'].iloc[0]:.2f} to {diagonal['slope'].iloc[-1]:.3f}.".replace("-", "−"),
         f"For fixed Λ, A(N) tends to A = Σ(l_i + t)²/l_i, t = tr Λ (to {exact:.1e} at N = 10⁵), of which "
         f"Corollary 6's coefficient is up to {loosest:.2g} times over the Λ tried; that of 1/M is (d + 1)t, as in the "
-        f"bound. The error is at most the bound on {within} of {cells} combinations of Λ, N and M. But B depends on N "
+        f"bound. The error is at most the bound on {within} of {cells} combinations of Λ, N and M. But C depends on N "
         "as well: error = (d + 1)t/M + A(1/N² − 2/(NM)) + …, and at N = M the second term is negative: −A/M².",
         "The layer of N minimises the risk at M = N, so the best N is M, whatever the law "
         f"({_at_m(best)}). At fixed M a longer N hurts, as Γ then corrects too little for the noise "
@@ -306,7 +249,7 @@ def _on_lengths(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings
         f"Layers trained by gradient descent (Λ = I) and tested on {settings.n_prompts:,} prompts (seed "
         f"{settings.seed}) agree with the exact errors to {largest:.1f} standard errors over {len(pairs)} pairs; "
         + "; ".join(
-            f"{what.removeprefix('trained layer, ')}: {_interval(fitted[what])}"
+            f"{what.removeprefix('trained layer, ')}: {interval_of(fitted[what])}"
             for what in fitted
             if what.startswith("trained layer")
         )
@@ -317,34 +260,3 @@ def _on_lengths(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings
 def _last(slopes: pd.DataFrame, law: str) -> float:
     """Local exponent of the floor at the largest N."""
     return float(slopes[(slopes["what"] == "floor in N") & (slopes["law"] == law)]["slope"].iloc[-1])
-
-
-_Fitted = dict[str, dict[str, float]]
-
-
-def _fitted(table: pd.DataFrame) -> _Fitted:
-    """The exponents by what they are of."""
-    rows = table.drop(columns="fitted_over").set_index("what").to_dict("index")
-    return {str(what): {str(key): float(value) for key, value in row.items()} for what, row in rows.items()}
-
-
-def _as_power(base: str, fitted: _Fitted, key: str) -> str:
-    """As which power something goes."""
-    if key not in fitted:
-        return f"as a power of {base} that could not be fitted"
-    row = fitted[key]
-    vague = row["high"] - row["low"] > _VAGUE
-    return f"as {base}^{_interval(row)}" + (", too wide an interval to tell an exponent" if vague else "")
-
-
-def _interval(row: Mapping[str, float]) -> str:
-    """An exponent, its interval, and whether that contains what theory expects, if it does."""
-    text = f"{row['value']:.2f} (95 % interval {row['low']:.2f} to {row['high']:.2f}"
-    if not np.isnan(row["expected"]):
-        holds = row["low"] <= row["expected"] <= row["high"]
-        text += f", which {'contains' if holds else 'excludes'} {row['expected']:.3g}"
-    return f"{text})".replace("-", "−")
-
-
-def _stderr(values: pd.Series) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -37,12 +37,12 @@ def _prompts(record: StudyRecord) -> Drawing:
         _pooled(axes[2], tables["pooled_layer"], settings)
     caption = (
         f"Left: excess over the minimum of the population loss of layers trained on B prompts (d = "
-        f"{settings['layer_dimension']}, N = {settings['layer_n_train']}): the empirical minimiser on a = b = 0, its "
-        "leading term (dashed), the same minimised over all parameters (open markers), and SGD that sees each prompt "
-        f"once, with the best of its choices in hindsight (dotted); means "
-        f"over {settings['n_samples']} samples (half as many "
-        "over all parameters), bars ± 1.96 standard errors. Middle: SGD with B fresh prompts per step, Λ = I: squared "
-        "distance to the flow at a fixed time and the excess at which it wanders around the minimum, against η/B "
+        f"{settings['layer_dimension']}, N = {settings['layer_n_train']}): the empirical minimiser with w21^PV = "
+        "w21^KQ = 0, its leading term (dashed), the same minimised over all parameters (open markers), and SGD that "
+        "sees each prompt once, with the best of its choices in hindsight (dotted); means over "
+        f"{settings['n_samples']} samples (half as many over all parameters), bars ± 1.96 standard errors. Middle: SGD "
+        "with fresh prompts at every step, Λ = I: squared distance to the flow at a fixed time and the excess at which "
+        "it wanders around the minimum, against η over the batch size "
         "(guide: slope 1). Right: the layer trained on a pool of K tasks, exact (d = "
         f"{settings['dimension']}, N = M = {settings['n_train']}): its excess error on fresh tasks, mean and quartiles "
         f"over {settings['n_pools']} pools (guide: slope −1). Seed {settings['seed']}."
@@ -110,7 +110,7 @@ def _noise(ax: Axes, noise: pd.DataFrame) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel("η/B (darker: larger η)")
+    ax.set_xlabel("η / batch size (darker: larger η)")
     ax.legend()
 
 
