@@ -1,8 +1,10 @@
 """The study of shifts: exact and Monte Carlo errors agree, and what it concludes follows from its table."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from incontext.studies import shifts
 from incontext.studies.record import StudyRecord
 from incontext.studies.shifts import run
 from incontext.studies.store import Store
@@ -41,6 +43,41 @@ def test_conclusions_follow_from_the_table(record):
     assert tolerated["query scaled by"]
     assert not tolerated["inputs scaled by"]
     assert record[1].facts["tolerated"]["least squares"]["inputs scaled by"]
+
+
+def table(errors):
+    """errors: (shift, parameter) → errors of LSA and least squares at M = N = 10, exact, zero estimator's 1."""
+    rows = [
+        (shift, parameter, 10, name, error, error, 0.01, 100, 0.0, 1.0, 0.0)
+        for (shift, parameter), pair in {("none", 0.0): (0.2, 0.0), **errors}.items()
+        for name, error in zip(("LSA", "least squares"), pair, strict=True)
+    ]
+    columns = ["shift", "parameter", "M", "predictor", "exact", "mean", "stderr", "n", "z", "zero", "best"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_tolerance_is_growth_and_sizes_are_compared_beside_it():
+    noise, inputs = "label noise, standard deviation", "inputs scaled by"
+    found = shifts._conclusions(
+        table({(noise, 1.0): (0.21, 0.05), (noise, 2.0): (0.24, 0.2), (inputs, 3.0): (9, 0)}), 10, 3
+    )
+    assert found["tolerated"]["LSA"] == {noise: True, inputs: False}
+    assert not found["tolerated"]["least squares"][noise]  # grows by 0.2, and is smaller all the same
+    [line] = found["summary"]
+    assert line.startswith("Confirmed: ")
+    assert "1 of 1 shifts of tasks and queries and 0 of 1 of inputs" in line
+    assert "smaller error in 3 of 3 settings" in line
+    # Growth 0.04 at 2 passes 0.1 at 2√2.5; 0.2 does at 2√0.5.
+    assert "it passes 0.1 at 3.16 (LSA), 1.41 (least squares)" in " ".join(found["sentences"])
+    found = shifts._conclusions(table({(noise, 2.0): (0.4, np.inf), (inputs, 3.0): (9, 0)}), 10, 3)
+    [line] = found["summary"]
+    assert line.startswith("In part: ")
+    assert "0 of 1 shifts of tasks" in line
+    text = " ".join(found["sentences"])
+    assert "in 1 of 2 pairs of a shift and M (not: label noise 2 at M = 10)" in text
+    assert "it passes 0.1 at 1.41 (LSA)." in text
+    found = shifts._conclusions(table({(noise, 2.0): (0.4, 0.1), (inputs, 3.0): (0.2, 0)}), 10, 3)
+    assert found["summary"][0].startswith("Refuted: ")
 
 
 def test_saves_loads_and_goes_on(record, tmp_path):

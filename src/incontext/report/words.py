@@ -194,16 +194,9 @@ def _shifts(record: StudyRecord) -> Words:
     sentences = list(record.facts["sentences"])
     errors = record.tables["errors"]
     columns = ["shift", "parameter", "M", "predictor", "exact", "mean", "stderr", "n", "z"]
-    # §4.2: other tasks and queries are tolerated, other inputs are not.
-    as_said = [kept is not name.startswith("input") for name, kept in record.facts["tolerated"]["LSA"].items()]
-    kind = CONFIRMED if all(as_said) else IN_PART if any(as_said) else REFUTED
-    counted = (
-        f"§4.2 (tasks and queries are tolerated, inputs are not), {sum(as_said)} of {len(as_said)} shifts as said: "
-    )
-    layer = sentences[0].partition(" Least squares")[0]
     return Words(
         sentences,
-        findings=[Finding(kind, counted + layer[0].lower() + layer[1:])],
+        findings=[Finding.of(line) for line in record.facts["summary"]],
         tables=[("Every error: exact, and Monte Carlo with standard error", table_of(errors[columns]))],
     )
 
