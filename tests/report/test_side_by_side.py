@@ -12,12 +12,14 @@ from incontext.studies.record import StudyRecord
 ZERO = {"identity": 1.0, "1·Exp(1)": 1.0, "4·Exp(1)": 4.0, "9·Exp(1)": 9.0}
 
 
-def _record(name, dimension, lengths, *, wanted=None, seeds=(0,), learned=True, reads="reading tokens in turn"):
-    """A record whose fixed-covariance models fail on every random law, those of random ones never."""
+def _record(
+    name, dimension, lengths, *, wanted=None, seeds=(0,), learned=True, reads="reading tokens in turn", level=0.9
+):
+    """A record whose fixed-covariance models err by ``level`` on every random law, those of random ones hardly."""
     rng = np.random.default_rng(dimension)
     errors = {
         (family, n, panel): rng.exponential(size=(1, 400, 13))
-        * (0.01 if family == "random" or zero == 1 else 0.9 * zero)
+        * (0.01 if family == "random" or zero == 1 else level * zero)
         for family in ("fixed", "random")
         for n in lengths
         for panel, zero in ZERO.items()
@@ -74,14 +76,18 @@ def test_verdicts_and_counts_are_those_of_the_checks(records):
     weighing = [record for record in records if "observations" in record.tables]
     for observation, cells in side_by_side(records).rows:
         for record, cell in zip(weighing, cells, strict=True):
-            own = record.tables["observations"].query("observation == @observation.title")
+            own = record.tables["observations"].query(
+                "observation == @observation.title and criterion == @observation.criterion"
+            )
             meets, misses = (int((own["outcome"] == outcome).sum()) for outcome in ("meets", "misses"))
             expected = {0: "does not appear" if misses else "undecided", len(own): "appears"}
             verdict = expected.get(meets, "appears in part") if len(own) else "no model"
             assert cell.verdict == verdict
             left = len(own) - meets - misses
             rest = f", {misses} missed" * (misses > 0) + f", {left} undecided" * (left > 0)
-            assert cell.counted == (f"{meets} of {len(own)}{rest}" if len(own) else "")
+            told, _, beside = cell.counted.partition(" (")
+            assert told == (f"{meets} of {len(own)}{rest}" if len(own) else "")
+            assert beside.startswith(observation.beside.said if observation.beside and len(own) else "")
             assert cell.misses == misses
             listed = {entry["observation"]: entry["verdict"] for entry in words_of(record).observations}
             assert listed[observation.title] == verdict
@@ -97,15 +103,23 @@ def test_one_training_length_cannot_show_that_longer_ones_help(records):
 def test_the_conclusion_counts_what_appears_wherever_models_read_as_the_papers(records):
     table = side_by_side(records)
     everywhere = [all(cell.verdict in ("appears", "no model") for cell in cells[:3]) for _, cells in table.rows]
-    assert f"Of {len(everywhere)} observations" in table.conclusion
-    assert f" {sum(everywhere)} appear in every check" in table.conclusion
-    assert "columns (x, y), which the paper's do not, are left out" in table.conclusion
+    assert f"Of the paper's {len(everywhere)} observations" in table.conclusion
+    assert f" {sum(everywhere)} appear in every check of 3 records" in table.conclusion
+    assert "columns (x, y), which the paper's do not, are left out" in table.details
     for (observation, _), whole in zip(table.rows, everywhere, strict=True):
-        assert (observation.title[1:] in table.conclusion) is not whole
+        assert (observation.title[1:] in table.conclusion + table.details) is not whole
     assert table.verdicts == {cell.verdict for _, cells in table.rows for cell in cells[:3]} - {"no model"}
     assert side_by_side([records[1]]) is None
     assert "nothing can be said" in side_by_side([records[3]]).conclusion
-    assert "left out" not in side_by_side([records[4]]).conclusion
+    assert "left out" not in side_by_side([records[4]]).details
+
+
+def test_a_record_that_contains_another_is_no_second_witness(records):
+    one, three = _record("figure1", 5, (6, 8)), _record("figure1_seeds", 5, (6, 8), seeds=(0, 1, 2))
+    table = side_by_side([one, three])
+    assert "of 2 overlapping records" in table.conclusion
+    assert "“d = 5, one training seed” is contained in “d = 5, 3 training seeds”" in table.details
+    assert "contained" not in side_by_side([one, records[2], records[3]]).details
 
 
 def test_models_that_read_otherwise_neither_confirm_nor_refute_the_paper(records):
@@ -117,3 +131,20 @@ def test_models_that_read_otherwise_neither_confirm_nor_refute_the_paper(records
         "figure1_d20_columns": "found",
     }
     assert "which the paper's models do not" in words_of(records[4]).findings[0].text
+
+
+def test_a_verdict_that_hangs_on_our_line_is_told_with_the_other_line():
+    """Fixed-covariance models at 15 % of the zero estimator's error: above one line, below the other."""
+    record = _record("figure1", 5, (6, 8), level=0.15)
+    first, second = words_of(record).findings
+    assert "2 do not appear by our criteria" in first.text
+    assert "fail at c > 1, 0 of 4, 4 missed (at a line of 10%: 4 of 4)" in second.text
+    assert len(first.text.split()) <= 40
+
+
+def test_what_a_study_notes_on_an_observation_stands_with_it():
+    record = _record("figure1", 5, (6, 8))
+    record.facts["notes"] = {"Larger training contexts help": "N = 8 had half the steps."}
+    told = {entry["observation"]: entry["sentence"] for entry in words_of(record).observations}
+    noted = [title for title, sentence in told.items() if sentence.endswith("N = 8 had half the steps.")]
+    assert noted == ["Larger training contexts help"]

@@ -38,7 +38,7 @@ def test_models_at_hand_are_used_and_missing_ones_left_out_in_words_and_pictures
     assert models["steps"].to_list() == [3, 2]
     assert not models["learned"].any()
     words = " ".join(record.facts["sentences"])
-    assert "fixedcov_N3: found in runs/mine, 3 steps (training here would take 2)" in words
+    assert "fixedcov_N3: found in runs/mine, 3 steps (2 by this page's settings)" in words
     assert "no trained model is at hand: fixedcov_N4, randomcov_N3." in words
     assert not any((tmp_path / "runs" / name).exists() for name in ("fixedcov_N4", "randomcov_N3"))
     panels, against = drawn.draw(record)
@@ -68,6 +68,19 @@ def test_without_any_model_the_references_remain(tmp_path):
     assert len(drawn.draw(record)) == 2
 
 
+def test_what_else_differs_between_short_and_long_training_is_said(tmp_path):
+    given = {"dimension": 2, "max_points": 7, "batch_size": 4, "n_evaluation": 4, "covariates": "exponential"}
+    plain = {"dimensions": None, "points": None, "examples_per_dimension": None}
+    train(preset("tiny", n_train=3, steps=4, curriculum=plain, **given), tmp_path / "runs" / "short")
+    train(preset("tiny", n_train=4, steps=2, curriculum=plain, **given), tmp_path / "runs" / "long")
+    notes = _run(tmp_path, reuse=True, train_missing=False).facts["notes"]
+    # 2 steps of 5 points against 4 steps of 4.
+    assert notes == {
+        "Larger training contexts help": "N = 4 had 0.5 times the steps and 0.62 times the labels of N = 3: this check "
+        "cannot tell N from training."
+    }
+
+
 def test_bands_part_seeds_from_prompts(tmp_path):
     record = _run(tmp_path, training_seeds=(0, 1, 2), n_train=(3,))
     curves, bands = record.tables["curves"], record.tables["bands"]
@@ -87,6 +100,8 @@ def test_bands_part_seeds_from_prompts(tmp_path):
     trained = bands[(bands["position"] > 0) & (bands["position"] <= bands["n_train"])]
     assert f"± {(1.96 * trained['stderr'] / trained['mean']).median():.2g} of the mean" in words
     assert f"outer one {((trained['highest'] - trained['lowest']) / trained['mean']).median():.2g} of it" in words
+    # Three seeds leave two degrees of freedom: P(|t| > 3) = 1 − 3 / √11 in closed form.
+    assert f"3 standard errors mean p = {1 - 3 / np.sqrt(11):.2g}" in words
     again = _run(tmp_path, training_seeds=(0, 1, 2), n_train=(3,))
     for name, table in record.tables.items():
         pd.testing.assert_frame_equal(table, again.tables[name], check_exact=True)

@@ -3,22 +3,39 @@
 import numpy as np
 import pytest
 
+from incontext.prompts import RandomDiagonal
 from incontext.studies.observations import (
     FAILS,
     LONGER_IS_BETTER,
     MEETS,
     MISSES,
     OBSERVATIONS,
+    SHORT_OF_LEAST_SQUARES,
+    SIGNIFICANT,
     SPIKES,
+    SPIKES_SHRINK,
     SUCCEEDS,
     UNDECIDED,
     counted,
     summarise,
     weigh,
 )
+from incontext.studies.panels import training_covariates
+from incontext.theory import expected_risk
 
 LENGTHS = (4, 6, 8)
 ZERO = {"identity": 1.0, "1·Exp(1)": 1.0, "4·Exp(1)": 4.0, "9·Exp(1)": 9.0}
+
+
+def _checks(table, observation):
+    """The checks that decide an observation, without those that are only counted beside it."""
+    return table[(table["observation"] == observation.title) & (table["criterion"] == observation.criterion)]
+
+
+def _beside(table, observation):
+    """What is counted beside an observation."""
+    (entry,) = (entry for entry in summarise(table) if entry["observation"] == observation.title)
+    return entry["beside"]
 
 
 def _errors(level, *, spike=1.0, spike_decay=0.0, prompts=400, seed=0, seeds=(1.0,)):
@@ -87,13 +104,13 @@ def test_what_one_seed_shows_another_may_not():
 
 
 def test_several_seeds_add_their_variance():
-    """Mean ± 1.96 √(variance over prompts / B + variance over seeds / S), computed by hand."""
+    """Mean ± 3 √(variance over prompts / B + variance over seeds / S), computed by hand."""
     errors = _errors(lambda family, n, panel: 0.5 * ZERO[panel], seeds=(0.5, 1.0, 1.5))
     table = _weighed(errors)
     row = table[(table["observation"] == FAILS.title) & (table["where"] == "fixedcov_N6 on 9·Exp(1)")].iloc[0]
     samples = errors["fixed", 6, "9·Exp(1)"][:, :, 6] / 9
     stderr = np.sqrt(np.var(samples.mean(axis=0), ddof=1) / 400 + np.var(samples.mean(axis=1), ddof=1) / 3)
-    assert np.isclose(row["upper"] - row["lower"], 2 * 1.96 * stderr)
+    assert np.isclose(row["upper"] - row["lower"], 2 * SIGNIFICANT * stderr)
 
 
 def test_longer_training_is_compared_at_one_length():
@@ -118,22 +135,78 @@ def test_an_observation_that_no_model_can_show_says_so():
 
 def test_a_spike_of_known_height_is_measured():
     table = _weighed(_errors(lambda *_: 0.1, spike=2.0, prompts=20_000), seed=1)
-    spikes = table[table["observation"].str.contains("spikes")]
+    spikes = _checks(table, SPIKES)
     # N = 4 has 5 and 6 beyond, N = 6 has 7 and 8 (9 is not tested): means of two independent errors over one.
     np.testing.assert_allclose(spikes["value"], 3.0, rtol=0.05)
     assert (spikes["outcome"] == MEETS).all()
     width = np.log(spikes["upper"] / spikes["lower"])
-    np.testing.assert_allclose(width, 2 * 1.96 * np.sqrt(1.5 / 20_000), rtol=0.1)
+    np.testing.assert_allclose(width, 2 * SIGNIFICANT * np.sqrt(1.5 / 20_000), rtol=0.1)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_noise_alone_is_no_spike(seed):
     table = _weighed(_errors(lambda *_: 0.1, spike=0.0, seed=seed), seed)
-    spikes = table[table["observation"].str.contains("spike")]
-    assert len(spikes) == 2 * 4 * 2 + 2 * 2  # N = 8 was tested at its own length only, so it has no entry
-    assert not (spikes["outcome"] == MEETS).any()
+    for observation, checks in ((SPIKES, 2 * 4 * 2), (SPIKES_SHRINK, 2 * 2)):
+        spikes = table[table["observation"] == observation.title]
+        # N = 8 was tested at its own length only, so it has no entry.
+        assert len(_checks(table, observation)) == checks
+        assert not (spikes["outcome"] == MEETS).any()
+        assert _beside(table, observation)["count"] == 0
+
+
+def test_an_outcome_is_the_side_on_which_its_interval_lies():
+    table = _weighed(_errors(lambda family, n, panel: 0.1 * n * ZERO[panel] ** 0.5))
+    lines = {observation.criterion: observation for observation in OBSERVATIONS}
+    for row in table[table["criterion"].isin(lines)].to_dict("records"):
+        line, above = lines[row["criterion"]].line, lines[row["criterion"]].above
+        beyond = {row["lower"] > line: MEETS, row["upper"] < line: MISSES}.get(True, UNDECIDED)
+        swapped = {MEETS: MISSES, MISSES: MEETS}.get(beyond, beyond)
+        assert row["outcome"] == (beyond if above else swapped)
+    assert set(table["outcome"]) == {MEETS, MISSES, UNDECIDED}
+
+
+def test_the_same_errors_are_counted_at_a_second_line():
+    """At 15 % of the zero estimator's no model fails by one line, and all do by the other."""
+    table = _weighed(_errors(lambda family, n, panel: 0.15 * ZERO[panel], prompts=4000))
+    verdicts = {entry["observation"]: entry["verdict"] for entry in summarise(table)}
+    assert verdicts[FAILS.title] == "does not appear"
+    fails, succeeds, short = (_beside(table, each) for each in (FAILS, SUCCEEDS, SHORT_OF_LEAST_SQUARES))
+    assert (fails["count"], fails["total"]) == (6, 6)
+    assert (succeeds["count"], succeeds["misses"]) == (0, 3)
+    assert (short["count"], short["total"]) == (3, 3)
+
+
+@pytest.mark.parametrize(("spike", "spikes"), [(0.6, 0), (2.0, 16)], ids=["a rise", "a spike"])
+def test_a_rise_counts_as_a_spike_when_it_doubles_the_error(spike, spikes):
+    table = _weighed(_errors(lambda *_: 0.1, spike=spike, prompts=4000))
+    assert (_checks(table, SPIKES)["outcome"] == MEETS).all()
+    assert _beside(table, SPIKES)["count"] == spikes
+
+
+def test_a_ratio_that_falls_may_hide_a_rise_that_grows():
+    """Errors at N in units of c³, spikes of c^(−1/2) times them: the ratio falls with c, the rise itself grows."""
+    table = _weighed(_errors(lambda family, n, panel: 0.001 * ZERO[panel] ** 3, spike=9.0, spike_decay=0.5))
+    assert (_checks(table, SPIKES_SHRINK)["outcome"] == MEETS).all()
+    rise = _beside(table, SPIKES_SHRINK)
+    assert (rise["misses"], rise["total"]) == (4, 4)
+    own = table[table["where"].str.contains("rise itself")].set_index("where")["value"]
+    np.testing.assert_allclose(own, 0.009 * (1 - 9**2.5), rtol=0.3)
+    # Where only the spike depends on c, both fall.
+    table = _weighed(_errors(lambda *_: 0.1, spike=9.0, spike_decay=0.5, prompts=2000))
+    assert _beside(table, SPIKES_SHRINK)["count"] == 4
+
+
+def test_the_limits_of_the_layer_are_those_of_theory():
+    for family, said in (("random", "33% when trained on random"), ("fixed", "300% on the fixed")):
+        test = RandomDiagonal.exponential(5)
+        limit = expected_risk(training_covariates(family, 5), np.inf, np.inf, test) / 5
+        assert f"{limit:.0%}" == said.split(maxsplit=1)[0]
+        assert said in SUCCEEDS.criterion
 
 
 def test_checks_are_counted_with_what_stays_open():
     assert counted({"count": 1, "misses": 2, "undecided": 1, "total": 4}) == "1 of 4, 2 missed, 1 undecided"
     assert counted({"count": 4, "misses": 0, "undecided": 0, "total": 4}) == "4 of 4"
+    beside = {"said": "at a line of 10%", "count": 4, "misses": 0, "undecided": 0, "total": 4}
+    entry = {"count": 0, "misses": 4, "undecided": 0, "total": 4, "beside": beside}
+    assert counted(entry) == "0 of 4, 4 missed (at a line of 10%: 4 of 4)"

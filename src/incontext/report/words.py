@@ -10,8 +10,8 @@ import pandas as pd
 
 from incontext.foundations import format_number
 from incontext.report.cells import Table, table_of
-from incontext.report.side_by_side import learned_models, reads_columns
-from incontext.studies.observations import UNDECIDED, counted, summarise
+from incontext.report.side_by_side import learned_models, reads_columns, wanted_models
+from incontext.studies.observations import SIGNIFICANT, UNDECIDED, counted, summarise
 from incontext.studies.record import StudyRecord
 
 CONFIRMED, IN_PART, REFUTED, FOUND, OPEN = "confirmed", "in part", "refuted", "found", "undecided"
@@ -21,7 +21,7 @@ KINDS = (CONFIRMED, IN_PART, REFUTED, FOUND, OPEN)
 _VERDICTS = {
     "appears": ("appears in every check", "appear in every check"),
     "appears in part": ("appears in part", "appear in part"),
-    "does not appear": ("does not appear", "do not appear"),
+    "does not appear": ("does not appear by our criterion", "do not appear by our criteria"),
     UNDECIDED: ("is undecided", "are undecided"),
 }
 # Who makes a statement, by the beginning of its source.
@@ -225,14 +225,12 @@ def _figure1(record: StudyRecord) -> Words:
     models = record.tables["models"]
     is_learned = models["learned"].astype(bool)
     summary = summarise(record.tables["observations"])
-    observations = [{**entry, "sentence": _weighed(entry)} for entry in summary]
+    notes = record.facts.get("notes", {})
+    observations = [{**entry, "sentence": _weighed(entry, notes.get(entry["observation"], ""))} for entry in summary]
     not_learned = models[~is_learned]["model"]
     verdict = (
-        f"{learned_models(record)} (d = {settings['dimension']}); a model has learned when {record.facts['learned']}. "
-        "Standard errors below are over prompts"
+        f"{learned_models(record)} (d = {settings['dimension']}); a model has learned when {record.facts['learned']}."
     )
-    several = len(settings["training_seeds"]) > 1
-    verdict += " and training seeds." if several else "; one training seed does not tell what another would do."
     if len(not_learned):
         verdict += f" Not learned, and left out where the paper's observations are weighed: {', '.join(not_learned)}."
     columns = {
@@ -254,53 +252,62 @@ def _figure1(record: StudyRecord) -> Words:
             verdict,
             *record.facts["sentences"],
         ],
-        findings=[_reading(record, observations)],
+        findings=_reading(record, observations),
         deviations=list(record.facts["deviations"]),
         observations=observations,
         tables=[
             (caption, table_of(frame))
             for caption, frame in (
                 ("The models on their own law", models[list(columns)].rename(columns=columns)),
-                ("Every check of every observation", record.tables["observations"].drop(columns="criterion")),
+                (
+                    f"Every check of every observation; intervals are ± {SIGNIFICANT:g} standard errors",
+                    record.tables["observations"].drop(columns="criterion"),
+                ),
             )
             if len(frame)
         ],
     )
 
 
-def _reading(record: StudyRecord, observations: list[dict[str, Any]]) -> Finding:
-    """What the paper reads off the figure, by verdict; models that learned nothing decide nothing.
+def _reading(record: StudyRecord, observations: list[dict[str, Any]]) -> list[Finding]:
+    """What the paper reads off the figure: counts by verdict, then what does not appear in every check.
 
-    Models that read their prompts otherwise than the paper's can neither confirm nor refute what it saw.
+    Models that learned nothing decide nothing; those that read their prompts otherwise than the paper's can neither
+    confirm nor refute what it saw.
     """
     settings = record.facts["settings"]
     seeds = len(settings["training_seeds"])
     head = f"Figure 1 at d = {settings['dimension']}, {f'{seeds} training seeds' if seeds > 1 else 'one training seed'}"
     if reads_columns(record):
         head += f", {record.facts['reads']}, which the paper's models do not"
-    models = learned_models(record)
-    if record.tables["models"].empty:
-        return Finding(OPEN, f"{head}: no trained model is at hand.")
+    models = record.tables["models"]
+    if models.empty:
+        return [Finding(OPEN, f"{head}: no trained model is at hand.")]
+    if len(models) < wanted_models(record) or not models["learned"].all():
+        head += f" ({learned_models(record)})"
     weighed = [entry for entry in observations if entry["total"]]
     if not weighed:
-        return Finding(OPEN, f"{head}: {models}, so the paper's observations stay undecided.")
+        return [Finding(OPEN, f"{head}: the paper's observations stay undecided.")]
+    kind = FOUND if reads_columns(record) else kind_of({entry["verdict"] for entry in weighed})
+    verdicts = [entry["verdict"] for entry in weighed]
+    counts = [(verdicts.count(verdict), said) for verdict, said in _VERDICTS.items()]
+    told = ", ".join(f"{count} {said[count > 1]}" for count, said in counts if count)
     whole = f"the paper's {len(weighed)} observations"
     if len(weighed) < len(observations):
         whole = f"the {len(weighed)} observations of the paper that these models can show"
-    lines: list[str] = []
-    for verdict, (one, many) in _VERDICTS.items():
-        own = [entry for entry in weighed if entry["verdict"] == verdict]
-        # What appears is named in the table; here only what does not.
-        named = "; ".join(
-            entry["observation"][0].lower()
-            + entry["observation"][1:]
-            + (f" (checks: {counted(entry)})" if verdict == "appears in part" else "")
-            for entry in own
-        )
-        if own:
-            lines.append(f"{len(own)} {one if len(own) == 1 else many}" + f": {named}" * (verdict != "appears"))
-    kind = FOUND if reads_columns(record) else kind_of({entry["verdict"] for entry in weighed})
-    return Finding(kind, f"{head} ({models}). Of {whole}, {'; '.join(lines)}.")
+    first = Finding(kind, f"{head}: of {whole}, {told}.")
+    # What appears is named in the table; here only what does not, and whether that hangs on where a line is drawn.
+    rest = "; ".join(
+        f"{entry['observation'][0].lower()}{entry['observation'][1:]}, "
+        + counted(entry if entry["verdict"] == "does not appear" else {**entry, "beside": None})
+        for entry in weighed
+        if entry["verdict"] != "appears"
+    )
+    return (
+        [first, Finding(kind, f"What does not appear in every check, and how many meet it: {rest}.")]
+        if rest
+        else [first]
+    )
 
 
 def kind_of(verdicts: Collection[str]) -> str:
@@ -317,12 +324,12 @@ def _short(number: float) -> str:
     return f"{number:.2g}" if not 100 <= abs(number) < 1e7 else f"{float(f'{number:.2g}'):,.0f}"
 
 
-def _weighed(entry: Mapping[str, Any]) -> str:
+def _weighed(entry: Mapping[str, Any], note: str) -> str:
     if not entry["total"]:
         return f"None that learned its task is at hand to show it ({entry['criterion']})."
     low, high = (format_number(float(f"{entry[key]:.3g}")) for key in ("lowest", "highest"))
     values = low if entry["total"] == 1 else f"between {low} and {high}"
-    return f"Checks that meet the criterion ({entry['criterion']}): {counted(entry)}; measured {values}."
+    return f"Criterion: {entry['criterion']}. Met by {counted(entry)}; measured {values}. {note}".rstrip()
 
 
 _WRITERS: Mapping[str, Callable[[StudyRecord], Words]] = {

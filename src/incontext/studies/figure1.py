@@ -30,8 +30,10 @@ from incontext.studies.figure1_words import (
     paper_deviations,
     reads,
     seeds_against_prompts,
+    standard_errors,
+    training_against_length,
 )
-from incontext.studies.observations import summarise, weigh
+from incontext.studies.observations import LONGER_IS_BETTER, summarise, weigh
 from incontext.studies.panels import FAMILIES, OWN, Errors, Law, panel_laws, squared_errors, training_covariates
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store
@@ -110,7 +112,9 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
         "reads": reads(settings),
         "targets": sorted({model.config.targets for model in found.values()}),
         "summary": summarise(tables["observations"]),
+        "notes": {LONGER_IS_BETTER.title: training_against_length(found)},
         "sentences": [
+            standard_errors(settings),
             *embeddings(settings),
             *origins(wanted, found, settings),
             *seeds_against_prompts(tables["bands"], settings),

@@ -7,12 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
+from scipy import stats
 
 from incontext.foundations import plus_minus
 from incontext.models import SIZES
 from incontext.studies.figure1_models import Figure1Settings, Model, configuration
+from incontext.studies.observations import SIGNIFICANT
 from incontext.studies.panels import COVARIATES, OWN
 from incontext.studies.trainings import HERE, Trained, deviations
+from incontext.training import TrainingConfig
 
 # Unless a study asks for an error at N: a fixed-covariance model has learned its task when its error / d at 2d examples
 # is at most this (zero estimator 1, least squares 0); a random-covariance one when it beats the exact LSA curve at
@@ -39,6 +42,41 @@ def reads(settings: Figure1Settings) -> str:
     return TOKENS if embedding == "interleaved" else "reading columns (x, y)"
 
 
+def standard_errors(settings: Figure1Settings) -> str:
+    """What the standard errors of the page hold."""
+    seeds = len(settings.training_seeds)
+    if seeds == 1:
+        return "Standard errors are over prompts; one training seed does not tell what another would do."
+    p_value = 2 * stats.t.sf(SIGNIFICANT, seeds - 1)
+    return (
+        f"Standard errors of the checks include the spread of {seeds} training seeds; elsewhere they are over prompts. "
+        f"Where the spread of {seeds} seeds dominates, {SIGNIFICANT:g} standard errors mean p = {p_value:.2g}."
+    )
+
+
+def training_against_length(found: Mapping[Model, Trained]) -> str:
+    """How the training of the longest random-covariance model differs from the shortest's, if both are at hand."""
+    configs = {model.n_train: run.config for model, run in found.items() if model.family == "random"}
+    if len(configs) < 2:
+        return ""
+    short, long = min(configs), max(configs)
+    steps = configs[long].steps / configs[short].steps
+    labels = _labels_seen(configs[long]) / _labels_seen(configs[short])
+    return (
+        f"N = {long} had {f'{steps:.2g} times the' if steps != 1 else 'as many'} steps and {labels:.2g} times the "
+        f"labels of N = {short}: this check cannot tell N from training."
+    )
+
+
+def _labels_seen(config: TrainingConfig) -> int:
+    """Points of all training prompts."""
+    dimension, points = config.model.dimension, config.n_points
+    return sum(
+        config.curriculum.at(step, dimension, points).points * config.batch_size_at(step)
+        for step in range(config.steps)
+    )
+
+
 def embeddings(settings: Figure1Settings) -> list[str]:
     """What the models read, where that is not what GPT-2 reads in the paper."""
     if reads(settings) == TOKENS:
@@ -55,7 +93,7 @@ def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figur
     for model, run in found.items():
         wish = configuration(model, settings)
         steps = f"{run.config.steps:,} steps" + (
-            "" if run.config.steps == wish.steps else f" (training here would take {wish.steps:,})"
+            "" if run.config.steps == wish.steps else f" ({wish.steps:,} by this page's settings)"
         )
         alike = configuration(model, replace(settings, overrides={**settings.overrides, "steps": run.config.steps}))
         others = deviations(run, alike)
@@ -110,12 +148,12 @@ def seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> lis
     sentences = [
         f"Mean error/d at M = N on each model's own law over {len(settings.training_seeds)} training seeds, with its "
         f"standard error over prompts and, in brackets, the standard deviation between seeds: {listed}.",
-        f"How wide the bands are, in the median over all panels and M = 1 … N: {_widths(trained)}. The standard "
-        f"deviation between seeds is {ratio:.2g} times the standard error over {int(bands['n'].iloc[0]):,} prompts.",
+        f"Medians over all panels and M = 1 … N: {_widths(trained)}; the standard deviation between seeds is "
+        f"{ratio:.2g} times the standard error over {int(bands['n'].iloc[0]):,} prompts at the same point.",
     ]
     if len(beyond):
         sentences.append(
-            f"Beyond N: {_widths(beyond)}; the deviation is {later:.2g} times the standard error"
+            f"Medians beyond N: {_widths(beyond)}; the standard deviation is {later:.2g} times the standard error"
             + (": what the untrained positions do depends on the seed." if later > 2 * ratio else ".")
         )
     return sentences
@@ -123,13 +161,12 @@ def seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> lis
 
 def _widths(bands: pd.DataFrame) -> str:
     """Both bands of the figure as shares of the mean that they are around."""
-    prompts, between, spread = (
-        _median(width / bands["mean"])
-        for width in (1.96 * bands["stderr"], bands["deviation"], bands["highest"] - bands["lowest"])
+    prompts, spread = (
+        _median(width / bands["mean"]) for width in (1.96 * bands["stderr"], bands["highest"] - bands["lowest"])
     )
     return (
         f"the inner band is ± {prompts:.2g} of the mean (prompts, 1.96 standard errors), the outer one {spread:.2g} of "
-        f"it from the lowest to the highest seed, whose standard deviation is {between:.2g} of it"
+        "it from the lowest to the highest seed"
     )
 
 

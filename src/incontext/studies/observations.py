@@ -2,7 +2,8 @@
 
 Each observation becomes several checks (one per model, panel or pair). A check compares errors of the same
 prompts, so its standard error is that of the paired difference; that of a ratio is from the bootstrap. Where a
-model was trained from several seeds, the spread between them is in it too.
+model was trained from several seeds, the spread between them is in it too. What the paper's words leave open (where
+failure begins, what a spike is measured by) is counted in a second way beside the first.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,11 @@ from incontext.studies.panels import resampling
 SUCCESS = 0.25
 # … an error below this fraction as matching least squares …
 MATCH = 0.05
-# … and a difference counts when it exceeds this many standard errors.
+# … and this line in between shows how much hangs on either.
+BETWEEN = 0.1
+# A rise beyond N that multiplies the error by more than this is a spike.
+SPIKE = 2.0
+# Intervals reach this many standard errors to either side.
 SIGNIFICANT = 3.0
 RESAMPLES = 1000
 # Verdict where no model that learned its task can show an observation.
@@ -35,6 +40,26 @@ MEETS, MISSES, UNDECIDED = "meets", "misses", "undecided"
 ErrorsByModel: TypeAlias = Mapping[tuple[str, int, str], Float64[np.ndarray, "S B P"]]
 # The same key → logarithm of the spike: of the mean over seeds, then of each seed; measured, then resampled.
 LogSpikes: TypeAlias = Mapping[tuple[str, int, str], Float64[np.ndarray, "S+1 resamples+1"]]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A second way to count an observation, printed beside the verdict.
+
+    Attributes
+    ----------
+    said : str
+        What is counted, in a few words.
+    line : float
+        What is above or below this meets it.
+    own : bool
+        Whether it has checks of its own, ``said`` being their criterion; otherwise those of the observation are held
+        against its line.
+    """
+
+    said: str
+    line: float
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,60 +76,80 @@ class Observation:
         Where it says so.
     criterion : str
         The quantity, and when it meets the observation.
+    line : float
+        Where the quantity begins to meet it.
+    above : bool
+        Whether it does above the line, or below.
+    beside : Beside, optional
+        What else is counted.
     """
 
     title: str
     said: str
     source: str
     criterion: str
+    line: float = 0.0
+    above: bool = True
+    beside: Beside | None = None
 
 
-_BY = f"by {SIGNIFICANT:g} standard errors"
+_BETWEEN = Beside(f"at a line of {BETWEEN:.0%}", BETWEEN)
 SUCCEEDS = Observation(
     "Models trained on the fixed covariance succeed at c = 1",
     "GPT-2 trained on the fixed covariance succeeds on random covariances if the variance is not too large, and so "
     "generalises better than a single layer of linear self-attention.",
     "§4.3, Equation (23)",
-    f"error at M = N over the zero estimator's, below {SUCCESS:.0%} {_BY}; the layer's limit, the dashed line, is at "
-    "33%",
+    f"error at M = N over the zero estimator's, below {SUCCESS:.0%}; the layer's limit is 33% when trained on random "
+    "covariances, 300% on the fixed one",
+    SUCCESS,
+    above=False,
+    beside=_BETWEEN,
 )
 FAILS = Observation(
     "Models trained on the fixed covariance fail at c > 1",
     "When the variance is large (c = 4, 9), GPT-2 trained on the fixed covariance is unsuccessful.",
     "§4.3",
-    f"error at M = N over the zero estimator's, above {SUCCESS:.0%} {_BY}",
+    f"error at M = N over the zero estimator's, above {SUCCESS:.0%}",
+    SUCCESS,
+    beside=_BETWEEN,
 )
 RANDOM_IS_BETTER = Observation(
     "Models trained on random covariances do better at high variance",
     "Trained on random covariances, the model performs better on prompts of higher variance.",
     "§4.3",
-    f"fixed minus random error at M = N, same N and prompts, above 0 {_BY}",
+    "fixed minus random error at M = N, same N and prompts, above 0",
 )
 SHORT_OF_LEAST_SQUARES = Observation(
     "Models trained on random covariances still miss least squares at the largest variance",
     "Trained on random covariances, the model still fails to match least squares when the scaling is largest (c = 9).",
     "§4.3",
-    f"error at M = N, where least squares has 0, over the zero estimator's, above {MATCH:.0%} {_BY}",
+    f"error at M = N, where least squares has 0, over the zero estimator's, above {MATCH:.0%}",
+    MATCH,
+    beside=_BETWEEN,
 )
 LONGER_IS_BETTER = Observation(
     "Larger training contexts help",
     "The models achieve smaller error when they are trained on random covariances with larger contexts.",
     "caption of Figure 1",
     "error of the shorter-trained minus the longer-trained random-covariance model, on its own law and both at M = the "
-    f"shorter N, above 0 {_BY}",
+    "shorter N, above 0",
 )
 SPIKES = Observation(
-    "The error spikes beyond the training length",
+    "The error rises beyond the training length",
     "When the test prompt is longer than the training prompts (M > N), there is an evident spike in prediction "
     "error, whether training and testing were on fixed or random covariances.",
     "§4.3, caption of Figure 1",
-    f"mean error over the tested M in (N, 1.5 N] over the error at N, its logarithm above 0 {_BY}",
+    "mean error over the tested M in (N, 1.5 N] over the error at N, above 1",
+    1.0,
+    beside=Beside(f"a spike, above {SPIKE:g}", SPIKE),
 )
 SPIKES_SHRINK = Observation(
-    "The spike is smaller at higher variance",
+    "Relative to the error at N, the rise is smaller at higher variance",
     "The spike appears to decrease on prompts of higher variance; the paper is unsure why.",
     "§4.3",
-    f"spike at the smallest c over the spike at the largest, its logarithm above 0 {_BY}",
+    "error beyond N over the error at N: this ratio at the smallest c over that at the largest, above 1",
+    1.0,
+    beside=Beside("the rise itself, error/d beyond N minus at N, is smaller", 0.0, own=True),
 )
 OBSERVATIONS = (
     SUCCEEDS,
@@ -125,13 +170,13 @@ class Check:
     Attributes
     ----------
     observation, criterion : str
-        Title and criterion of the observation.
+        Title of the observation, and its criterion or what is counted beside it.
     where : str
         Model and panel.
     value, lower, upper : float
-        Measured quantity with its interval of 95 %.
+        Measured quantity, and the ends of its interval of ± ``SIGNIFICANT`` standard errors.
     outcome : {"meets", "misses", "undecided"}
-        "meets" beyond the threshold by ``SIGNIFICANT`` standard errors, "misses" as far on its other side.
+        On which side of the criterion's line the interval lies; undecided if it holds the line.
     """
 
     observation: str
@@ -167,21 +212,14 @@ def weigh(errors: ErrorsByModel, zero: Mapping[str, float], n_train: Sequence[in
     low, high = random_panels[0], random_panels[1:]
     spikes = _log_spikes(errors, seed)
     checks = [
-        *_relative(SUCCEEDS, errors, "fixed", n_train, {low: zero[low]}, SUCCESS, above=False),
-        *_relative(FAILS, errors, "fixed", n_train, {panel: zero[panel] for panel in high}, SUCCESS, above=True),
+        *_relative(SUCCEEDS, errors, "fixed", n_train, {low: zero[low]}),
+        *_relative(FAILS, errors, "fixed", n_train, {panel: zero[panel] for panel in high}),
         *_random_is_better(errors, n_train, high),
-        *_relative(
-            SHORT_OF_LEAST_SQUARES,
-            errors,
-            "random",
-            n_train,
-            {panel: zero[panel] for panel in high[-1:]},
-            MATCH,
-            above=True,
-        ),
+        *_relative(SHORT_OF_LEAST_SQUARES, errors, "random", n_train, {panel: zero[panel] for panel in high[-1:]}),
         *_longer_is_better(errors, n_train, low),
         *_spikes(spikes),
         *_spikes_shrink(spikes, low, random_panels[-1]),
+        *_rises_shrink(errors, low, random_panels[-1]),
     ]
     return pd.DataFrame([vars(check) for check in checks], columns=[field.name for field in fields(Check)])
 
@@ -190,28 +228,31 @@ def summarise(table: pd.DataFrame) -> list[dict[str, object]]:
     """One entry per observation: how many of its checks meet, miss or leave it open, and the verdict in words.
 
     An observation appears if all checks meet its criterion, and does not if none meets and some miss it; without a
-    check the verdict is "no model".
+    check the verdict is "no model". What is counted beside it does not enter the verdict.
     """
     summary: list[dict[str, object]] = []
     for observation in OBSERVATIONS:
-        own = table[table["observation"] == observation.title]
-        total = len(own)
-        meets, misses, undecided = (int((own["outcome"] == outcome).sum()) for outcome in (MEETS, MISSES, UNDECIDED))
+        of_title = table[table["observation"] == observation.title]
+        own = of_title[of_title["criterion"] == observation.criterion]
+        tally = _tally(own, observation.line, above=observation.above)
+        meets, total = tally["count"], tally["total"]
         if not total:
             verdict = NO_MODEL
-        elif undecided == total:
+        elif tally["undecided"] == total:
             verdict = UNDECIDED
         else:
             verdict = "appears" if meets == total else "appears in part" if meets else "does not appear"
+        again, beside = None, observation.beside
+        if beside:
+            rows = of_title[of_title["criterion"] == beside.said] if beside.own else own
+            again = {"said": beside.said, **_tally(rows, beside.line, above=observation.above)}
         summary.append(
             {
                 "observation": observation.title,
                 "criterion": observation.criterion,
                 "verdict": verdict,
-                "count": meets,
-                "misses": misses,
-                "undecided": undecided,
-                "total": total,
+                **tally,
+                "beside": again,
                 "lowest": float(own["value"].min()) if total else None,
                 "highest": float(own["value"].max()) if total else None,
             }
@@ -219,10 +260,25 @@ def summarise(table: pd.DataFrame) -> list[dict[str, object]]:
     return summary
 
 
-def counted(entry: Mapping[str, object]) -> str:
-    """How many checks of an observation meet its criterion, how many miss it and how many do neither."""
+def _tally(checks: pd.DataFrame, line: float, *, above: bool) -> dict[str, int]:
+    """How many checks meet, miss or leave open what lies above or below a line."""
+    outcomes = [
+        _outcome(low, high, line, above=above) for low, high in zip(checks["lower"], checks["upper"], strict=True)
+    ]
+    return {
+        "count": outcomes.count(MEETS),
+        "misses": outcomes.count(MISSES),
+        "undecided": outcomes.count(UNDECIDED),
+        "total": len(outcomes),
+    }
+
+
+def counted(entry: Mapping[str, Any]) -> str:
+    """How many checks of an observation meet its criterion, miss it or do neither, and what is counted beside it."""
     rest = ((entry["misses"], "missed"), (entry["undecided"], "undecided"))
-    return f"{entry['count']} of {entry['total']}" + "".join(f", {count} {said}" for count, said in rest if count)
+    text = f"{entry['count']} of {entry['total']}" + "".join(f", {count} {said}" for count, said in rest if count)
+    beside = entry.get("beside")
+    return text + (f" ({beside['said']}: {counted(beside)})" if beside and beside["total"] else "")
 
 
 def _lengths(errors: ErrorsByModel, n_train: Sequence[int], *families: str) -> list[int]:
@@ -235,28 +291,30 @@ def _mean_check(
     observation: Observation,
     where: str,
     samples: Float64[np.ndarray, "S B"],
-    threshold: float = 0.0,
     *,
-    above: bool = True,
     minus: Float64[np.ndarray, "T B"] | None = None,
+    beside: Beside | None = None,
 ) -> Check:
-    """A mean over seeds and prompts, or the difference of two on the same prompts, held against a threshold."""
+    """A mean over seeds and prompts, or the difference of two on the same prompts, and its interval."""
     by_prompt, variance = samples.mean(axis=0), _between(samples.mean(axis=1))
     if minus is not None:
         by_prompt, variance = by_prompt - minus.mean(axis=0), variance + _between(minus.mean(axis=1))
     mean, stderr = float(by_prompt.mean()), float(np.sqrt(variance + by_prompt.var(ddof=1) / len(by_prompt)))
-    outcome = _outcome((mean - threshold) if above else (threshold - mean), stderr)
-    lower, upper = mean - 1.96 * stderr, mean + 1.96 * stderr
-    return Check(observation.title, observation.criterion, where, mean, lower, upper, outcome)
+    return _check(observation, where, *(mean + z * stderr for z in (0, -SIGNIFICANT, SIGNIFICANT)), beside=beside)
 
 
 def _ratio_check(observation: Observation, where: str, logs: Float64[np.ndarray, "S+1 resamples+1"]) -> Check:
-    """A ratio, held against 1: its logarithm, from the mean over seeds and from each seed, measured and resampled."""
+    """A ratio and its interval: from its logarithm, of the mean over seeds and of each, measured and resampled."""
     measured, stderr = logs[0, 0], float(np.sqrt(logs[0, 1:].var(ddof=1) + _between(logs[1:, 0])))
-    value, lower, upper = (float(np.exp(measured + z * stderr)) for z in (0, -1.96, 1.96))
-    return Check(
-        observation.title, observation.criterion, where, value, lower, upper, _outcome(float(measured), stderr)
-    )
+    return _check(observation, where, *(float(np.exp(measured + z * stderr)) for z in (0, -SIGNIFICANT, SIGNIFICANT)))
+
+
+def _check(
+    observation: Observation, where: str, value: float, lower: float, upper: float, *, beside: Beside | None = None
+) -> Check:
+    outcome = _outcome(lower, upper, (beside or observation).line, above=observation.above)
+    criterion = beside.said if beside else observation.criterion
+    return Check(observation.title, criterion, where, value, lower, upper, outcome)
 
 
 def _between(by_seed: Float64[np.ndarray, " S"]) -> float:
@@ -264,10 +322,12 @@ def _between(by_seed: Float64[np.ndarray, " S"]) -> float:
     return float(by_seed.var(ddof=1) / len(by_seed)) if len(by_seed) > 1 else 0.0
 
 
-def _outcome(distance: float, stderr: float) -> str:
-    if abs(distance) <= SIGNIFICANT * stderr:
-        return UNDECIDED
-    return MEETS if distance > 0 else MISSES
+def _outcome(lower: float, upper: float, line: float, *, above: bool) -> str:
+    if lower > line:
+        return MEETS if above else MISSES
+    if upper < line:
+        return MISSES if above else MEETS
+    return UNDECIDED
 
 
 def _relative(
@@ -276,15 +336,11 @@ def _relative(
     family: str,
     n_train: Sequence[int],
     units: Mapping[str, float],
-    threshold: float,
-    *,
-    above: bool,
 ) -> Iterator[Check]:
-    """Error at M = N in units of something that each panel has, against a threshold."""
+    """Error at M = N in units of something that each panel has."""
     for panel, unit in units.items():
         for n in _lengths(errors, n_train, family):
-            relative = errors[family, n, panel][..., n] / unit
-            yield _mean_check(observation, f"{family}cov_N{n} on {panel}", relative, threshold, above=above)
+            yield _mean_check(observation, f"{family}cov_N{n} on {panel}", errors[family, n, panel][..., n] / unit)
 
 
 def _random_is_better(errors: ErrorsByModel, n_train: Sequence[int], panels: Sequence[str]) -> Iterator[Check]:
@@ -311,15 +367,31 @@ def _spikes_shrink(spikes: LogSpikes, low: str, high: str) -> Iterator[Check]:
         yield _ratio_check(SPIKES_SHRINK, f"{family}cov_N{n}", change)
 
 
+def _rises_shrink(errors: ErrorsByModel, low: str, high: str) -> Iterator[Check]:
+    """The rise of the error beyond N at the smallest variance minus that at the largest, of the same model."""
+    rises = {key: beyond - at for key, (beyond, at) in _beyond(errors).items()}
+    for family, n in dict.fromkeys((family, n) for family, n, _ in rises):
+        change = rises[family, n, low] - rises[family, n, high]
+        where = f"{family}cov_N{n}, the rise itself"
+        yield _mean_check(SPIKES_SHRINK, where, change, beside=SPIKES_SHRINK.beside)
+
+
+def _beyond(errors: ErrorsByModel) -> dict[tuple[str, int, str], tuple[Float64[np.ndarray, "S B"], ...]]:
+    """Mean error just beyond N, and the error at N, of every model that was tested there."""
+    windows = {key: slice(key[1] + 1, int(1.5 * key[1]) + 1) for key in errors}
+    return {
+        key: (values[..., windows[key]].mean(axis=-1), values[..., key[1]])
+        for key, values in errors.items()
+        if values[..., windows[key]].shape[-1]
+    }
+
+
 def _log_spikes(errors: ErrorsByModel, seed: int) -> LogSpikes:
-    """Spike of every model that was tested beyond its N; the same resamples of prompts for all."""
+    """Logarithm of the error just beyond N over that at N; the same resamples of prompts for all."""
     if not errors:
         return {}
     weights = resampling(next(iter(errors.values())).shape[1], RESAMPLES, seed)
-    spikes: dict[tuple[str, int, str], Float64[np.ndarray, "S+1 resamples+1"]] = {}
-    for (family, n, panel), values in errors.items():
-        beyond = values[..., n + 1 : int(1.5 * n) + 1]
-        if beyond.shape[-1]:
-            after, at = ([x.mean(axis=0), *x] for x in (beyond.mean(axis=-1), values[..., n]))
-            spikes[family, n, panel] = np.log([weights @ a / (weights @ b) for a, b in zip(after, at, strict=True)])
-    return spikes
+    return {
+        key: np.log([weights @ a / (weights @ b) for a, b in zip(*([x.mean(axis=0), *x] for x in both), strict=True)])
+        for key, both in _beyond(errors).items()
+    }
