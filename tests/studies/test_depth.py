@@ -1,7 +1,5 @@
 """The depth study: engines against one another and against known optima, exact limits, and tables that resume."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,7 +29,7 @@ from incontext.studies.depth.moments import MomentRisk
 from incontext.studies.depth.references import ONE_LAYER, references
 from incontext.studies.depth.softmax import TokenRisk
 from incontext.studies.depth.spectral import SpectralRisk, gain
-from incontext.studies.depth.verdicts import BETTER, UNDECIDED, WORSE, places, tally
+from incontext.studies.depth.verdicts import BETTER, UNDECIDED, WORSE, tally
 from incontext.studies.depth.views import views
 from incontext.studies.depth.words import words
 from incontext.studies.depth.words_beyond import remedies, summary
@@ -264,10 +262,27 @@ def test_is_drawn_and_told(record, tmp_path):
     assert {drawing.name for drawing in drawings} == {"depth", "depth_beyond", "depth_algorithms"}
     facts = record.facts
     assert set(facts["captions"]) <= set(record.tables)
-    assert (len(facts["sentences"]), len(facts["details"])) == (8, 8)
+    assert (len(facts["sentences"]), len(facts["details"])) == (8, 9)
     for text in [*facts["sentences"], *facts["details"], *facts["summary"]]:
         assert "nan" not in text.split()
-        assert len(text.split()) < 100
+        assert len(text.split()) < 130
+
+
+def test_first_line_stands_alone(record):
+    """It is one sentence of few words, and knows none of the page's terms."""
+    first = record.facts["summary"][0]
+    assert len(first.split()) < 46
+    assert not any(term in first for term in ("GD++", "untied", "c ="))
+
+
+def test_fits_short_of_an_optimum_say_nothing_of_symmetries(record):
+    tables, settings = record.tables, record.facts["settings"]
+    short = {**tables, "models": tables["models"].assign(slope=2.0)}
+    assert views(short, settings)["slopes"].empty
+    ended = {**tables, "models": tables["models"].assign(slope=0.0)}
+    told = views(ended, settings)["slopes"]
+    # One layer does not read its label-label entry: that derivative is 0 and not counted.
+    assert told["derivatives"].sum() == (tables["stationarity"]["z"] != 0).sum()
 
 
 def test_every_comparison_says_what_its_interval_says(record):
@@ -302,16 +317,18 @@ def test_conclusions_turn_with_their_numbers(record):
         turned.loc[shifted, ["error", "median"]] = factor
         tables = {**record.tables, "pairs": pairs, "limit": limit, "remedies": remedies, "errors": turned}
         tables |= views(tables, settings)
-        assert tables["shifted"]["tolerated"].all() == kept
-        assert tables["shifted"]["tolerated"].any() == kept
+        sound = tables["shifted"]["own error"] < 1
+        assert sound.any()
+        assert (tables["shifted"]["tolerated"] == (sound & bool(kept))).all()
         told = words(tables, settings)
         text = " ".join(told["sentences"] + told["summary"])
-        assert "did not always reduce the failure" in text
-        assert "reduces the failure" not in text
-        assert "no depth tried removes it" not in text
-        assert "raises the mean error in 0 of 2 steps and lowers it in 0" in text
+        assert "did not always lessen the failure" in text
+        assert "lessen the failure of §4.3, though" not in text
+        assert "did not always reduce the error found" in text
+        assert "no finite number removes it" not in text
+        assert "raises the mean error in 0 of 2 steps, lowers it in 0" in text
         assert "every layer raises the median" not in text
-        assert re.search(r"two so normalised .* \(worse\)", told["sentences"][-1])
+        assert "tr Λ̂ are worse with label noise 0 and worse with label noise 0.5" in told["sentences"][-1]
     before, after = record.tables["compared"]["says"], tables["compared"]["says"]
     assert (after == before.map({BETTER: WORSE, WORSE: BETTER, UNDECIDED: UNDECIDED})).all()
 
@@ -329,13 +346,12 @@ def test_depth_and_normalising_are_told_apart(record):
     ].tolist()
     same = {**tables, "remedies": table.reset_index()}
     assert any(line.startswith("Undecided: whether under random") for line in summary(same, settings))
-    assert "one whitened layer 0 up to rounding" in remedies(tables["remedies"])
+    assert "better with label noise 0 and" in remedies(tables["remedies"])
 
 
 def test_a_share_counts_its_rows():
     rows = pd.DataFrame({"says": [BETTER, BETTER, UNDECIDED], "law": ["a", "b", "b"], "layers": [2, 3, 1]})
     assert tally(rows) == (2, 0, 1)
-    assert places(rows) == "a, L = 2; b, L = 1, 3"
 
 
 def test_one_softmax_layer_is_a_smoother():

@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from incontext.foundations import format_number
 from incontext.report.style import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, Drawing, house_style
 from incontext.studies.record import StudyRecord
 
@@ -71,13 +72,13 @@ def _by_layers(record: StudyRecord) -> Drawing:
     settings = record.facts["settings"]
     caption = (
         "Error by number of layers L for linear attention in the GD++ form and for softmax attention, every point the "
-        f"best of {settings['n_starts']} L-BFGS runs on {settings['n_prompts']} training contexts "
-        f"({settings['n_softmax_prompts']} for softmax), tested on {settings['n_test']} fresh prompts (d = "
+        f"best found from {settings['n_starts']} starts on {settings['n_prompts']:,} training contexts "
+        f"({settings['n_softmax_prompts']:,} for softmax), tested on {settings['n_test']:,} fresh prompts (d = "
         f"{settings['dimension']}, N = {settings['n_train']}, seed {settings['seed']}). Filled: mean, bars ± 1.96 "
         "standard errors; small open markers: median prompt; where a mean lies far above its median, few prompts carry "
-        f"it; what is at most {_BOTTOM:.0e} is drawn there. Without markers: L steps of "
-        "classical algorithms on the same prompts; horizontal: the exact minimum of "
-        "one layer, Theorems 4 and 8. Least squares is exact here, as labels have no noise."
+        f"it. What is below {format_number(_BOTTOM)} or above {format_number(_TOP)} is drawn there. Without markers: L "
+        "steps of classical algorithms on the same prompts; horizontal: the exact minimum of one layer, Theorems 4 "
+        "and 8. Least squares is exact here, as labels have no noise."
     )
     return Drawing("depth", figure, caption, "Error against number of layers for linear and softmax attention.")
 
@@ -101,7 +102,7 @@ def _law(ax: Axes, models: pd.DataFrame, errors: pd.DataFrame) -> None:
         )
         ax.plot(
             rows["layers"],
-            rows["median"].clip(lower=_BOTTOM),
+            rows["median"].clip(_BOTTOM, _TOP),
             color=color,
             linestyle="none",
             marker=marker,
@@ -145,11 +146,12 @@ def _beyond(record: StudyRecord) -> Drawing:
         _limit(axes[1, 0], tables["limit"])
         _remedies(axes[1, 1], tables["remedies"].query("law == @_RANDOM and scale == 1"))
     caption = (
-        "Above: error of untied models on inputs of covariance cΛ, by c (bars ± 1.96 standard errors, cut at "
-        f"{_TOP:.0e}; dotted: two layers on inputs normalised by tr Λ̂, the same at every c). Below left: what remains "
-        "for N → ∞ under Λ = diag Exp(1), by exact quadrature: descent with best rates is 2/((L + 1)(L + 2)) (line). "
-        f"Below right: remedies under Λ = diag Exp(1) at N = {settings['n_train']}, without and with label noise of standard deviation 0.5: "
-        "one or two layers, plain, on inputs normalised by their context, or whitened, which is ridge regression."
+        "Above: error of untied models on inputs of covariance cΛ, by c (bars ± 1.96 standard errors; what is above "
+        f"{format_number(_TOP)} is drawn there; dotted: two layers on inputs normalised by tr Λ̂, the same at every c). "
+        "Below left: what remains for N → ∞ under Λ = diag Exp(1), by exact quadrature: descent with best rates is "
+        "2/((L + 1)(L + 2)) (line). Below right: remedies under Λ = diag Exp(1) at N = "
+        f"{settings['n_train']}, without and with label noise of standard deviation 0.5: one or two layers, plain, on "
+        "inputs normalised by their context, or whitened, which is ridge regression."
     )
     return Drawing("depth_beyond", figure, caption, "Scale shifts, long contexts and remedies by depth.")
 

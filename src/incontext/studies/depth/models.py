@@ -26,6 +26,12 @@ _EXPLODED = 1e20
 _EFFORT = {"brief": 60, "polish": 6, "iterations": 400}
 _MODERATE = {"brief": 40, "polish": 2, "iterations": 200}
 _SOFTMAX = {"brief": 40, "polish": 2, "iterations": 150}
+EFFORTS = (_EFFORT, _MODERATE, _SOFTMAX)
+# The first round sees one in so many contexts.
+FEWER = 8
+# Largest |∂ log loss/∂θ| up to which a fit passes for an optimum.
+CONVERGED = 1.0
+WARM = "warm"
 
 
 @dataclass(frozen=True)
@@ -87,9 +93,9 @@ class Model:
         warm = [shape.coordinates(weights[: self.rows]) for weights in self._warm(known, dimension, rng)]
         cold = [self._random(shape, dimension, rng) for _ in range(n_starts - len(warm))]
         effort = _SOFTMAX if self.attention == SOFTMAX else _EFFORT if self._spectral else _MODERATE
-        few, every = (self._objective(part, shape) for part in (contexts.first(len(contexts) // 8), contexts))
+        few, every = (self._objective(part, shape) for part in (contexts.first(len(contexts) // FEWER), contexts))
         runs = search(warm + cold, few, every, **effort)
-        kinds = ["warm"] * len(warm) + ["random"] * len(cold)
+        kinds = [WARM] * len(warm) + ["random"] * len(cold)
         return self._table(runs, kinds, contexts)
 
     @property

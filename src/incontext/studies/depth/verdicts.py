@@ -99,9 +99,9 @@ def compared(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd.Da
     Returns
     -------
     DataFrame
-        Law, group, question, layers, second, difference (of mean errors), stderr, says, rare (whether the worst 0.1 %
-        of prompts carry more than half of one of the means), better (share of prompts on which the first has the
-        smaller error), low, high (95 %), n.
+        Law, group, question, layers, first, second, difference (of mean errors), stderr, says, rare (whether the worst
+        0.1 % of prompts carry more than half of one of the means), better (share of prompts on which the first has
+        the smaller error), low, high (95 %), n.
     """
     own = tables["errors"].query("test == 'c = 1'").set_index(["law", "name"])["worst"] > HEAVY
     pairs = {(row["law"], row["first"], row["second"]): row for _, row in tables["pairs"].iterrows()}
@@ -115,6 +115,7 @@ def compared(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd.Da
                     "group": each.group,
                     "question": each.question,
                     "layers": each.layers,
+                    "first": each.first,
                     "second": each.second,
                     "difference": at["difference"],
                     "stderr": at["stderr"],
@@ -135,18 +136,10 @@ def tally(rows: pd.DataFrame) -> tuple[int, int, int]:
     return int(found.get(BETTER, 0)), int(found.get(WORSE, 0)), int(found.get(UNDECIDED, 0))
 
 
-def places(rows: pd.DataFrame) -> str:
-    """The laws and depths of some rows, in words."""
-    return "; ".join(
-        f"{law}, L = {', '.join(str(layers) for layers in sorted(set(group['layers'])))}"
-        for law, group in rows.groupby("law", sort=False)
-    )
-
-
 def left_open(rows: pd.DataFrame) -> str:
-    """What is undecided among some comparisons, in brackets."""
-    left = rows[rows["says"] == UNDECIDED]
-    return f" (undecided: {places(left)})" if len(left) else ""
+    """How many of some comparisons are undecided, by law, in brackets."""
+    left = rows.loc[rows["says"] == UNDECIDED, "law"].value_counts(sort=False)
+    return f" (undecided: {', '.join(f'{count} under {law}' for law, count in left.items())})" if len(left) else ""
 
 
 def shares(rows: pd.DataFrame) -> str:

@@ -11,7 +11,7 @@ from incontext.foundations import format_number
 from incontext.studies.depth.contexts import RANDOM
 from incontext.studies.depth.forms import GD_PLUS
 from incontext.studies.depth.measures import CUT
-from incontext.studies.depth.models import LINEAR, SOFTMAX
+from incontext.studies.depth.models import CONVERGED, EFFORTS, FEWER, LINEAR, SOFTMAX, WARM
 from incontext.studies.depth.verdicts import (
     ALL_WEIGHTS,
     AS_IT_STANDS,
@@ -30,12 +30,13 @@ from incontext.studies.depth.verdicts import (
     UNDECIDED,
     UNTIED_EXACT,
     UNTIED_STEP,
+    WORSE,
     left_open,
     shares,
     steps,
     tally,
 )
-from incontext.studies.depth.views import LABEL_LABEL, OTHERS
+from incontext.studies.depth.views import DIAGONAL, LABEL_LABEL, OFF
 from incontext.studies.depth.words_beyond import (
     ALGORITHMS,
     ROUNDING,
@@ -58,20 +59,21 @@ def words(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> dict[str
     sentences = [
         _key(settings),
         _cure(tables, settings),
-        _deeper(tables["compared"]),
+        _deeper(tables["compared"], settings),
         _classical(tables["compared"]) + " " + algorithms(tables["algorithms"]),
         _softmax(tables["compared"], settings),
-        _forms(tables["compared"]),
+        _forms(tables["compared"], tables["models"], settings),
         shifts(tables["shifted"]) + " " + beyond(tables["errors"], settings),
         remedies(tables["remedies"]),
     ]
     details = [
-        _fits(tables["models"], settings),
+        _TERMS,
+        _FORMS,
+        _fits(tables, settings),
         _checks(tables),
         _tails(tables["every"], settings),
         _polynomials(tables["limit"]),
         _softmax_contexts(tables["every"]),
-        _FORMS,
         _symmetries(tables["slopes"]),
         how_remedied(settings),
     ]
@@ -87,10 +89,16 @@ def words(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> dict[str
     }
 
 
+_TERMS = (
+    "Terms: Λ of condition 10 is diagonal, with entries in equal ratios; spectrum reversed: in reverse order. The "
+    "constants of classical algorithms are fitted on the training contexts of linear attention: one rate of descent, "
+    "the best rate of each step, or two constants of GD++ for all steps; preconditioned descent has one rate per "
+    "coordinate, Newton (M ← 2M − MΛ̂M, which tends to Λ̂⁻¹) none."
+)
 _FORMS = (
-    "Forms: in the GD++ form W^PV = diag(βI, −1) and W^KQ = diag(aI, 0), with diagonal matrices for βI and aI where "
-    "the law tells coordinates apart. The invariant form also frees the two label weights, so that it has all that the "
-    "symmetries of the law and y → −y leave. The full form frees every entry."
+    "Forms: in the GD++ form W^PV = diag(βI, −1) and W^KQ = diag(aI, 0): a step of descent at rate a, and x to x + "
+    "aβΛ̂x; βI and aI are diagonal matrices where the law tells coordinates apart. The invariant form also frees the "
+    "two label weights, so that it has all that the symmetries of the law and y → −y leave. The full form frees all."
 )
 _CELLS = (
     "verdict of the 95 % interval on the mean errors; share of prompts on which the first has the smaller error; †: "
@@ -98,14 +106,15 @@ _CELLS = (
 )
 _CAPTIONS = {
     "overview": "Error on fresh prompts over E tr Λ, by number of layers L: mean, and beside it the median",
-    "limit": "N → ∞, Λ = diag Exp(1): error over E tr Λ by exact quadrature; near: runs within 1 % of the best",
+    "limit": "N → ∞, Λ = diag Exp(1): error over E tr Λ by exact quadrature; near: runs, of n_starts, within 1 % of "
+    "the best",
     DEPTH: f"Linear attention in the GD++ form, more layers and free ones: {_CELLS}",
     CLASSICAL: f"Linear attention in the GD++ form against as many steps of classical algorithms: {_CELLS}",
     "algorithms": ALGORITHMS,
     KERNEL: f"Softmax attention in the invariant form, against linear attention and by depth: {_CELLS}",
     FORMS: f"Wider forms, and the paper's layer L times, untied: {_CELLS}; at L = 1 the label weights change nothing",
-    "slopes": "Largest derivatives of log risk at the optima of the GD++ form, in units of their standard errors; "
-    "below the bound the largest of so many stays in 95 % of cases",
+    "slopes": "Largest derivatives of log risk at the optima of the GD++ form, in units of their standard errors, and "
+    "what would make them 0; below the bound the largest of so many stays in 95 % of cases",
     "wider": "Wider forms beside the GD++ form, untied: error over E tr Λ on training contexts and on fresh prompts",
     "tolerated": TOLERATED,
     "shifted": "Untied models under every shift of the inputs' law: error over E tr Λ of the test law, beside its own",
@@ -113,7 +122,7 @@ _CAPTIONS = {
     f"what is below {ROUNDING:g} is 0 up to rounding",
     "one_layer": "One layer as it was fitted, and the exact minimum of Theorems 4 and 8: error over E tr Λ",
     "every": "Every model by depth: error over E tr Λ, median prompt, share of the worst 0.1 % of prompts in the mean, "
-    "error on the training contexts, polished runs within 1 % of the best",
+    "error on the training contexts",
     "compared": "Every comparison: difference of mean errors over E tr Λ; share of prompts on which the first has the "
     "smaller error, with its 95 % interval",
 }
@@ -122,32 +131,34 @@ _CAPTIONS = {
 def _key(settings: dict[str, Any]) -> str:
     return (
         f"Errors are E(ŷ − y)²/E tr Λ on {settings['n_test']:,} fresh prompts that all models share (d = "
-        f"{settings['dimension']}, N = {settings['n_train']}, no label noise unless said). Models are compared by mean "
-        "error; what the 95 % interval of the difference leaves open is called undecided; ± is one standard error. The "
-        "tables have every number."
+        f"{settings['dimension']}, N = {settings['n_train']}, no label noise unless said); ± is one standard error; "
+        "what the 95 % interval of a difference of means leaves open is undecided. Linear attention has the GD++ form: "
+        "a layer is a step of descent that also transforms the inputs by Λ̂ = (1/N) Σ x_i x_i'. Tied layers share "
+        "their weights."
     )
 
 
 def _cure(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> str:
     untied, tied = _limits(tables["limit"])
     last = untied.iloc[-1]
-    kept = f"{last['error']:.2g} untied" + (f", {tied.iloc[-1]['error']:.2g} tied" if len(tied) > 1 else "")
-    text = (
-        "For N → ∞ depth reduces the failure of §4.3, and no depth tried removes it:"
-        if bool(np.all(np.diff(untied["error"]) < 0))
-        else "For N → ∞ more layers did not always reduce the failure of §4.3 in the runs made:"
+    kept = f"{last['error']:.2g} at L = {last['layers']}" + (
+        f" (tied {tied.iloc[-1]['error']:.2g})" if len(tied) > 1 else ""
     )
-    text += f" one layer keeps 1/3 of the error, the best {last['layers']} layers found in the GD++ form {kept}."
+    text = (
+        f"Under {RANDOM}, N → ∞, every further untied layer reduces the error found, to {kept}."
+        if bool(np.all(np.diff(untied["error"]) < 0))
+        else f"Under {RANDOM}, N → ∞, a further untied layer did not always reduce the error found, {kept}."
+    )
     rows = tables["compared"]
     rows = rows[(rows["law"] == RANDOM) & (rows["layers"] > 1)]
     if len(rows):
         found = {name: rows[rows["question"] == name] for name in (TIED_EXACT, UNTIED_EXACT)}
         text += (
-            f" At N, tied layers beat Theorem 8's minimum in the mean at {_won(found[TIED_EXACT])}, untied ones at "
-            f"{_won(found[UNTIED_EXACT])}, being better on {shares(found[UNTIED_EXACT])} of prompts."
+            f" At N = {settings['n_train']}, tied layers beat Theorem 8's minimum in the mean at "
+            f"{_won(found[TIED_EXACT])}, untied ones at {_won(found[UNTIED_EXACT])}, being better on "
+            f"{shares(found[UNTIED_EXACT])} of prompts."
         )
-    worse = rare(tables["every"], settings)
-    return f"{text} {worse[0].upper()}{worse[1:]}." if worse else text
+    return f"{text} {rare(tables['every'], settings)}".strip()
 
 
 def _won(rows: pd.DataFrame) -> str:
@@ -166,19 +177,19 @@ def _limits(limit: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return untied, pd.concat([untied.head(1), curved[curved["tied"]]], ignore_index=True)
 
 
-def _deeper(compared: pd.DataFrame) -> str:
+def _deeper(compared: pd.DataFrame, settings: dict[str, Any]) -> str:
     own = compared[compared["group"] == DEPTH]
     further = own[own["question"].isin([UNTIED_STEP, TIED_STEP])]
     free = own[own["question"] == FREE]
     if further.empty:
         return ""
     (lower, higher, _), (wins, losses, _) = tally(further), tally(free)
-    heavy = further[further["rare"] & (further["says"] != UNDECIDED)]
+    heavy = further[further["rare"] & (further["says"] == BETTER)]
     return (
-        f"At N, going deeper lowers the mean error of linear attention in {lower} of {len(further)} steps, tied or "
-        f"untied, and raises it in {higher}{left_open(further)}. Rare prompts carry the means of {len(heavy)} of the "
-        f"decided; the error falls on {shares(further)} of prompts. Untied layers beat tied ones in {wins} of "
-        f"{len(free)} cases and lose in {losses}."
+        f"At N = {settings['n_train']}, going deeper lowers the mean error of linear attention, tied or untied, in "
+        f"{lower} of {len(further)} steps (rare prompts carry a mean in {len(heavy)}) and raises it in {higher}"
+        f"{left_open(further)}; the error falls on {shares(further)} of prompts. Untied layers beat tied ones in "
+        f"{wins} of {len(free)} cases and lose in {losses}."
     )
 
 
@@ -189,7 +200,7 @@ def _classical(compared: pd.DataFrame) -> str:
         if len(rows):
             lower, higher, _ = tally(rows)
             parts.append(f"{name} in {lower} of {len(rows)} cases (lose in {higher})")
-    return f"In the mean, untied linear layers, L > 1, beat L steps of {' and of '.join(parts)}." if parts else ""
+    return f"Untied linear layers, L > 1, beat L steps of {' and of '.join(parts)}." if parts else ""
 
 
 def _softmax(compared: pd.DataFrame, settings: dict[str, Any]) -> str:
@@ -208,33 +219,64 @@ def _softmax(compared: pd.DataFrame, settings: dict[str, Any]) -> str:
     return text
 
 
-def _forms(compared: pd.DataFrame) -> str:
+def _forms(compared: pd.DataFrame, models: pd.DataFrame, settings: dict[str, Any]) -> str:
     own = compared[compared["group"] == FORMS]
+    nested = own[((own["question"] == LABELS) & (own["layers"] > 1)) | (own["question"] == ALL_WEIGHTS)]
     parts = []
-    for question, shallowest, change in (
-        (LABELS, 2, "when the label weights that symmetry leaves are freed (L > 1)"),
-        (ALL_WEIGHTS, 1, "when all other weights are freed too"),
-        (AS_IT_STANDS, 2, "with (3) and (6) as they stand, the query among the keys"),
+    for rows, change in (
+        (nested[nested["question"] == LABELS], "when the label weights that symmetry leaves are freed (L > 1)"),
+        (nested[nested["question"] == ALL_WEIGHTS], "when all other weights are freed too"),
+        (own[own["question"] == AS_IT_STANDS], "with (3) and (6) as they stand, the query among the keys"),
     ):
-        rows = own[(own["question"] == question) & (own["layers"] >= shallowest)]
         if len(rows):
             lower, higher, _ = tally(rows)
             parts.append(f"in {lower} and rise in {higher} of {len(rows)} cases {change}")
-    return (
-        f"Mean errors of untied linear attention fall {'; fall '.join(parts)}. The rest is undecided." if parts else ""
-    )
+    if not parts:
+        return ""
+    text = f"Mean errors of untied linear attention fall {'; fall '.join(parts)}."
+    return f"{text}{_overfitting(nested, models, settings)}"
 
 
-def _fits(models: pd.DataFrame, settings: dict[str, Any]) -> str:
+def _overfitting(nested: pd.DataFrame, models: pd.DataFrame, settings: dict[str, Any]) -> str:
+    """What training errors say of rises and falls when weights are freed, which cannot raise the best error."""
+    at = models.set_index(["law", "name"])
+    wide = at.loc[list(zip(nested["law"], nested["first"], strict=True))]
+    narrow = at.loc[list(zip(nested["law"], nested["second"], strict=True))]
+    rises, falls = ((nested["says"] == said).to_numpy() for said in (WORSE, BETTER))
+    learned = int((rises & (wide["train"].to_numpy() < narrow["train"].to_numpy())).sum())
+    short = int((falls & (narrow["slope"].to_numpy() > CONVERGED)).sum())
+    text = ""
+    if learned:
+        text += (
+            " Freeing weights cannot raise the best error: where the training error falls, as in "
+            f"{learned} of {rises.sum()} such rises, it is overfitting to {settings['n_prompts']:,} contexts."
+        )
+    if short:
+        text += f" Falls from a fit short of its optimum: {short} of {falls.sum()}."
+    return text
+
+
+def _fits(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> str:
+    models, runs = tables["models"], tables["fits"]
     found = models[models["layers"] > 1] if (models["layers"] > 1).any() else models
-    again = int((found["near"] > 1).sum())
+    again, short = int((found["near"] > 1).sum()), int((models["slope"] > CONVERGED).sum())
+    warm, count, few = int((runs["kind"] == WARM).sum()), settings["n_prompts"], settings["n_softmax_prompts"]
+    ended = _range([int(polished) for polished in models["polished"]], " or ")
     return (
-        f"Fits: every model is the best of {settings['n_starts']} L-BFGS runs on the same {settings['n_prompts']:,} "
-        f"training contexts ({settings['n_softmax_prompts']:,} for softmax) of {settings['n_queries']} queries each, "
-        f"seed {settings['seed']}; E tr Λ = d. Errors are twice Definition 1's loss over tr Λ; at c = 4 pairs are "
-        "not kept, and the standard errors of two means are added. The best loss was reached a second time, within "
-        f"1 %, in {again} of {len(found)} models of more than one layer: elsewhere there may be a better optimum."
+        f"Fits: {settings['n_starts']} starts per model ({warm:,} of {len(runs):,} from models fitted before) run "
+        f"{_range([effort['brief'] for effort in EFFORTS])} iterations of L-BFGS on {count // FEWER:,} contexts of "
+        f"{settings['n_queries']} queries (softmax {few // FEWER:,}). The best {ended} go on, on all {count:,} "
+        f"({few:,}), for at most {_range([effort['iterations'] for effort in EFFORTS])}. In {short} of {len(models)} "
+        f"models the gradient of the log loss is still above {CONVERGED:g}. In {again} of the {len(found)} of more "
+        f"than one layer a second of these {ended} runs ends within 1 % of the best; elsewhere there may be a better "
+        "optimum. Errors are twice Definition 1's loss over tr Λ; E tr Λ = d. On covariance 4Λ standard errors of two "
+        f"means are added. Seed {settings['seed']}."
     )
+
+
+def _range(numbers: list[int], between: str = "–") -> str:
+    """The smallest and the largest of some numbers, or the one that they are."""
+    return between.join(str(number) for number in sorted({min(numbers), max(numbers)}))
 
 
 def _checks(tables: dict[str, pd.DataFrame]) -> str:
@@ -246,13 +288,12 @@ def _checks(tables: dict[str, pd.DataFrame]) -> str:
         far = one["z"].abs().max()
         text += (
             f"one layer as fitted {'agrees' if far < _AGREES else 'does not agree'} with the exact minimum of Theorems "
-            f"4 and 8 within {_AGREES} standard errors (largest |z| {far:.2g}; what lies below a minimum does so by "
-            "chance). "
+            f"4 and 8 (|z| up to {far:.2g}). "
         )
     return text + (
-        f"For N → ∞, L-BFGS agrees with 1/3 and with 2/((L + 1)(L + 2)), what L steps of descent with best rates keep, "
-        f"to {_size(off)}. Labels have no noise and N > d, so least squares is exact; its measured error, at most "
-        f"{_size(exact.abs().max())}, is the size of rounding."
+        f"For N → ∞, L-BFGS agrees with 1/3 and with the 2/((L + 1)(L + 2)) that L steps of descent with best rates "
+        f"keep, to {_size(off)}. Labels have no noise and N > d, so least squares is exact, up to "
+        f"{_size(exact.abs().max())} in its error."
     )
 
 
@@ -264,26 +305,21 @@ def _size(number: float) -> str:
 def _tails(every: pd.DataFrame, settings: dict[str, Any]) -> str:
     deepest = max(settings["depths"])
     return (
-        f"Rare prompts: L layers of the GD++ form predict by a polynomial in Λ̂ of degree 3(3^(L − 1) − 1)/2, "
-        f"{3 * (3 ** (deepest - 1) - 1) // 2} at L = {deepest}. In {int((every['worst'] > HEAVY).sum())} of "
-        f"{len(every)} models the worst 0.1 % of prompts carry more than half of the mean error (†). There the mean "
-        "and its interval, which takes means for normal, are those of prompts as common as these; rarer ones may carry "
-        f"more. Medians and shares of prompts do not depend on them. Errors beyond {_size(CUT)} count as that: "
-        "means that they set are lower bounds."
+        "Rare prompts: L layers of the GD++ form predict ŷ = x_q'H(Λ̂)m, m = (1/N) Σ y_i x_i, with a polynomial H of "
+        f"degree 3(3^(L − 1) − 1)/2, {3 * (3 ** (deepest - 1) - 1) // 2} at L = {deepest}. In "
+        f"{int((every['worst'] > HEAVY).sum())} of {len(every)} models the worst 0.1 % of prompts carry more than half "
+        "of the mean error (†). Such means and intervals leave out what rarer prompts may carry; medians and shares of "
+        f"prompts do not depend on them. Errors beyond {_size(CUT)} count as that: means that they set are lower "
+        "bounds."
     )
 
 
 def _polynomials(limit: pd.DataFrame) -> str:
     _, tied = _limits(limit)
     rises = [int(layers) for layers in tied["layers"][1:][np.diff(tied["error"]) > 0]]
-    text = (
-        "§4.3: no finite depth removes the failure, as for N → ∞ it takes λH(λ) = 1, which has no polynomial solution."
-    )
+    text = "§4.3: no finite depth removes the failure, as for N → ∞ it takes λH(λ) = 1, which no polynomial solves."
     if rises:
-        text += (
-            f" With tied layers the best error found rises again at L = {', '.join(map(str, rises))}, as a polynomial "
-            "of high degree pays for rare large eigenvalues."
-        )
+        text += f" With tied layers the best error found rises again at L = {', '.join(map(str, rises))}."
     return text
 
 
@@ -294,23 +330,32 @@ def _softmax_contexts(every: pd.DataFrame) -> str:
     spread = np.hypot(both["stderr "], both["stderr of linear"])
     above = int((both["on training contexts"] - both["error of linear"] > 1.96 * spread).sum())
     return (
-        "Softmax is costlier to fit and has fewer training contexts. A fit to few contexts has a smaller error on them "
-        "than the best model has on fresh prompts; where even that exceeds the error of linear attention on fresh "
-        f"prompts, as in {above} of {len(both)} cases (95 %), want of contexts is not the reason; a poor "
-        "optimum may be."
+        "Softmax has fewer training contexts. Its fits have a smaller error on these few than the best model has on "
+        "fresh prompts; where even that exceeds the error of linear attention on fresh prompts, as in "
+        f"{above} of {len(both)} cases (95 %), want of contexts is not the reason; a poor optimum may be."
     )
 
 
 def _symmetries(slopes: pd.DataFrame) -> str:
     told = {
-        LABEL_LABEL: ("the label-label entry of W^KQ", "the GD++ form is not stationary there", "no sign to free it"),
-        OTHERS: ("all other entries", "where symmetry says 0, batch means are not normal", "as symmetry says"),
+        LABEL_LABEL: (
+            "the label-label entry of W^KQ",
+            "the GD++ form may not be stationary",
+            "no sign to free it",
+        ),
+        DIAGONAL: ("other diagonal entries", "batch means are not normal", "as at an optimum"),
+        OFF: ("off-diagonal entries", "batch means are not normal", "as symmetry says"),
     }
     parts = []
     for _, at in slopes.iterrows():
         whose, beyond_it, below = told[str(at["weights"])]
         parts.append(
-            f"|z| is above {at['bound']:.3g} for {at['beyond']} of {at['derivatives']} derivatives by {whose} (largest "
-            f"{at['largest |z|']:.2g}, {at['at']}): {beyond_it if int(at['beyond']) else below}."
+            f"By {whose} {at['beyond']} of {at['derivatives']} are above {at['bound']:.3g} (largest "
+            f"{at['largest |z|']:.2g}): {beyond_it if int(at['beyond']) else below}."
         )
-    return f"Invariance, tested at the optima of the GD++ form. {' '.join(parts)}" if parts else ""
+    return (
+        "Invariance: |z| of derivatives of log risk, at fits in the GD++ form with a gradient of at most "
+        f"{CONVERGED:g}. {' '.join(parts)}"
+        if parts
+        else ""
+    )

@@ -8,92 +8,118 @@ import numpy as np
 import pandas as pd
 
 from incontext.foundations import format_number, plus_minus
-from incontext.studies.depth.contexts import COORDINATES, PLAIN, RANDOM, TRACE
+from incontext.studies.depth.contexts import PLAIN, RANDOM, TRACE
 from incontext.studies.depth.forms import GD_PLUS
-from incontext.studies.depth.limit import trace_limit
+from incontext.studies.depth.limit import descent_limit, trace_limit
 from incontext.studies.depth.measures import CUT
 from incontext.studies.depth.models import LINEAR, SOFTMAX, Model
-from incontext.studies.depth.remedies import WHITENED
-from incontext.studies.depth.verdicts import BETTER, HEAVY, WORSE, left_open, percent, says, tally
+from incontext.studies.depth.references import LEAST_SQUARES
+from incontext.studies.depth.verdicts import BETTER, HEAVY, WORSE, percent, says, tally
 from incontext.studies.depth.views import FACTOR, PART
 
-# Bootstrap samples that have to agree on the nearest algorithm, and errors below which there is only rounding.
-_SURE, ROUNDING = 0.95, 1e-12
+# Bootstrap samples that have to agree on the nearest algorithm, distances that count as near, and errors below which
+# there is only rounding.
+_SURE, _NEAR, ROUNDING = 0.95, 0.1, 1e-12
 # Standard errors on each side of a 95 % interval.
 _WIDTH = 1.96
 ALGORITHMS = (
     "Nearest classical algorithm at position N: mean squared distance over the mean squared target, near if at most a "
-    f"tenth, beyond doubt if {percent(_SURE)} of bootstrap samples agree; tied linear layers with scalar weights are "
-    "GD++ with two constants, so their distance to it tests the code"
+    "tenth; bootstraps: share of samples in which it is the nearest; as near: others in 5 % of them. Tied linear "
+    "layers with scalar weights are GD++ with two constants, so their distance to it tests the code"
 )
 TOLERATED = (
     "Shifts of the inputs' law that untied models tolerate: mean and median error over E tr Λ of the test law at most "
-    f"{FACTOR:g} times the unshifted plus {PART:g} (the mean alone, where rare prompts carry it at "
-    "home, would tolerate anything)"
+    f"{FACTOR:g} times the unshifted plus {PART:g}; a model whose own mean error is 1 or more tolerates none"
 )
 
 
 def algorithms(table: pd.DataFrame) -> str:
-    """What the untied models are near at position N."""
+    """What the untied models are nearest to at position N, and what follows from accuracy or form alone."""
     untied = table[table["model"].str.contains(", untied, ")]
-    parts, sure = [], 0
+    parts = []
     for attention in (LINEAR, SOFTMAX):
         own = untied[untied["model"].str.startswith(attention)]
-        near = own[own["near"].astype(bool)]
-        families = near["nearest"].map(lambda name: str(name).partition(",")[0]).value_counts()
-        listed = f" ({', '.join(f'{name} {count}' for name, count in families.items())})" if len(near) else ""
-        parts.append(f"{len(near)} of {len(own)} {attention} models{listed}")
-        sure += int((near["bootstraps"] >= _SURE).sum())
-    return f"At N, {' and '.join(parts)} are near a classical algorithm, {sure} beyond doubt."
+        sure = own[own["near"].astype(bool) & (own["bootstraps"] >= _SURE)]
+        families = sure["nearest"].map(lambda name: str(name).partition(",")[0]).value_counts()
+        listed = f" ({', '.join(f'{name} {count}' for name, count in families.items())})" if len(sure) else ""
+        parts.append(f"{len(sure)} of {len(own)} {attention} models{listed}")
+    near = untied[untied["near"].astype(bool)]
+    exact = int((near[f"distance to {LEAST_SQUARES}"] <= _NEAR).sum())
+    return (
+        f"Of untied layers, {' and '.join(parts)} have one nearest classical algorithm in {percent(_SURE)} of "
+        f"bootstraps. That {len(near)} of {len(untied)} are within a tenth of one says less: {exact} are so near to "
+        "least squares, which is exact here, so that accuracy suffices, and one linear layer is a step of descent by "
+        "its form."
+    )
 
 
 def shifts(shifted: pd.DataFrame) -> str:
-    """How many shifts of the inputs' law are tolerated."""
-    larger = pd.to_numeric(shifted["test"].str.removeprefix("c = "), errors="coerce") > 1
-    counted = {
-        name: (int(own["tolerated"].sum()), len(own), int(own["tolerated"][larger].sum()), int(larger[own.index].sum()))
-        for name, own in shifted.groupby("attention")
-    }
-    linear, soft = counted[LINEAR], counted[SOFTMAX]
+    """Linear against softmax attention under shifts of the inputs' law, and how many each tolerates."""
+    linear, soft = (
+        shifted[shifted["attention"] == name].set_index(["law", "layers", "test"]) for name in (LINEAR, SOFTMAX)
+    )
+    soft = soft.loc[linear.index]
+    mean, median = (int((linear[column] < soft[column]).sum()) for column in ("error", "median"))
+    tests = linear.reset_index()["test"]
+    larger = np.asarray(pd.to_numeric(tests.str.removeprefix("c = "), errors="coerce") > 1)
+    kept = [(int(own["tolerated"].sum()), int(own["tolerated"][larger].sum())) for own in (linear, soft)]
     return (
-        f"Untied linear models tolerate {linear[0]} of {linear[1]} shifts of the inputs' law, softmax models {soft[0]} "
-        f"of {soft[1]}; of larger covariances (c > 1) {linear[2]} and {soft[2]} of {soft[3]}."
+        f"Under shifts of the inputs' law untied linear attention has a smaller mean error than softmax in {mean} of "
+        f"{len(linear)} cases, a smaller median in {median}. Against its own error, which excuses the worse model, it "
+        f"tolerates {kept[0][0]} shifts and softmax {kept[1][0]}; of {larger.sum()} larger covariances cΛ, c > 1, "
+        f"{kept[0][1]} and {kept[1][1]}."
     )
 
 
 def rare(every: pd.DataFrame, settings: dict[str, Any]) -> str:
     """Untied models that are worse than the zero estimator on fresh prompts of random covariances, if any."""
-    rows = every[(every["law"] == RANDOM) & (every["attention"] == LINEAR) & (every["weights"] == "untied")]
-    rows = rows[rows["error"] > 1]
+    linear = every[(every["law"] == RANDOM) & (every["attention"] == LINEAR) & (every["weights"] == "untied")]
+    rows = linear[linear["error"] > 1]
     if rows.empty:
         return ""
-    carried = ", carried by rare prompts," if (rows["worst"] > HEAVY).all() else ""
-    return (
-        f"at N = {settings['n_train']} untied models of L = {_and([str(layers) for layers in rows['layers']])} have "
-        f"mean errors of {_and([_mean(row, 1, settings) for _, row in rows.iterrows()])}{carried} and medians of "
-        f"{_and([_brief(median) for median in rows['median']])}"
+    carried = " on rare fresh prompts" if (rows["worst"] > HEAVY).all() else ""
+    text = (
+        f"Untied fits of L = {_and([str(layers) for layers in rows['layers']])} are worse than predicting 0{carried}: "
+        f"mean errors {_and([_mean(row, 1, settings) for _, row in rows.iterrows()])}{_capped(rows, settings)}, medians "
+        f"{_and([_brief(median) for median in rows['median']])}, training errors "
+        f"{_and([_brief(error) for error in rows['on training contexts']])} ({settings['n_prompts']:,} contexts)."
     )
+    fewer = linear[linear["layers"] < rows["layers"].min()]
+    if len(fewer):
+        best = fewer.sort_values("error").iloc[0]
+        text += (
+            f" A layer can do nothing, so the best error is at most the {_brief(best['error'])} of L = "
+            f"{best['layers']}: the fit fails, not depth."
+        )
+    return text
+
+
+def _beyond_cut(row: pd.Series, scale: float, settings: dict[str, Any]) -> int:
+    """At most so many prompts have errors that count as ``CUT``."""
+    return int(row["error"] * row["n"] * scale * settings["dimension"] / CUT * (1 + 1e-9))
+
+
+def _capped(rows: pd.DataFrame, settings: dict[str, Any]) -> str:
+    told = [
+        f"{count} of {row['n']:,} prompts at L = {row['layers']}"
+        for _, row in rows.iterrows()
+        if (count := _beyond_cut(row, 1, settings))
+    ]
+    return f" (beyond {_brief(CUT)}: at most {_and(told)})" if told else ""
 
 
 def _cut(row: pd.Series, scale: float, settings: dict[str, Any]) -> bool:
-    """Whether prompts that count as ``CUT`` set a mean, which then is a lower bound: one of them would do."""
-    return bool(row["error"] >= CUT / (scale * settings["dimension"]) / row["n"])
+    """Whether prompts that count as ``CUT`` may set a mean, which then is a lower bound: one of them would do."""
+    return _beyond_cut(row, scale, settings) > 0
 
 
 def _mean(row: pd.Series, scale: float, settings: dict[str, Any]) -> str:
-    return f"{'at least ' if _cut(row, scale, settings) else ''}{_brief(row['error'])}"
+    return f"at least {_brief(row['error'])}" if _cut(row, scale, settings) else _measured(row)
 
 
 def beyond(errors: pd.DataFrame, settings: dict[str, Any]) -> str:
-    """What a further layer of linear attention does to the errors on a fourfold covariance."""
-    steps = _further(errors, settings)
-    if steps.empty:
-        return ""
-    lower, higher, _ = tally(steps)
-    return (
-        f"At c = 4 a further linear layer raises the mean error in {higher} of {len(steps)} steps and lowers it in "
-        f"{lower}{left_open(steps)}; {_medians(errors, settings)}."
-    )
+    """What every layer of linear attention does to the median error on a fourfold covariance."""
+    return f"On covariance 4Λ {_medians(errors, settings)}." if len(settings["depths"]) > 1 else ""
 
 
 def _at_four(errors: pd.DataFrame, settings: dict[str, Any], law: str) -> pd.DataFrame:
@@ -124,11 +150,17 @@ def _medians(errors: pd.DataFrame, settings: dict[str, Any]) -> str:
         one, last = rows.iloc[0], rows.iloc[-1]
         if np.all(np.diff(rows["median"]) > 0):
             rises.append(law)
-        else:
-            parts.append(
-                f"under {law} the median goes from {_brief(one['median'])} to {_brief(last['median'])}, while the mean "
-                f"goes from {_mean(one, 4, settings)} to {_mean(last, 4, settings)}"
-            )
+            continue
+        count = _beyond_cut(last, 4, settings)
+        means = (
+            f"errors above {_brief(CUT)} set the mean at L = {max(settings['depths'])} (at most "
+            f"{percent(count / last['n'])} of prompts)"
+            if count
+            else f"the mean goes from {_measured(one)} to {_measured(last)}"
+        )
+        parts.append(
+            f"under {law} the median goes from {_brief(one['median'])} to {_brief(last['median'])}, while {means}"
+        )
     return "; ".join(([f"every layer raises the median under {_and(rises)}"] if rises else []) + parts)
 
 
@@ -137,21 +169,18 @@ def _and(parts: list[str]) -> str:
 
 
 def remedies(table: pd.DataFrame) -> str:
-    """What can be built in under random covariances, with and without label noise."""
+    """What normalising by the context does together with depth, with and without label noise."""
     rows = table[(table["law"] == RANDOM) & (table["scale"] == 1)]
-    if rows.empty:
-        return ""
-    parts, built = [], []
+    parts = []
     for noise, own in rows.groupby("noise"):
         at = _by_remedy(own)
-        others = (f"{_measured(at[key])} ({_verdict(at[key])})" for key in ((TRACE, 1), (PLAIN, 2), (TRACE, 2)))
-        parts.append(f"with label noise {noise:g}: {_measured(at[PLAIN, 1])}, {', '.join(others)}")
-        built.append([_brief(at[key]["error"]) for key in ((COORDINATES, 2), (WHITENED, 1))])
-    coordinates, whitened = zip(*built, strict=True)
+        if (TRACE, 2) in at:
+            parts.append(f"{_verdict(at[TRACE, 2])} with label noise {noise:g}")
     return (
-        f"Under {RANDOM} the errors of one plain layer, one on inputs normalised by tr Λ̂, two plain and two so "
-        f"normalised (in brackets: against the first) are, {'; '.join(parts)}. Two layers on inputs normalised by "
-        f"every Λ̂_ii have {_and(list(coordinates))}, one whitened layer {_and(list(whitened))}."
+        f"Against one plain layer under {RANDOM}, two on inputs normalised by tr Λ̂ are {_and(parts)} (table of "
+        "remedies)."
+        if parts
+        else ""
     )
 
 
@@ -177,27 +206,27 @@ def how_remedied(settings: dict[str, Any]) -> str:
     d = settings["dimension"]
     return (
         "Remedies: of the failure of §4.3, normalising by tr Λ̂ removes a part that vanishes in high dimension: for "
-        f"N → ∞ and Exp(1) one layer so normalised keeps 1 − 2(d + 2)/(3(d + 1)), {trace_limit(d):.4f} at this d, and "
-        "1/3 again as d grows. By construction its error is the same at every scale. Normalising every coordinate "
-        "removes the failure for N → ∞, but only because these covariances are diagonal. Whitening makes one layer "
-        "ridge regression: it hands over the solution, and what is learned is a penalty."
+        f"N → ∞ one layer so normalised keeps 1 − 2(d + 2)/(3(d + 1)), {trace_limit(d):.4f} at this d, and 1/3 again "
+        "as d grows. Normalising every coordinate removes the failure for "
+        "N → ∞, but only because these covariances are diagonal. Whitening makes one layer ridge regression: it hands "
+        "over the solution, and what is learned is a penalty."
     )
 
 
 def summary(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> list[str]:
-    """Lines for the first page."""
+    """Lines for the first page; the first stands alone there."""
     limit = tables["limit"]
     curved = limit[(limit["form"] == GD_PLUS) & ~limit["tied"]].sort_values("layers")
     last = curved.iloc[-1]
     said = (
-        "depth reduces the failure of §4.3 but does not remove it"
+        "more layers of linear attention lessen the failure of §4.3, though no finite number removes it"
         if np.all(np.diff(curved["error"]) < 0)
-        else "more layers did not always reduce the failure of §4.3"
+        else "more layers of linear attention did not always lessen the failure of §4.3"
     )
+    layers = int(last["layers"])
     lines = [
-        "Found: under random covariances and N → ∞ one layer keeps 1/3 of the error, L steps of descent "
-        f"2/((L + 1)(L + 2)), and {int(last['layers'])} layers in the GD++ form {last['error']:.3g}: {said}"
-        + (f"; {found}." if (found := rare(tables["every"], settings)) else ".")
+        f"Found: under random covariances, N → ∞, {said}: one keeps 1/3 of the error of predicting 0, the best "
+        f"{layers} found {last['error']:.2g}, {layers} steps of gradient descent {descent_limit(layers):.2g}."
     ]
     random = tables["remedies"]
     at = _by_remedy(random[(random["law"] == RANDOM) & (random["noise"] == 0) & (random["scale"] == 1)])
@@ -209,7 +238,7 @@ def summary(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> list[s
         lines.append(
             f"{'Found' if lower + higher else 'Undecided'}: on a fourfold covariance a further layer of linear "
             f"attention raises the mean error in {higher} of {len(steps)} steps, lowers it in {lower} and leaves "
-            f"{open_} undecided; {_medians(tables['errors'], settings)}."
+            f"{open_} undecided."
         )
     return lines
 
