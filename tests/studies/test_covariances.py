@@ -17,7 +17,7 @@ from incontext.studies.covariance_layer import (
     TRACE,
     layer_errors,
 )
-from incontext.studies.covariance_words import sentences, summary
+from incontext.studies.covariance_words import _steps, sentences, summary
 from incontext.studies.covariances import run
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store
@@ -168,10 +168,58 @@ def test_a_trend_must_hold_in_every_seed_and_beyond_the_errors(record):
     def said(*errors, stderr=0.001):
         return judged(record, dict(zip(("point mass", "Exp(1)"), errors, strict=True)), stderr)[1]
 
-    assert "it grows at every step in every seed" in said((0.02, 0.03), (0.04, 0.05))
-    assert "it falls at every step in every seed" in said((0.04, 0.05), (0.02, 0.03))
+    assert "From point mass to Exp(1) it grows by a factor of 1.5 to 2 in each of 2 seeds" in said(
+        (0.02, 0.04), (0.04, 0.06)
+    )
+    assert "it falls by a factor of 0.5 to 0.6 in each of 2 seeds" in said((0.04, 0.05), (0.02, 0.03))
     for text in (said((0.02, 0.05), (0.04, 0.03)), said((0.02, 0.03), (0.04, 0.05), stderr=0.01)):
-        assert "at 0 of 1 step and falls so at 0" in text
+        assert "it changes by a factor of " in text
+
+
+def test_ends_can_differ_where_neighbours_stay_undecided():
+    def said(*errors):
+        rows = [(f"law {i}", seed, error, 0.002) for i, pair in enumerate(errors) for seed, error in enumerate(pair)]
+        return _steps(pd.DataFrame(rows, columns=["law", "training_seed", "error", "stderr"]))
+
+    text = said((0.02, 0.02), (0.1, 0.02), (0.04, 0.04))
+    assert "From law 0 to law 2 it grows by a factor of 2 in each of 2 seeds" in text
+    assert "it grows so at 0 and falls so at 0 of 2 steps, the others undecided." in text
+    assert "it grows so at 2 and falls so at 0 of 2 steps." in said((0.02, 0.02), (0.03, 0.03), (0.04, 0.04))
+    assert "changes by a factor of 1, undecided" in said((0.02, 0.02), (0.1, 0.02), (0.02, 0.02))
+
+
+def test_gains_count_every_seed_by_its_own_error(record):
+    """One seed with a large gain and a large error, another with a small gain and a small error: both are better."""
+    models = record.tables["models"]
+    rows = models[(models["predictor"] == "GPT-2") & (models["position"] == 4)]
+    pairs = len(rows[rows["scaling"] == TRACE])
+    frames = [
+        rows.assign(training_seed=0, gain=1.0, gain_stderr=0.3),
+        rows.assign(training_seed=1, gain=0.1, gain_stderr=0.03),
+    ]
+
+    def said():
+        tables = {**record.tables, "models": pd.concat([models[models["training_seed"].isna()], *frames])}
+        return sentences(tables, record.facts)[-1]
+
+    assert f"inputs and labels: {pairs} better and 0 worse of {pairs}" in said()
+    frames[1] = frames[1].assign(gain=-0.1)
+    assert f"inputs and labels: 0 better and 0 worse of {pairs}" in said()
+    frames[0] = frames[0].assign(gain=-1.0)
+    assert f"inputs and labels: 0 better and {pairs} worse of {pairs}" in said()
+
+
+def test_the_farthest_of_the_measured_errors_is_named(record):
+    classical = record.tables["classical"].copy()
+    scored = classical.index[np.isfinite(classical["exact"])]
+    classical.loc[scored, "mean"] = classical.loc[scored, "exact"]
+    text = " ".join(sentences({**record.tables, "classical": classical}, record.facts))
+    assert f"at most 0.00 standard errors in {len(scored)} comparisons" in text
+    assert "beyond 1.96" not in text
+    classical.loc[scored[-1], ["mean", "stderr"]] = classical.loc[scored[-1], "exact"] * np.array([0.8, 0.05])
+    text = " ".join(sentences({**record.tables, "classical": classical}, record.facts))
+    assert f"at most 4.00 standard errors in {len(scored)} comparisons (Exp(1), M = 4: −20%)" in text
+    assert "1 lie beyond 1.96, 1 of them too low: tails are heavy" in text
 
 
 def test_the_word_of_two_meanings_is_one(record):

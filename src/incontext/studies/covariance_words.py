@@ -30,6 +30,7 @@ from incontext.studies.covariance_layer import (
 _Z = 1.959963984540054
 # A training has learned when its error on its own law is at most this part of the zero estimator's.
 _LEARNED = 0.1
+_GROWS, _FALLS = "grows", "falls"
 
 
 def sentences(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> list[str]:
@@ -42,7 +43,7 @@ def sentences(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> l
         *_with_noise(tables["classical"], settings),
         _transformers(tables["models"], settings),
         _at_scales(tables["means"], settings),
-        *_gains(tables["means"], settings),
+        _gains(tables["models"], tables["means"], settings),
     ]
 
 
@@ -62,9 +63,9 @@ def summary(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> lis
     scaled = _cell(layer, INDEPENDENT, "gamma", 1.0, n, RETRAINED, COORDINATES)
     plain = _cell(layer, INDEPENDENT, "gamma", 1.0, n, OWN, NONE)
     lines = [
-        "Found: as prompts grow, on random covariances one linear layer keeps cv_λ²/(1 + cv_λ²) of the zero "
-        "estimator's error, cv_λ the coefficient of variation of the eigenvalues weighted by themselves: their "
-        "variance alone does not decide, and as E λ³ → ∞ at a fixed variance the layer learns nothing.",
+        "Found: as prompts grow, one linear layer on random covariances keeps cv_λ²/(1 + cv_λ²) of the zero "
+        "estimator's error, cv_λ the coefficient of variation of the eigenvalues weighted by themselves"
+        f"{_at_exponential(layer)}.",
         f"{verdict}: GPT-2 trained on the same law has a lower error than the layer in {lower} of "
         f"{plural(len(runs), 'training')} ({plural(runs['law'].nunique(), 'law')}, d = {settings['dimension']}, "
         f"N = M = {n}). Where covariances vary, {len(learned)} of {len(varying)} "
@@ -93,6 +94,12 @@ def captions(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> di
         "layer": "Exact errors/d of the linear layer at N = M by the law of λ, what it was trained on and how prompts "
         "are scaled; k is its coefficient, K = kI",
     }
+
+
+def _at_exponential(layer: pd.DataFrame) -> str:
+    limits = _plain_limits(layer)
+    own = limits[(limits["family"] == "gamma") & (limits["cv2"] == 1)]["error"]
+    return f": {own.iloc[0]:.2g} on the paper's Exp(1)" if len(own) else ""
 
 
 def _limit(layer: pd.DataFrame) -> str:
@@ -175,13 +182,19 @@ def _with_noise(classical: pd.DataFrame, settings: Mapping[str, Any]) -> list[st
     table = rows.pivot_table(index=["cv2", "family"], columns="predictor", values="mean")
     ratio = table[LSA] / table[RIDGE]
     scored = classical[np.isfinite(classical["exact"]) & (classical["stderr"] > 0)]
-    within = int(((scored["mean"] - scored["exact"]).abs() <= 4 * scored["stderr"]).sum())
+    z = (scored["mean"] - scored["exact"]) / scored["stderr"]
+    beyond, worst = z[z.abs() > _Z], scored.iloc[int(z.abs().argmax())]
+    below = int((beyond < 0).sum())
+    far = f"; {len(beyond)} lie beyond 1.96, {below} of them too low" if len(beyond) else ""
+    if 2 * below > len(beyond):
+        far += f": tails are heavy, and {int(worst['n']):,} prompts may miss rare large ones"
     return [
         f"With label noise of standard deviation {settings['noise']:g} and M = {m}, ridge (Bayes for every law of Λ) "
         f"has error/d {_span(table[RIDGE])}, and the layer trained with that noise {ratio.min():.2g} to "
         f"{ratio.max():.2g} times as much. Without noise least squares is Bayes and has none from d examples on. "
-        f"The layer's measured errors lie within 4 standard errors of its exact ones in {within} of {len(scored)} "
-        "comparisons (heavy tails make standard errors themselves uncertain)."
+        f"The layer's measured errors differ from its exact ones by at most {z.abs().max():.2f} standard errors in "
+        f"{len(scored)} comparisons ({EigenvalueLaw(worst['family'], worst['cv2']).name}, M = {worst['position']}: "
+        f"{worst['mean'] / worst['exact'] - 1:+.0%}){far}.".replace("-", "−")
     ]
 
 
@@ -224,17 +237,27 @@ def _steps(runs: pd.DataFrame) -> str:
         runs.pivot_table(index="training_seed", columns="law", values=value)[laws].to_numpy(dtype=np.float64)
         for value in ("error", "stderr")
     )
-    steps, reach = np.diff(errors), _Z * np.hypot(stderrs[:, 1:], stderrs[:, :-1])
-    grows, falls = int((steps > reach).all(axis=0).sum()), int((steps < -reach).all(axis=0).sum())
-    count = steps.shape[1]
-    if not count:
+    if len(laws) < 2:
         return ""
-    if max(grows, falls) == count:
-        return f" Along these laws it {'grows' if grows else 'falls'} at every step in every seed."
-    return (
-        f" From law to law it grows in every seed, by over 1.96 standard errors, at {grows} of "
-        f"{plural(count, 'step')} and falls so at {falls}: no trend along these laws."
-    )
+    seeds = f"each of {len(errors)} seeds" if len(errors) > 1 else "the one seed"
+    ends = _changed(errors[:, [0, -1]], stderrs[:, [0, -1]])[0]
+    factor = f"by a factor of {_span(pd.Series(errors[:, -1] / errors[:, 0]))}"
+    said = f" From {laws[0]} to {laws[-1]} it {ends or 'changes'} {factor}"
+    said += f" in {seeds}, beyond 1.96 standard errors" if ends else ", undecided by 1.96 standard errors in every seed"
+    if len(laws) == 2:
+        return f"{said}."
+    steps = _changed(errors, stderrs)
+    said += f"; between neighbours it grows so at {steps.count(_GROWS)} and falls so at {steps.count(_FALLS)} of "
+    return f"{said}{len(steps)} steps{', the others undecided' if '' in steps else ''}."
+
+
+def _changed(errors: np.ndarray, stderrs: np.ndarray) -> list[str]:
+    """How errors change from column to column, in every row and beyond their standard errors; empty if undecided."""
+    steps, reach = np.diff(errors), _Z * np.hypot(stderrs[:, 1:], stderrs[:, :-1])
+    return [
+        _GROWS if (step > limit).all() else _FALLS if (step < -limit).all() else ""
+        for step, limit in zip(steps.T, reach.T, strict=True)
+    ]
 
 
 def _at_scales(means: pd.DataFrame, settings: Mapping[str, Any]) -> str:
@@ -260,28 +283,29 @@ def _at_scales(means: pd.DataFrame, settings: Mapping[str, Any]) -> str:
     return text
 
 
-def _gains(means: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
-    """Counts of significant gains of every scaling, and what happens at large scales."""
+def _gains(models: pd.DataFrame, means: pd.DataFrame, settings: Mapping[str, Any]) -> str:
+    """Counts of gains of every scaling beyond each seed's own error, and what happens at large scales."""
     m = max(settings["lengths"])
     rows = means[(means["predictor"] == GPT2) & (means["position"] == m)]
+    top = rows[rows["scale"] == rows["scale"].max()]
+    runs = models[(models["predictor"] == GPT2) & (models["position"] == m)]
+    runs = runs.assign(better=runs["gain"] > _Z * runs["gain_stderr"], worse=runs["gain"] < -_Z * runs["gain_stderr"])
     out = []
     for scaling, words in (
         ("inputs", "inputs alone"),
         (TRACE, "inputs and labels"),
         (COORDINATES, "each coordinate, and labels"),
     ):
-        own = rows[rows["scaling"] == scaling]
-        better = own["least_gain"] > _Z * own["gain_stderr"]
-        worse = own["largest_gain"] < -_Z * own["gain_stderr"]
-        large = own[own["scale"] == own["scale"].max()]
-        before = rows[(rows["scaling"] == NONE) & (rows["scale"] == rows["scale"].max())]
+        counts = runs[runs["scaling"] == scaling].groupby(["law", "test"])[["better", "worse"]].all()
         out.append(
-            f"GPT-2 with {words} scaled at test: better on {int(better.sum())} and worse on {int(worse.sum())} of "
-            f"{len(own)} pairs of training and test law (for every seed, beyond 1.96 standard errors of the paired "
-            f"difference); at c = {rows['scale'].max():g} its errors, {_reach(before)} as they are, become "
-            f"{_reach(large)}."
+            f"{words}: {int(counts['better'].sum())} better and {int(counts['worse'].sum())} worse of {len(counts)}, "
+            f"at c = {rows['scale'].max():g} {_reach(top[top['scaling'] == scaling])}"
         )
-    return [" ".join(out)]
+    return (
+        "GPT-2 with prompts scaled at test, by pairs of training and test law (better or worse: in every training seed "
+        f"by over 1.96 standard errors of its paired difference): {'; '.join(out)}. Unscaled it has "
+        f"{_reach(top[top['scaling'] == NONE])} there."
+    )
 
 
 def _plain_limits(layer: pd.DataFrame) -> pd.DataFrame:
