@@ -80,8 +80,8 @@ def rare(every: pd.DataFrame, settings: dict[str, Any]) -> str:
     carried = " on rare fresh prompts" if (rows["worst"] > HEAVY).all() else ""
     text = (
         f"Untied fits of L = {_and([str(layers) for layers in rows['layers']])} are worse than predicting 0{carried}: "
-        f"mean errors {_and([_mean(row, 1, settings) for _, row in rows.iterrows()])}{_capped(rows, settings)}, medians "
-        f"{_and([_brief(median) for median in rows['median']])}, training errors "
+        f"mean errors {_and([_mean(row, 1, settings) for _, row in rows.iterrows()])}{_capped(rows, settings)}, "
+        f"medians {_and([_brief(median) for median in rows['median']])}, training errors "
         f"{_and([_brief(error) for error in rows['on training contexts']])} ({settings['n_prompts']:,} contexts)."
     )
     fewer = linear[linear["layers"] < rows["layers"].min()]
