@@ -128,12 +128,12 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
     facts = {
         "settings": {**asdict(settings), "overrides": dict(settings.overrides)},
         "sentences": sentences(tables, settings.n_train, settings.n_prompts),
-        "summary": findings(tables),
+        "summary": findings(tables, settings.dimension),
         "captions": {
             "spikes": "Error at N; mean error over (N, 1.5 N] (near) and over (2N, 3N] (far), relative to it and less "
-            "it (jump), with 95 % bootstrap intervals over prompts",
-            "variance": "The jump of learned positions by variance: absolute, relative, and the share of its relative "
-            "shrinkage that the larger error at N accounts for, with 95 % bootstrap intervals",
+            "it (jump), and the difference of the two (late jump), with 95 % bootstrap intervals over prompts",
+            "variance": "The jump of learned positions by variance: absolute, relative, and the share of the fall of "
+            "log(jump / error at N) that the larger error at N accounts for, with 95 % bootstrap intervals",
             "interventions": "The jump over c after multiplying the whole table of positions, the change by it, and "
             "the gap to what the relative size of positions predicts, with 95 % bootstrap intervals",
             "tables": "Root mean square sizes of the rows of learned tables and of the tokens they are added to",
@@ -272,6 +272,8 @@ def _spikes(errors: Judged, settings: PositionsSettings, weights: np.ndarray) ->
             row |= _with_interval(window, ratio)
             if not late:
                 row |= _with_interval(f"{window}_jump", weights @ (inside.mean(axis=1) - base))
+        if not late:
+            row |= _with_interval("late_jump", weights @ (windows["far"].mean(axis=1) - windows["near"].mean(axis=1)))
         row["verdict"] = verdict(row["at_N_low"] if late else max(row["near_low"], row["far_low"]))
         row["verdict_near"] = verdict(row["at_N_low"] if late else row["near_low"])
         rows.append(row)
@@ -285,7 +287,8 @@ def verdict(low: float) -> str:
 
 def _with_interval(key: str, values: np.ndarray) -> dict[str, float]:
     """A statistic and its 95 % interval, from the measured value followed by resamples."""
-    low, high = np.nanquantile(values[1:], [0.025, 0.975])
+    known = values[1:][~np.isnan(values[1:])]
+    low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
     return {key: float(values[0]), f"{key}_low": float(low), f"{key}_high": float(high)}
 
 
@@ -295,11 +298,10 @@ def _jump(values: Errors, n: int, weights: np.ndarray) -> np.ndarray:
 
 
 def _variance(errors: Judged, settings: PositionsSettings, weights: np.ndarray) -> pd.DataFrame:
-    """How base, jump and ratio of learned positions change with c, and how much of the ratio's fall is the base's rise.
+    """How base, jump and ratio of learned positions change with c, and what the base's rise has to do with it.
 
-    With the ratio R = 1 + J/B of jump J and error at N B, both over c: a model that kept the jump J(1) of c = 1
-    and had the base B(c) would have the ratio R' = 1 + J(1)/B(c), so that log R(1) − log R(c) parts into
-    log R(1) − log R' (the base's share) and log R' − log R(c) (the jump's).
+    The ratio is 1 + J/B of jump J and error at N B, both over c. The fall of log(J/B) parts into log(B(c)/B(1)), the
+    base's share, and log(J(1)/J(c)), the jump's.
     """
     n, (low, *_) = settings.n_train, settings.scales
     rows: list[dict[str, Any]] = []
@@ -324,10 +326,10 @@ def _variance(errors: Judged, settings: PositionsSettings, weights: np.ndarray) 
                 statistics["jump_change"] = c * jump - low * jump_1
                 # A resample without a jump has no logarithm and is left out of the interval.
                 with np.errstate(invalid="ignore", divide="ignore"):
-                    fall = np.log1p(jump_1 / base_1) - np.log1p(jump / base)
-                    statistics["log_ratio_fall"] = fall
+                    statistics["log_ratio_fall"] = np.log1p(jump_1 / base_1) - np.log1p(jump / base)
                     statistics["exponent"] = 1 + np.log(jump / jump_1) / np.log(c / low)
-                    statistics["share_of_base"] = (np.log1p(jump_1 / base_1) - np.log1p(jump_1 / base)) / fall
+                    risen = np.log(base / base_1)
+                    statistics["share_of_base"] = risen / (risen + np.log(jump_1 / jump))
             for key, samples in statistics.items():
                 row |= _with_interval(key, samples)
             rows.append(row)

@@ -149,8 +149,8 @@ def _lines(record: StudyRecord) -> Drawing:
         f"Error over the zero estimator's by the strength of four shifts (d = {settings['dimension']}, M = "
         f"{min(settings['n_train'])}, {int(cells['n'].iloc[0]):,} prompts, bars ± 1.96 standard errors), each applied "
         "to the law that the predictor was made for; c is a law itself. Lines of LSA are exact, its markers measured; "
-        f"other lines join measurements. Values below {_FLOOR:g} lie on the edge (noiseless least squares has error "
-        f"0), and so do those above {_CEILING:g}, without bars: they diverge."
+        f"other lines join measurements. Values below {_FLOOR:g} (noiseless least squares has error 0) and above "
+        f"{_CEILING:g} lie on the edges, the latter without bars."
     )
     alt = "Errors of all predictors by the strength of four shifts."
     return Drawing(f"{_file(record)}-strength", figure, caption, alt)
