@@ -1,9 +1,16 @@
 """The open questions' study: counts that add up, intervals, and findings that must hold."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from incontext.studies.initialisation import FIXED, run, wilson
+from incontext.foundations import InvalidInputError
+from incontext.report.figures import initialisation as figure
+from incontext.studies.exponents import regressed
+from incontext.studies.initialisation import FIXED, run
+from incontext.studies.initialisation_words import sentences
+from incontext.studies.intervals import wilson
 from incontext.studies.store import Store
 
 
@@ -38,7 +45,7 @@ def test_small_perturbations_learn_and_large_ones_can_fail(record):
     assert (failed["failed_error"] > failed["best_error"]).all()
 
 
-def test_threshold_is_not_needed(record):
+def test_starts_of_assumption_3_above_the_threshold_learn(record):
     scales = record.tables["scales"]
     assert scales["ratio"].max() > 1
     assert scales.loc[scales["size"] == 0, "failures"].sum() == 0
@@ -82,6 +89,76 @@ def test_two_layers_learn_more_than_one(record):
 def test_sentences_carry_the_counts(record):
     assert len(record.facts["sentences"]) == 11
     assert "0 of 12 starts fail" in record.facts["sentences"][0]
+
+
+def said(record, **tables):
+    descents = dict.fromkeys(("fixed covariance", "random covariances"), (5, 20))
+    return sentences({**record.tables, **tables}, descents)
+
+
+def test_starts_above_the_threshold_are_counted_alike_in_text_and_figure(record):
+    scales = record.tables["scales"].copy()
+    scales.loc[scales["ratio"] <= 1, "failures"] = 5  # not of these
+    exact, moved = (scales["size"] == 0) & (scales["ratio"] > 1), (scales["size"] > 0) & (scales["ratio"] > 1)
+    scales.loc[scales.index[exact][0], "failures"] = 2
+    scales.loc[moved, "failures"] = 1
+    n, k, m = int(scales[exact]["n"].sum()), int(scales[moved]["n"].sum()), int(moved.sum())
+    low, high = wilson(2, n)
+    text = " ".join(said(record, scales=scales))
+    assert f"2 of {n} starts of Assumption 3 fail (95 % interval {low:.2g} to {high:.2g})" in text
+    assert f"{m} of {k} do" in text
+    ax = Figure().subplots()
+    figure._scales(ax, scales)
+    assert ax.get_title() == f"above 1: 2 of {n} starts fail, moved: {m} of {k}"
+
+
+def test_all_sizes_with_the_most_failures_are_named(record):
+    ends = record.tables["ends"].assign(failures=[0, 4, 4], rate=[0, 4 / 6, 4 / 6], failed_error=0.3)
+    assert "4 of 6 starts with noise of 0.3σ or 3σ (fixed covariance, d = 2" in said(record, ends=ends)[1]
+    more = pd.concat([ends, ends[2:].assign(n_train=80)])
+    assert "; as many on 1 other problem)" in said(record, ends=more)[1]
+    none = ends.assign(failures=0, rate=0.0, failed_error=np.nan)
+    assert said(record, ends=none)[1] == "With noise of up to 3σ no start fails."
+
+
+def test_powers_of_the_gap_are_fitted_apart(record):
+    sgd = record.tables["sgd"]
+    rng = np.random.default_rng(0)
+
+    def text(eta, batch):
+        gap = sgd["rate"] ** eta * sgd["batch_size"] ** batch * rng.lognormal(0, 0.01, size=len(sgd))
+        return said(record, sgd=sgd.assign(gap=gap, diverged=0))[-1]
+
+    for eta, batch, verbs in ((0.5, -0.5, ("contains", "contains")), (1.0, -0.5, ("excludes", "contains"))):
+        found = text(eta, batch)
+        assert f"{verbs[0]} 0.5)" in found
+        assert f"{verbs[1]} −0.5)" in found
+    lost = sgd.assign(gap=np.where(sgd["rate"] == sgd["rate"].max(), 1.0, np.inf))
+    assert "it goes as" not in said(record, sgd=lost)[-1]
+
+
+def test_intervals_of_a_regression_cover_the_powers():
+    rng = np.random.default_rng(0)
+    x = np.array([[a, b] for a in (1.0, 2.0, 4.0) for b in (1.0, 3.0, 9.0)])
+    covered = np.zeros(2)
+    for _ in range(300):
+        found = regressed(x, x[:, 0] * x[:, 1] ** -0.5 * rng.lognormal(0, 0.3, size=9))
+        covered += [one.low <= power <= one.high for one, power in zip(found, (1.0, -0.5), strict=True)]
+    assert (np.abs(covered - 285) < 16).all()  # 95 % of 300, and four standard errors
+    with pytest.raises(InvalidInputError, match="at least 4 values"):
+        regressed(x[:3], [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("start", ["diverges", "stays", "converges"])
+def test_runs_above_both_limits_are_told_apart(record, start):
+    rates = record.tables["rates"].copy()
+    above = (rates["start"] == "Assumption 3") & (rates["rate"] > rates["limit_u_U"])
+    excess = {"diverges": np.inf, "stays": 0.06, "converges": 1e-9}[start]
+    rates.loc[above, ["excess", "diverged"]] = (excess, start == "diverges")
+    text = next(line for line in said(record, rates=rates) if line.startswith("Descent"))
+    converged, diverged = int(start == "converges"), int(start == "diverges")
+    assert f"above both, {converged} of 1 converge and {diverged} diverge" in text
+    assert ("1 staying at 0.06 of the gain" in text) is (start == "stays")
 
 
 @pytest.mark.parametrize(("failures", "n"), [(0, 10), (3, 10), (10, 10)])

@@ -75,6 +75,40 @@ def exponents(predictors: ArrayLike, samples: Float64[np.ndarray, "R K"]) -> lis
     return [Exponent(float(v), float(v - r), float(v + r), n) for v, r in zip(whole, reach, strict=True)]
 
 
+def regressed(predictors: ArrayLike, values: ArrayLike) -> list[Exponent]:
+    """Exponents p_j of values = C Π x_j^{p_j}: least squares of logarithms, with Student intervals of the regression.
+
+    Parameters
+    ----------
+    predictors : array_like, shape (K, m)
+        x of every value, positive.
+    values : array_like, shape (K,)
+        Positive, K > m + 1, with independent errors of one relative size.
+
+    Returns
+    -------
+    list of Exponent
+        One per predictor.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are too few values.
+    """
+    x, logs = np.log(np.asarray(predictors, dtype=np.float64)), np.log(np.asarray(values, dtype=np.float64))
+    design = np.column_stack([np.ones(len(logs)), x])
+    freedom = len(logs) - design.shape[1]
+    if freedom < 1:
+        raise InvalidInputError(f"at least {design.shape[1] + 1} values must be given; {len(logs)} were given.")
+    found = np.linalg.lstsq(design, logs)[0]
+    variance = float(np.sum((logs - design @ found) ** 2)) / freedom
+    spread = np.sqrt(variance * np.diag(np.linalg.inv(design.T @ design)))
+    reach = float(stdtrit(freedom, 0.975)) * spread
+    return [
+        Exponent(float(v), float(v - r), float(v + r), len(logs)) for v, r in zip(found[1:], reach[1:], strict=True)
+    ]
+
+
 def local_slopes(x: ArrayLike, values: ArrayLike) -> Float64[np.ndarray, " K"]:
     """Slopes of log values against log x between neighbours, NaN first, shape (K,)."""
     slopes = np.diff(np.log(np.asarray(values, dtype=np.float64))) / np.diff(np.log(np.asarray(x, dtype=np.float64)))

@@ -25,6 +25,7 @@ from incontext.flow import (
 from incontext.flow.ensemble import GLOBAL, LOCAL, SADDLE, UNFINISHED
 from incontext.foundations import check_integer
 from incontext.prompts import Gaussian, RandomDiagonal
+from incontext.studies.initialisation_words import SETTLED, sentences
 from incontext.studies.intervals import wilson
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store
@@ -74,8 +75,6 @@ SGD_RATES = {FIXED: (0.04, 0.02, 0.01), RANDOM: (0.01, 0.005, 0.0025)}
 SGD_SPAN = {FIXED: 4.0, RANDOM: 1.0}
 _RELATIVE_SIGMA = 0.5
 _MAX_STEPS = 12_000
-# Relative excess below which descent has settled at a minimum.
-_SETTLED = 1e-6
 # d, N and the time of flow that descent covers at every step size.
 _DESCENT = {FIXED: (5, 20, 60.0), RANDOM: (3, 20, 15.0)}
 
@@ -170,7 +169,8 @@ def run(
     tables |= two_layer_tables(tables.pop("two_layer"))
     facts = {
         "settings": {**settings, "n_prompts": n_prompts},
-        "sentences": _sentences(tables) + two_layer_sentences(tables),
+        "sentences": sentences(tables, {law: (d, n) for law, (d, n, _) in _DESCENT.items()})
+        + two_layer_sentences(tables),
     }
     return StudyRecord(NAME, "Initialisation, step size and noise (open questions)", tables, facts)
 
@@ -265,7 +265,7 @@ def _rates(law: str, seed: int) -> pd.DataFrame:
             rate = part * whole
             end = gradient_descent(initial, covariates, n_train, rate, round(span / rate), record_every=10**9)
             excess = math.inf if end.diverged else float(end.excess[-1]) / gain
-            settled = excess < _SETTLED
+            settled = excess < SETTLED
             own = stability_limit(end.parameters(), covariates, n_train) if settled else math.nan
             rows.append((law, start, part, rate, whole, restricted, excess, own, end.diverged))
     names = ["law", "start", "part", "rate", "limit_all", "limit_u_U", "excess", "limit_at_end", "diverged"]
@@ -304,67 +304,3 @@ def _sgd(law: str, n_seeds: int, seed: int) -> pd.DataFrame:
             rows.append((law, size, rate, gap, error, n_seeds, diverged, float(np.linalg.norm(descent - end))))
     names = ["law", "batch_size", "rate", "gap", "stderr", "n", "diverged", "descent_gap"]
     return pd.DataFrame(rows, columns=names)
-
-
-def _sentences(tables: dict[str, pd.DataFrame]) -> list[str]:
-    ends, scales, rates, sgd = tables["ends"], tables["scales"], tables["rates"], tables["sgd"]
-    near = ends[ends["size"] <= 0.3]
-    failed, started = int(near["failures"].sum()), int(near["n"].sum())
-    low, high = wilson(failed, started)
-    worst = ends.sort_values("rate").iloc[-1]
-    sentences = [
-        f"From Assumption 3, with noise of a standard deviation of at most 0.3σ on every parameter and σ at half the "
-        f"paper's threshold, {failed} of {started} starts "
-        f"{'fails' if failed == 1 else 'fail'} to reach the global minimum (95 % interval {low:.2g} to {high:.2g}).",
-        f"The most failures: {int(worst['failures'])} of {int(worst['n'])} starts with noise of {worst['size']:g}σ "
-        f"({worst['law']}, d = {int(worst['dimension'])}, N = {int(worst['n_train'])}, condition "
-        f"{worst['condition']:g}; 95 % interval {worst['low']:.2f} to {worst['high']:.2f}); their median error per "
-        f"dimension is {worst['failed_error']:.3g}, where the minimum has {worst['best_error']:.3g}.",
-    ]
-    stopped = {kind: int(ends[kind].sum()) for kind in (LOCAL, SADDLE, UNFINISHED)}
-    sentences.append(
-        f"Of all {int(ends['n'].sum())} starts, {stopped[LOCAL]} end at a local minimum that is not global (Hessian "
-        f"positive up to symmetry) and {stopped[SADDLE]} at a saddle; {stopped[UNFINISHED]} were still moving when "
-        "stopped and count as neither."
-    )
-    exact, moved = (scales[(scales["ratio"] > 1) & ((scales["size"] == 0) == zero)] for zero in (True, False))
-    sentences.append(
-        f"With σ up to {scales['ratio'].max():g} times the threshold, {int(exact['failures'].sum())} of "
-        f"{int(exact['n'].sum())} starts of Assumption 3 fail: the threshold is not needed for convergence. With every "
-        f"parameter given noise of {MOVED:g}σ as well, {int(moved['failures'].sum())} of {int(moved['n'].sum())} do."
-    )
-    sentences.extend(_on_rates(law, rows) for law, rows in rates.groupby("law", sort=False))
-    sentences.extend(_on_sgd(law, rows) for law, rows in sgd.groupby("law", sort=False))
-    return sentences
-
-
-def _on_rates(law: object, rates: pd.DataFrame) -> str:
-    first = rates.iloc[0]
-    d, n_train, _ = _DESCENT[str(law)]
-    beyond = rates[rates["rate"] > first["limit_all"]]
-    exact = beyond[(beyond["start"] == "Assumption 3") & (beyond["rate"] < first["limit_u_U"])]
-    perturbed = beyond[beyond["start"] != "Assumption 3"]
-    moved = perturbed[perturbed["excess"] < _SETTLED]
-    flatter = int((moved["limit_at_end"] > moved["rate"]).sum())
-    return (
-        f"Descent on all parameters is stable up to η = {first['limit_all']:.4g}, on (u, U) alone up to "
-        f"{first['limit_u_U']:.4g} ({law}, condition 1, d = {d}, N = {n_train}): between the two, "
-        f"{int((exact['excess'] < _SETTLED).sum())} of {len(exact)} runs from Assumption 3 converge; "
-        f"of the {len(perturbed)} perturbed runs above the first limit, "
-        f"{int(perturbed['diverged'].sum())} diverge and {len(moved)} settle at a minimum, {flatter} of these at one "
-        "flat enough for their step."
-    )
-
-
-def _on_sgd(law: object, sgd: pd.DataFrame) -> str:
-    finite = sgd[np.isfinite(sgd["gap"])]
-    text = f"SGD against the flow at a fixed time ({law}): {int(sgd['diverged'].sum())} of {int(sgd['n'].sum())} runs "
-    text += f"diverge; the gap falls from {finite['gap'].max():.3g} to {finite['gap'].min():.3g} over the batch sizes "
-    text += "and rates tried"
-    if law == RANDOM:
-        return text + "; a few prompts with large covariances carry most of it."
-    small = finite[finite["gap"] < 0.2]
-    if len(small) < 3:
-        return text + "."
-    slope = float(np.polyfit(np.log(small["rate"] / small["batch_size"]), np.log(small["gap"]), 1)[0])
-    return f"{text}; where it is below 0.2 it grows as (η/B)^{slope:.2f} (independent noise would give 0.5)."

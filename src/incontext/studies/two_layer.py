@@ -112,14 +112,16 @@ def two_layer_sentences(tables: dict[str, pd.DataFrame]) -> list[str]:
     counts, plateaus = tables["two_layer"], tables["two_layer_plateaus"]
     loss = tables["two_layer_references"].set_index("name")["loss"]
     n, good, beats = (int(counts[name].sum()) for name in ("n", "as_two_steps", "beats_one_layer"))
-    low, high = wilson(good, n)
-    shares = ", ".join(f"{int(r['as_two_steps'])} of {int(r['n'])} at {r['scale']:g}" for _, r in counts.iterrows())
+    shares = ", ".join(
+        f"{int(r['as_two_steps'])} of {int(r['n'])} at {r['scale']:g} ({r['low']:.2f} to {r['high']:.2f})"
+        for _, r in counts.iterrows()
+    )
     median = float(tables["two_layer_runs"].query("as_two_steps == 1")["loss"].median())
-    typical = f"the median risk of these is {median:.4g} and " if good else ""
+    typical = f"the median risk of these {good} is {median:.4g} and " if good else ""
     sentences = [
         f"Two layers from random weights (d = {DIMENSION}, N = {N_TRAIN}, t ≤ {SPAN:g}): {beats} of {n} starts end "
-        f"below the minimum of one layer; {good} (95 % interval {low:.2f} to {high:.2f}) are as good as two steps of "
-        f"gradient descent with their best rates, to {_SLACK:.0%} ({shares}: standard deviations of the weights).",
+        f"below the minimum of one layer; {good} are as good as two steps of gradient descent with their best rates, "
+        f"to {_SLACK:.0%}. By the standard deviation of the weights (95 % intervals): {shares}.",
         f"On fresh prompts {typical}the lowest of all ends {loss[TWO_LAYERS]:.4g}: "
         f"the minimum of one layer has {loss[ONE_LAYER]:.4g}, two steps have {loss[_steps(2)]:.4g}, three "
         f"{loss[_steps(3)]:.4g}, four {loss[_steps(4)]:.4g}.",

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from incontext.report.style import CYCLE, ZERO, Drawing, house_style
+from incontext.studies.initialisation_words import above_threshold
 from incontext.studies.record import StudyRecord
 
 _MARKERS = "osD^vPX<>"
@@ -35,10 +36,11 @@ def draw(record: StudyRecord) -> list[Drawing]:
         f"perturbation of all parameters around Assumption 3 in units of σ ({settings['n_starts']} starts each, seed "
         f"{settings['seed']}, bars: 95 % Wilson intervals; ends are classified by the Hessian). Median "
         "error over tr Λ of those that fail. Time to 99 % of the gain from Assumption 3 with σ below and "
-        "above the paper's threshold (dashed), and how many starts fail, with and without a perturbation of "
-        "0.3σ. Bottom, from the left: excess loss at which gradient descent ends, over the whole gain, by its step "
-        "size η as a part of the stability limit on all parameters; dashed: that limit and the one on (u, U) alone "
-        "for the fixed covariance; × marks runs that diverged. Root mean square distance between SGD on B fresh "
+        "above the paper's threshold (dashed), and how many of the starts above it fail, without and with a "
+        "perturbation of 0.3σ. Bottom, from the left: excess loss at which gradient descent ends, over the whole gain, "
+        "by its step size η as a part of the stability limit on all parameters; dashed: that limit and the one on (u, "
+        "U) alone "
+        "for the fixed covariance; × marks runs that diverged. Root mean square distance between SGD on fresh "
         f"prompts and the flow at a fixed time ({settings['n_seeds']} runs each, bars ± 1.96 standard errors; solid: "
         "fixed, dotted: random covariances); dashed: descent without noise. Risk of two layers along the flow on "
         f"{settings['n_prompts']} prompts, one line per start, beside one layer's minimum and two steps of descent "
@@ -91,9 +93,8 @@ def _scales(ax: Axes, scales: pd.DataFrame) -> None:
     ax.set_yscale("log")
     ax.set_xlabel("σ / threshold")
     ax.set_ylabel("median time to 99 % of the gain")
-    moved = scales[scales["size"] > 0]
-    counts = [f"{int(rows['failures'].sum())} of {int(rows['n'].sum())}" for rows in (exact, moved)]
-    ax.set_title(f"{counts[0]} starts fail, moved: {counts[1]}")
+    counts = [f"{int(rows['failures'].sum())} of {int(rows['n'].sum())}" for rows in above_threshold(scales)]
+    ax.set_title(f"above 1: {counts[0]} starts fail, moved: {counts[1]}")
     ax.legend(fontsize="x-small")
 
 
@@ -129,7 +130,7 @@ def _sgd(ax: Axes, sgd: pd.DataFrame) -> None:
                 marker=_MARKERS[i],
                 markersize=4,
                 linestyle=("-", ":")[j],
-                label="" if j else f"SGD, B = {size}",
+                label="" if j else f"SGD, batches of {size}",
             )
         descent = of_law.drop_duplicates("rate").sort_values("rate")
         label = "" if j else "descent, no noise"
