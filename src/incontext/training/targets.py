@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
 
 from incontext.foundations import InvalidInputError, PromptLabels
 from incontext.predictors import FinitePoolBayes, LeastSquares, Ridge
@@ -103,16 +104,16 @@ def _noise_free(covariates: Covariates) -> Targets:
     def means(prompts: Prompts) -> PromptLabels:
         visible = prompts.xs[:1].any(axis=(0, 1))  # a curriculum hides the same coordinates of every prompt
         before = slice(0, max(1, np.count_nonzero(visible)))
-        xs, ys = prompts.xs[:, before][..., visible], prompts.ys[:, before]
-        upper: np.ndarray = (
-            np.asarray(np.linalg.qr(xs.swapaxes(1, 2), mode="r")) if visible.any() else np.zeros((len(prompts), 1, 1))
-        )
-        diagonal = np.diagonal(upper, axis1=1, axis2=2)
-        size = np.abs(diagonal)
-        if (size.min(axis=1) <= _DEPENDENT * size.max(axis=1)).any():
+        xs, ys = (torch.from_numpy(part[:, before]) for part in (prompts.xs[..., visible], prompts.ys))
+        # torch's factorisation takes two thirds of NumPy's time, and it has a solver for triangular systems.
+        upper = torch.linalg.qr(xs.mT, mode="r").R if visible.any() else ys.new_zeros(len(prompts), 1, 1)
+        diagonal = upper.diagonal(dim1=1, dim2=2)
+        smallest, largest = diagonal.abs().aminmax(dim=1)
+        if (smallest <= _DEPENDENT * largest).any():
             return LeastSquares()(prompts)
         values = prompts.ys.copy()
-        values[:, before] = ys - diagonal * np.linalg.solve(upper.swapaxes(1, 2), ys[..., None])[..., 0]
+        shares = torch.linalg.solve_triangular(upper.mT, ys[..., None], upper=False)[..., 0]
+        values[:, before] = (ys - diagonal * shares).numpy()
         return values
 
     return means
