@@ -109,12 +109,13 @@ def test_starts_above_the_threshold_are_counted_alike_in_text_and_figure(record)
     assert f"{m} of {k} do" in text
     ax = Figure().subplots()
     figure._scales(ax, scales)
-    assert ax.get_title() == f"above 1: 2 of {n} starts fail, moved: {m} of {k}"
+    assert ax.get_title() == f"above 1: 2 of {n} fail, moved: {m} of {k}"
 
 
 def test_all_sizes_with_the_most_failures_are_named(record):
-    ends = record.tables["ends"].assign(failures=[0, 4, 4], rate=[0, 4 / 6, 4 / 6], failed_error=0.3)
+    ends = record.tables["ends"].assign(failures=[0, 4, 4], rate=[0, 4 / 6, 4 / 6], failed_error=[np.nan, 0.3, 0.4])
     assert "4 of 6 starts with noise of 0.3σ or 3σ (fixed covariance, d = 2" in said(record, ends=ends)[1]
+    assert "median error per dimension is 0.3 and 0.4, where" in said(record, ends=ends)[1]
     more = pd.concat([ends, ends[2:].assign(n_train=80)])
     assert "; as many on 1 other problem)" in said(record, ends=more)[1]
     none = ends.assign(failures=0, rate=0.0, failed_error=np.nan)

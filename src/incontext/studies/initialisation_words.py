@@ -68,7 +68,7 @@ def _worst(ends: pd.DataFrame) -> str:
         f"{' or '.join(f'{size:g}σ' for size in same['size'])} ({row['law']}, d = {int(row['dimension'])}, N = "
         f"{int(row['n_train'])}, condition {row['condition']:g}; 95 % interval {row['low']:.2f} to {row['high']:.2f}"
         f"{more}); their median error per dimension is "
-        f"{row['failed_error']:.3g}, where the minimum has {row['best_error']:.3g}."
+        f"{' and '.join(dict.fromkeys(f'{error:.3g}' for error in same['failed_error']))}, where the minimum has {row['best_error']:.3g}."
     )
 
 

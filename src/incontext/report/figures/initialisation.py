@@ -94,7 +94,7 @@ def _scales(ax: Axes, scales: pd.DataFrame) -> None:
     ax.set_xlabel("σ / threshold")
     ax.set_ylabel("median time to 99 % of the gain")
     counts = [f"{int(rows['failures'].sum())} of {int(rows['n'].sum())}" for rows in above_threshold(scales)]
-    ax.set_title(f"above 1: {counts[0]} starts fail, moved: {counts[1]}")
+    ax.set_title(f"above 1: {counts[0]} fail, moved: {counts[1]}")
     ax.legend(fontsize="x-small")
 
 
