@@ -61,6 +61,7 @@ def _worst(ends: pd.DataFrame) -> str:
     row = worst.iloc[0]
     keys = ["law", "dimension", "n_train", "condition"]
     same = worst[(worst[keys] == row[keys]).all(axis="columns")]
+    errors = dict.fromkeys(f"{error:.3g}" for error in same["failed_error"])
     others = len(worst.drop_duplicates(keys)) - 1
     more = f"; as many on {plural(others, 'other problem')}" if others else ""
     return (
@@ -68,7 +69,7 @@ def _worst(ends: pd.DataFrame) -> str:
         f"{' or '.join(f'{size:g}σ' for size in same['size'])} ({row['law']}, d = {int(row['dimension'])}, N = "
         f"{int(row['n_train'])}, condition {row['condition']:g}; 95 % interval {row['low']:.2f} to {row['high']:.2f}"
         f"{more}); their median error per dimension is "
-        f"{' and '.join(dict.fromkeys(f'{error:.3g}' for error in same['failed_error']))}, where the minimum has {row['best_error']:.3g}."
+        f"{' and '.join(errors)}, where the minimum has {row['best_error']:.3g}."
     )
 
 
