@@ -6,7 +6,8 @@ import pytest
 
 from incontext.report.side_by_side import side_by_side
 from incontext.report.words import words_of
-from incontext.studies.observations import OBSERVATIONS, weigh
+from incontext.studies.observation_checks import weigh
+from incontext.studies.observations import OBSERVATIONS
 from incontext.studies.record import StudyRecord
 
 ZERO = {"identity": 1.0, "1·Exp(1)": 1.0, "4·Exp(1)": 4.0, "9·Exp(1)": 9.0}
@@ -138,7 +139,7 @@ def test_a_verdict_that_hangs_on_our_line_is_told_with_the_other_line():
     record = _record("figure1", 5, (6, 8), level=0.15)
     first, second = words_of(record).findings
     assert "2 do not appear by our criteria" in first.text
-    assert "fail at c > 1, 0 of 4, 4 missed (at a line of 10%: 4 of 4)" in second.text
+    assert "fail at c > 1 in 0 of 4 (at a line of 10%: 4 of 4)" in second.text
     assert len(first.text.split()) <= 40
 
 

@@ -38,7 +38,7 @@ def test_models_at_hand_are_used_and_missing_ones_left_out_in_words_and_pictures
     assert models["steps"].to_list() == [3, 2]
     assert not models["learned"].any()
     words = " ".join(record.facts["sentences"])
-    assert "fixedcov_N3: found in runs/mine, 3 steps (2 by this page's settings)" in words
+    assert "fixedcov_N3: found in runs/mine, 3 steps (2)" in words
     assert "no trained model is at hand: fixedcov_N4, randomcov_N3." in words
     assert not any((tmp_path / "runs" / name).exists() for name in ("fixedcov_N4", "randomcov_N3"))
     panels, against = drawn.draw(record)
@@ -98,8 +98,13 @@ def test_bands_part_seeds_from_prompts(tmp_path):
     # The page says how wide both are.
     words = " ".join(record.facts["sentences"])
     trained = bands[(bands["position"] > 0) & (bands["position"] <= bands["n_train"])]
-    assert f"± {(1.96 * trained['stderr'] / trained['mean']).median():.2g} of the mean" in words
-    assert f"outer one {((trained['highest'] - trained['lowest']) / trained['mean']).median():.2g} of it" in words
+    beyond = bands[bands["position"] > bands["n_train"]]
+    for said, value in (
+        ("inner band is ±", lambda rows: 1.96 * rows["stderr"] / rows["mean"]),
+        ("outer one", lambda rows: (rows["highest"] - rows["lowest"]) / rows["mean"]),
+        ("deviation between seeds", lambda rows: rows["deviation"] / rows["stderr"]),
+    ):
+        assert f"{said} {value(trained).median():.2g} ({value(beyond).median():.2g})" in words
     # Three seeds leave two degrees of freedom: P(|t| > 3) = 1 − 3 / √11 in closed form.
     assert f"3 standard errors mean p = {1 - 3 / np.sqrt(11):.2g}" in words
     again = _run(tmp_path, training_seeds=(0, 1, 2), n_train=(3,))

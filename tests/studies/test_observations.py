@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from incontext.prompts import RandomDiagonal
+from incontext.studies.observation_checks import weigh
 from incontext.studies.observations import (
     FAILS,
     LONGER_IS_BETTER,
@@ -18,7 +19,6 @@ from incontext.studies.observations import (
     UNDECIDED,
     counted,
     summarise,
-    weigh,
 )
 from incontext.studies.panels import training_covariates
 from incontext.theory import expected_risk

@@ -11,7 +11,7 @@ import pandas as pd
 from incontext.foundations import format_number
 from incontext.report.cells import Table, table_of
 from incontext.report.side_by_side import learned_models, reads_columns, wanted_models
-from incontext.studies.observations import SIGNIFICANT, UNDECIDED, counted, summarise
+from incontext.studies.observations import SIGNIFICANT, UNDECIDED, beside, counted, summarise
 from incontext.studies.record import StudyRecord
 
 CONFIRMED, IN_PART, REFUTED, FOUND, OPEN = "confirmed", "in part", "refuted", "found", "undecided"
@@ -298,16 +298,12 @@ def _reading(record: StudyRecord, observations: list[dict[str, Any]]) -> list[Fi
     first = Finding(kind, f"{head}: of {whole}, {told}.")
     # What appears is named in the table; here only what does not, and whether that hangs on where a line is drawn.
     rest = "; ".join(
-        f"{entry['observation'][0].lower()}{entry['observation'][1:]}, "
-        + counted(entry if entry["verdict"] == "does not appear" else {**entry, "beside": None})
+        f"{entry['observation'][0].lower()}{entry['observation'][1:]} in {entry['count']} of {entry['total']}"
+        + (f" ({beside(entry)})" if entry["verdict"] == "does not appear" and entry["beside"] else "")
         for entry in weighed
         if entry["verdict"] != "appears"
     )
-    return (
-        [first, Finding(kind, f"What does not appear in every check, and how many meet it: {rest}.")]
-        if rest
-        else [first]
-    )
+    return [first, Finding(kind, f"Not in every check: {rest}.")] if rest else [first]
 
 
 def kind_of(verdicts: Collection[str]) -> str:

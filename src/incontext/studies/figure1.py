@@ -33,7 +33,8 @@ from incontext.studies.figure1_words import (
     standard_errors,
     training_against_length,
 )
-from incontext.studies.observations import LONGER_IS_BETTER, summarise, weigh
+from incontext.studies.observation_checks import weigh
+from incontext.studies.observations import LONGER_IS_BETTER, summarise
 from incontext.studies.panels import FAMILIES, OWN, Errors, Law, panel_laws, squared_errors, training_covariates
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store

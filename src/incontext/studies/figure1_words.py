@@ -92,9 +92,7 @@ def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figur
     origins: dict[str, list[str]] = {}
     for model, run in found.items():
         wish = configuration(model, settings)
-        steps = f"{run.config.steps:,} steps" + (
-            "" if run.config.steps == wish.steps else f" ({wish.steps:,} by this page's settings)"
-        )
+        steps = f"{run.config.steps:,} steps" + ("" if run.config.steps == wish.steps else f" ({wish.steps:,})")
         alike = configuration(model, replace(settings, overrides={**settings.overrides, "steps": run.config.steps}))
         others = deviations(run, alike)
         note = f", and otherwise than this part's settings in {', '.join(others)}" if others else ""
@@ -102,7 +100,7 @@ def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figur
     sentences: list[str] = []
     if any(run.origin != HERE for run in found.values()):
         listed = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in origins.items())
-        sentences.append(f"Where the models come from: {listed}.")
+        sentences.append(f"Where the models come from (in brackets, steps by this page's own settings): {listed}.")
     missing = [model for model in wanted if model not in found]
     if missing:
         first = missing[0]
@@ -144,30 +142,32 @@ def seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> lis
     )
     trained = bands[(bands["position"] > 0) & (bands["position"] <= bands["n_train"])]
     beyond = bands[bands["position"] > bands["n_train"]]
-    ratio, later = (_median(rows["deviation"] / rows["stderr"]) for rows in (trained, beyond))
+    inner, outer, ratios = zip(*(_widths(rows) for rows in (trained, beyond) if len(rows)), strict=True)
     sentences = [
         f"Mean error/d at M = N on each model's own law over {len(settings.training_seeds)} training seeds, with its "
         f"standard error over prompts and, in brackets, the standard deviation between seeds: {listed}.",
-        f"Medians over all panels and M = 1 … N: {_widths(trained)}; the standard deviation between seeds is "
-        f"{ratio:.2g} times the standard error over {int(bands['n'].iloc[0]):,} prompts at the same point.",
+        f"In the median over panels and M = 1 … N{' (beyond N)' if len(beyond) else ''}, the inner band is ± "
+        f"{_pair(inner)} of the mean, the outer one {_pair(outer)} wide, and the standard deviation between seeds "
+        f"{_pair(ratios)} times the standard error over {int(bands['n'].iloc[0]):,} prompts at the same point.",
     ]
-    if len(beyond):
-        sentences.append(
-            f"Medians beyond N: {_widths(beyond)}; the standard deviation is {later:.2g} times the standard error"
-            + (": what the untrained positions do depends on the seed." if later > 2 * ratio else ".")
-        )
+    if ratios[-1] > 2 * ratios[0]:
+        sentences[-1] += " What the untrained positions do depends on the seed."
     return sentences
 
 
-def _widths(bands: pd.DataFrame) -> str:
-    """Both bands of the figure as shares of the mean that they are around."""
-    prompts, spread = (
-        _median(width / bands["mean"]) for width in (1.96 * bands["stderr"], bands["highest"] - bands["lowest"])
-    )
+def _widths(bands: pd.DataFrame) -> tuple[float, float, float]:
+    """Both bands of the figure as shares of the mean, and the spread of seeds over the standard error; medians."""
     return (
-        f"the inner band is ± {prompts:.2g} of the mean (prompts, 1.96 standard errors), the outer one {spread:.2g} of "
-        "it from the lowest to the highest seed"
+        _median(1.96 * bands["stderr"] / bands["mean"]),
+        _median((bands["highest"] - bands["lowest"]) / bands["mean"]),
+        _median(bands["deviation"] / bands["stderr"]),
     )
+
+
+def _pair(values: tuple[float, ...]) -> str:
+    """Up to N and, in brackets, beyond."""
+    first, *rest = (f"{value:.2g}" for value in values)
+    return first + "".join(f" ({value})" for value in rest)
 
 
 def _median(values: pd.Series) -> float:
