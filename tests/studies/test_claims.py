@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -119,6 +120,19 @@ def test_a_killed_table_goes_on(tmp_path) -> None:
     assert len(list(tmp_path.glob("claim-*.parquet"))) == 3
     resumed = claims.verify(effort="quick", only=names, store=Store(tmp_path))
     pd.testing.assert_frame_equal(resumed, claims.verify(effort="quick", only=names))
+
+
+def test_other_words_need_no_new_computation(tmp_path, monkeypatch) -> None:
+    before = claims.verify(effort="quick", only="lemma-29", store=Store(tmp_path))
+    reworded = [
+        replace(claim, statement="In other words.", check=lambda bench: pytest.fail("computed again"))
+        if claim.name == "lemma-29"
+        else claim
+        for claim in CLAIMS
+    ]
+    monkeypatch.setattr("incontext.studies.claims.table.CLAIMS", reworded)
+    after = claims.verify(effort="quick", only="lemma-29", store=Store(tmp_path))
+    pd.testing.assert_frame_equal(after, before.assign(statement="In other words."))
 
 
 def test_run_records_the_table(tmp_path, monkeypatch, table: pd.DataFrame) -> None:

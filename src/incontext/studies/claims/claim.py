@@ -70,6 +70,19 @@ class Claim:
     tests: int = 0
     erratum: bool = False
 
+    def said(self, verdict: str) -> dict[str, Any]:
+        """What the table's row holds besides what was computed."""
+        return {
+            "claim": self.name,
+            "section": self.section,
+            "source": self.source,
+            "statement": self.statement,
+            "condition": self.condition if verdict == ONLY_IF else "",
+            "expected": self.expected,
+            "as_expected": verdict == self.expected,
+            "erratum": self.erratum,
+        }
+
     def row(self, bench: Bench) -> dict[str, Any]:
         """Run the check and write the table's row."""
         finding = self.check(bench)
@@ -85,10 +98,7 @@ class Claim:
         margins = [e.margin for e in deciding if e.measure == "violation"]
         text = f"as stated {as_stated.text}; under the condition {worst.text}" if verdict == ONLY_IF else worst.text
         return {
-            "claim": self.name,
-            "section": self.section,
-            "source": self.source,
-            "statement": self.statement,
+            **self.said(verdict),
             "computed": finding.computed,
             "method": finding.method,
             "problems": max(e.problems for e in (*finding.stated, *finding.under)),
@@ -99,10 +109,6 @@ class Claim:
             "margin": min(margins) if margins else float("nan"),
             "deviation_text": text,
             "verdict": verdict,
-            "condition": self.condition if verdict == ONLY_IF else "",
-            "expected": self.expected,
-            "as_expected": verdict == self.expected,
-            "erratum": self.erratum,
         }
 
 

@@ -193,7 +193,8 @@ def _row(claim: Claim, bench: Bench, store: Store | None) -> pd.DataFrame:
     if store is None:
         return compute()
     configuration = {"claim": claim.name, "seed": bench.seed, "effort": bench.effort, "critical": bench.critical}
-    return store.table(f"claim-{claim.name}", configuration, compute)
+    row = store.table(f"claim-{claim.name}", configuration, compute)
+    return row.assign(**claim.said(str(row["verdict"].iloc[0])))  # the words may have changed since
 
 
 def check_registry(claims: Sequence[Claim]) -> None:
