@@ -20,7 +20,7 @@ import pandas as pd
 
 from incontext.foundations import InvalidInputError, check_choice
 from incontext.models import SIZES
-from incontext.studies.leaderboard_words import captions, sentences
+from incontext.studies.leaderboard_words import captions, findings, sentences
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store, digest
 from incontext.studies.trainings import Job, Threshold, train_all
@@ -173,7 +173,7 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
     facts = {
         "settings": {**asdict(settings), "seed": "each training's own"},
         "sentences": sentences(tables, settings.dimension),
-        "summary": sentences(tables, settings.dimension)[1:3],
+        "summary": findings(tables, settings.dimension),
         "captions": captions(settings.dimension),
         "recipes": {recipe: RECIPES[recipe].differs for recipe in settings.ladders},
     }

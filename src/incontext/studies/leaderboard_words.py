@@ -11,15 +11,19 @@ import pandas as pd
 from incontext.foundations import plural
 
 
-def sentences(tables: Mapping[str, pd.DataFrame], dimension: int) -> list[str]:
-    """How it was measured, who wins at equal length, what Garg et al.'s recipe takes, what each ingredient is worth."""
-    ends = _ends(tables["runs"], tables["board"]["seed"].nunique())
+def findings(tables: Mapping[str, pd.DataFrame], dimension: int) -> list[str]:
+    """The lines of the first page: who wins at equal length, where they end, what Garg et al.'s recipe takes."""
+    later = " ".join([*_better(tables), *_longer(tables["ranking"], tables["summary"])])
     return [
-        _measured(tables, dimension),
-        _winners(tables["ranking"], tables["summary"], ends, dimension),
+        _winners(tables["ranking"], dimension),
+        *([later] if later else []),
         _ratio(tables["ratios"], tables["summary"], dimension),
-        *_ingredients(ends),
     ]
+
+
+def sentences(tables: Mapping[str, pd.DataFrame], dimension: int) -> list[str]:
+    """The paragraphs of the page, below its findings: how it was measured, what each ingredient is worth."""
+    return [_measured(tables, dimension), *_ingredients(_ends(tables))]
 
 
 def captions(dimension: int) -> dict[str, str]:
@@ -51,22 +55,26 @@ def _measured(tables: Mapping[str, pd.DataFrame], dimension: int) -> str:
     )
 
 
-def _winners(ranking: pd.DataFrame, summary: pd.DataFrame, ends: pd.DataFrame, dimension: int) -> str:
+def _winners(ranking: pd.DataFrame, dimension: int) -> str:
     length, recipes = ranking["within"].max(), list(ranking["recipe"].unique())
     if len(recipes) == 1:
-        text = f"At d = {dimension} no other recipe was run at the lengths of 'fast', so that none is ranked."
-        return text + _longer(ranking, summary)
+        return f"At d = {dimension} no other recipe was run at the lengths of 'fast', so that none is ranked."
     parts = [_first(group) for _, group in ranking.groupby("threshold", sort=False)]
-    text = (
+    return (
         f"At d = {dimension}, in runs of at most {length:,} steps ({len(recipes)} recipes, "
         f"{plural(ranking['seeds'].max(), 'seed')}), error/d {'; '.join(parts)}."
     )
+
+
+def _better(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """The recipes whose last error is below that of fast in every seed."""
+    length, ends = tables["ranking"]["within"].max(), _ends(tables)
     better = ends[(ends["high"] < 1) & (ends["length"] == length)]
-    if len(better):
-        told = [f"'{row['recipe']}' is {_span(row['low'], row['high'])}" for _, row in better.iterrows()]
-        count = plural(better["seeds"].iloc[0], "seed")
-        text += f" After {length:,} steps the error of {_and(told)} of that of 'fast' ({count})."
-    return text + _longer(ranking, summary)
+    if better.empty:
+        return []
+    told = [f"'{row['recipe']}' is {_span(row['low'], row['high'])}" for _, row in better.iterrows()]
+    count = plural(better["seeds"].iloc[0], "seed")
+    return [f"After {length:,} steps the error of {_and(told)} of that of 'fast' ({count})."]
 
 
 def _first(group: pd.DataFrame) -> str:
@@ -90,19 +98,19 @@ def _first(group: pd.DataFrame) -> str:
     return text
 
 
-def _longer(ranking: pd.DataFrame, summary: pd.DataFrame) -> str:
+def _longer(ranking: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
     """What longer runs, which some of the ranked had, reach of the thresholds that no ranked run did."""
     open_ = [threshold for threshold, group in ranking.groupby("threshold", sort=False) if not group["reached"].any()]
     further = summary[summary["recipe"].isin(ranking["recipe"]) & (summary["within"] > ranking["within"].max())]
     if not open_ or further.empty:
-        return ""
+        return []
     found = further[further["threshold"].isin(open_) & (further["reached"] > 0)]
     told = [
         f"'{row['recipe']}' reaches {row['threshold']:g} in {row['reached']} of {plural(row['seeds'], 'seed')}"
         for _, row in found.iterrows()
     ]
     names = _and([f"'{recipe}'" for recipe in further["recipe"].unique()])
-    return f" In longer runs, which only {names} had, {_and(told) or 'no further threshold is reached'}."
+    return [f"In longer runs, which only {names} had, {_and(told) or 'no further threshold is reached'}."]
 
 
 def _ratio(ratios: pd.DataFrame, summary: pd.DataFrame, dimension: int) -> str:
@@ -141,11 +149,12 @@ def _times(group: pd.DataFrame) -> str:
     return ", ".join(parts)
 
 
-def _ends(runs: pd.DataFrame, seeds: int) -> pd.DataFrame:
+def _ends(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Each recipe's last error over that of fast, same seeds, at the longest length that all of both ran through.
 
     A run that stopped at the last threshold has no last error to compare.
     """
+    runs, seeds = tables["runs"], tables["board"]["seed"].nunique()
     whole = runs[runs["step"] == runs["length"]]
     both = whole[whole["recipe"] == "fast"].merge(
         whole[whole["recipe"] != "fast"], on=["length", "seed"], suffixes=("_fast", "")
