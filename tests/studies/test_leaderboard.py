@@ -138,6 +138,8 @@ def test_a_longer_run_wins_nothing_and_is_told_apart():
         "In longer runs, which only 'fast' had, 'fast' reaches 0.005 in 3 of 3 seeds."
     )
     assert "after 100 steps adam 0.368 (0.368)" in sentences(tables, 5)[1]
+    worse = told({"adam": (0.02, 0.02, 0.025), "labels": (0.01, 0.01, 0.01)})[1][1]  # e^0.5 to e^2 times
+    assert "every other recipe is 1.65 to 7.39 times that of 'fast' (3 seeds, above 1 in each)." in worse
     nothing = told({"adam": (0.04, 0.04, 0.04)}, longer=0.01)[1][1]
     assert nothing.endswith("which only 'fast' had, no further threshold is reached.")
 
