@@ -19,9 +19,10 @@ import pandas as pd
 
 from incontext.models import load
 from incontext.predictors import LeastSquares, Predictor
+from incontext.studies.observations import SPIKE
 from incontext.studies.panels import COVARIATES, FAMILIES, OWN, Errors, panel_laws, resampling, squared_errors
 from incontext.studies.positions_treatments import TREATMENTS, Treatment, scaled, trained_rows, treated
-from incontext.studies.positions_words import RISE, SPIKE, findings, sentences
+from incontext.studies.positions_words import RISE, findings, sentences
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store, digest
 from incontext.studies.trainings import Job, train_all

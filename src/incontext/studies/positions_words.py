@@ -8,10 +8,11 @@ from typing import TypeAlias
 import pandas as pd
 
 from incontext.foundations import plural
+from incontext.studies.observations import SPIKE
 from incontext.studies.panels import OWN
 
-# The error spikes, and rises, where the 95 % interval of its ratio to that at N lies above these.
-SPIKE, RISE = 2.0, 1.0
+# The error rises where the 95 % interval of its ratio to that at N lies above this, and spikes above ``SPIKE``.
+RISE = 1.0
 # A changed table whose error at N is this many times larger says little of what was changed.
 _DAMAGED = 2.0
 Tables: TypeAlias = Mapping[str, pd.DataFrame]
