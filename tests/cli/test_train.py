@@ -27,6 +27,7 @@ def test_a_preset_trains_reports_resumes_and_draws(incontext, tmp_path):
     code, out, err = incontext("train", "tiny", *SMALL, "--json")
     assert code == 0, err
     assert "least squares 0, zero" in err
+    assert "nan" not in err
     assert "step 30 of 30" in err
     result = json.loads(out)
     assert [row["position"] for row in result["evaluation"]] == [0, 1, 2, 3, 4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import math
 import os
 import sys
 from pathlib import Path
@@ -118,7 +119,9 @@ def _train(config: TrainingConfig, directory: Path, *, resume: bool, loud: bool)
 
     def losses(loss: float) -> str:
         zero, least_squares = reference_lines(config, read_metrics(directory / METRICS))
-        return f"loss {loss:.4g} (least squares {least_squares:.3g}, zero {zero:.3g})"
+        lines = {"least squares": least_squares, "zero": zero}
+        known = ", ".join(f"{name} {value:.3g}" for name, value in lines.items() if not math.isnan(value))
+        return f"loss {loss:.4g} ({known})" if known else f"loss {loss:.4g}"
 
     if loud and not resume:
         for remark in lint(config):
