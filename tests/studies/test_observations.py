@@ -2,17 +2,18 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from incontext.prompts import RandomDiagonal
 from incontext.studies.observation_checks import weigh
 from incontext.studies.observations import (
+    CONFIDENCE,
     FAILS,
     LONGER_IS_BETTER,
     MEETS,
     MISSES,
     OBSERVATIONS,
     SHORT_OF_LEAST_SQUARES,
-    SIGNIFICANT,
     SPIKES,
     SPIKES_SHRINK,
     SUCCEEDS,
@@ -103,14 +104,23 @@ def test_what_one_seed_shows_another_may_not():
     np.testing.assert_allclose(*wide, rtol=1e-6)
 
 
-def test_several_seeds_add_their_variance():
-    """Mean ± 3 √(variance over prompts / B + variance over seeds / S), computed by hand."""
-    errors = _errors(lambda family, n, panel: 0.5 * ZERO[panel], seeds=(0.5, 1.0, 1.5))
-    table = _weighed(errors)
-    row = table[(table["observation"] == FAILS.title) & (table["where"] == "fixedcov_N6 on 9·Exp(1)")].iloc[0]
+def test_several_seeds_widen_the_interval_as_students_t_has_it():
+    """Variance over prompts / B + variance over seeds / S, and Satterthwaite's degrees of freedom, by hand."""
+    errors = _errors(lambda family, n, panel: 0.5 * ZERO[panel], seeds=(0.9, 1.0, 1.1))
+    row = _weighed(errors).query("observation == @FAILS.title and where == 'fixedcov_N6 on 9·Exp(1)'").iloc[0]
     samples = errors["fixed", 6, "9·Exp(1)"][:, :, 6] / 9
-    stderr = np.sqrt(np.var(samples.mean(axis=0), ddof=1) / 400 + np.var(samples.mean(axis=1), ddof=1) / 3)
-    assert np.isclose(row["upper"] - row["lower"], 2 * SIGNIFICANT * stderr)
+    prompts, seeds = np.var(samples.mean(axis=0), ddof=1) / 400, np.var(samples.mean(axis=1), ddof=1) / 3
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, 2 * (prompts + seeds) ** 2 / seeds**2)
+    assert np.isclose(row["upper"] - row["lower"], 2 * quantile * np.sqrt(prompts + seeds))
+
+
+def test_where_seeds_dominate_three_of_them_leave_two_degrees_of_freedom():
+    """Three seeds apart, prompts alike: two degrees of freedom, whose quantile is t = √2 p / √(1 − p²)."""
+    errors = {key: np.ones_like(values) * values.mean() for key, values in _errors(lambda *_: 1.0).items()}
+    errors = {key: values * np.array([0.8, 1.0, 1.2])[:, None, None] for key, values in errors.items()}
+    row = _checks(_weighed(errors), SUCCEEDS).iloc[0]
+    reach = np.sqrt(2) * CONFIDENCE / np.sqrt(1 - CONFIDENCE**2) * 0.2 / np.sqrt(3)
+    assert np.isclose(row["upper"] - row["value"], reach * row["value"])
 
 
 def test_longer_training_is_compared_at_one_length():
@@ -140,7 +150,7 @@ def test_a_spike_of_known_height_is_measured():
     np.testing.assert_allclose(spikes["value"], 3.0, rtol=0.05)
     assert (spikes["outcome"] == MEETS).all()
     width = np.log(spikes["upper"] / spikes["lower"])
-    np.testing.assert_allclose(width, 2 * SIGNIFICANT * np.sqrt(1.5 / 20_000), rtol=0.1)
+    np.testing.assert_allclose(width, 2 * stats.norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt(1.5 / 20_000), rtol=0.1)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -11,7 +11,7 @@ import pandas as pd
 from incontext.foundations import format_number
 from incontext.report.cells import Table, table_of
 from incontext.report.side_by_side import learned_models, reads_columns, wanted_models
-from incontext.studies.observations import SIGNIFICANT, UNDECIDED, beside, counted, summarise
+from incontext.studies.observations import CONFIDENCE, UNDECIDED, beside, counted, summarise
 from incontext.studies.record import StudyRecord
 
 CONFIRMED, IN_PART, REFUTED, FOUND, OPEN = "confirmed", "in part", "refuted", "found", "undecided"
@@ -260,7 +260,7 @@ def _figure1(record: StudyRecord) -> Words:
             for caption, frame in (
                 ("The models on their own law", models[list(columns)].rename(columns=columns)),
                 (
-                    f"Every check of every observation; intervals are ± {SIGNIFICANT:g} standard errors",
+                    f"Every check of every observation, with its {CONFIDENCE:.0%} interval",
                     record.tables["observations"].drop(columns="criterion"),
                 ),
             )

@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
-from scipy import stats
 
 from incontext.foundations import plus_minus
 from incontext.models import SIZES
 from incontext.studies.figure1_models import Figure1Settings, Model, configuration
-from incontext.studies.observations import SIGNIFICANT
+from incontext.studies.observations import CONFIDENCE
 from incontext.studies.panels import COVARIATES, OWN
 from incontext.studies.trainings import HERE, Trained, deviations
 from incontext.training import TrainingConfig
@@ -43,14 +42,13 @@ def reads(settings: Figure1Settings) -> str:
 
 
 def standard_errors(settings: Figure1Settings) -> str:
-    """What the standard errors of the page hold."""
+    """What the standard errors and intervals of the page hold."""
     seeds = len(settings.training_seeds)
     if seeds == 1:
         return "Standard errors are over prompts; one training seed does not tell what another would do."
-    p_value = 2 * stats.t.sf(SIGNIFICANT, seeds - 1)
     return (
-        f"Standard errors of the checks include the spread of {seeds} training seeds; elsewhere they are over prompts. "
-        f"Where the spread of {seeds} seeds dominates, {SIGNIFICANT:g} standard errors mean p = {p_value:.2g}."
+        f"The {CONFIDENCE:.0%} intervals of the checks include the spread of {seeds} training seeds (Student's t, "
+        "degrees of freedom by Welch and Satterthwaite); standard errors elsewhere are over prompts."
     )
 
 

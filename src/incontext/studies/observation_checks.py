@@ -2,7 +2,7 @@
 
 Each observation becomes several checks (one per model, panel or pair). A check compares errors of the same
 prompts, so its standard error is that of the paired difference; that of a ratio is from the bootstrap. Where a
-model was trained from several seeds, the spread between them is in it too.
+model was trained from several seeds, the spread between them is in its interval too, as Student's t has it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
+from scipy import stats
 
 from incontext.studies.observations import (
+    CONFIDENCE,
     FAILS,
     LONGER_IS_BETTER,
     RANDOM_IS_BETTER,
     SHORT_OF_LEAST_SQUARES,
-    SIGNIFICANT,
     SPIKES,
     SPIKES_SHRINK,
     SUCCEEDS,
@@ -49,7 +50,7 @@ class Check:
     where : str
         Model and panel.
     value, lower, upper : float
-        Measured quantity, and the ends of its interval of ± ``SIGNIFICANT`` standard errors.
+        Measured quantity, and the ends of its interval of level ``CONFIDENCE``.
     outcome : {"meets", "misses", "undecided"}
         On which side of the criterion's line the interval lies; undecided if it holds the line.
     """
@@ -114,17 +115,18 @@ def _mean_check(
     beside: Beside | None = None,
 ) -> Check:
     """A mean over seeds and prompts, or the difference of two on the same prompts, and its interval."""
-    by_prompt, variance = samples.mean(axis=0), _between(samples.mean(axis=1))
-    if minus is not None:
-        by_prompt, variance = by_prompt - minus.mean(axis=0), variance + _between(minus.mean(axis=1))
-    mean, stderr = float(by_prompt.mean()), float(np.sqrt(variance + by_prompt.var(ddof=1) / len(by_prompt)))
-    return _check(observation, where, *(mean + z * stderr for z in (0, -SIGNIFICANT, SIGNIFICANT)), beside=beside)
+    groups = [samples] if minus is None else [samples, minus]
+    by_prompt = samples.mean(axis=0) - (0.0 if minus is None else minus.mean(axis=0))
+    mean = float(by_prompt.mean())
+    reach = _reach(by_prompt.var(ddof=1) / len(by_prompt), *(group.mean(axis=1) for group in groups))
+    return _check(observation, where, mean, mean - reach, mean + reach, beside=beside)
 
 
 def _ratio_check(observation: Observation, where: str, logs: Float64[np.ndarray, "S+1 resamples+1"]) -> Check:
     """A ratio and its interval: from its logarithm, of the mean over seeds and of each, measured and resampled."""
-    measured, stderr = logs[0, 0], float(np.sqrt(logs[0, 1:].var(ddof=1) + _between(logs[1:, 0])))
-    return _check(observation, where, *(float(np.exp(measured + z * stderr)) for z in (0, -SIGNIFICANT, SIGNIFICANT)))
+    measured, reach = logs[0, 0], _reach(logs[0, 1:].var(ddof=1), logs[1:, 0])
+    value, lower, upper = np.exp([measured, measured - reach, measured + reach]).tolist()
+    return _check(observation, where, value, lower, upper)
 
 
 def _check(
@@ -135,9 +137,16 @@ def _check(
     return Check(observation.title, criterion, where, value, lower, upper, outcome)
 
 
-def _between(by_seed: Float64[np.ndarray, " S"]) -> float:
-    """What the spread between training seeds adds to the variance of their mean; one seed says nothing of it."""
-    return float(by_seed.var(ddof=1) / len(by_seed)) if len(by_seed) > 1 else 0.0
+def _reach(over_prompts: float, *by_seed: Float64[np.ndarray, " S"]) -> float:
+    """Half the width of an interval, from the variance over prompts and from groups of seeds; one seed adds nothing.
+
+    Prompts are many and seeds few: Student's t, with the degrees of freedom of Welch and Satterthwaite.
+    """
+    between = [(each.var(ddof=1) / len(each), len(each) - 1) for each in by_seed if len(each) > 1]
+    variance = over_prompts + sum(own for own, _ in between)
+    spread = sum(own**2 / freedom for own, freedom in between)
+    freedom = variance**2 / spread if spread > 0 else np.inf
+    return float(stats.t.isf((1 - CONFIDENCE) / 2, freedom) * np.sqrt(variance))
 
 
 def _relative(

@@ -20,8 +20,8 @@ MATCH = 0.05
 BETWEEN = 0.1
 # A rise beyond N that multiplies the error by more than this is a spike.
 SPIKE = 2.0
-# Intervals reach this many standard errors to either side.
-SIGNIFICANT = 3.0
+# Level of the intervals of checks.
+CONFIDENCE = 0.99
 # Verdict where no model that learned its task can show an observation.
 NO_MODEL = "no model"
 
