@@ -25,8 +25,9 @@ _NAMES = {
 }
 # Up to 3N, the first meet nothing about positions that is untrained, the second distances longer than in training.
 _ALL_TRAINED, _NEW_DISTANCES = ("shifted", "none"), ("rotary", "alibi")
+_RISES = ("far_jump", "late_jump")
 _LAWS = {"fixed": "Λ = I", "random": "random Λ"}
-_RESTORING = (
+_RESTORED = (
     "untrained rows the mean of trained ones",
     "untrained rows the last trained",
     "untrained rows wrapped onto trained",
@@ -52,8 +53,10 @@ def sentences(tables: Tables, n_train: int, n_prompts: int) -> list[str]:
 def findings(tables: Tables, dimension: int) -> list[str]:
     """The lines of the first page."""
     kind, reason = _weighed(tables, dimension)
-    length = [f"Found: {_length(tables['spikes'])}"] if _spiking(tables) else []
-    return [f"{kind}: {reason}", *length, f"Found: {_shrinking(tables)}"]
+    found = [_shrinking(tables)]
+    if _spiking(tables):
+        found = [*_restoring(tables["spikes"]), _length(tables["spikes"]), *found]
+    return [f"{kind}: {reason}", *(f"Found: {one}" for one in found)]
 
 
 def _own(spikes: pd.DataFrame, *variants: str, treatment: str = "as trained") -> pd.DataFrame:
@@ -123,20 +126,24 @@ def _weighed(tables: Tables, dimension: int) -> tuple[str, str]:
             f"just beyond N has a {_counted(spike=learned['near_low'] > SPIKE)} at this size.",
         )
     names = [name for name in _NAMES if name != "learned"]
-    part = f"at d = {dimension} the error just beyond N is {_span(learned)} times that at N with learned positions"
     near, far = (
         [name for name in names if (_own(spikes, name)[f"{window}_low"] > SPIKE).any()] for window in ("near", "far")
     )
     if near:
         return (
             "In part" if len(near) < len(names) else "Refuted",
-            f"{part}, but it also spikes with {_listed(near)}, {_span(_own(spikes, *near))} times: "
-            "untrained absolute positions, the paper's conjecture, are not the only cause.",
+            f"at d = {dimension} the error just beyond N is {_span(learned)} times that at N with learned positions, "
+            f"but it also spikes with {_listed(near)}, {_span(_own(spikes, *near))} times: untrained absolute "
+            "positions, the paper's conjecture, are not the only cause.",
         )
+    zero = _own(spikes, "learned", treatment="untrained rows zero")["near_low"] > SPIKE
+    but = f", but setting those to zero keeps it{'' if zero.all() else f' in {zero.sum()} of {len(zero)} models'}"
+    too = f"; far beyond N {_listed(far)} spike too"
     return (
-        "In part" if far else "Confirmed",
-        f"{part} and {_span(_own(spikes, *names))} times with other kinds: as the paper conjectures, untrained "
-        "absolute positions cause the spike" + (f"; far beyond N {_listed(far)} spike too." if far else "."),
+        "In part" if far or zero.any() else "Confirmed",
+        "as the paper conjectures, the spike just beyond N comes with absolute positions untrained there (error "
+        f"{_span(learned)} times that at N; {_span(_own(spikes, *names))} times with other kinds; d = {dimension})"
+        f"{but if zero.any() else too if far else ''}.",
     )
 
 
@@ -150,30 +157,38 @@ def _listed(names: Sequence[str]) -> str:
     return "every other kind" if every else ", ".join(_NAMES[name] for name in names)
 
 
+def _restoring(spikes: pd.DataFrame) -> list[str]:
+    """What trained rows in place of untrained ones do to the spike, in how many cases."""
+    rows = pd.concat([_own(spikes, "learned", treatment=name) for name in _RESTORED])
+    if rows.empty:
+        return []
+    without, above = int((rows["near_low"] <= SPIKE).sum()), int((rows["far_jump_low"] > 0).sum())
+    return [
+        "with trained positions in place of the untrained ones no spike is left just beyond N in "
+        f"{without} of {plural(len(rows), 'case')}; far beyond, the error is above that at N in {above}."
+    ]
+
+
 def _length(spikes: pd.DataFrame) -> str:
     """What longer prompts do where nothing else is new, and where encoded distances are."""
     plain, distant = _own(spikes, *_ALL_TRAINED), _own(spikes, *_NEW_DISTANCES)
     # Errors should fall with more examples: a rise may begin below the error at N.
-    above, late = ([rows[f"{key}_low"] > 0 for rows in (plain, distant)] for key in ("far_jump", "late_jump"))
+    above, late = ([int((rows[f"{key}_low"] > 0).sum()) for rows in (plain, distant)] for key in _RISES)
     listed = "; ".join(
         f"{_NAMES[str(variant)]} trained on {_LAWS[str(family)]}, {_range(rows['far'])} times"
-        for (variant, family), rows in distant[above[1]].groupby(["variant", "family"], sort=False)
+        for (variant, family), rows in distant[distant["far_jump_low"] > 0].groupby(["variant", "family"], sort=False)
     )
-    if (above[0] | late[0]).any():
-        meaning = "So length costs something by itself in some models."
-    elif (above[1] | late[1]).any():
-        meaning = "Rotary positions and ALiBi confound length with new distances; without either nothing rises."
-    else:
-        meaning = "So nothing here points to length as a cause."
+    others = spikes[spikes["variant"].isin(_ALL_TRAINED)].drop(plain.index)
+    elsewhere = f" (on other laws, in {int((others['late_jump_low'] > 0).sum())} of {plural(len(others), 'test')})"
     both = pd.concat([plain, distant])
     less = int(_less(spikes, both).sum())
     return (
-        f"far beyond N the error is above that at N in {int(above[0].sum())} of {plural(len(plain), 'model')} without "
-        f"untrained positions (none at all, or learned from shifted starts), {_range(plain['far'])} times it, and in "
-        f"{int(above[1].sum())} of {len(distant)} given distances longer than in training (rotary, ALiBi)"
-        f"{f': {listed}' if listed else ''}. From just to far beyond N it rises in {int(late[0].sum())} of the former "
-        f"and {int(late[1].sum())} of the latter. {meaning}"
-        + (f" The ratios of {less} of these {len(both)} models say less: they learned less." if less else "")
+        f"far beyond N, on the law of training, the error is above that at N in {above[0]} of "
+        f"{plural(len(plain), 'model')} without untrained positions (none at all, or learned from shifted starts) and "
+        f"in {above[1]} of {len(distant)} given distances longer than in training (rotary, ALiBi)"
+        f"{f': {listed}' if listed else ''}. From just to far beyond N it rises in {late[0]} of the "
+        f"former{elsewhere if len(others) else ''} and {late[1]} of the latter."
+        + (f" Of these {len(both)} models {less} learned less." if less else "")
     )
 
 
@@ -188,7 +203,7 @@ def _rows(tables: Tables) -> str:
     size, change = table["untrained_rows"] / table["trained_rows"], zero / before
     indifferent = bool((size < 0.5).all() and ((change - 1).abs() < 0.2).all())
     meaning = ", so their noise is not the cause" if indifferent and _spiking(tables) else ""
-    replaced = {name: rows for name in _RESTORING if len(rows := _own(spikes, "learned", treatment=name))}
+    replaced = {name: rows for name in _RESTORED if len(rows := _own(spikes, "learned", treatment=name))}
     restored = "; ".join(
         f"{name.removeprefix('untrained rows ')}, "
         + " and ".join(
@@ -207,12 +222,7 @@ def _rows(tables: Tables) -> str:
             if restored
             else ""
         )
-        + (
-            " Where a spike is left, either the row must be the right one or length matters too: this does not "
-            "separate them."
-            if left
-            else ""
-        )
+        + (" Where a spike is left, the row must be the right one, or length matters too." if left else "")
     )
 
 
@@ -238,29 +248,33 @@ def _shrinking(tables: Tables) -> str:
         )
     falls = tables["variance"].groupby(["family", "training_seed"])["jump_change_high"].min() < 0
     how = "as a ratio" if falls.mean() <= 0.5 else "also as a difference"
-    changes = "; ".join(
-        f"{_counted(larger=rows['jump_change_low'] > 0, smaller=rows['jump_change_high'] < 0)} at c = {value:g} "
-        "(otherwise undecided)"
-        for value, rows in tables["variance"].groupby("c")
-        if value != low["c"].iloc[0]
-    )
+    changes = "; ".join(_changed(rows, c) for c, rows in list(tables["variance"].groupby("c"))[1:])
     return (
         f"the spike shrinks at higher variance {how}: on c·Exp(1) the error just beyond N is {_range(low['ratio'])} "
-        f"times that at N at c = 1 and {_range(top['ratio'])} times at c = {c:g}. The difference of the two, "
-        f"{_range(low['jump'])} at c = 1, is {changes}."
+        f"times that at N at c = 1 and {_range(top['ratio'])} times at c = {c:g}. The difference of the two is "
+        f"{changes}."
     )
+
+
+def _changed(rows: pd.DataFrame, c: object) -> str:
+    """In how many models the jump at c is larger or smaller than at the smallest c."""
+    larger, smaller = rows["jump_change_low"] > 0, rows["jump_change_high"] < 0
+    counts = {"larger": larger, "smaller": smaller, "undecided": ~(larger | smaller)}
+    return f"{_counted(**{name: mask for name, mask in counts.items() if mask.any()})} at c = {c:g}"
 
 
 def _two_things(tables: Tables) -> str:
     low, top, c = _ends(tables["variance"])
     share = top["share_of_base"]
     part = f", {_range(100 * share)} % of the fall of log(jump / error at N)" if share.notna().all() else ""
+    key = "jump_over_c_against_c1"
+    constant = (top[f"{key}_low"] <= 1 / c) & (1 / c <= top[f"{key}_high"])
     return (
         "The paper is unsure why the spike shrinks at higher variance. Two things can make its ratio fall. The error "
         f"at N can grow faster than c: over c it goes from {_range(low['base_over_c'])} to "
         f"{_range(top['base_over_c'])}{part}. And the jump can grow more slowly than c: over c it is "
-        f"{_bracketed(top, 'jump_over_c_against_c1')} at c = {c:g} of what it is at c = 1 (a constant jump would give "
-        f"{1 / c:.2g})."
+        f"{_bracketed(top, key)} at c = {c:g} of what it is at c = 1 (a constant jump would give {1 / c:.2g}, inside "
+        f"{int(constant.sum())} of {plural(len(top), 'interval')})."
     )
 
 
@@ -276,8 +290,6 @@ def _hypothesis(tables: Tables) -> str:
     models = [treated["family"], treated["training_seed"]]
     moves = (up | down).groupby(models).any()
     always = int((up & grown | down & ~grown).groupby(models).all().sum())
-    moved = (variance["jump_change_low"] > 0) | (variance["jump_change_high"] < 0)
-    against = moved.groupby([variance["family"], variance["training_seed"]]).any()
     key = ["family", "training_seed", "c"]
     before = variance.set_index(key)["base_over_c"]
     damage = treated.set_index([*key[:2], "tested_at"])["base_over_c"].rename_axis(key) / before
@@ -286,7 +298,7 @@ def _hypothesis(tables: Tables) -> str:
         "by their size, so that a fault in the positions weighs less (rows have "
         f"{_range(weight_low['trained_over_tokens'])} of the size of input tokens at c = 1, "
         f"{_range(weight_top['trained_over_tokens'])} at c = {c:g}). To first order that makes the jump the same at "
-        f"every c; it changes in {int(against.sum())} of {plural(len(against), 'model')}. "
+        "every c; the findings above say where it is not. "
         "If the hypothesis held, the whole table times √c at c would bring the jump over c back to that at c = 1, and "
         f"over √c at c = 1 down to that at c: {int(missed.sum())} of these {plural(len(treated), 'prediction')} lie "
         f"outside the 95 % interval of what was measured (table). The change moves the jump in {int(moves.sum())} of "
