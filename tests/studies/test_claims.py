@@ -135,6 +135,24 @@ def test_other_words_need_no_new_computation(tmp_path, monkeypatch) -> None:
     pd.testing.assert_frame_equal(after, before.assign(statement="In other words."))
 
 
+def test_another_check_needs_a_new_computation(tmp_path, monkeypatch) -> None:
+    claims.verify(effort="quick", only="lemma-29", store=Store(tmp_path))
+    changed = Finding("Another number.", "closed form", [agreement([(2.0, 1.0)])])
+    revised = [
+        replace(claim, revision=1, check=lambda bench: changed) if claim.name == "lemma-29" else claim
+        for claim in CLAIMS
+    ]
+    monkeypatch.setattr("incontext.studies.claims.table.CLAIMS", revised)
+    after = claims.verify(effort="quick", only="lemma-29", store=Store(tmp_path))
+    assert after["computed"].tolist() == ["Another number."]
+    assert after["verdict"].tolist() == [FAILS]
+    assert not after["as_expected"].any()
+
+
+def test_slips_hold_only_under_a_condition(table: pd.DataFrame) -> None:
+    assert set(table.loc[table["slip"], "verdict"]) == {ONLY_IF}
+
+
 def test_run_records_the_table(tmp_path, monkeypatch, table: pd.DataFrame) -> None:
     kept = tuple(claim for claim in CLAIMS if claim.name in {"lemma-29", "lemma-9", "query-orthogonal"})
     monkeypatch.setattr("incontext.studies.claims.table.CLAIMS", kept)

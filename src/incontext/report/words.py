@@ -114,17 +114,20 @@ def _claims(record: StudyRecord) -> Words:
     origins = table["source"].map(_origin)
     unexpected = table[~table["as_expected"]]["claim"]
     agreement = (
-        "Every verdict is the recorded one."
+        f"All {len(table)} verdicts equal those stored with the package."
         if unexpected.empty
-        else f"Not the recorded verdict: {', '.join(unexpected)}."
+        else f"Not the verdict stored with the package: {', '.join(unexpected)}."
     )
-    told = {origin: f"{len(own)} {origin} {_held(own)}" for origin, own in kinds.groupby(origins, sort=False)}
+    told = {
+        origin: f"{len(own)} {origin} {_held(own['kind'], own['slip'])}"
+        for origin, own in table.assign(kind=kinds).groupby(origins, sort=False)
+    }
     first, *others = told.values()
     theirs = origins == next(iter(told))
     findings = [_counted(kinds[theirs], f"Of {first}.{'' if unexpected.empty else ' ' + agreement}")]
     if others:
         findings.append(_counted(kinds[~theirs], f"Of {'; of '.join(others)}."))
-    refuted = table[kinds == "does not hold"]
+    refuted = table[(kinds == "does not hold") & theirs]
     if len(refuted):
         findings.append(Finding(REFUTED, f"What does not hold: {_listed(refuted)}."))
     order = {section: index for index, section in enumerate(table["section"].unique())}
@@ -133,7 +136,8 @@ def _claims(record: StudyRecord) -> Words:
     return Words(
         [
             f"Each of {len(table)} statements is computed on problems drawn from seed {facts['seed']}. Of "
-            f"{'; of '.join(told.values())}. {agreement}",
+            f"{'; of '.join(told.values())}. {agreement} The summary document of some rows condenses the paper to "
+            "three mechanisms, their break conditions and signs of failure.",
             f"Verdicts follow from the numbers. Where they rest on Monte Carlo, the {facts['monte_carlo_tests']} tests "
             f"share one significance level of {facts['significance']:g}, so a single z-score counts beyond "
             f"{facts['critical_z']:.2f}; deviations of exact computations count beyond the limit given with them. "
@@ -149,9 +153,12 @@ def _origin(source: str) -> str:
     return next((told for start, told in _ORIGINS.items() if source.startswith(start)), "statements of the paper")
 
 
-def _held(verdicts: pd.Series) -> str:
+def _held(verdicts: pd.Series, slips: pd.Series) -> str:
     counts = verdicts.value_counts()
     told = [f"{counts.get(kind, 0)} {said}" for kind, said in _HELD.items() if kind == "holds" or kind in counts]
+    mended = int((slips & (verdicts == _CONDITIONAL)).sum())
+    if mended:
+        told[1] += f" ({mended} of them slips of citation, sign or wording)"
     return ", ".join([*told, *(f"{counts[kind]} undecided" for kind in counts.index if kind not in _HELD)])
 
 

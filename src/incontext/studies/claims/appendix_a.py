@@ -119,6 +119,7 @@ def corollary_16(bench: Bench) -> Finding:
     "u tr[ΓΛΓ⁻¹Λ^½UΛ^½ + ΓΛ^½UΛ^{3/2}Γ⁻¹] = 2u tr[Λ²UΛ^½].",
     expected=FAILS,
     erratum=True,
+    revision=1,
 )
 def corollary_16_line_ii(bench: Bench) -> Finding:
     printed, meant = [], []
@@ -133,8 +134,8 @@ def corollary_16_line_ii(bench: Bench) -> Finding:
         meant.append((left / size, 2 * np.trace(cov @ cov @ U) / size))
     right = agreement(meant, scale=1e-2)
     return Finding(
-        f"The left side is 2u tr(Λ²U), to {right.deviation:.1e}, so the corollary stands; the printed Λ^½ is one too "
-        "many.",
+        f"The left side is 2u tr(Λ²U), to {right.deviation:.1e}, so the corollary stands; the extracted text has one "
+        "Λ^½ too many.",
         "closed form",
         [agreement(printed, scale=1e-2)],
     )
@@ -208,6 +209,7 @@ def lemma_18(bench: Bench) -> Finding:
     "lemma-19",
     "Lemma 19, (44) (arXiv Lemma A.7)",
     "u(t) ≥ √(σ²‖ΛΘ‖_F²[2 − √dσ²‖Γ‖_op]/(2√d‖Λ‖_op²)) > 0.",
+    revision=1,
 )
 def lemma_19(bench: Bench) -> Finding:
     pairs, positive = [], []
@@ -217,7 +219,8 @@ def lemma_19(bench: Bench) -> Finding:
         positive.append((bound, problem.scale))
     evidence = [inequality(pairs), positivity(positive, strict=True, tolerance=1e-12)]
     return Finding(
-        f"The bound holds at all {len(pairs)} points, the tightest with a relative margin of {evidence[0].margin:.2g}.",
+        f"u exceeds the bound by at least {evidence[0].margin_text} of itself at all {len(pairs)} points; the bound is "
+        f"at least {evidence[1].margin_text} of σ.",
         "ODE (gradient flow at 24 times per problem)",
         evidence,
     )

@@ -174,6 +174,7 @@ def lemma_25(bench: Bench) -> Finding:
     "'We multiply the second equation in Lemma 49': the paper has a Lemma of that number.",
     condition="equation (49) is meant: u times its second line is the trace of its first times U11'",
     erratum=True,
+    slip=True,
 )
 def lemma_25_citation(bench: Bench) -> Finding:
     last = max(int(claim.name.split("-")[1]) for claim in appendix_d.SECTION.claims if claim.name.startswith("lemma-"))
@@ -216,6 +217,7 @@ def lemma_26(bench: Bench) -> Finding:
     "E tr[σ²Λ_τ²ΘΘ'] = σ²‖EΛ_τΘ‖_F².",
     condition="'=' is read as '≥' (Jensen), which is the direction that the proof needs",
     erratum=True,
+    slip=True,
 )
 def lemma_26_equality(bench: Bench) -> Finding:
     equal, larger = [], []
@@ -237,6 +239,7 @@ def lemma_26_equality(bench: Bench) -> Finding:
     "lemma-27",
     "Lemma 27, (60) (arXiv Lemma C.7)",
     "u(t)² ≥ σ²[2‖EΛΘ‖_F² − √dσ²E(‖Γ‖_op‖Λ‖_F²)]/(2√d‖EΛ²‖_op) > 0.",
+    revision=1,
 )
 def lemma_27(bench: Bench) -> Finding:
     pairs, positive = [], []
@@ -245,8 +248,8 @@ def lemma_27(bench: Bench) -> Finding:
         positive.append((problem.u_lower_bound, problem.scale))
     evidence = [inequality(pairs), positivity(positive, strict=True, tolerance=1e-12)]
     return Finding(
-        f"The bound holds at all {len(pairs)} points, the tightest with a relative margin of "
-        f"{evidence[0].margin_text}.",
+        f"u exceeds the bound by at least {evidence[0].margin_text} of itself at all {len(pairs)} points; the bound is "
+        f"at least {evidence[1].margin_text} of σ.",
         "ODE (gradient flow at 24 times per problem)",
         evidence,
     )
@@ -258,6 +261,7 @@ def lemma_27(bench: Bench) -> Finding:
     "Γ_τΛ_τ ⪰ 0 and tr(½u²Γ_τΛ_τU11Λ_τU11') ≥ 0 'from Lemma 29' (twice), whose identities hold for all matrices.",
     condition="Lemma 32 is meant, with positive semi-definite factors",
     erratum=True,
+    slip=True,
 )
 def lemma_27_citations(bench: Bench) -> Finding:
     # Lemma 29 knows no definiteness: if it gave the conclusion, it would give it for indefinite matrices too.

@@ -114,6 +114,7 @@ def lemma_32_if(bench: Bench) -> Finding:
     "Lemma 32, only if (arXiv Lemma D.4)",
     "For positive semi-definite A and B, AB is positive semi-definite only if A and B commute.",
     condition="positive semi-definite includes symmetric (x'ABx ≥ 0 for all x alone does not make A and B commute)",
+    slip=True,
 )
 def lemma_32_only_if(bench: Bench) -> Finding:
     # Without symmetry the statement says: a commutator that is not zero forces a negative value of x'ABx.
@@ -142,6 +143,7 @@ def lemma_32_only_if(bench: Bench) -> Finding:
     "tr(ΓΛ UΛU') ≥ 0 'from Lemma 32', whose hypothesis is that ΓΛ and UΛU' commute.",
     condition="the hypothesis is dropped: tr(AB) ≥ 0 for all positive semi-definite A and B, commuting or not",
     erratum=True,
+    slip=True,
 )
 def lemma_32_in_proofs(bench: Bench) -> Finding:
     commutators, traces = [], []

@@ -58,6 +58,10 @@ class Claim:
         How many z-scores the check computes; they share the table's significance level.
     erratum : bool
         Whether the row corrects the paper.
+    slip : bool
+        Whether the condition mends a citation, a sign or a word, and not the mathematics.
+    revision : int
+        Raised when the check changes, so that what an earlier one found is computed again.
     """
 
     name: str
@@ -69,6 +73,8 @@ class Claim:
     condition: str = ""
     tests: int = 0
     erratum: bool = False
+    slip: bool = False
+    revision: int = 0
 
     def said(self, verdict: str) -> dict[str, Any]:
         """What the table's row holds besides what was computed."""
@@ -81,6 +87,7 @@ class Claim:
             "expected": self.expected,
             "as_expected": verdict == self.expected,
             "erratum": self.erratum,
+            "slip": self.slip,
         }
 
     def row(self, bench: Bench) -> dict[str, Any]:
@@ -129,12 +136,15 @@ class Section:
         condition: str = "",
         tests: int = 0,
         erratum: bool = False,
+        slip: bool = False,
+        revision: int = 0,
     ) -> Callable[[Callable[[Bench], Finding]], Callable[[Bench], Finding]]:
         """Register the decorated check as a claim; with a ``condition`` the verdict on record is "holds only if …"."""
         verdict = ONLY_IF if condition else expected
 
         def register(check: Callable[[Bench], Finding]) -> Callable[[Bench], Finding]:
-            self.claims.append(Claim(name, self.title, source, statement, check, verdict, condition, tests, erratum))
+            words = (name, self.title, source, statement)
+            self.claims.append(Claim(*words, check, verdict, condition, tests, erratum, slip, revision))
             return check
 
         return register

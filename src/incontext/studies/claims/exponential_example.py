@@ -48,7 +48,8 @@ def exponential_moments(bench: Bench) -> Finding:
     "exponential-third",
     "Section 4.3, the Exponential example",
     "E[ŷ | x_q, w] → ⅓⟨w, x_q⟩.",
-    condition="x_q is independent of Λ_new (otherwise it is ⅓Σw_ix_qi(½ + |x_qi|/√2))",
+    condition="x_q is independent of Λ_new, as in section-4.3-conditional-mean (otherwise it is "
+    "⅓Σw_ix_qi(½ + |x_qi|/√2))",
     erratum=True,
 )
 def exponential_third(bench: Bench) -> Finding:

@@ -113,7 +113,8 @@ def verify(
         One row per claim: ``claim``, ``section``, ``source``, ``statement`` (what the paper says), ``computed``,
         ``method``, ``problems`` (how many were tried), ``measure``, ``deviation`` (largest, in that measure),
         ``deviation_as_stated``, ``tolerance``, ``margin`` (smallest relative margin of inequalities, otherwise NaN),
-        ``deviation_text``, ``verdict``, ``condition``, ``expected``, ``as_expected`` and ``erratum``.
+        ``deviation_text``, ``verdict``, ``condition``, ``expected``, ``as_expected``, ``erratum`` and
+        ``slip``.
 
     Raises
     ------
@@ -192,7 +193,14 @@ def _row(claim: Claim, bench: Bench, store: Store | None) -> pd.DataFrame:
 
     if store is None:
         return compute()
-    configuration = {"claim": claim.name, "seed": bench.seed, "effort": bench.effort, "critical": bench.critical}
+    configuration: dict[str, Any] = {
+        "claim": claim.name,
+        "seed": bench.seed,
+        "effort": bench.effort,
+        "critical": bench.critical,
+    }
+    if claim.revision:
+        configuration["revision"] = claim.revision
     row = store.table(f"claim-{claim.name}", configuration, compute)
     return row.assign(**claim.said(str(row["verdict"].iloc[0])))  # the words may have changed since
 
