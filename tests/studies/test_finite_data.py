@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from incontext.flow import empirical_gradient
-from incontext.foundations import InvalidInputError
+from incontext.foundations import InvalidInputError, plus_minus
 from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts
 from incontext.report.figures import finite_data as figure
 from incontext.studies.exponents import exponents, local_slopes
@@ -231,6 +231,8 @@ def test_the_bound_is_confirmed_by_its_own_numbers(record):
     assert line.startswith("Confirmed: ")
     assert f"on {cells} of {cells} " in line
     assert best.startswith("Found: ")  # N = M is best by construction: nothing to confirm
+    pairs = len(record.tables["best_lengths"])
+    assert f"checked on {pairs} of {pairs} pairs" in text
     broken = exact.assign(bound=exact["bound"].where(exact.index != 0, 0.0))
     [line, *_], text = words(record, exact=broken)
     assert line.startswith("Refuted: ")
@@ -273,16 +275,56 @@ def test_the_rule_of_the_fit_and_other_starts_are_said(record):
     found = by_start(own)
     assert list(found) == [64, 128]  # at least four sizes
     assert abs(found[64].value + 0.8) < 0.05
-    leading = record.tables["leading"].copy()
-    at = own[own["n_prompts"] == 1024]["excess"].mean() * 1024
-    for factor, agrees in ((1.0, True), (3.0, False)):
-        leading.loc[leading["law"] == RANDOM, ["value", "stderr"]] = (at / factor, 0.01 * at)
-        lines, text = words(record, empirical=empirical, exponents=exponents, leading=leading)
-        assert "which excludes −1) over B = 128 to 1,024 (from 64 on: −0.8" in text
-        assert "0 of 1 intervals contain −1)" in text
-        assert ("does not contradict 1/B" in text) is agrees
-        assert ("agrees with 1/B" in " ".join(lines)) is agrees
-        assert "fitted where the excess is below 0.2 of the gain" in " ".join(lines)
+    leading = record.tables["leading"].assign(value=100.0)
+    _, text = words(record, empirical=empirical, exponents=exponents, leading=leading)
+    assert "which excludes −1) over B = 128 to 1,024 (from 64 on: −0.8" in text
+    # The excess rises against its leading term from the first B that is fitted on, by 8^0.2.
+    over = text[text.index("Exp(1) (d = ") :].partition(" the excess is ")[2]
+    ends = (own[own["n_prompts"] == size]["excess"] * size / 100 for size in (128, 1024))
+    first, last = (plus_minus(end.mean(), end.sem()) for end in ends)
+    assert over.startswith(f"{first} at B = 128 (median ")
+    assert f" and {last} at B = 1,024 (median " in over
+    assert "1/B is not seen over these B" in over
+    _, steep, _ = powers(record, -1.0)
+    assert "1/B is not seen" not in words(record, empirical=empirical, exponents=steep)[1]
+
+
+def test_an_excess_larger_than_that_of_predicting_zero_is_said_with_its_error(record):
+    empirical, exponents, _ = powers(record, -0.8)
+    assert "Tails are heavy" not in words(record, empirical=empirical, exponents=exponents)[1].partition("Exp(1) (d")[2]
+    few = empirical["n_prompts"].eq(64) & empirical["law"].eq(RANDOM)
+    larger = empirical.assign(relative=empirical["relative"].where(~few, 4 * empirical["relative"]))
+    mean = plus_minus(larger[few]["relative"].mean(), larger[few]["relative"].sem())
+    _, text = words(record, empirical=larger, exponents=exponents)
+    assert f"the mean excess is {mean} times that of predicting zero at B = 64." in text
+
+
+def test_the_finding_names_the_restriction_and_gives_both_minimisers(record):
+    exponents = record.tables["exponents"].set_index("what")
+    for kind, value in ((LINEAR, -0.95), (WHOLE, -0.89)):
+        exponents.loc[of_layers(FIXED, kind)] = [value, value - 0.1, value + 0.1, 8, -1.0, ""]
+    lines, _ = words(record, exponents=exponents.reset_index())
+    line = next(line for line in lines if "w21^PV = w21^KQ = 0" in line)
+    assert (
+        "(Λ = I) as B^−0.95 (95 % interval −1.05 to −0.85, which contains −1), over all parameters as B^−0.89" in line
+    )
+
+
+@pytest.mark.parametrize(("low", "high", "follows"), [(0.9, 1.1, True), (1.7, 1.9, False)])
+def test_the_noise_of_sgd_is_held_against_small_noise(record, low, high, follows):
+    exponents = record.tables["exponents"].copy()
+    for row in exponents.index[exponents["what"].str.startswith(("SGD's", "excess at which"))]:
+        exponents.loc[row, ["low", "high"]] = sorted(exponents.loc[row, "expected"] * end for end in (low, high))
+    rows = [
+        (size, rate, sample, value, value)
+        for size, rate, values in ((32, 0.05, (1.0, 1.0)), (32, 0.1, (1.0, 1.0)), (128, 0.1, (1.0, 3.0)))
+        for sample, value in enumerate(values)
+    ]
+    runs = pd.DataFrame(rows, columns=record.tables["noise"].columns)
+    _, text = words(record, exponents=exponents, noise=runs)
+    said = text[text.index("SGD with fresh prompts") : text.index("The linear layer trained")]
+    assert said.count("standard error is up to 50% of it") == (2 if follows else 0)
+    assert said.count("not these powers") == (0 if follows else 2)
 
 
 def test_the_best_of_sgd_is_said_with_its_error_and_its_place_in_the_grid(record):

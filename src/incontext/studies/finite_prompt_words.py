@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from incontext.foundations import plus_minus
-from incontext.studies.exponents import Exponent
 from incontext.studies.finite_exponents import SMALL, best_rates, by_start, of_layers, small_sizes
 from incontext.studies.finite_prompts import AVERAGE, FIXED, LINEAR, RANDOM, WHOLE
 
@@ -18,10 +17,11 @@ if TYPE_CHECKING:
 
 # Width of an interval of an exponent beyond which it tells none.
 _VAGUE = 1.0
-# Two-sided normal interval of 95 %.
-_Z = 1.96
 # Theorems and the laws that the layers are trained on.
 _LAWS = ((4, FIXED), (8, RANDOM))
+
+# Exponents of SGD's noise by how they are named, and what they are of.
+_NOISE = {"SGD's squared distance to the flow": "squared_gap", "excess at which SGD wanders": "excess"}
 
 Fitted = dict[str, dict[str, float]]
 
@@ -29,27 +29,23 @@ Fitted = dict[str, dict[str, float]]
 def power_in_prompts(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> list[str]:
     """The exponents of the excess in the number of prompts, as a finding."""
     fitted = fitted_of(tables["exponents"])
-    known = [(theorem, law) for theorem, law in _LAWS if of_layers(law) in fitted]
-    if not known:
-        return []
     powers = "; ".join(
-        f"Theorem {theorem}'s loss ({law}) {as_power('B', fitted, of_layers(law))}" for theorem, law in known
+        f"Theorem {theorem}'s loss ({law}) {as_power('B', fitted, of_layers(law))}"
+        + (
+            f", over all parameters {as_power('B', fitted, whole)}"
+            if (whole := of_layers(law, WHOLE)) in fitted
+            else ""
+        )
+        for theorem, law in _LAWS
+        if of_layers(law) in fitted
     )
-    others = [one for _, law in known for one in _from_others(_linear(tables["empirical"], law)).values()]
-    text = (
-        f"Found: the layer of least risk on B training prompts (d = {settings.layer_dimension}, N = "
-        f"{settings.layer_n_train}, {settings.n_samples} samples) exceeds {powers}; fitted where the excess is "
-        f"below {SMALL:g} of the gain over predicting zero"
-    )
-    text += f" (fitted from other B on, {_held(others)})" if others else ""
-    for _, law in known:
-        ratio, error, largest = _over_leading(tables, law)
-        if _reconciled(fitted[of_layers(law)], ratio, error):
-            text += (
-                f"; tails are heavy, and on {law} the excess at B = {largest:,} agrees with 1/B ("
-                f"{plus_minus(ratio, error)} times the leading term)"
-            )
-    return [f"{text}."]
+    if not powers:
+        return []
+    return [
+        f"Found: with w21^PV = w21^KQ = 0 the layer of least risk on B training prompts (d = "
+        f"{settings.layer_dimension}, N = {settings.layer_n_train}, {settings.n_samples} samples) exceeds {powers}; "
+        "to leading order it would be 1/B."
+    ]
 
 
 def on_prompts(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) -> list[str]:
@@ -60,8 +56,7 @@ def on_prompts(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings)
     out = []
     for theorem, law in _LAWS:
         rows = _linear(tables["empirical"], law)
-        ratio, error, largest = _over_leading(tables, law)
-        at = rows[rows["n_prompts"] == largest]["excess"]
+        largest = int(rows["n_prompts"].max())
         scale, spread = (float(leading[column].loc[law]) for column in ("value", "stderr"))
         text = (
             f"{law} (d = {settings.layer_dimension}, N = {settings.layer_n_train}): the layer of least risk on B "
@@ -74,65 +69,48 @@ def on_prompts(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings)
                 "best layer's residual, Z the Kronecker product of x_q and (1/N)Σ y_i x_i, H = E ZZ'"
             )
         text += (
-            f". At B = {largest:,} it is {plus_minus(ratio, error)} times its leading term, whose coefficient is "
-            f"{plus_minus(scale, spread)}{'' if out else ' (± one standard error)'}. "
-            f"{_tails(rows, fitted.get(of_layers(law)), ratio, error)}"
+            f". The coefficient is {plus_minus(scale, spread)}{'' if out else ' (± one standard error)'}; over this "
+            f"term{'' if out else ', its error aside,'} the excess is {_over_leading(rows, scale)}. "
+            f"{_tails(rows, fitted.get(of_layers(law)))}"
         )
-        key = of_layers(law, WHOLE)
-        if key in fitted:
-            text += (
-                f"Minimised over all parameters by L-BFGS started at Theorem {theorem}'s minimiser, a nearby local "
-                f"minimum has an excess that goes {as_power('B', fitted, key)}. "
-            )
+        if not out and of_layers(law, WHOLE) in fitted:
+            text += "Over all parameters the layer is a local minimum, found by L-BFGS from the theorem's minimiser. "
+        at = rows[rows["n_prompts"] == largest]["excess"]
         out.append(text + _one_pass(tables["one_pass"], best[best["law"] == law], at, largest, fitted))
     return out
 
 
-def _tails(rows: pd.DataFrame, fit: Mapping[str, float] | None, ratio: float, error: float) -> str:
-    """Why an exponent off −1 does not speak against 1/B, where the excess agrees with its leading term."""
-    few = rows.groupby("n_prompts")["relative"].mean()
-    worse = [f"{size:,}" for size, relative in few.items() if relative > 1]
-    text = "Tails are heavy (products of four Gaussians)"
-    if worse:
-        text += f": at B = {', '.join(worse)} the mean excess is larger than that of predicting zero"
-    if fit is not None and _reconciled(fit, ratio, error):
-        return f"{text}; an exponent other than −1 over these B does not contradict 1/B. "
-    return f"{text}. " if worse else ""
+def _tails(rows: pd.DataFrame, fit: Mapping[str, float] | None) -> str:
+    """Where the mean excess is larger than that of predicting zero, and whether 1/B is seen."""
+    few = rows.groupby("n_prompts")["relative"].agg(["mean", "sem"])
+    worse = ", ".join(
+        f"{plus_minus(mean, error)} times that of predicting zero at B = {size:,}"
+        for size, (mean, error) in zip(few.index, few.to_numpy(), strict=True)
+        if mean > 1
+    )
+    text = f"Tails are heavy (products of four Gaussians): the mean excess is {worse}. " if worse else ""
+    return text + ("1/B is not seen over these B. " if fit and not fit["low"] <= -1 <= fit["high"] else "")
 
 
-def _over_leading(tables: Mapping[str, pd.DataFrame], law: str) -> tuple[float, float, int]:
-    """Excess over its leading term at the largest B, its standard error, and that B."""
-    rows = _linear(tables["empirical"], law)
-    largest = int(rows["n_prompts"].max())
-    at = rows[rows["n_prompts"] == largest]["excess"]
-    leading = tables["leading"].set_index("law")
-    scale, spread = (float(leading[column].loc[law]) for column in ("value", "stderr"))
-    ratio = float(at.mean()) * largest / scale
-    return ratio, ratio * float(np.hypot(_stderr(at) / at.mean(), spread / scale)), largest
-
-
-def _reconciled(fit: Mapping[str, float], ratio: float, error: float) -> bool:
-    """Whether an exponent excludes −1 and the excess still agrees with its leading term, which goes as 1/B."""
-    return not fit["low"] <= -1 <= fit["high"] and abs(ratio - 1) <= _Z * error
+def _over_leading(rows: pd.DataFrame, scale: float) -> str:
+    """Excess over its leading term at the first B that is fitted and at the largest, mean and median."""
+    ends = sorted({*small_sizes(rows)[:1], int(rows["n_prompts"].max())})
+    parts = []
+    for size in ends:
+        over = rows[rows["n_prompts"] == size]["excess"] * size / scale
+        parts.append(f"{plus_minus(over.mean(), _stderr(over))} at B = {size:,} (median {over.median():.2g})")
+    return " and ".join(parts)
 
 
 def _fitted_over(rows: pd.DataFrame) -> str:
     """Over which B an exponent is fitted, and what it is from other B on."""
-    used, others = small_sizes(rows), _from_others(rows)
+    used = small_sizes(rows)
+    others = {start: one.value for start, one in by_start(rows).items() if start not in used[:1]}
     text = f" over B = {used[0]:,} to {used[-1]:,}" if len(used) > 1 else ""
     if others:
-        values, starts = [one.value for one in others.values()], ", ".join(f"{start:,}" for start in others)
-        text += f" (from {starts} on: {min(values):.2f} to {max(values):.2f}, {_held(others.values())})"
+        starts = ", ".join(f"{start:,}" for start in others)
+        text += f" (from {starts} on: {min(others.values()):.2f} to {max(others.values()):.2f})"
     return text.replace("-", "−")
-
-
-def _from_others(rows: pd.DataFrame) -> dict[int, Exponent]:
-    """Exponents fitted from another B on than the rule's."""
-    return {start: one for start, one in by_start(rows).items() if start not in small_sizes(rows)[:1]}
-
-
-def _held(found: Collection[Exponent]) -> str:
-    return f"{sum(one.low <= -1 <= one.high for one in found)} of {len(found)} intervals contain −1"
 
 
 def _one_pass(every: pd.DataFrame, best: pd.DataFrame, minimisers: pd.Series, largest: int, fitted: Fitted) -> str:
@@ -161,19 +139,27 @@ def _one_pass(every: pd.DataFrame, best: pd.DataFrame, minimisers: pd.Series, la
     if key in fitted:
         text += f"; where its excess is below {SMALL:g} of the gain it goes {as_power('B', fitted, key)}"
         if fitted[key]["high"] < -1:
-            text += ", steeper than 1/B: not explained here, likely a transient"
+            text += ", steeper than 1/B: not explained here"
     return f"{text}."
 
 
-def on_noise(table: pd.DataFrame) -> str:
-    """How SGD's noise goes with its step size and its batches."""
-    rows = table[table["what"].str.startswith(("SGD's", "excess at which"))]
-    if rows.empty:
-        return "SGD's noise could not be fitted: too many runs diverged."
-    parts = [f"{what.replace(': in', ', in')} {interval_of(row)}" for what, row in fitted_of(rows).items()]
+def on_noise(tables: Mapping[str, pd.DataFrame]) -> str:
+    """How SGD's noise goes with its step size and its batches, and whether as small independent noise would."""
+    fitted = fitted_of(tables["exponents"])
+    parts = []
+    for what, column in _NOISE.items():
+        powers = [row for key, row in fitted.items() if key.startswith(what)]
+        if not powers:
+            return "SGD's noise could not be fitted: too many runs diverged."
+        runs = tables["noise"].pivot_table(index="sample", columns=["rate", "batch_size"], values=column)
+        kept = runs[[pair for pair in runs.columns if np.isfinite(runs[pair]).all()]]
+        spread = float((kept.sem() / kept.mean()).max())
+        holds = all(row["low"] <= row["expected"] <= row["high"] for row in powers)
+        end = f"; a mean's standard error is up to {spread:.0%} of it" if holds else ": not these powers"
+        parts.append(f"{what[0].upper()}{what[1:]}: {' and '.join(map(interval_of, powers))}{end}.")
     return (
-        "SGD with fresh prompts at every step, Λ = I, where small independent noise gives powers 1 of η and −1 of the "
-        f"batch size. {'; '.join(parts)}."
+        "SGD with fresh prompts at every step, Λ = I: small independent noise would give powers 1 of η and −1 of the "
+        f"batch size. {' '.join(parts)}"
     )
 
 

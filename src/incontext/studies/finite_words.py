@@ -31,7 +31,7 @@ def sentences(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) 
     """The paragraphs of the section."""
     return [
         *on_prompts(tables, settings),
-        on_noise(tables["exponents"]),
+        on_noise(tables),
         _on_layers(tables, settings),
         *_on_transformers(tables["transformers"], settings),
         *_on_lengths(tables, settings),
@@ -46,8 +46,8 @@ def summary(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings) ->
     lines = [
         f"{'Confirmed' if within == cells else 'Refuted'}: the error is at most Corollary 6's bound, O(1/M + 1/N²), on "
         f"{within} of {cells} combinations of Λ, N and M (fixed Λ, d = {settings.dimension}, exact).",
-        f"Found: the layer of N minimises the risk at M = N, so the best N is M ({_at_m(best)}, exact); a longer N "
-        f"costs up to {cost:.2g} times ({law}, M = {m}, N = {n}).",
+        f"Found: training on longer prompts than those of the test costs up to {cost:.2g} times the least error "
+        f"({law}, M = {m}, N = {n}); N = M is best, as its risk is the loss that is minimised.",
     ]
     lines += power_in_prompts(tables, settings)
     ridge, others, ratios = _near_ridge(tables["transformers"], settings.n_train)
@@ -201,10 +201,6 @@ def _within(exact: pd.DataFrame) -> tuple[int, int]:
     return int((rows["error"] <= rows["bound"] * (1 + 1e-12)).sum()), len(rows)
 
 
-def _at_m(best: pd.DataFrame) -> str:
-    return f"on {int((best['best_N'] == best['M']).sum())} of {len(best)} pairs of law and M"
-
-
 def _costliest(best: pd.DataFrame) -> tuple[str, int, int, float]:
     """Law, M, largest N and its cost, where it costs most."""
     costs = best["error_at_largest_N"] / best["error"]
@@ -227,6 +223,7 @@ def _on_lengths(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings
     exact = float((coefficients["N2_floor"] / coefficients["sum_of_squares"] - 1).abs().max())
     measured = tables["measured"]
     pairs = measured.groupby(["N", "M"]).agg(mean=("mean", "mean"), error=("mean", "sem"), exact=("exact", "first"))
+    counts = [len(level) for level in pairs.index.levels]  # type: ignore[attr-defined]
     largest = float(((pairs["mean"] - pairs["exact"]) / pairs["error"]).abs().max())
     return [
         f"Train length N against test length M (d = {d}): for every law the error is a floor plus C(N)/M, so that "
@@ -241,13 +238,14 @@ def _on_lengths(tables: Mapping[str, pd.DataFrame], settings: FiniteDataSettings
         f"Corollary 6's coefficient is up to {loosest:.2g} times over the Λ tried; that of 1/M is (d + 1)t, as in the "
         f"bound. The error is at most the bound on {within} of {cells} combinations of Λ, N and M. But C depends on N "
         "as well: error = (d + 1)t/M + A(1/N² − 2/(NM)) + …, and at N = M the second term is negative: −A/M².",
-        "The layer of N minimises the risk at M = N, so the best N is M, whatever the law "
-        f"({_at_m(best)}). At fixed M a longer N hurts, as Γ then corrects too little for the noise "
-        "of Λ̂: for fixed Λ the error grows by A(1/N − 1/M)² to leading order. The longest N costs up to a factor "
-        f"{cost:.3g} ({law}, M = {m}, N = {n}), for Λ = I {isotropic[-1]:.3g}. Corollary 6's bound falls with N at "
-        "every M; the error itself does so only while N < M.",
+        "The loss minimised at N is the risk at M = N, so the best N is M, whatever the law (checked on "
+        f"{int((best['best_N'] == best['M']).sum())} of {len(best)} pairs of law and M). At fixed M a longer N hurts, "
+        "as Γ then corrects too little for the noise of Λ̂: for fixed Λ the error grows by A(1/N − 1/M)² to leading "
+        f"order. The longest N costs up to a factor {cost:.3g} ({law}, M = {m}, N = {n}), for Λ = I "
+        f"{isotropic[-1]:.3g}. Corollary 6's bound falls with N at every M; the error itself does so only while N < M.",
         f"Layers trained by gradient descent (Λ = I) and tested on {settings.n_prompts:,} prompts (seed "
-        f"{settings.seed}) agree with the exact errors to {largest:.1f} standard errors over {len(pairs)} pairs; "
+        f"{settings.seed}) agree with the exact errors to {largest:.1f} standard errors over {counts[0]} "
+        f"train and {counts[1]} test lengths of the same prompts; "
         + "; ".join(
             f"{what.removeprefix('trained layer, ')}: {interval_of(fitted[what])}"
             for what in fitted

@@ -40,12 +40,12 @@ def _prompts(record: StudyRecord) -> Drawing:
         f"{settings['layer_dimension']}, N = {settings['layer_n_train']}): the empirical minimiser with w21^PV = "
         "w21^KQ = 0, its leading term (dashed), the same minimised over all parameters (open markers), and SGD that "
         "sees each prompt once, with the best of its choices in hindsight (dotted); means over "
-        f"{settings['n_samples']} samples (half as many over all parameters), bars ± 1.96 standard errors. Middle: SGD "
-        "with fresh prompts at every step, Λ = I: squared distance to the flow at a fixed time and the excess at which "
-        "it wanders around the minimum, against η over the batch size "
-        "(guide: slope 1). Right: the layer trained on a pool of K tasks, exact (d = "
-        f"{settings['dimension']}, N = M = {settings['n_train']}): its excess error on fresh tasks, mean and quartiles "
-        f"over {settings['n_pools']} pools (guide: slope −1). Seed {settings['seed']}."
+        f"{settings['n_samples']} samples (half as many over all parameters and for SGD), bars ± 1.96 standard errors. "
+        "Middle: SGD with fresh prompts at every step, Λ = I: squared distance to the flow at a fixed time and the "
+        "excess at which it wanders around the minimum, against η over the batch size, means over "
+        f"{max(2, settings['n_samples'] // 2)} runs (dashed: slope 1, of small noise). Right: the layer trained on a "
+        f"pool of K tasks, exact (d = {settings['dimension']}, N = M = {settings['n_train']}): its excess error on "
+        f"fresh tasks, mean and quartiles over {settings['n_pools']} pools (guide: slope −1). Seed {settings['seed']}."
     )
     return Drawing("finite-data-prompts", figure, caption, "Excess against the number of prompts and of tasks.")
 
