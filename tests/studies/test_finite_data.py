@@ -303,8 +303,7 @@ def test_the_finding_names_the_restriction_and_gives_both_minimisers(record):
     exponents = record.tables["exponents"].set_index("what")
     for kind, value in ((LINEAR, -0.95), (WHOLE, -0.89)):
         exponents.loc[of_layers(FIXED, kind)] = [value, value - 0.1, value + 0.1, 8, -1.0, ""]
-    lines, _ = words(record, exponents=exponents.reset_index())
-    line = next(line for line in lines if "w21^PV = w21^KQ = 0" in line)
+    line = next(one for one in words(record, exponents=exponents.reset_index())[0] if "w21^PV = w21^KQ = 0" in one)
     assert (
         "(Λ = I) as B^−0.95 (95 % interval −1.05 to −0.85, which contains −1), over all parameters as B^−0.89" in line
     )
