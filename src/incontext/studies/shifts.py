@@ -38,6 +38,8 @@ LSA, LEAST_SQUARES = "LSA", "least squares"
 # estimator's error, exceeds the unshifted one by at most this, at M = N and every parameter.
 TOLERANCE = 0.1
 _UNSHIFTED = "none"
+# Differences of exact relative errors below this are rounding.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +204,7 @@ def _conclusions(errors: pd.DataFrame, n_train: int, dimension: int) -> dict[str
     unshifted = at_n[at_n["shift"] == _UNSHIFTED].set_index("predictor")["relative"]
     tolerated: dict[str, dict[str, bool]] = {LSA: {}, LEAST_SQUARES: {}}
     largest: list[str] = []
+    steady: list[str] = []
     for shift, rows in at_n[at_n["shift"] != _UNSHIFTED].groupby("shift", sort=False):
         parts = []
         for name in tolerated:
@@ -209,13 +212,19 @@ def _conclusions(errors: pd.DataFrame, n_train: int, dimension: int) -> dict[str
             worst = own.iloc[int(own["relative"].argmax())]
             tolerated[name][str(shift)] = bool(worst["relative"] - unshifted[name] <= TOLERANCE)
             parts.append(f"{worst['relative']:.3g} (at {worst['parameter']:.3g})")
+            growing = np.diff(own.sort_values("parameter")["relative"]) > _ROUNDING
+            if name == LSA and len(own) > 1 and not growing.any() and not str(shift).startswith("input"):
+                steady.append(str(shift))
         largest.append(f"{_named(str(shift))} {', '.join(parts)}")
-    scored = errors[np.isfinite(errors["z"])]
+    # Errors that are zero are no comparison, and one that only scales with the shift is no second one.
+    scored = errors[np.isfinite(errors["z"]) & (errors["exact"] > 0)]
+    scored = scored[~scored["z"].round(6).duplicated()]
     largest_z = float(scored["z"].abs().max())
     within = int((scored["z"].abs() <= 4).sum())
-    smaller, pairs, others = _smaller(errors)
+    smaller, pairs, close, others = _smaller(errors)
+    limits = _limits(at_n, unshifted)
     return {
-        "summary": [_finding(tolerated[LSA], dimension, n_train, smaller, pairs)],
+        "summary": [_finding(tolerated[LSA], dimension, n_train, limits.get(LSA), steady)],
         "sentences": [
             f"The layer trained at d = {dimension}, N = {n_train} tolerates {_listed(tolerated[LSA], True)}; it does "
             f"not tolerate {_listed(tolerated[LSA], False)}. Least squares tolerates "
@@ -224,12 +233,13 @@ def _conclusions(errors: pd.DataFrame, n_train: int, dimension: int) -> dict[str
             f"Tolerated means: at M = N the error, less that of the best linear predictor and divided by that of the "
             f"zero estimator, grows by at most {TOLERANCE:g} over the learner's own unshifted one, up to the strengths "
             f"tried. That is growth, not size: least squares has the smaller error in {smaller} of {pairs} pairs of a "
-            f"shift and M{f' (not: {others})' if others else ''}.",
+            f"shift and M, in {close} of them by less than 2 standard errors, taken apart"
+            f"{f' (not: {others})' if others else ''}.",
             f"The largest such errors of {LSA}, {LEAST_SQUARES} (unshifted {unshifted[LSA]:.3g}, "
-            f"{unshifted[LEAST_SQUARES]:.3g}): {'; '.join(largest)}.{_limits(at_n, unshifted)}",
-            f"Exact and Monte Carlo errors agree within 4 standard errors in {within} of {len(scored)} comparisons; "
-            f"the largest distance is {largest_z:.2f}. All shifts use the same draws, so distances are not "
-            "independent.",
+            f"{unshifted[LEAST_SQUARES]:.3g}): {'; '.join(largest)}.{_bounds(limits)}{_steadiness(steady)}",
+            f"Exact and Monte Carlo errors agree within 4 standard errors in {within} of {len(scored)} comparisons of "
+            f"different numbers; the largest distance is {largest_z:.2f}. All shifts use the same draws, so distances "
+            "are not independent.",
         ],
         "tolerated": tolerated,
         "comparisons": len(scored),
@@ -238,43 +248,59 @@ def _conclusions(errors: pd.DataFrame, n_train: int, dimension: int) -> dict[str
     }
 
 
-def _finding(tolerated: dict[str, bool], dimension: int, n_train: int, smaller: int, pairs: int) -> str:
+def _finding(tolerated: dict[str, bool], dimension: int, n_train: int, limit: float | None, steady: list[str]) -> str:
     """How much of §4.2 holds: other tasks and queries are tolerated, other inputs are not."""
     inputs = [kept for name, kept in tolerated.items() if name.startswith("input")]
     others = [kept for name, kept in tolerated.items() if not name.startswith("input")]
     as_said = [*others, *(not kept for kept in inputs)]
     kind = "Confirmed" if all(as_said) else "In part" if any(as_said) else "Refuted"
+    kept_on = sum(tolerated[name] for name in steady)
+    told = [f"{kept_on} {'is' if kept_on == 1 else 'are'} no worse when stronger"] if kept_on else []
+    if limit is not None:
+        told.append(f"label noise is tolerated up to a standard deviation of {limit:.2f}")
+    more = f" ({', '.join(told)})" if told else ""
     return (
         f"{kind}: as to §4.2, the trained layer (d = {dimension}, N = {n_train}) tolerates {sum(others)} of "
-        f"{len(others)} shifts of tasks and queries and {sum(inputs)} of {len(inputs)} of inputs, up to the strengths "
-        f"tried; least squares still has the smaller error in {smaller} of {pairs} settings."
+        f"{len(others)} shifts of tasks and queries{more} and {sum(inputs)} of {len(inputs)} of inputs."
     )
 
 
-def _smaller(errors: pd.DataFrame) -> tuple[int, int, str]:
-    """In how many shifted settings least squares has the smaller error, of how many, and where not."""
+def _smaller(errors: pd.DataFrame) -> tuple[int, int, int, str]:
+    """In how many shifted settings least squares has the smaller error, of how many, in how many barely, where not."""
     shifted = errors[errors["shift"] != _UNSHIFTED].set_index(["shift", "parameter", "M"])
     layer, squares = (shifted[shifted["predictor"] == name] for name in (LSA, LEAST_SQUARES))
     squares = squares.loc[layer.index]
     # Measured ones on the same prompts where not both are exact.
     exact = layer["exact"].notna() & squares["exact"].notna()
     held = (squares["exact"] < layer["exact"]).where(exact, squares["mean"] < layer["mean"])
+    close = held & ~exact & (layer["mean"] - squares["mean"] < 2 * np.hypot(layer["stderr"], squares["stderr"]))
     others = ", ".join(f"{_named(shift)} {strength:.3g} at M = {m}" for shift, strength, m in held.index[~held])
-    return int(held.sum()), len(held), others
+    return int(held.sum()), len(held), int(close.sum()), others
 
 
-def _limits(at_n: pd.DataFrame, unshifted: pd.Series) -> str:
+def _limits(at_n: pd.DataFrame, unshifted: pd.Series) -> dict[str, float]:
     """The label noise that each learner would still tolerate: its growth is proportional to the noise variance."""
     noisy = at_n[at_n["shift"].str.startswith("label noise")].sort_values("parameter")
-    parts = []
+    limits = {}
     for name in (LSA, LEAST_SQUARES):
         own = noisy[noisy["predictor"] == name]
         growth = own["relative"].iloc[-1] - unshifted[name] if len(own) else math.nan
         if 0 < growth < math.inf:
-            parts.append(f"{own['parameter'].iloc[-1] * math.sqrt(TOLERANCE / growth):.2f} ({name})")
-    if not parts:
+            limits[name] = float(own["parameter"].iloc[-1] * math.sqrt(TOLERANCE / growth))
+    return limits
+
+
+def _bounds(limits: dict[str, float]) -> str:
+    if not limits:
         return ""
-    return f" Growth is proportional to the variance of label noise: it passes {TOLERANCE:g} at {', '.join(parts)}."
+    told = ", ".join(f"{limit:.2f} ({name})" for name, limit in limits.items())
+    return f" Growth is proportional to the variance of label noise: it passes {TOLERANCE:g} at {told}."
+
+
+def _steadiness(steady: list[str]) -> str:
+    if not steady:
+        return ""
+    return f" For {LSA} this measure does not rise with the strength of {', '.join(_named(s) for s in steady)}."
 
 
 def _listed(tolerated: dict[str, bool], which: bool) -> str:
