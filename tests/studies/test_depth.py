@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from incontext.flow import TwoLayerRisk, TwoLayerWeights
-from incontext.foundations import plus_minus
 from incontext.predictors import GradientDescentPlusPlus, LeastSquares, Newton, Ridge
 from incontext.prompts import Gaussian, Linear, PromptDistribution
 from incontext.report.figures import depth as figure
@@ -15,7 +14,6 @@ from incontext.studies.depth.contexts import (
     COORDINATES,
     IDENTITY,
     LAWS,
-    PLAIN,
     RANDOM,
     TRACE,
     Contexts,
@@ -30,9 +28,8 @@ from incontext.studies.depth.references import ONE_LAYER, references
 from incontext.studies.depth.softmax import TokenRisk
 from incontext.studies.depth.spectral import SpectralRisk, gain
 from incontext.studies.depth.verdicts import BETTER, UNDECIDED, WORSE, tally
-from incontext.studies.depth.views import views
+from incontext.studies.depth.views import DOUBLED, views
 from incontext.studies.depth.words import words
-from incontext.studies.depth.words_beyond import remedies, summary
 from incontext.studies.store import Store
 from incontext.theory import minimum_loss
 
@@ -262,7 +259,7 @@ def test_is_drawn_and_told(record, tmp_path):
     assert {drawing.name for drawing in drawings} == {"depth", "depth_beyond", "depth_algorithms"}
     facts = record.facts
     assert set(facts["captions"]) <= set(record.tables)
-    assert (len(facts["sentences"]), len(facts["details"])) == (8, 9)
+    assert (len(facts["sentences"]), len(facts["details"])) == (7, 9)
     for text in [*facts["sentences"], *facts["details"], *facts["summary"]]:
         assert "nan" not in text.split()
         assert len(text.split()) < 130
@@ -285,11 +282,12 @@ def test_fits_short_of_an_optimum_say_nothing_of_symmetries(record):
     assert told["derivatives"].sum() == (tables["stationarity"]["z"] != 0).sum()
 
 
-def test_every_comparison_says_what_its_interval_says(record):
+def test_every_comparison_says_at_least_what_its_interval_says(record):
     compared, pairs = record.tables["compared"], record.tables["pairs"]
     assert len(compared) == len(pairs)
     low, high = (compared["difference"] + sign * 1.96 * compared["stderr"] for sign in (-1, 1))
     expected = np.select([high < 0, low > 0], [BETTER, WORSE], UNDECIDED)
+    # Prompts are so few and errors so even here that no single error decides anything.
     assert (compared["says"] == expected).all()
     cells = record.tables["deeper"].set_index(["law", "question"])["L = 2"]
     own = compared[(compared["layers"] == 2) & (compared["group"] == "deeper")]
@@ -309,7 +307,6 @@ def test_conclusions_turn_with_their_numbers(record):
     )
     limit = record.tables["limit"].assign(error=1 / record.tables["limit"]["error"])
     remedies = record.tables["remedies"].assign(gain=-record.tables["remedies"]["gain"])
-    # Twice a mean is tolerated and more is not: here every shift is met as well as the own law, or not at all.
     errors = record.tables["errors"].copy()
     shifted = errors["test"] != "c = 1"
     for factor, kept in ((0.0, 1), (1e9, 0)):
@@ -317,36 +314,19 @@ def test_conclusions_turn_with_their_numbers(record):
         turned.loc[shifted, ["error", "median"]] = factor
         tables = {**record.tables, "pairs": pairs, "limit": limit, "remedies": remedies, "errors": turned}
         tables |= views(tables, settings)
-        sound = tables["shifted"]["own error"] < 1
-        assert sound.any()
-        assert (tables["shifted"]["tolerated"] == (sound & bool(kept))).all()
+        assert (tables["shifted"][DOUBLED] == bool(kept)).all()
         told = words(tables, settings)
         text = " ".join(told["sentences"] + told["summary"])
         assert "did not always lessen the failure" in text
-        assert "lessen the failure of §4.3, though" not in text
+        assert "own weights, lessen" not in text
         assert "did not always reduce the error found" in text
-        assert "no finite number removes it" not in text
-        assert "raises the mean error in 0 of 2 steps, lowers it in 0" in text
-        assert "every layer raises the median" not in text
-        assert "tr Λ̂ are worse with label noise 0 and worse with label noise 0.5" in told["sentences"][-1]
+        assert (
+            "raises the mean error in 0 of 2 steps and lowers it in 0 (2 undecided); it raises the median in 0" in text
+        )
+        gains = tables["gains"].query("law == @RANDOM and remedy == @TRACE and layers == 2")
+        assert set(gains["says"]) == {WORSE}
     before, after = record.tables["compared"]["says"], tables["compared"]["says"]
     assert (after == before.map({BETTER: WORSE, WORSE: BETTER, UNDECIDED: UNDECIDED})).all()
-
-
-def test_depth_and_normalising_are_told_apart(record):
-    """A second normalised layer that is no better than one leaves undecided whether depth helps."""
-    tables, settings = record.tables, record.facts["settings"]
-    table = tables["remedies"].set_index(["law", "noise", "remedy", "layers", "scale"]).sort_index()
-    own = table.loc[(RANDOM, 0.0)]
-    line = next(line for line in summary(tables, settings) if "tr Λ̂" in line)
-    for key in ((TRACE, 2, 1.0), (TRACE, 1, 1.0), (PLAIN, 1, 1.0)):
-        assert plus_minus(own.loc[key, "error"], own.loc[key, "stderr"]) in line
-    table.loc[(RANDOM, 0.0, TRACE, 2, 1.0), ["error", "stderr"]] = own.loc[
-        (TRACE, 1, 1.0), ["error", "stderr"]
-    ].tolist()
-    same = {**tables, "remedies": table.reset_index()}
-    assert any(line.startswith("Undecided: whether under random") for line in summary(same, settings))
-    assert "better with label noise 0 and" in remedies(tables["remedies"])
 
 
 def test_a_share_counts_its_rows():

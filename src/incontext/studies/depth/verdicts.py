@@ -6,15 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from incontext.studies.depth.forms import FULL, GD_PLUS, INVARIANT
+from incontext.studies.depth.measures import CUT
 from incontext.studies.depth.models import LINEAR, PAPER, SOFTMAX, Model
 from incontext.studies.depth.references import ONE_LAYER
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 # Share of a mean in the worst 0.1 % of prompts from which on the mean says little of most prompts.
 HEAVY = 0.5
+# Standard errors on each side of a 95 % interval, and the share of samples in which each of its ends is a bound.
+WIDTH, _SIDE = 1.96, 0.975
 # Groups of questions, each a table of the page, and the questions.
 DEPTH, CLASSICAL, KERNEL, FORMS = "deeper", "classical", "softmax", "forms"
 UNTIED_STEP, TIED_STEP = "untied, against the depth before", "tied, against the depth before"
@@ -88,8 +92,33 @@ def comparisons(law: str, depths: Sequence[int], form_depths: Sequence[int]) -> 
             yield Comparison(FORMS, AS_IT_STANDS, layers, Model(law, PAPER, INVARIANT, False, layers).name, wide)
 
 
-def says(low: float, high: float) -> str:
-    """What the 95 % interval of a difference of mean errors says of the first."""
+def least(row: pd.Series) -> float:
+    """A lower bound on the mean of nonnegative errors, however rare the prompts that carry it, in 97.5 % of samples.
+
+    An error reaches the largest of n with a probability of at least 1 − 0.975^(1/n) (Clopper–Pearson with one success),
+    and the largest is at least mean square over mean.
+    """
+    mean, n = row["error"], row["n"]
+    largest = mean + (n - 1) * row["stderr"] ** 2 / mean if mean > 0 else 0.0
+    return float(-np.expm1(np.log(_SIDE) / n) * largest)
+
+
+def beyond_cut(row: pd.Series, trace: float) -> int:
+    """At most so many prompts have errors that count as ``CUT``, E tr Λ being ``trace``."""
+    return int(row["error"] * row["n"] * trace / CUT * (1 + 1e-9))
+
+
+def verdict(first: pd.Series, second: pd.Series, low: float, high: float, trace: float) -> str:
+    """What the 95 % interval of a difference of mean errors says of the first, and what ``least`` does.
+
+    Where few prompts make a mean its standard error is about as large, and the interval leaves open even what the
+    largest error decides. Such a mean passes for smaller than another only if all its n errors together are; one that
+    cut errors may set never does.
+    """
+    sizes = [(row["error"], WIDTH * row["stderr"], row["n"]) for row in (first, second)]
+    most = [mean + width if width < mean else n * mean for mean, width, n in sizes]
+    low = -np.inf if beyond_cut(second, trace) else max(low, least(first) - most[1])
+    high = np.inf if beyond_cut(first, trace) else min(high, most[0] - least(second))
     return BETTER if high < 0 else WORSE if low > 0 else UNDECIDED
 
 
@@ -103,12 +132,13 @@ def compared(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd.Da
         0.1 % of prompts carry more than half of one of the means), better (share of prompts on which the first has
         the smaller error), low, high (95 %), n.
     """
-    own = tables["errors"].query("test == 'c = 1'").set_index(["law", "name"])["worst"] > HEAVY
+    errors = tables["errors"].query("test == 'c = 1'")
+    own = {(row["law"], row["name"]): row for _, row in errors.iterrows()}
     pairs = {(row["law"], row["first"], row["second"]): row for _, row in tables["pairs"].iterrows()}
     rows = []
     for law in settings["laws"]:
         for each in comparisons(law, settings["depths"], settings["form_depths"]):
-            at = pairs[law, each.first, each.second]
+            at, first, second = pairs[law, each.first, each.second], own[law, each.first], own[law, each.second]
             rows.append(
                 {
                     "law": law,
@@ -119,8 +149,8 @@ def compared(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd.Da
                     "second": each.second,
                     "difference": at["difference"],
                     "stderr": at["stderr"],
-                    "says": says(at["low"], at["high"]),
-                    "rare": bool(own[law, each.first] or own[law, each.second]),
+                    "says": verdict(first, second, at["low"], at["high"], settings["dimension"]),
+                    "rare": bool(first["worst"] > HEAVY or second["worst"] > HEAVY),
                     "better": at["better"],
                     "low": at["better_low"],
                     "high": at["better_high"],
@@ -131,7 +161,7 @@ def compared(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd.Da
 
 
 def tally(rows: pd.DataFrame) -> tuple[int, int, int]:
-    """How many comparisons the first wins, loses, and how many the intervals leave open."""
+    """How many comparisons the first wins, loses, and how many are undecided."""
     found = rows["says"].value_counts()
     return int(found.get(BETTER, 0)), int(found.get(WORSE, 0)), int(found.get(UNDECIDED, 0))
 

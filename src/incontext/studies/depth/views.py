@@ -9,16 +9,15 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from incontext.studies.depth.contexts import PLAIN
 from incontext.studies.depth.forms import FULL, GD_PLUS, INVARIANT
 from incontext.studies.depth.measures import BATCHES
 from incontext.studies.depth.models import CONVERGED, LINEAR, SOFTMAX, Model
 from incontext.studies.depth.references import LEAST_SQUARES
-from incontext.studies.depth.verdicts import CLASSICAL, DEPTH, FORMS, KERNEL, compared, percent, says
+from incontext.studies.depth.verdicts import CLASSICAL, DEPTH, FORMS, KERNEL, WIDTH, compared, percent, verdict
 
-# A shift is tolerated when the relative error grows by at most this factor over the unshifted one, plus a part of
-# the zero estimator's error, in the mean and in the median; what is no better than zero at home tolerates nothing.
-FACTOR, PART = 2.0, 0.01
 LABEL_LABEL, DIAGONAL, OFF = "label-label entry of W^KQ, L > 1", "all other diagonal entries", "off-diagonal entries"
+DOUBLED = "at most doubled"
 _LEVEL = 0.05
 # Heads of what a search found: runs that went on, on all contexts, and those of them that end as low as the best.
 _SEARCH = {"polished": "runs on all contexts", "near": "of these within 1 % of the best"}
@@ -34,19 +33,17 @@ def views(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> dict[str
     ].copy()
     main["weights"] = np.where(main["tied"], "tied", "untied")
     whole = compared(tables, settings)
-    shifted = _shifted(tables["errors"], settings)
     return {
         "overview": _overview(main),
         **{group: _matrix(whole[whole["group"] == group]) for group in (DEPTH, CLASSICAL, KERNEL, FORMS)},
-        "tolerated": _tolerated(shifted, settings),
-        "gains": _gains(tables["remedies"]),
+        "gains": _gains(tables["remedies"], settings["dimension"]),
         "one_layer": _one_layer(models),
         "slopes": _slopes(tables["stationarity"], models, settings["dimension"]),
         "algorithms": _algorithms(tables["nearest"], tables["distances"], settings["n_train"]),
         "wider": _wider(models),
         "every": _every(main),
         "compared": whole,
-        "shifted": shifted,
+        "shifted": _shifted(tables["errors"], settings),
     }
 
 
@@ -83,7 +80,7 @@ def _by_depth(rows: pd.DataFrame, index: list[str]) -> pd.DataFrame:
 
 
 def _shifted(errors: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
-    """Untied models under every shift of the inputs' law, beside their own, and whether they tolerate it."""
+    """Untied models under every shift of the inputs' law, beside their own, and whether it at most doubles."""
     rows = []
     for law in settings["laws"]:
         for attention, form in ((LINEAR, GD_PLUS), (SOFTMAX, INVARIANT)):
@@ -92,9 +89,6 @@ def _shifted(errors: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
                 own = errors[(errors["law"] == law) & (errors["name"] == name)].set_index("test")
                 home = own.loc["c = 1"]
                 for test, at in own.drop(index="c = 1").iterrows():
-                    kept = home["error"] < 1 and all(
-                        at[column] <= FACTOR * home[column] + PART for column in ("error", "median")
-                    )
                     rows.append(
                         {
                             "law": law,
@@ -107,28 +101,21 @@ def _shifted(errors: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
                             "worst": at["worst"],
                             "own error": home["error"],
                             "own median": home["median"],
-                            "tolerated": kept,
+                            DOUBLED: all(at[column] <= 2 * home[column] for column in ("error", "median")),
                         }
                     )
     return pd.DataFrame(rows)
 
 
-def _tolerated(shifted: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
-    """The shifts that every model tolerates."""
-    kept = shifted.assign(cell=shifted["test"].where(shifted["tolerated"], ""))
-    index = ["law", "attention", "layers"]
-    listed = kept.groupby(index, sort=False)["cell"].agg(lambda cells: ", ".join(filter(None, cells)) or "none")
-    return _by_depth(listed.reset_index(), index[:2])
-
-
-def _gains(remedies: pd.DataFrame) -> pd.DataFrame:
+def _gains(remedies: pd.DataFrame, dimension: int) -> pd.DataFrame:
     """Remedies at scale 1, and what each gains over one plain layer."""
     rows = remedies.query("scale == 1")
-    reach = 1.96 * rows["gain_stderr"]
-    verdicts = [
-        None if spread == 0 else says(gain - spread, gain + spread)
-        for gain, spread in zip(rows["gain"], reach, strict=True)
-    ]
+    plain = rows.loc[(rows["remedy"] == PLAIN) & (rows["layers"] == 1)].set_index(["law", "noise"])
+    verdicts = []
+    for _, row in rows.iterrows():
+        gain, reach = row["gain"], WIDTH * row["gain_stderr"]
+        one = plain.loc[(row["law"], row["noise"])]
+        verdicts.append(verdict(row, one, gain - reach, gain + reach, dimension) if reach else None)
     return pd.DataFrame(
         {
             **{name: rows[name] for name in ("law", "noise", "remedy", "layers", "error", "stderr", "median", "gain")},

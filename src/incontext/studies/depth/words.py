@@ -40,12 +40,11 @@ from incontext.studies.depth.views import DIAGONAL, LABEL_LABEL, OFF
 from incontext.studies.depth.words_beyond import (
     ALGORITHMS,
     ROUNDING,
-    TOLERATED,
     algorithms,
     beyond,
+    enumerated,
     how_remedied,
     rare,
-    remedies,
     shifts,
     summary,
 )
@@ -64,7 +63,6 @@ def words(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> dict[str
         _softmax(tables["compared"], settings),
         _forms(tables["compared"], tables["models"], settings),
         shifts(tables["shifted"]) + " " + beyond(tables["errors"], settings),
-        remedies(tables["remedies"]),
     ]
     details = [
         _TERMS,
@@ -101,8 +99,8 @@ _FORMS = (
     "two label weights, so that it has all that the symmetries of the law and y → −y leave. The full form frees all."
 )
 _CELLS = (
-    "verdict of the 95 % interval on the mean errors; share of prompts on which the first has the smaller error; †: "
-    "rare prompts carry one of the means"
+    "verdict on the mean errors (95 %); share of prompts on which the first has the smaller error; †: rare prompts "
+    "carry one of the means"
 )
 _CAPTIONS = {
     "overview": "Error on fresh prompts over E tr Λ, by number of layers L: mean, and beside it the median",
@@ -116,8 +114,8 @@ _CAPTIONS = {
     "slopes": "Largest derivatives of log risk at the optima of the GD++ form, in units of their standard errors, and "
     "what would make them 0; below the bound the largest of so many stays in 95 % of cases",
     "wider": "Wider forms beside the GD++ form, untied: error over E tr Λ on training contexts and on fresh prompts",
-    "tolerated": TOLERATED,
-    "shifted": "Untied models under every shift of the inputs' law: error over E tr Λ of the test law, beside its own",
+    "shifted": "Untied models under every shift of the inputs' law: error over E tr Λ of the test law, beside its own; "
+    "at most doubled: mean and median",
     "gains": "Remedies: error over E tr Λ on fresh prompts of the training law, and the gain over one plain layer; "
     f"what is below {ROUNDING:g} is 0 up to rounding",
     "one_layer": "One layer as it was fitted, and the exact minimum of Theorems 4 and 8: error over E tr Λ",
@@ -132,9 +130,9 @@ def _key(settings: dict[str, Any]) -> str:
     return (
         f"Errors are E(ŷ − y)²/E tr Λ on {settings['n_test']:,} fresh prompts that all models share (d = "
         f"{settings['dimension']}, N = {settings['n_train']}, no label noise unless said); ± is one standard error; "
-        "what the 95 % interval of a difference of means leaves open is undecided. Linear attention has the GD++ form: "
-        "a layer is a step of descent that also transforms the inputs by Λ̂ = (1/N) Σ x_i x_i'. Tied layers share "
-        "their weights."
+        "what neither the 95 % interval of a difference of means nor the largest error settles is undecided. Linear "
+        "attention has the GD++ form: a layer is a step of descent that also transforms the inputs by Λ̂ = (1/N) Σ x_i "
+        "x_i'. Tied layers share their weights."
     )
 
 
@@ -154,20 +152,20 @@ def _cure(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> str:
     if len(rows):
         found = {name: rows[rows["question"] == name] for name in (TIED_EXACT, UNTIED_EXACT)}
         text += (
-            f" At N = {settings['n_train']}, tied layers beat Theorem 8's minimum in the mean at "
-            f"{_won(found[TIED_EXACT])}, untied ones at {_won(found[UNTIED_EXACT])}, being better on "
+            f" Mean errors at N = {settings['n_train']} against Theorem 8's minimum: tied layers "
+            f"{_standing(found[TIED_EXACT])}; untied ones {_standing(found[UNTIED_EXACT])}, with the smaller error on "
             f"{shares(found[UNTIED_EXACT])} of prompts."
         )
     return f"{text} {rare(tables['every'], settings)}".strip()
 
 
-def _won(rows: pd.DataFrame) -> str:
-    """The depths at which a comparison is won, and those at which it is undecided."""
-    at = {said: [str(layers) for layers in rows[rows["says"] == said]["layers"]] for said in (BETTER, UNDECIDED)}
-    if len(at[BETTER]) == len(rows):
-        return "every L > 1"
-    won = f"L = {', '.join(at[BETTER])}" if at[BETTER] else "no L"
-    return won + (f" (undecided: {', '.join(at[UNDECIDED])})" if at[UNDECIDED] else "")
+def _standing(rows: pd.DataFrame) -> str:
+    """The depths at which a comparison is won, lost and undecided."""
+    at = {said: [str(layers) for layers in rows[rows["says"] == said]["layers"]] for said in (BETTER, WORSE, UNDECIDED)}
+    where = {
+        said: "every L > 1" if len(depths) == len(rows) else f"L = {enumerated(depths)}" for said, depths in at.items()
+    }
+    return enumerated([f"{said} at {where[said]}" for said, depths in at.items() if depths])
 
 
 def _limits(limit: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -184,12 +182,12 @@ def _deeper(compared: pd.DataFrame, settings: dict[str, Any]) -> str:
     if further.empty:
         return ""
     (lower, higher, _), (wins, losses, _) = tally(further), tally(free)
-    heavy = further[further["rare"] & (further["says"] == BETTER)]
+    heavy = further[further["rare"] & (further["says"] != UNDECIDED)]
     return (
         f"At N = {settings['n_train']}, going deeper lowers the mean error of linear attention, tied or untied, in "
-        f"{lower} of {len(further)} steps (rare prompts carry a mean in {len(heavy)}) and raises it in {higher}"
-        f"{left_open(further)}; the error falls on {shares(further)} of prompts. Untied layers beat tied ones in "
-        f"{wins} of {len(free)} cases and lose in {losses}."
+        f"{lower} of {len(further)} steps and raises it in {higher}{left_open(further)}; rare prompts carry a mean in "
+        f"{len(heavy)} of these {lower + higher}. The error falls on {shares(further)} of prompts. Untied layers beat "
+        f"tied ones in {wins} of {len(free)} cases and lose in {losses}."
     )
 
 
@@ -252,7 +250,10 @@ def _overfitting(nested: pd.DataFrame, models: pd.DataFrame, settings: dict[str,
             f"{learned} of {rises.sum()} such rises, it is overfitting to {settings['n_prompts']:,} contexts."
         )
     if short:
-        text += f" Falls from a fit short of its optimum: {short} of {falls.sum()}."
+        text += (
+            f" In {short} of the {falls.sum()} falls the narrower fit had not converged (gradient of the log loss "
+            f"above {CONVERGED:g}), which may be why."
+        )
     return text
 
 
@@ -261,16 +262,19 @@ def _fits(tables: dict[str, pd.DataFrame], settings: dict[str, Any]) -> str:
     found = models[models["layers"] > 1] if (models["layers"] > 1).any() else models
     again, short = int((found["near"] > 1).sum()), int((models["slope"] > CONVERGED).sum())
     warm, count, few = int((runs["kind"] == WARM).sum()), settings["n_prompts"], settings["n_softmax_prompts"]
-    ended = _range([int(polished) for polished in models["polished"]], " or ")
+    ended, soft = (
+        _range([int(polished) for polished in rows["polished"]], " or ")
+        for rows in (models, models[models["attention"] == SOFTMAX])
+    )
     return (
         f"Fits: {settings['n_starts']} starts per model ({warm:,} of {len(runs):,} from models fitted before) run "
         f"{_range([effort['brief'] for effort in EFFORTS])} iterations of L-BFGS on {count // FEWER:,} contexts of "
-        f"{settings['n_queries']} queries (softmax {few // FEWER:,}). The best {ended} go on, on all {count:,} "
-        f"({few:,}), for at most {_range([effort['iterations'] for effort in EFFORTS])}. In {short} of {len(models)} "
-        f"models the gradient of the log loss is still above {CONVERGED:g}. In {again} of the {len(found)} of more "
-        f"than one layer a second of these {ended} runs ends within 1 % of the best; elsewhere there may be a better "
-        "optimum. Errors are twice Definition 1's loss over tr Λ; E tr Λ = d. On covariance 4Λ standard errors of two "
-        f"means are added. Seed {settings['seed']}."
+        f"{settings['n_queries']} queries (softmax {few // FEWER:,}). The best {ended} (softmax {soft}) go on, on all "
+        f"{count:,} ({few:,}), for at most {_range([effort['iterations'] for effort in EFFORTS])}. In {short} of "
+        f"{len(models)} models the gradient of the log loss is still above {CONVERGED:g}. In {again} of the "
+        f"{len(found)} of more than one layer a second of these {ended} runs ends within 1 % of the best; elsewhere "
+        "there may be a better optimum. Errors are twice Definition 1's loss over tr Λ; E tr Λ = d. On covariance 4Λ "
+        f"standard errors of two means are added. Seed {settings['seed']}."
     )
 
 
@@ -308,9 +312,9 @@ def _tails(every: pd.DataFrame, settings: dict[str, Any]) -> str:
         "Rare prompts: L layers of the GD++ form predict ŷ = x_q'H(Λ̂)m, m = (1/N) Σ y_i x_i, with a polynomial H of "
         f"degree 3(3^(L − 1) − 1)/2, {3 * (3 ** (deepest - 1) - 1) // 2} at L = {deepest}. In "
         f"{int((every['worst'] > HEAVY).sum())} of {len(every)} models the worst 0.1 % of prompts carry more than half "
-        "of the mean error (†). Such means and intervals leave out what rarer prompts may carry; medians and shares of "
-        f"prompts do not depend on them. Errors beyond {_size(CUT)} count as that: means that they set are lower "
-        "bounds."
+        "of the mean error (†). Such means leave out what rarer prompts may carry; medians and shares of prompts do "
+        "not depend on them. In 97.5 % of samples a mean is at least the largest of n errors times 1 − 0.975^(1/n): "
+        f"this decides comparisons too. Errors beyond {_size(CUT)} count as that: means that they set are lower bounds."
     )
 
 
@@ -330,9 +334,10 @@ def _softmax_contexts(every: pd.DataFrame) -> str:
     spread = np.hypot(both["stderr "], both["stderr of linear"])
     above = int((both["on training contexts"] - both["error of linear"] > 1.96 * spread).sum())
     return (
-        "Softmax has fewer training contexts. Its fits have a smaller error on these few than the best model has on "
-        "fresh prompts; where even that exceeds the error of linear attention on fresh prompts, as in "
-        f"{above} of {len(both)} cases (95 %), want of contexts is not the reason; a poor optimum may be."
+        "Softmax has fewer training contexts. In expectation the best fit to them has a smaller error on them than the "
+        "best model has on fresh prompts. Where the fit found has even there a larger error than linear attention on "
+        f"fresh prompts, as in {above} of {len(both)} cases (95 %), want of contexts is not the reason; a poor optimum "
+        "may be."
     )
 
 
