@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from incontext.studies.gradient_flow import FIXED, RANDOM, problem, run
+from incontext.studies.gradient_flow import FIXED, RANDOM, _conclusions, _sentences, problem, run
 from incontext.studies.record import StudyRecord
 from incontext.studies.store import Store
 from incontext.theory import minimum_loss
@@ -25,11 +25,22 @@ def test_bounds_rates_and_limits(record):
     for case in (FIXED, RANDOM):
         facts = record.facts["conclusions"][case]
         assert facts["bound_holds"]
+        assert facts["times_within_bound"] == facts["positive_times"] == 39
         assert facts["smallest_pl_ratio"] >= 1
         assert facts["smallest_u"] >= facts["u_lower_bound"] > 0
         assert abs(facts["rate_error"]) < 1e-2
         assert facts["limit_distance"] < 1e-12
         assert facts["balance_drift"] < 1e-12
+
+
+def test_times_beyond_the_bound_are_counted(record):
+    tables = {**record.tables, "trajectory": record.tables["trajectory"].copy()}
+    path = tables["trajectory"]
+    last = path[(path["case"] == FIXED) & (path["quantity"] == "excess")].sort_values("t").index[-1]
+    path.loc[last, "value"] = 1e3
+    found = _conclusions(FIXED, tables)
+    assert not found["bound_holds"]
+    assert "holds at 38 of 39 positive times" in _sentences(FIXED, found)[1]
 
 
 def test_loss_is_monotone_and_above_the_minimum(record):

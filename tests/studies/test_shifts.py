@@ -109,7 +109,7 @@ def test_narrow_wins_are_counted():
     errors = table({("cubic task, coefficient", 1.0): (0.21, 0.2), ("quadratic task, coefficient", 1.0): (0.3, 0.2)})
     errors.loc[errors["predictor"] == "least squares", "exact"] = np.nan
     text = " ".join(shifts._conclusions(errors, 10, 3)["sentences"])
-    assert "in 2 of 2 pairs of a shift and M, in 1 of them by less than 2 standard errors" in text
+    assert "in 2 of 2 pairs of a shift and M (in 1 by less than 2 unpaired standard errors)." in text
 
 
 def test_saves_loads_and_goes_on(record, tmp_path):

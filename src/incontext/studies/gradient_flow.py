@@ -205,7 +205,7 @@ def _conclusions(case: str, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
     scalars = path[path["row"] < 0].pivot_table(index="t", columns="quantity", values="value").sort_index()
     numbers = tables["certificates"].query("case == @case").set_index("quantity")["value"]
     limits = tables["limits"].query("case == @case")
-    late = scalars.iloc[1:]
+    late = scalars.iloc[1:]  # at t = 0 the bound is an equality
     norm = float(np.linalg.norm(limits["theorem"]))
     end = path[path["t"] == path["t"].max()]
     last_u = end[end["quantity"] == "U"].sort_values(["row", "col"])["value"].to_numpy()
@@ -215,7 +215,8 @@ def _conclusions(case: str, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
         "threshold": float(numbers["threshold"]),
         "pl_constant": float(numbers["pl_constant"]),
         "bound_holds": bool((late["excess"] <= late["pl_bound"]).all()),
-        "smallest_margin": float((1 - late["excess"] / late["pl_bound"]).min()),
+        "times_within_bound": int((late["excess"] <= late["pl_bound"]).sum()),
+        "positive_times": len(late),
         "smallest_pl_ratio": float(scalars["pl_ratio"].min()),
         "asymptotic_rate": float(numbers["asymptotic_rate"]),
         "late_rate": float(numbers["late_rate"]),
@@ -233,14 +234,13 @@ def _conclusions(case: str, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
 
 def _sentences(case: str, facts: dict[str, Any]) -> list[str]:
     theorem = "Theorem 4" if case == FIXED else "Theorem 8"
-    verdict = "holds" if facts["bound_holds"] else "fails"
     return [
         f"{case.capitalize()}, σ = {facts['scale']:.4g} ({facts['scale'] / facts['threshold']:.2g} of the threshold): "
         f"the flow ends at the minimiser of {theorem} (relative distance {facts['limit_distance']:.1e}); 50, 90 "
         f"and 99 % of the gain take t = {facts['time_to_50']:.3g}, {facts['time_to_90']:.3g} and "
         f"{facts['time_to_99']:.3g}.",
-        f"The bound e^(−μt)(L(0) − min L) {verdict} at every time (smallest relative margin "
-        f"{facts['smallest_margin']:.2g}), and ‖∇L‖² stays above μ(L − min L) by a factor of at least "
+        f"The bound e^(−μt)(L(0) − min L) holds at {facts['times_within_bound']} of {facts['positive_times']} positive "
+        f"times sampled (at t = 0 it is an equality), and ‖∇L‖² stays above μ(L − min L) by a factor of at least "
         f"{facts['smallest_pl_ratio']:.3g}; μ = {facts['pl_constant']:.3g} is loose: the true rate is "
         f"{facts['rate_over_pl_constant']:.3g} times as large.",
         f"The measured late rate {facts['late_rate']:.6g} agrees with the exact asymptotic rate "

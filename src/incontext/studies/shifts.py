@@ -222,6 +222,8 @@ def _conclusions(errors: pd.DataFrame, n_train: int, dimension: int) -> dict[str
     largest_z = float(scored["z"].abs().max())
     within = int((scored["z"].abs() <= 4).sum())
     smaller, pairs, close, others = _smaller(errors)
+    narrow = f"in {close} by less than 2 unpaired standard errors" if close else ""
+    notes = "; ".join(note for note in (narrow, f"not: {others}" if others else "") if note)
     limits = _limits(at_n, unshifted)
     return {
         "summary": [_finding(tolerated[LSA], dimension, n_train, limits.get(LSA), steady)],
@@ -233,8 +235,7 @@ def _conclusions(errors: pd.DataFrame, n_train: int, dimension: int) -> dict[str
             f"Tolerated means: at M = N the error, less that of the best linear predictor and divided by that of the "
             f"zero estimator, grows by at most {TOLERANCE:g} over the learner's own unshifted one, up to the strengths "
             f"tried. That is growth, not size: least squares has the smaller error in {smaller} of {pairs} pairs of a "
-            f"shift and M, in {close} of them by less than 2 standard errors, taken apart"
-            f"{f' (not: {others})' if others else ''}.",
+            f"shift and M{f' ({notes})' if notes else ''}.",
             f"The largest such errors of {LSA}, {LEAST_SQUARES} (unshifted {unshifted[LSA]:.3g}, "
             f"{unshifted[LEAST_SQUARES]:.3g}): {'; '.join(largest)}.{_bounds(limits)}{_steadiness(steady)}",
             f"Exact and Monte Carlo errors agree within 4 standard errors in {within} of {len(scored)} comparisons of "
