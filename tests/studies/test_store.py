@@ -48,6 +48,15 @@ def test_a_unit_that_fails_leaves_nothing(tmp_path):
     assert not list((tmp_path / "units").iterdir())
 
 
+def test_a_record_leaves_no_table_of_an_earlier_one(tmp_path):
+    table = pd.DataFrame({"x": [1.0]})
+    StudyRecord("study", "A study", {"kept": table, "gone": table}).save(tmp_path)
+    (tmp_path / "study" / "mine.csv").write_text("x\n")
+    StudyRecord("study", "A study", {"kept": table}).save(tmp_path)
+    names = {path.name for path in (tmp_path / "study").iterdir()}
+    assert names == {"record.json", "kept.parquet", "kept.csv", "mine.csv"}
+
+
 def test_a_record_survives_the_disk(tmp_path):
     table = _counting([])()
     record = StudyRecord("study", "A study", {"table": table}, {"seed": 0, "sentences": ["One."]})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incontext import __version__
-from incontext.foundations import atomic_path, read_json, write_json
+from incontext.foundations import InvalidInputError, atomic_path, read_json, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +37,14 @@ class StudyRecord:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def save(self, directory: Path) -> None:
-        """Write ``record.json`` and every table as Parquet and CSV under ``directory / name``."""
+        """Write ``record.json`` and every table as Parquet and CSV under ``directory / name``.
+
+        Tables that an earlier record of this study left there, and this one lacks, are removed.
+        """
         folder = Path(directory) / self.name
+        earlier: list[str] = []
+        with suppress(InvalidInputError):
+            earlier = read_json(folder / "record.json")["tables"]
         for key, table in self.tables.items():
             with atomic_path(folder / f"{key}.parquet") as temporary:
                 table.to_parquet(temporary)
@@ -54,6 +61,9 @@ class StudyRecord:
                 "facts": self.facts,
             },
         )
+        for key in set(earlier) - set(self.tables):
+            for ending in ("parquet", "csv"):
+                (folder / f"{key}.{ending}").unlink(missing_ok=True)
 
     @classmethod
     def load(cls, folder: Path) -> StudyRecord | None:
