@@ -264,6 +264,7 @@ def _provenance_table(provenance: Mapping[str, Any], sections: list[_Section]) -
         ["Python and libraries", f"Python {provenance['python']}, {libraries}"],
         ["machine", f"{provenance['processor']}, {provenance['cores']} cores, GPU: {provenance['gpu']}"],
         ["system", provenance["platform"]],
+        ["seconds below", "what this folder spent on a part; a training found done, whichever part did it, costs none"],
     ]
     durations = dict(provenance["durations"])
     for section in sections:

@@ -32,11 +32,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """An observation in one record: verdict, checks, what was measured, how many miss; empty without a model."""
+    """An observation in one record: verdict, checks, what was measured, how many meet and miss; else empty."""
 
     verdict: str
     counted: str
     measured: str
+    met: str = ""
     misses: int = 0
 
 
@@ -74,16 +75,27 @@ def side_by_side(records: Iterable[StudyRecord]) -> SideBySide | None:
         {entry["observation"]: entry for entry in summarise(record.tables["observations"])} for record in weighing
     ]
     rows = [(observation, [_cell(summary[observation.title]) for summary in summaries]) for observation in OBSERVATIONS]
-    alike = [i for i, record in enumerate(weighing) if not reads_columns(record)] or list(range(len(weighing)))
-    weighed = [(observation, [cells[i] for i in alike]) for observation, cells in rows]
     columns = [_column(record) for record in weighing]
+    alike = [i for i, record in enumerate(weighing) if not reads_columns(record)] or list(range(len(weighing)))
     contained = _contained([(weighing[i], columns[i]) for i in alike])
-    conclusion, details = _conclusion(weighed, len(alike), overlapping=bool(contained))
-    details += [f"“{small}” is contained in “{large}”." for small, large in contained]
+    independent = [i for i in alike if columns[i].heading not in dict(contained)]
+    weighed = [(observation, [cells[i] for i in independent]) for observation, cells in rows]
+    conclusion, details = _conclusion(weighed, [columns[i].heading for i in independent])
+    details += [f"“{small}” is contained in “{large}” and not counted again." for small, large in contained]
     verdicts = frozenset(cell.verdict for _, cells in weighed for cell in cells) - {NO_MODEL}
     if len(alike) < len(weighing):
         details.append("Records whose models read columns (x, y), which the paper's do not, are left out of this.")
-    return SideBySide(columns, rows, conclusion, " ".join(details), verdicts)
+    return SideBySide(columns, rows, conclusion, " ".join([*details, _learning(weighing)]), verdicts)
+
+
+def _learning(records: list[StudyRecord]) -> str:
+    """When a model counts as having learned, which records need not agree on."""
+    criteria: dict[str, list[str]] = {}
+    for record in records:
+        dimensions = criteria.setdefault(record.facts["learned"], [])
+        dimensions += [said for said in [f"d = {record.facts['settings']['dimension']}"] if said not in dimensions]
+    told = [f"at {' and '.join(dimensions)}, {said}" for said, dimensions in criteria.items()]
+    return f"A model has learned when, {'; when, '.join(told)}."
 
 
 def _contained(records: list[tuple[StudyRecord, Column]]) -> list[tuple[str, str]]:
@@ -136,12 +148,12 @@ def _cell(entry: Mapping[str, Any]) -> Cell:
         return Cell(NO_MODEL, "", "")
     low, high = (format_cell(float(f"{entry[key]:.3g}")) for key in ("lowest", "highest"))
     measured = low if entry["total"] == 1 else f"{low} … {high}"
-    return Cell(str(entry["verdict"]), counted(entry), measured, entry["misses"])
+    return Cell(
+        str(entry["verdict"]), counted(entry), measured, f"{entry['count']} of {entry['total']}", entry["misses"]
+    )
 
 
-def _conclusion(
-    rows: list[tuple[Observation, list[Cell]]], records: int, *, overlapping: bool
-) -> tuple[str, list[str]]:
+def _conclusion(rows: list[tuple[Observation, list[Cell]]], headings: list[str]) -> tuple[str, list[str]]:
     """How many observations appear wherever there are models for them; and which do not."""
     shown = {observation.title: [cell for cell in cells if cell.verdict != NO_MODEL] for observation, cells in rows}
     judged = {title: cells for title, cells in shown.items() if cells}
@@ -151,12 +163,24 @@ def _conclusion(
     missed = [title for title, cells in judged.items() if any(cell.misses for cell in cells)]
     left = [title for title in judged if title not in (*whole, *missed)]
     text = f"Of the paper's {len(rows)} observations, {_are(whole, 'appears', 'appear')} in every check"
-    text += f" of {records} {'overlapping ' * overlapping}records" if records > 1 else ""
-    text += f"; {_are(left)} undecided in some" if left else ""
-    text += f"; by our criteria {_are(missed)} contradicted in some: {_titles(missed)}" if missed else ""
+    text += f" of {len(headings)} records" if len(headings) > 1 else ""
+    text += f", {_are(left)} undecided in some" if left else ""
+    if missed:
+        cells_of = {observation.title: cells for observation, cells in rows}
+        text += f", {_are(missed)} missed in some: "
+        text += "; ".join(f"{_titles([title])} ({_met(cells_of[title], headings)})" for title in missed)
     without = len(rows) - len(judged)
     text += f"; for {without} there is no model." if without else "."
     return text, [f"Undecided in some: {_titles(left)}."] if left else []
+
+
+def _met(cells: list[Cell], headings: list[str]) -> str:
+    """How many checks meet an observation in each record, named by its dimension where that tells it from others."""
+    short = [heading.partition(",")[0] for heading in headings]
+    names = [name if short.count(name) == 1 else heading for name, heading in zip(short, headings, strict=True)]
+    return ", ".join(
+        f"{cell.met} at {name}" for cell, name in zip(cells, names, strict=True) if cell.verdict != NO_MODEL
+    )
 
 
 def _are(titles: list[str], one: str = "is", many: str = "are") -> str:

@@ -118,7 +118,7 @@ def run(*, store: Store, runs: Path, progress: Progress, **sizes: Any) -> StudyR
             standard_errors(settings),
             *embeddings(settings),
             *origins(wanted, found, settings),
-            *seeds_against_prompts(tables["bands"], settings),
+            *seeds_against_prompts(tables["bands"], tables["curves"], settings),
         ],
         "deviations": paper_deviations(settings, found),
     }

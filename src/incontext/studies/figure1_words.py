@@ -13,16 +13,17 @@ from incontext.models import SIZES
 from incontext.studies.figure1_models import Figure1Settings, Model, configuration
 from incontext.studies.observations import CONFIDENCE
 from incontext.studies.panels import COVARIATES, OWN
-from incontext.studies.trainings import HERE, Trained, deviations
+from incontext.studies.store import digest
+from incontext.studies.trainings import Trained, deviations
 from incontext.training import TrainingConfig
 
 # Unless a study asks for an error at N: a fixed-covariance model has learned its task when its error / d at 2d examples
 # is at most this (zero estimator 1, least squares 0); a random-covariance one when it beats the exact LSA curve at
 # every trained M.
 LEARNED = 0.05
-
-
 TOKENS = "reading tokens in turn"
+# Where the models of one law and length are compared.
+_POINT = ["panel", "family", "n_train", "position"]
 
 
 def criterion(settings: Figure1Settings) -> str:
@@ -96,9 +97,14 @@ def origins(wanted: list[Model], found: Mapping[Model, Trained], settings: Figur
         note = f", and otherwise than this part's settings in {', '.join(others)}" if others else ""
         origins.setdefault(f"{run.origin}, {steps}{note}", []).append(model.name)
     sentences: list[str] = []
-    if any(run.origin != HERE for run in found.values()):
+    if any(run.identity != digest(configuration(model, settings).as_dict()) for model, run in found.items()):
         listed = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in origins.items())
-        sentences.append(f"Where the models come from (in brackets, steps by this page's own settings): {listed}.")
+        sentences.append(
+            "Where the models come from (runs in the reproduction's folder come before models that ship; in brackets, "
+            f"steps by this page's own settings): {listed}."
+        )
+    elif found:
+        sentences.append("Each model is trained once for all pages that show it.")
     missing = [model for model in wanted if model not in found]
     if missing:
         first = missing[0]
@@ -129,8 +135,8 @@ def _dotted(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield f"{prefix}{key}", value
 
 
-def seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> list[str]:
-    """How far training seeds spread, beside the error over prompts, at M = N on each model's own law."""
+def seeds_against_prompts(bands: pd.DataFrame, curves: pd.DataFrame, settings: Figure1Settings) -> list[str]:
+    """How far training seeds spread, at M = N on each model's own law and beside one model's error over prompts."""
     if len(settings.training_seeds) < 2 or not len(bands):
         return []
     at_n = bands[(bands["position"] == bands["n_train"]) & (bands["panel"] == bands["family"].map(OWN))]
@@ -138,6 +144,8 @@ def seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> lis
         f"{row['family']}cov_N{row['n_train']} {plus_minus(row['mean'], row['stderr'])} ({row['deviation']:.2g})"
         for row in at_n.to_dict("records")
     )
+    of_one = curves.groupby(_POINT)["stderr"].mean()
+    bands = bands.assign(of_one=of_one.reindex(pd.MultiIndex.from_frame(bands[_POINT])).to_numpy())
     trained = bands[(bands["position"] > 0) & (bands["position"] <= bands["n_train"])]
     beyond = bands[bands["position"] > bands["n_train"]]
     inner, outer, ratios = zip(*(_widths(rows) for rows in (trained, beyond) if len(rows)), strict=True)
@@ -146,7 +154,7 @@ def seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> lis
         f"standard error over prompts and, in brackets, the standard deviation between seeds: {listed}.",
         f"In the median over panels and M = 1 … N{' (beyond N)' if len(beyond) else ''}, the inner band is ± "
         f"{_pair(inner)} of the mean, the outer one {_pair(outer)} wide, and the standard deviation between seeds "
-        f"{_pair(ratios)} times the standard error over {int(bands['n'].iloc[0]):,} prompts at the same point.",
+        f"{_pair(ratios)} times one model's standard error over {int(bands['n'].iloc[0]):,} prompts.",
     ]
     if ratios[-1] > 2 * ratios[0]:
         sentences[-1] += " What the untrained positions do depends on the seed."
@@ -154,11 +162,11 @@ def seeds_against_prompts(bands: pd.DataFrame, settings: Figure1Settings) -> lis
 
 
 def _widths(bands: pd.DataFrame) -> tuple[float, float, float]:
-    """Both bands of the figure as shares of the mean, and the spread of seeds over the standard error; medians."""
+    """Both bands as shares of the mean, and the spread of seeds over one model's standard error; medians."""
     return (
         _median(1.96 * bands["stderr"] / bands["mean"]),
         _median((bands["highest"] - bands["lowest"]) / bands["mean"]),
-        _median(bands["deviation"] / bands["stderr"]),
+        _median(bands["deviation"] / bands["of_one"]),
     )
 
 

@@ -13,12 +13,13 @@ from incontext.foundations import plural
 
 def findings(tables: Mapping[str, pd.DataFrame], dimension: int) -> list[str]:
     """The lines of the first page: who wins at equal length, where they end, what Garg et al.'s recipe takes."""
-    later = " ".join([*_better(tables), *_longer(tables["ranking"], tables["summary"])])
-    return [
-        _winners(tables["ranking"], dimension),
-        *([later] if later else []),
-        _ratio(tables["ratios"], tables["summary"], dimension),
-    ]
+    ranking = tables["ranking"]
+    ratio = _ratio(tables["ratios"], tables["summary"], dimension)
+    if len(ranking["recipe"].unique()) == 1:
+        return [f"At d = {dimension} no other recipe was run at the lengths of 'fast', so that none is ranked.", ratio]
+    winners, others = _winners(ranking, tables["ratios"], dimension)
+    later = " ".join([*others, *_better(tables), *_longer(ranking, tables["summary"])])
+    return [winners, *([later] if later else []), ratio]
 
 
 def sentences(tables: Mapping[str, pd.DataFrame], dimension: int) -> list[str]:
@@ -55,14 +56,18 @@ def _measured(tables: Mapping[str, pd.DataFrame], dimension: int) -> str:
     )
 
 
-def _winners(ranking: pd.DataFrame, dimension: int) -> str:
-    length, recipes = ranking["within"].max(), list(ranking["recipe"].unique())
-    if len(recipes) == 1:
-        return f"At d = {dimension} no other recipe was run at the lengths of 'fast', so that none is ranked."
-    parts = [_first(group) for _, group in ranking.groupby("threshold", sort=False)]
+def _winners(ranking: pd.DataFrame, ratios: pd.DataFrame, dimension: int) -> tuple[str, list[str]]:
+    """Who is first at the least threshold that some recipe reaches in the median seed, and who at the others."""
+    groups = [group for _, group in ranking.groupby("threshold", sort=False)]
+    reached = [group for group in groups if np.isfinite(group["median_steps"]).any()]
+    chosen = min(reached or groups[:1], key=lambda group: group["threshold"].iloc[0])
+    garg = ratios[ratios["threshold"] == chosen["threshold"].iloc[0]]
     return (
-        f"At d = {dimension}, in runs of at most {length:,} steps ({len(recipes)} recipes, "
-        f"{plural(ranking['seeds'].max(), 'seed')}), error/d {'; '.join(parts)}."
+        f"Of {ranking['recipe'].nunique()} recipes that train a small transformer (d = {dimension}, at most "
+        f"{ranking['within'].max():,} steps, {plural(ranking['seeds'].max(), 'seed')}), error/d {_first(chosen)}; that "
+        f"of Garg et al. reaches it in {int(garg['steps_garg'].notna().sum())} of {plural(len(garg), 'seed')}, given "
+        f"{int(garg['within_garg'].max()):,} steps.",
+        [f"Error/d {'; '.join(_first(group) for group in groups if group is not chosen)}."] if groups[1:] else [],
     )
 
 
@@ -118,13 +123,12 @@ def _longer(ranking: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
 
 
 def _ratio(ratios: pd.DataFrame, summary: pd.DataFrame, dimension: int) -> str:
-    parts = [
-        f"{threshold:g} in {int(group['steps_garg'].notna().sum())} of {plural(len(group), 'seed')}: {_times(group)}"
-        for threshold, group in ratios.groupby("threshold", sort=False)
-    ]
+    """What the recipe of Garg et al. takes to the first threshold; the table has it for the others."""
+    group = ratios[ratios["threshold"] == ratios["threshold"].max()]
     text = (
-        f"At d = {dimension} the recipe of Garg et al., run for {int(ratios['within_garg'].max()):,} steps "
-        f"at its own rate, not retuned for this size, reaches error/d {'; '.join(parts)}."
+        f"At d = {dimension} the recipe of Garg et al., at its own rate (not retuned for this size), reaches error/d "
+        f"{group['threshold'].iloc[0]:g} in {int(group['steps_garg'].notna().sum())} of {plural(len(group), 'seed')}: "
+        f"{_times(group)}."
     )
     same = summary[summary["recipe"] == "gpt2"]
     if len(same):

@@ -36,8 +36,6 @@ _IMMATERIAL = {
 # What is trained to do what; the rest of a configuration says how it got there. Labels and their posterior means have
 # the same expected gradient.
 _ESSENTIAL = {"prompts", "model", "n_train", "loss"}
-# Origin of what a study trained itself.
-HERE = "trained by this study"
 # Seconds that interrupted trainings have to save themselves.
 _GRACE = 10.0
 
@@ -88,7 +86,12 @@ class Job:
 
 def trained(job: Job) -> Trained:
     """The model of a finished job."""
-    return Trained(job.directory, job.config, digest(job.config.as_dict()), HERE)
+    return _run_of(job.directory, job.config)
+
+
+def _run_of(directory: Path, config: TrainingConfig) -> Trained:
+    """A run, whichever study or user began it."""
+    return Trained(directory, config, digest(config.as_dict()), f"runs/{directory.name} in the reproduction's folder")
 
 
 def find(wanted: TrainingConfig, runs: Path, *, loosely: bool) -> Trained | None:
@@ -133,12 +136,8 @@ def _fits(found: Trained, wanted: TrainingConfig, *, loosely: bool) -> bool:
 
 def _runs(folder: Path) -> list[Trained]:
     """The runs in a folder, finished or not."""
-    found: list[Trained] = []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if (path / CONFIG).exists():
-            config = Run.open(path).config
-            found.append(Trained(path, config, digest(config.as_dict()), f"found in runs/{path.name}"))
-    return found
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [_run_of(path, Run.open(path).config) for path in paths if (path / CONFIG).exists()]
 
 
 def shipped() -> list[Trained]:

@@ -119,7 +119,7 @@ def _lines(record: StudyRecord) -> Drawing:
         here = here.assign(bar=1.96 * here["stderr"] / here["zero"], line=here["exact"] / here["zero"])
         for name in names:
             own = here[here["predictor"] == name]
-            style = {"color": color_of(name, names), "markersize": 3.6, "marker": _MARKERS[_place(name, names)]}
+            style = {"color": color_of(name, names), "markersize": 3.6, "marker": _marker(name, cells)}
             mean = own["relative"].clip(_FLOOR, _CEILING)
             # What diverges has no scale, and so no bar.
             bar = own["bar"].where(own["relative"] <= _CEILING, 0.0)
@@ -139,7 +139,7 @@ def _lines(record: StudyRecord) -> Drawing:
     for ax in axes[::2]:
         ax.set_ylabel("error / zero estimator's")
     handles = [
-        Line2D([], [], color=color_of(name, names), marker=_MARKERS[_place(name, names)], markersize=3.6, label=name)
+        Line2D([], [], color=color_of(name, names), marker=_marker(name, cells), markersize=3.6, label=name)
         for name in names
     ]
     handles.append(Line2D([], [], color=color_of("zero", names), linestyle=(0, (4, 2)), label="zero estimator"))
@@ -156,8 +156,11 @@ def _lines(record: StudyRecord) -> Drawing:
     return Drawing(f"{_file(record)}-strength", figure, caption, alt)
 
 
-def _place(name: str, names: list[str]) -> int:
-    return names.index(name) % len(_MARKERS)
+def _marker(name: str, cells: pd.DataFrame) -> str:
+    """Models of one law share shades of one colour, so their markers differ; so do those of all others."""
+    family = cells["family"].where(cells["group"] == "transformer", "")
+    alike = cells[family == family[cells["predictor"] == name].iloc[0]]["predictor"].unique()
+    return _MARKERS[list(alike).index(name) % len(_MARKERS)]
 
 
 def _short(value: float) -> str:
