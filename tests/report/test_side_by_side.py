@@ -120,9 +120,9 @@ def test_what_is_missed_is_told_record_by_record():
     records = [_record("figure1", 5, (6, 8), level=0.05), _record("figure1_d20", 20, (6, 8))]
     told = side_by_side(records)
     assert "fail at c > 1 (0 of 4 at d = 5, 4 of 4 at d = 20)" in told.conclusion
-    assert told.details.endswith("A model has learned when, at d = 5 and d = 20, said so.")
+    assert told.details.endswith(" Learned at d = 5 and d = 20: said so.")
     records[1].facts["learned"] = "it does"
-    assert side_by_side(records).details.endswith("when, at d = 5, said so; when, at d = 20, it does.")
+    assert side_by_side(records).details.endswith(" Learned at d = 5: said so. Learned at d = 20: it does.")
 
 
 def test_a_record_that_another_contains_is_not_counted(records):

@@ -94,8 +94,7 @@ def _learning(records: list[StudyRecord]) -> str:
     for record in records:
         dimensions = criteria.setdefault(record.facts["learned"], [])
         dimensions += [said for said in [f"d = {record.facts['settings']['dimension']}"] if said not in dimensions]
-    told = [f"at {' and '.join(dimensions)}, {said}" for said, dimensions in criteria.items()]
-    return f"A model has learned when, {'; when, '.join(told)}."
+    return " ".join(f"Learned at {' and '.join(dimensions)}: {said}." for said, dimensions in criteria.items())
 
 
 def _contained(records: list[tuple[StudyRecord, Column]]) -> list[tuple[str, str]]:
