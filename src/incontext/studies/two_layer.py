@@ -22,7 +22,7 @@ SCALES = (0.02, 0.1, 0.3)
 DIMENSION, N_TRAIN = 2, 20
 # Time at which the runs end; later than nearly all of what happens.
 SPAN = 500.0
-# An end is as good as two steps of descent when its risk on fresh prompts is at most this much above theirs.
+# An end is near two steps of descent when its risk on fresh prompts is at most this much above theirs.
 _SLACK = 0.1
 _FRESH = 20_000
 _MAX_STEPS = 3_000
@@ -81,9 +81,15 @@ def two_layer_tables(whole: pd.DataFrame) -> dict[str, pd.DataFrame]:
         f"two_layer_{name}": rows.drop(columns="table").dropna(axis="columns", how="all").reset_index(drop=True)
         for name, rows in whole.groupby("table", sort=False)
     }
+    runs = tables["two_layer_runs"]
+    moving = runs["speed"] > runs["fitted_loss"]  # at this rate all risk would be gone within one unit of time
+    if moving.iloc[int(runs["loss"].argmin())]:
+        references = tables["two_layer_references"]
+        tables["two_layer_references"] = references[references["name"] != TWO_LAYERS].reset_index(drop=True)
     counts = []
-    for scale, rows in tables["two_layer_runs"].groupby("scale"):
-        successes, n = int(rows["as_two_steps"].sum()), len(rows)
+    for scale, rows in runs.groupby("scale"):
+        ended = rows[~moving[rows.index]]
+        successes, n = int(ended["as_two_steps"].sum()), len(rows)
         low, high = wilson(successes, n)
         counts.append(
             {
@@ -91,14 +97,15 @@ def two_layer_tables(whole: pd.DataFrame) -> dict[str, pd.DataFrame]:
                 "n_train": N_TRAIN,
                 "scale": scale,
                 "n": n,
-                "beats_one_layer": int(rows["beats_one_layer"].sum()),
+                "moving": n - len(ended),
+                "beats_one_layer": int(ended["beats_one_layer"].sum()),
                 "as_two_steps": successes,
                 "rate": successes / n,
                 "low": low,
                 "high": high,
-                "lowest_loss": rows["loss"].min(),
-                "median_loss": rows["loss"].median(),
-                "highest_loss": rows["loss"].max(),
+                "lowest_loss": ended["loss"].min(),
+                "median_loss": ended["loss"].median(),
+                "highest_loss": ended["loss"].max(),
                 "median_plateaus": rows["plateaus"].median(),
                 "largest_correction": rows["correction"].max(),
                 "reached_end": int((rows["last_time"] >= SPAN).sum()),
@@ -111,18 +118,18 @@ def two_layer_sentences(tables: dict[str, pd.DataFrame]) -> list[str]:
     """What the tables say."""
     counts, plateaus = tables["two_layer"], tables["two_layer_plateaus"]
     loss = tables["two_layer_references"].set_index("name")["loss"]
-    n, good, beats = (int(counts[name].sum()) for name in ("n", "as_two_steps", "beats_one_layer"))
+    n, good, beats, moving = (int(counts[name].sum()) for name in ("n", "as_two_steps", "beats_one_layer", "moving"))
     shares = ", ".join(
         f"{int(r['as_two_steps'])} of {int(r['n'])} at {r['scale']:g} ({r['low']:.2f} to {r['high']:.2f})"
         for _, r in counts.iterrows()
     )
-    median = float(tables["two_layer_runs"].query("as_two_steps == 1")["loss"].median())
-    typical = f"the median risk of these {good} is {median:.4g} and " if good else ""
+    left = f" Counted as neither: {moving}, still falling by more than the whole risk per unit of t." if moving else ""
+    lowest = counts["lowest_loss"].min()
     sentences = [
         f"Two layers from random weights (d = {DIMENSION}, N = {N_TRAIN}, t ≤ {SPAN:g}): {beats} of {n} starts end "
-        f"below the minimum of one layer; {good} are as good as two steps of gradient descent with their best rates, "
-        f"to {_SLACK:.0%}. By the standard deviation of the weights (95 % intervals): {shares}.",
-        f"On fresh prompts {typical}the lowest of all ends {loss[TWO_LAYERS]:.4g}: "
+        f"below the minimum of one layer; {good} within {_SLACK:.0%} of two steps of gradient descent with their best "
+        f"rates, or below. By the standard deviation of the weights (95 % intervals): {shares}.{left}",
+        f"On fresh prompts the lowest end counted has risk {lowest:.4g}: "
         f"the minimum of one layer has {loss[ONE_LAYER]:.4g}, two steps have {loss[_steps(2)]:.4g}, three "
         f"{loss[_steps(3)]:.4g}, four {loss[_steps(4)]:.4g}.",
     ]

@@ -44,8 +44,8 @@ def draw(record: StudyRecord) -> list[Drawing]:
         f"prompts and the flow at a fixed time ({settings['n_seeds']} runs each, bars ± 1.96 standard errors; solid: "
         "fixed, dotted: random covariances); dashed: descent without noise. Risk of two layers along the flow on "
         f"{settings['n_prompts']} prompts, one line per start, beside one layer's minimum and two steps of descent "
-        "with their best rates. Share of starts of two layers that end as good as two steps, by the standard deviation "
-        "of their weights (bars: 95 % Wilson intervals); crosses: risk on fresh prompts of every end."
+        "with their best rates. Share of starts of two layers that end within 10 % of two steps, by the standard "
+        "deviation of their weights (bars: 95 % Wilson intervals); crosses: risk on fresh prompts of every end."
     )
     return [
         Drawing(
@@ -169,7 +169,7 @@ def _two_layer_ends(ax: Axes, counts: pd.DataFrame, runs: pd.DataFrame) -> None:
     _ticks(ax, list(counts["scale"]))
     ax.set_ylim(-0.03, 1.03)
     ax.set_xlabel("standard deviation of the weights at t = 0")
-    ax.set_ylabel("share as good as two steps")
+    ax.set_ylabel("share within 10 % of two steps")
     risks = ax.twinx()
     risks.plot(runs["scale"], runs["loss"], color=ZERO, marker="x", linestyle="none", markersize=4)
     risks.set_yscale("log")
