@@ -83,11 +83,15 @@ def test_smaller_dimension_and_longer_context_than_the_model_knows(data):
             assert (prompts.xs[..., 4:] == 0).all()
             return Ridge(1.0)(prompts)
 
-    scaled = InContextRegressor(Trained()).fit(X, y)
+    # Three contexts of 25 hold 60 examples: each full, evenly spaced over a shuffle.
+    scaled = InContextRegressor(Trained(), random_state=3).fit(X, y)
+    shuffled = np.random.default_rng(3).permutation(60)
     parts = []
-    for rows in np.array_split(np.arange(60), 3):
+    for start in (0, 18, 35):
+        rows = shuffled[start : start + 25]
         one = InContextRegressor("ridge", standardize=False).fit(scaled._xs[rows], scaled._ys[rows])
         parts.append(one.predict((X - X.mean(0)) / X.std(0)))
+    assert set(shuffled[:25]) | set(shuffled[18:43]) | set(shuffled[35:]) == set(range(60))
     expected = y.mean() + y.std() / 2 * np.mean(parts, axis=0)
     np.testing.assert_allclose(scaled.predict(X), expected, rtol=1e-9)
     with pytest.raises(InvalidInputError, match="at most the model's 6 features"):
@@ -109,6 +113,50 @@ def test_contexts_are_no_longer_than_the_model_was_trained_for(data):
 
     InContextRegressor(Trained()).fit(X, y).predict(X)
     assert lengths == {15}
+
+
+def test_one_example_too_many_for_a_context_costs_nothing():
+    """Cut into halves, 41 examples leave a model of d = 20 that reads 40 with half of what it needs."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((541, 20))
+    y = X @ rng.standard_normal(20)
+    scores = [
+        InContextRegressor("fast-d20-identity").fit(X[:count], y[:count]).score(X[41:], y[41:]) for count in (40, 41)
+    ]
+    assert min(scores) > 0.999
+
+
+def test_a_refit_by_another_learner_leaves_no_coefficients(data):
+    X, y = data
+    regressor = InContextRegressor("lsa").fit(X, y).set_params(model=Ridge(1.0)).fit(X, -y)
+    assert not hasattr(regressor, "coef_")
+    assert not hasattr(regressor, "intercept_")
+
+
+@pytest.mark.parametrize("model", ["lsa", "ridge", "least_squares", Ridge(1.0)])
+def test_units_do_not_matter_however_large_or_small(data, model):
+    X, y = data
+    usual = InContextRegressor(model).fit(X, y).predict(X)
+    for inputs, labels in ((1e200, 1e300), (1e-200, 1e-300)):
+        found = InContextRegressor(model).fit(X * inputs, y * labels).predict(X * inputs)
+        np.testing.assert_allclose(found / labels, usual, rtol=1e-9)
+
+
+def test_what_double_precision_cannot_hold_is_refused(data):
+    X, y = data
+    with pytest.raises(InvalidInputError, match="means and standard deviations"):
+        InContextRegressor("lsa").fit(X, np.full(60, 1.7e308))
+    with pytest.raises(InvalidInputError, match="predictions in double precision"):
+        InContextRegressor("lsa").fit(X, y * 1e300).predict(X * 1e300)
+
+
+@pytest.mark.parametrize(
+    ("predictor", "sentence"),
+    [(lambda prompts: prompts.ys * np.nan, "finite predictions"), (lambda prompts: np.zeros(3), "one prediction per")],
+)
+def test_a_predictor_that_returns_nonsense_is_named(data, predictor, sentence):
+    with pytest.raises(InvalidInputError, match=f"model must return {sentence}"):
+        InContextRegressor(predictor).fit(*data).predict(data[0])
 
 
 def test_pipeline_and_grid_search():
@@ -135,6 +183,7 @@ def test_pipeline_and_grid_search():
         ({"model": "rigde"}, "Did you mean 'ridge'"),
         ({"model": 3}, "a path or a predictor"),
         ({"noise": -1}, "noise must be at least 0"),
+        ({"random_state": -1}, "random_state must be at least 0"),
         ({"covariance": np.eye(3)}, "covariance must have shape"),
     ],
 )

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from incontext.foundations import InvalidInputError, check_choice, check_covariance, check_real
+from incontext.evaluation.curves import predictions
+from incontext.foundations import InvalidInputError, check_choice, check_covariance, check_integer, check_real
 from incontext.predictors import Predictor, fit_prefixes
 from incontext.predictors.registry import shipped_models
 from incontext.prompts import Gaussian, Prompts
@@ -43,6 +44,8 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         Λ of the (scaled) inputs for "lsa"; estimated by X'X/n when omitted.
     standardize : bool, default True
         Whether to centre and scale.
+    random_state : int, default 0
+        Seed of the order from which contexts are cut where one cannot hold all examples.
 
     Attributes
     ----------
@@ -55,9 +58,12 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    A trained model of larger dimension gets zeros in the coordinates that the data do not have. A context with
-    more examples than a model was trained for is cut into the fewest contexts of nearly equal length that it
-    can take, in order, and their predictions are averaged.
+    A trained model of larger dimension gets zeros in the coordinates that the data do not have.
+
+    A trained model reads at most as many examples as it was trained for. Up to so many it gets them in the order
+    given, on which the predictions of most models depend a little; shuffle sorted data first. More are put into
+    random order and cut into the fewest contexts that hold all, each full, so that neighbours overlap; the
+    predictions are averaged.
 
     Examples
     --------
@@ -75,11 +81,13 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         noise: float = 1.0,
         covariance: ArrayLike | None = None,
         standardize: bool = True,
+        random_state: int = 0,
     ) -> None:
         self.model = model
         self.noise = noise
         self.covariance = covariance
         self.standardize = standardize
+        self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Hold the examples as context.
@@ -94,21 +102,31 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         InvalidInputError
-            If a parameter is out of range, the model unknown, or its dimension below d.
+            If a parameter is out of range, the model unknown, its dimension below d, or the data too large to be
+            scaled in double precision.
         """
         checked: Any = validate_data(self, cast(Any, X), cast(Any, y), y_numeric=True, dtype=np.float64)
         inputs, labels = checked[0], np.asarray(checked[1], dtype=np.float64)
         noise = check_real(self.noise, "noise", minimum=0.0)
+        check_integer(self.random_state, "random_state", minimum=0)
         dimension = inputs.shape[1]
-        if self.standardize:
-            self.input_mean_, self.input_scale_ = inputs.mean(axis=0), _scales(inputs)
-            self.label_mean_ = float(labels.mean())
-            self.label_scale_ = float(_scales(labels) / np.sqrt(dimension))
-        else:
-            self.input_mean_, self.input_scale_ = np.zeros(dimension), np.ones(dimension)
-            self.label_mean_, self.label_scale_ = 0.0, 1.0
-        self._xs = (inputs - self.input_mean_) / self.input_scale_
-        self._ys = (labels - self.label_mean_) / self.label_scale_
+        for fitted in ("coef_", "intercept_"):  # of an earlier fit by another learner
+            self.__dict__.pop(fitted, None)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.standardize:
+                self.input_mean_, self.input_scale_ = inputs.mean(axis=0), _scales(inputs)
+                self.label_mean_ = float(labels.mean())
+                self.label_scale_ = float(_scales(labels) / np.sqrt(dimension))
+            else:
+                self.input_mean_, self.input_scale_ = np.zeros(dimension), np.ones(dimension)
+                self.label_mean_, self.label_scale_ = 0.0, 1.0
+            self._xs = (inputs - self.input_mean_) / self.input_scale_
+            self._ys = (labels - self.label_mean_) / self.label_scale_
+        if not (np.isfinite(self._xs).all() and np.isfinite(self._ys).all()):
+            raise InvalidInputError(
+                "X and y must be small enough for means and standard deviations in double precision; the largest "
+                f"numbers given are {np.abs(inputs).max():.3g} and {np.abs(labels).max():.3g}: change their units."
+            )
         self._predictor = None
         model = "lsa" if self.model is None else self.model
         if isinstance(model, str) and model in _LINEAR:
@@ -126,13 +144,27 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: ArrayLike) -> Float64[np.ndarray, " m"]:
-        """Predict the labels of queries ``X``, shape (m, d); returns shape (m,)."""
+        """Predict the labels of queries ``X``, shape (m, d); returns shape (m,).
+
+        Raises
+        ------
+        InvalidInputError
+            If a prediction is not finite, or the predictor does not return one per prompt and position.
+        """
         check_is_fitted(self)
         queries = np.asarray(validate_data(self, cast(Any, X), reset=False, dtype=np.float64))
-        if self._predictor is None:
-            return queries @ self.coef_ + self.intercept_
-        scaled = self._answers((queries - self.input_mean_) / self.input_scale_)
-        return self.label_mean_ + self.label_scale_ * scaled
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self._predictor is None:
+                predicted = queries @ self.coef_ + self.intercept_
+            else:
+                scaled = self._answers((queries - self.input_mean_) / self.input_scale_)
+                predicted = self.label_mean_ + self.label_scale_ * scaled
+        if not np.isfinite(predicted).all():
+            raise InvalidInputError(
+                "X and y must be small enough for predictions in double precision; infinity or NaN came out: change "
+                "their units."
+            )
+        return predicted
 
     def _weights(self, model: str, noise: float) -> Float64[np.ndarray, " d"]:
         """The learner's w on the scaled context."""
@@ -151,10 +183,10 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         predictor = cast(Predictor, self._predictor)
         size, longest = _limits(predictor)
         count, dimension = self._xs.shape
-        pieces = 1 if longest is None else -(-count // longest)
         padded = dimension if size is None else size
         total = np.zeros(len(queries))
-        for part in np.array_split(np.arange(count), pieces):
+        contexts = _contexts(count, count if longest is None else longest, self.random_state)
+        for part in contexts:
             shape = (len(queries), len(part) + 1, padded)
             xs, asked = np.zeros(shape), np.zeros(shape)
             xs[:, :-1, :dimension] = self._xs[part]
@@ -162,15 +194,26 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
             asked[:, -1, :dimension] = queries
             ys = np.broadcast_to(np.append(self._ys[part], 0.0), shape[:2])
             # The query stands where its example would: unshifted prompts, one forward pass.
-            total += predictor(Prompts(asked, ys, asked, ys))[:, -1]
-        return total / pieces
+            total += predictions(predictor, "model", Prompts(asked, ys, asked, ys))[:, -1]
+        return total / len(contexts)
+
+
+def _contexts(count: int, longest: int, seed: int) -> list[Int64[np.ndarray, " n"]]:
+    """The rows of each context: all in the order given if one can hold them, else evenly spaced runs of a shuffle."""
+    if count <= longest:
+        return [np.arange(count)]
+    shuffled = np.random.default_rng(seed).permutation(count)
+    starts = np.linspace(0, count - longest, -(-count // longest)).round().astype(int)
+    return [shuffled[start : start + longest] for start in starts]
 
 
 def _scales(values: Any) -> Any:
     """Standard deviations along the first axis, with 1 for what is constant up to the rounding of its mean."""
-    deviation = values.std(axis=0)
-    rounding = 10 * len(values) * np.finfo(np.float64).eps * np.abs(values).max(axis=0)
-    return np.where(deviation > rounding, deviation, 1.0)
+    # Of the largest and smallest doubles the squares would be infinite and 0; a power of two rounds nothing.
+    unit = np.ldexp(1.0, np.frexp(np.abs(values).max(axis=0))[1] - 1)
+    deviation = (values / unit).std(axis=0)
+    rounding = 10 * len(values) * np.finfo(np.float64).eps
+    return np.where(deviation > rounding, deviation * unit, 1.0)
 
 
 def _resolve(model: Any) -> Predictor:
