@@ -17,6 +17,7 @@ from incontext.evaluation import (
     error_curve,
     least_squares_risk,
     lsa_error,
+    nearest_algorithm,
 )
 from incontext.evaluation.compare import PairedDifferences, interval
 from incontext.evaluation.curves import SquaredErrors
@@ -309,6 +310,11 @@ def test_a_distribution_and_a_predictor_of_ones_own():
         (lambda base: error_curve(lambda p: p.ys * np.nan, base, 3, n_prompts=4, seed=0), "finite predictions"),
         (lambda base: compare({}, {"x": base}, 3, n_prompts=4, seed=0), "at least one member"),
         (lambda base: differences({"a": Zero()}, {"x": base}, 3, baseline="b", n_prompts=4, seed=0), "baseline must"),
+        (lambda base: compare([Zero()], {"x": base}, 3, n_prompts=4, seed=0), "predictors must map names"),
+        (lambda base: compare({"a": Zero()}, base, 3, n_prompts=4, seed=0), "distributions must map names"),
+        (lambda base: compare({"a": Zero()}, {"x": type(base)}, 3, n_prompts=4, seed=0), "dimension and sample"),
+        (lambda base: compare({"a": Zero}, {"x": base}, 3, n_prompts=4, seed=0), "not its class"),
+        (lambda base: nearest_algorithm(Zero(), [Zero()], {"x": base}, 3, seed=0), "candidates must map names"),
         (lambda base: Suite.named("grag", 3), "Did you mean 'garg'"),
     ],
 )
@@ -317,11 +323,38 @@ def test_bad_input(call, sentence):
         call(PromptDistribution(Gaussian(LAMBDA), Linear()))
 
 
+@pytest.mark.parametrize("part", ["xs", "ys", "queries", "targets"])
+@pytest.mark.parametrize("name", ["standard", "scale-query=2"])
+def test_a_predictor_that_works_in_place_changes_no_error(part, name):
+    def careless(prompts):
+        getattr(prompts, part)[:] = 0.0
+        return np.zeros(prompts.ys.shape)
+
+    honest = {"zero": Zero(), "ridge": Ridge(1.0)}
+    distributions = {name: shift(name).apply(PromptDistribution(Gaussian(LAMBDA), Linear()))}
+    expected = compare(honest, distributions, 5, n_prompts=64, seed=0).set_index(["predictor", "position"])["mean"]
+    table = compare({"careless": careless, **honest}, distributions, 5, n_prompts=64, seed=0)
+    found = table.set_index(["predictor", "position"])["mean"]
+    for learner in honest:
+        assert (found[learner] == expected[learner]).all()
+    assert (found["careless"] == expected["zero"]).all()
+    verdicts = nearest_algorithm(Ridge(1.0), {"careless": careless, **honest}, distributions, 3, seed=0).verdicts
+    assert set(verdicts["closest"][1:]) == {"ridge"}
+
+
 def test_accumulate_any_measure():
     measure = SquaredErrors((("zero", Zero()),))
     [found] = accumulate(measure, PromptDistribution(Gaussian(LAMBDA), Linear()), 2, n_prompts=600, seed=0)
     assert found.mean.shape == (1, 2)
     assert found.n == 600
+
+
+def test_a_shift_named_twice_is_run_once():
+    base = PromptDistribution(Gaussian.isotropic(2), Linear())
+    once, twice = (
+        Suite("mine", base, ("standard",) * times).run({"zero": Zero()}, 3, n_prompts=4, seed=0) for times in (1, 2)
+    )
+    assert twice.equals(once)
 
 
 def test_an_empty_suite_is_refused():

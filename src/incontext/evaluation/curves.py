@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float64
@@ -116,7 +116,7 @@ class SquaredErrors:
 
 
 def predictions(predictor: Predictor, name: str, prompts: Prompts) -> PromptLabels:
-    """What ``predictor`` says, checked.
+    """What ``predictor`` says, checked. It is shown a copy, so that one that works in place spoils no other's numbers.
 
     Raises
     ------
@@ -125,7 +125,9 @@ def predictions(predictor: Predictor, name: str, prompts: Prompts) -> PromptLabe
     """
     if not callable(predictor):
         raise InvalidInputError(f"{name} must map prompts to predictions; {predictor!r} cannot be called.")
-    values = check_reals(predictor(prompts), f"what {name} returns")
+    if isinstance(predictor, type):
+        raise InvalidInputError(f"{name} must be a predictor, not its class; make one with {predictor.__name__}(…).")
+    values = check_reals(predictor(own_copy(prompts)), f"what {name} returns")
     if values.shape != prompts.ys.shape:
         raise InvalidInputError(
             f"{name} must return one prediction per prompt and position, shape {prompts.ys.shape}; "
@@ -138,6 +140,13 @@ def predictions(predictor: Predictor, name: str, prompts: Prompts) -> PromptLabe
             "a step size may be too large, or the prompts out of its range."
         )
     return values
+
+
+def own_copy(prompts: Prompts) -> Prompts:
+    """The same prompts in memory of their own; read-only arrays would not do, as torch writes to them all the same."""
+    xs, ys, targets = (np.copy(part, order="K") for part in (prompts.xs, prompts.ys, prompts.targets))
+    queries = np.copy(prompts.queries, order="K") if prompts.shifted_queries else xs
+    return replace(prompts, xs=xs, ys=ys, queries=queries, targets=targets)
 
 
 def check_level(level: float) -> float:

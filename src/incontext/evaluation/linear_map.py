@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64
 
-from incontext.evaluation.curves import predictions
+from incontext.evaluation.curves import own_copy, predictions
 from incontext.foundations import InvalidInputError, PromptInputs, check_real
 from incontext.predictors import LinearPredictor, Predictor
 from incontext.predictors.base import counts, sums_before
@@ -34,7 +34,7 @@ def effective_weights(predictor: Predictor, prompts: Prompts, *, step: float = 1
         If the step is not positive, the queries are all 0, or a prediction is not finite.
     """
     if isinstance(predictor, LinearPredictor):
-        return predictor.weights(prompts)
+        return predictor.weights(own_copy(prompts))
     width = check_real(step, "step", above=0.0) * float(np.sqrt(np.mean(prompts.queries**2)))
     if width == 0:
         raise InvalidInputError("queries must not all be 0, which leaves no scale for differences.")
