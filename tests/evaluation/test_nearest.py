@@ -65,7 +65,7 @@ def test_distances_are_in_mean_squared_targets():
 
 
 def test_bad_input():
-    with pytest.raises(InvalidInputError, match="at least one candidate"):
+    with pytest.raises(InvalidInputError, match="candidates must name at least one"):
         nearest_algorithm(Zero(), {}, {"base": BASE}, 3, seed=0)
 
 

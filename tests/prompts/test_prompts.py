@@ -51,8 +51,43 @@ def test_what_is_no_prompt_is_refused(xs, ys, why):
     [
         (np.eye(2), Linear(), "covariates must have dimension and sample"),
         (Gaussian([[1.0]]), 3, "tasks must have draw"),
+        (Gaussian, Linear(), r"not its class; make one with Gaussian\("),
+        (Gaussian([[1.0]]), Linear, r"not its class; make one with Linear\("),
     ],
 )
 def test_what_is_no_distribution_is_refused(covariates, tasks, why):
     with pytest.raises(InvalidInputError, match=why):
         PromptDistribution(covariates, tasks)
+
+
+class Careless:
+    """A law that forgets how many prompts were asked for, or one axis of their labels."""
+
+    dimension = 2
+
+    def sample(self, draws, n_points):
+        return np.ones((draws.count // 2, n_points, 2))
+
+    def draw(self, draws, dimension):
+        return lambda xs: xs[..., :1]
+
+    def mean_square(self, covariance):
+        return 1.0
+
+
+@pytest.mark.parametrize(
+    ("distribution", "why"),
+    [
+        (PromptDistribution(Careless(), Linear()), r"shape \(4, 3, 2\); shape \(2, 3, 2\) was drawn"),
+        (PromptDistribution(Gaussian(np.eye(2)), Careless(), 0.5), r"shape \(4, 3\); shape \(4, 3, 1\) was drawn"),
+    ],
+)
+def test_a_law_that_draws_another_shape_is_refused(distribution, why):
+    with pytest.raises(InvalidInputError, match=why):
+        distribution.sample(4, 3, seed=0)
+
+
+def test_a_changed_label_leaves_the_truth():
+    prompts, untouched = (DISTRIBUTION.sample(2, 3, seed=0) for _ in range(2))
+    prompts.ys[:] = 0.0
+    np.testing.assert_array_equal(prompts.targets, untouched.targets)

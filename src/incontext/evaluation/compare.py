@@ -52,11 +52,11 @@ def compare(
     Raises
     ------
     InvalidInputError
-        If there is no predictor or no distribution, or as in ``error_curve``.
+        If predictors or distributions are no mapping or empty, or as in ``error_curve``.
     """
     import pandas as pd
 
-    _require(predictors, distributions)
+    require_named(predictors=predictors, distributions=distributions)
     levels = [check_level(level) for level in quantiles]
     measure = SquaredErrors(tuple(predictors.items()))
     tables: list[pd.DataFrame] = []
@@ -115,7 +115,7 @@ def differences(
     """
     import pandas as pd
 
-    _require(predictors, distributions)
+    require_named(predictors=predictors, distributions=distributions)
     check_choice(baseline, "baseline", predictors)
     others = [name for name in predictors if name != baseline]
     if not others:
@@ -175,8 +175,11 @@ class PairedDifferences:
         return errors[:, 1:] - errors[:, :1]
 
 
-def _require(predictors: Mapping[str, Predictor], distributions: Mapping[str, SamplesPrompts]) -> None:
-    for name, given in (("predictors", predictors), ("distributions", distributions)):
+def require_named(**mappings: Mapping[str, object]) -> None:
+    """Raise unless each is a mapping with a member, called by the name of its argument."""
+    for name, given in mappings.items():
+        if not isinstance(given, Mapping):
+            raise InvalidInputError(f"{name} must map names to {name}, as a dict does; {given!r} was given.")
         if not given:
             raise InvalidInputError(f"{name} must name at least one member; an empty mapping was given.")
 

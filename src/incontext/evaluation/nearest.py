@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
+from incontext.evaluation.compare import require_named
 from incontext.evaluation.curves import predictions
 from incontext.evaluation.streaming import SamplesPrompts, chunk_size, chunks
 from incontext.foundations import Draws, InvalidInputError, check_integer, check_real
@@ -82,12 +83,11 @@ def nearest_algorithm(
     Raises
     ------
     InvalidInputError
-        If there is no candidate or distribution, a number is out of range, or a prediction is not finite.
+        If candidates or distributions are no mapping or empty, a number is out of range, or a prediction is not finite.
     """
     import pandas as pd
 
-    if not candidates or not distributions:
-        raise InvalidInputError("nearest_algorithm must be given at least one candidate and one distribution.")
+    require_named(candidates=candidates, distributions=distributions)
     n_points = check_integer(n_points, "n_points", minimum=1)
     n_prompts = check_integer(n_prompts, "n_prompts", minimum=2)
     n_bootstrap = check_integer(n_bootstrap, "n_bootstrap", minimum=1)

@@ -164,7 +164,7 @@ def accumulate(
     Raises
     ------
     InvalidInputError
-        If a number is out of range.
+        If a number is out of range, or the distribution cannot be sampled.
     """
     n_points = check_integer(n_points, "n_points", minimum=1)
     n_prompts = check_integer(n_prompts, "n_prompts", minimum=2)
@@ -172,6 +172,10 @@ def accumulate(
     if n_jobs == 0:
         raise InvalidInputError(
             "n_jobs must be a number of workers, or negative for all cores but so many; 0 was given."
+        )
+    if isinstance(distribution, type) or not hasattr(distribution, "sample"):
+        raise InvalidInputError(
+            f"a distribution must have dimension and sample, as a PromptDistribution; {distribution!r} was given."
         )
     size = chunk_size(n_points, distribution.dimension)
     work = (

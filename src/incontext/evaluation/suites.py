@@ -48,12 +48,15 @@ class Suite:
     base : PromptDistribution
         Before any shift.
     shifts : tuple of str
-        Names for ``shift``.
+        Names for ``shift``; one that is repeated is run once.
     """
 
     name: str
     base: PromptDistribution
     shifts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shifts", tuple(dict.fromkeys(self.shifts)))
 
     @classmethod
     def named(cls, name: str, dimension: int) -> Suite:

@@ -153,7 +153,7 @@ class PromptDistribution:
     Raises
     ------
     InvalidInputError
-        If the noise is negative or not finite, or the covariates or tasks are none.
+        If the noise is negative or not finite, or the covariates or tasks are none, or a class instead of an object.
     """
 
     covariates: Covariates
@@ -166,8 +166,10 @@ class PromptDistribution:
         object.__setattr__(self, "noise", check_real(self.noise, "noise", minimum=0.0))
         for part, needs in ((self.covariates, ("dimension", "sample")), (self.tasks, ("draw", "mean_square"))):
             missing = [name for name in needs if not hasattr(part, name)]
+            kind = "covariates" if part is self.covariates else "tasks"
+            if isinstance(part, type):
+                raise InvalidInputError(f"{kind} must be an object, not its class; make one with {part.__name__}(…).")
             if missing:
-                kind = "covariates" if part is self.covariates else "tasks"
                 raise InvalidInputError(
                     f"{kind} must have {' and '.join(needs)}; a {type(part).__name__} has no {missing[0]}."
                 )
@@ -203,18 +205,34 @@ class PromptDistribution:
         -------
         Prompts
             B prompts of P positions.
+
+        Raises
+        ------
+        InvalidInputError
+            If a number is out of range, or the covariates or tasks return another shape or what is not finite.
         """
         n_points = check_integer(n_points, "n_points", minimum=1)
         draws = Draws(seed, stream, step, start, check_integer(n_prompts, "n_prompts", minimum=1))
-        xs = queries = self.covariates.sample(draws, n_points)
+        labelled = draws.count, n_points
+        xs = queries = _drawn(self.covariates.sample(draws, n_points), self.covariates, (*labelled, self.dimension))
         for channel, change in enumerate(self.changes):
             xs, queries = change(xs, queries, draws.at(channel=channel))
         functions = self.tasks.draw(draws, self.dimension)
-        labels = functions(xs)
-        targets = labels if queries is xs else functions(queries)
-        ys = labels
+        labels = _drawn(functions(xs), self.tasks, labelled)
+        targets = labels if queries is xs else _drawn(functions(queries), self.tasks, labelled)
+        # Never one array: who changes a label must not change the truth that it is scored against.
+        ys = np.array(labels)
         if self.noise:
             ys = labels + self.noise * draws.normals("noise", n_points)
         if self.outliers is not None:
             ys = ys + self.outliers.sample(draws.at(channel=1), n_points)
         return Prompts(xs=xs, ys=ys, queries=queries, targets=targets)
+
+
+def _drawn(values: np.ndarray, law: object, shape: tuple[int, ...]) -> np.ndarray:
+    """What a law drew, checked: NumPy would broadcast some wrong shapes without a word."""
+    kind = type(law).__name__
+    array = check_reals(values, f"what {kind} draws")
+    if array.shape != shape:
+        raise InvalidInputError(f"{kind} must draw an array of shape {shape}; shape {array.shape} was drawn.")
+    return array

@@ -352,7 +352,10 @@ def _single(name: str) -> Shift:
             raise InvalidInputError(
                 f"{family} must be given a number, as in {family}=2; {value!r} was given."
             ) from error
-        if not np.isfinite(number) or number == 0:
-            raise InvalidInputError(f"{family} must be given a finite number other than 0; {value!r} was given.")
+        # Moments and errors multiply up to six such factors, which float64 must hold.
+        if not 1e-50 <= abs(number) <= 1e50:
+            raise InvalidInputError(
+                f"{family} must be given a number from 1e-50 to 1e50 or its negative; {value!r} was given."
+            )
         return _FAMILIES[family][0](number, name)
     return _BY_NAME[check_choice(name, "shift", SHIFTS)]
