@@ -51,6 +51,21 @@ def test_a_file_may_start_from_a_preset(incontext, tmp_path):
     assert "runs/mine: 20 steps on labels targets" in out
 
 
+def test_a_presets_name_wins_over_a_folder_of_that_name(incontext, tmp_path):
+    (tmp_path / "tiny").mkdir()
+    code, out, err = incontext("train", "tiny", *SMALL, "--check")
+    assert code == 0, err
+    assert "240 prompts" in out
+
+
+def test_a_sampled_mean_is_not_shown_where_the_mean_is_infinite(incontext):
+    code, out, err = incontext("train", "tiny", *SMALL, "--set", "prompts.noise=0.5", "--set", "targets=labels")
+    assert code == 0, err
+    assert "least squares" not in err
+    references = [line.split()[-1] for line in out.splitlines()[2:]]
+    assert [reference == "infinite" for reference in references] == [False, True, True, True, False]
+
+
 def test_checking_says_the_cost_and_what_is_odd(incontext, tmp_path):
     arguments = [*SMALL, "--set", "curriculum.points.every=10", "--set", "curriculum.points.increment=1", "--check"]
     code, out, err = incontext("train", "tiny", *arguments, "--set", "curriculum.points.start=1")
@@ -63,7 +78,11 @@ def test_checking_says_the_cost_and_what_is_odd(incontext, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["tinny"], "no such file"),
+        (["tinny"], "Did you mean 'tiny'"),
+        (["tinny.yaml"], "no such file"),
+        (["lsa", "--set", "dimesion=2"], "Did you mean 'dimension'"),
+        (["lsa", "--set", "optimizer.learning_rate=1e400"], "finite"),
+        (["--directory", "runs/first", "--resume", "--set", "steps=400"], "--set must go with the configuration"),
         (["tiny", "--set", "step=3"], "Did you mean 'steps'"),
         (["tiny", "--set", "steps"], "key=value"),
         (["tiny", "--set", "optimizer.kind=mion"], "optimizer.kind"),

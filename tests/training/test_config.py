@@ -7,7 +7,7 @@ import pytest
 
 from incontext.foundations import InvalidInputError
 from incontext.prompts import Gaussian
-from incontext.training import PRESETS, Curriculum, Ramp, Schedule, preset, read_config
+from incontext.training import PRESETS, Curriculum, Ramp, Schedule, preset, read_config, train
 
 TINY = """\
 prompts:
@@ -79,6 +79,45 @@ def test_covariates_may_be_objects():
     config = preset("tiny", dimension=2, covariates=given)
     np.testing.assert_array_equal(config.prompts.build().covariates.covariance, given.covariance)
     assert preset("tiny", dimension=2, covariates=config.prompts.covariates) == config
+
+
+def test_a_law_of_ones_own_replaces_the_presets(tmp_path):
+    """However it is given, and with the dimension of the preset or none."""
+    matrix = [[1.0, 0.5], [0.5, 1.0]]
+    law = f"{{kind: gaussian, matrix: {matrix}}}"
+    nested = write(tmp_path, f"preset: tiny\ndimension: 2\nn_train: 4\nprompts:\n  covariates: {law}\n")
+    base = {"preset": "tiny", "n_train": 4}
+    expected = preset("tiny", n_train=4, covariates=np.array(matrix))
+    np.testing.assert_array_equal(expected.prompts.build().covariates.covariance, matrix)
+    for config in (
+        read_config(nested),
+        read_config({**base, "covariates": matrix}),
+        read_config(base | {"dimension": 2}, {"prompts.covariates": {"kind": "gaussian", "matrix": matrix}}),
+        read_config(base | {"dimension": 2}, {"prompts.covariates.matrix": matrix}),
+        read_config(preset("tiny", dimension=2, n_train=4).as_dict(), {"prompts.covariates.matrix": matrix}),
+    ):
+        assert config == expected
+    spectrum = read_config(nested, {"prompts.covariates.spectrum": [1.0, 2.0]})
+    np.testing.assert_array_equal(spectrum.prompts.build().covariates.covariance, np.diag([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    ("covariates", "sentence"), [(np.ones(2), "shape"), (7, "covariance matrix"), ("i", "identity")]
+)
+def test_a_law_that_is_none_is_refused(covariates, sentence):
+    with pytest.raises(InvalidInputError, match=sentence):
+        preset("tiny", covariates=covariates)
+
+
+def test_only_a_configuration_can_be_trained(tmp_path):
+    with pytest.raises(InvalidInputError, match="preset or read_config"):
+        train("tiny", tmp_path)
+
+
+@pytest.mark.parametrize("field", ["optimizer.learning_rate", "optimizer.clip", "optimizer.weight_decay"])
+def test_numbers_are_finite(field):
+    with pytest.raises(InvalidInputError, match="finite"):
+        read_config({"preset": "tiny"}, {field: float("inf")})
 
 
 def test_the_2022_recipe_is_the_published_one():

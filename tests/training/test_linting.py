@@ -1,5 +1,7 @@
 """What the linter says, and what a training costs."""
 
+import math
+
 import pytest
 
 from incontext.training import PRESETS, Run, preset, read_config, train
@@ -60,6 +62,8 @@ def test_reference_lines_are_those_of_the_loss(tmp_path):
     # Noisy least squares: s²d/(M − d − 1) beside the noise itself.
     assert least_squares == pytest.approx((0.25 * 2 / 3 + 0.25) / 2, rel=0.15)
     assert reference_lines(preset("tiny"), run.metrics)[1] == 0
+    # All positions: as many noisy examples as dimensions give least squares an infinite mean error.
+    assert math.isnan(reference_lines(config.with_(loss="all"), run.metrics)[1])
 
 
 def test_a_run_is_drawn_while_it_is_young(tmp_path):

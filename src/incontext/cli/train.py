@@ -43,7 +43,8 @@ def train(
         Go on with the run in the folder.
     set_
         Change a field, as in --set steps=2000 --set optimizer.clip=null; with a preset also dimension, n_train,
-        covariates (identity or exponential) and max_points. Repeat the option for more.
+        covariates (identity, exponential or a law such as {kind: gaussian, matrix: [[1, 0.5], [0.5, 1]]}, whose
+        spectrum or matrix replaces the preset's dimension) and max_points. Repeat the option for more.
     check
         Say what the training will cost and what looks odd about it, and train nothing.
     curve
@@ -54,6 +55,11 @@ def train(
     from incontext.foundations import InvalidInputError
     from incontext.training import Run, TrainingDivergedError
 
+    if set_ and config is None:
+        raise InvalidInputError(
+            "--set must go with the configuration that it changes, and a run is resumed as it was configured; "
+            f"{set_[0]!r} was given without one: drop it, or train a changed configuration in another directory."
+        )
     chosen = _configuration(config, set_) if config is not None else None
     if directory is None:
         if config is None:
@@ -83,7 +89,7 @@ def train(
 
 
 def _configuration(config: str, changes: tuple[str, ...]) -> TrainingConfig:
-    from incontext.foundations import InvalidInputError
+    from incontext.foundations import InvalidInputError, check_choice
     from incontext.training import PRESETS, read_config
     from incontext.training.reading import parse_value
 
@@ -93,9 +99,11 @@ def _configuration(config: str, changes: tuple[str, ...]) -> TrainingConfig:
         if not equals or not key:
             raise InvalidInputError(f"--set must be given as key=value; {change!r} was given.")
         overrides[key] = parse_value(value)
-    if config in PRESETS and not Path(config).exists():
-        return read_config({"preset": config}, overrides)
-    return read_config(Path(config), overrides)
+    path = Path(config)
+    # A bare word is a preset, whatever folders are called, unless there is such a file.
+    if path.is_file() or path.name != config or path.suffix:
+        return read_config(path, overrides)
+    return read_config({"preset": check_choice(config, "the configuration, if no YAML file,", PRESETS)}, overrides)
 
 
 def _check(config: TrainingConfig, *, as_json: bool) -> int:
@@ -151,6 +159,8 @@ def _train(config: TrainingConfig, directory: Path, *, resume: bool, loud: bool)
 
 
 def _print_result(run: Run, *, as_json: bool) -> None:
+    from incontext.training.reporting import least_squares_diverges
+
     errors = run.evaluations()
     last = errors[errors["step"] == errors["step"].max()] if len(errors) else errors
     if as_json:
@@ -167,4 +177,6 @@ def _print_result(run: Run, *, as_json: bool) -> None:
     sys.stdout.write("examples  error/d  ± s.e.   least squares/d\n")
     for row in last.to_dict("records"):
         error, bar, reference = (row[key] / dimension for key in ("mean", "stderr", "least_squares"))
-        sys.stdout.write(f"{row['position']:8d}  {error:.4f}   {bar:.4f}   {reference:.4f}\n")
+        # A sample's mean says nothing where the law's is infinite.
+        known = "infinite" if least_squares_diverges(run.config, row["position"]) else f"{reference:.4f}"
+        sys.stdout.write(f"{row['position']:8d}  {error:.4f}   {bar:.4f}   {known}\n")

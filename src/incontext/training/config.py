@@ -17,6 +17,8 @@ from incontext.training.curriculum import Curriculum
 from incontext.training.optimisation import Optimizer, Schedule
 from incontext.training.targets import posterior_mean
 
+# Ways to give one law of inputs: of those in a set exactly one may be given.
+_ALTERNATIVES = ({"dimension", "spectrum", "matrix"}, {"dimension", "laws"})
 # Of a step, mostly the optimiser's, in points of a prompt.
 _FIXED_COST = 400
 
@@ -178,8 +180,14 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = 
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``changes``; mappings are merged unless the change has another ``kind``."""
-    merged = dict(base)
+    """``base`` with ``changes``; mappings are merged unless the change has another ``kind``.
+
+    Of the dimension, spectrum, matrix or laws that a law of inputs is given by, the one in ``changes`` replaces that
+    of ``base``.
+    """
+    given = {key for key, value in changes.items() if value is not None}
+    replaced = set[str]().union(*(ways - given for ways in _ALTERNATIVES if ways & given))
+    merged = {key: value for key, value in base.items() if key not in replaced}
     for key, value in changes.items():
         old = merged.get(key)
         if (

@@ -63,8 +63,8 @@ def train(
     Raises
     ------
     InvalidInputError
-        If the folder is not writable, holds a run of another configuration, is being trained by another
-        process, or ``resume`` does not fit what is there.
+        If ``config`` is no TrainingConfig, the folder is not writable, holds a run of another configuration, is being
+        trained by another process, or ``resume`` does not fit what is there.
     TrainingDivergedError
         If the loss is NaN, infinite or huge; the last good checkpoint stays.
     OSError
@@ -72,6 +72,10 @@ def train(
     KeyboardInterrupt
         After SIGINT or SIGTERM, once the state is saved.
     """
+    if not isinstance(config, TrainingConfig):
+        raise InvalidInputError(
+            f"config must be a TrainingConfig; {config!r} was given: make one by preset or read_config."
+        )
     directory = Path(directory)
     with world() as processes:
         if not processes.leads:

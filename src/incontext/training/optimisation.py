@@ -13,7 +13,7 @@ from torch import nn
 from incontext.models import Transformer
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Optimizer:
     """Which optimiser, with which constants.
 
@@ -81,7 +81,7 @@ def _matrices(model: Transformer) -> list[nn.Parameter]:
     return [parameter for parameter in model.blocks.parameters() if parameter.ndim == 2]
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Schedule:
     """The learning rate as a share of its peak: linear warm-up, constant, then decay to 0 at the last step.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 from incontext.foundations import InvalidInputError, check_choice, check_integer
 from incontext.models import SIZES
 from incontext.prompts import Gaussian
-from incontext.prompts.specification import plain, validated
+from incontext.prompts.specification import PromptSpecification, plain, validated
 from incontext.training.config import TrainingConfig, merge
 
 
@@ -27,12 +29,15 @@ class Wish(NamedTuple):
 Recipe: TypeAlias = Callable[[Wish], dict[str, Any]]
 # From dimension and n_train to a number of steps.
 Length: TypeAlias = Callable[[int, int], int]
+# What may stand beside a preset's name.
+ARGUMENTS = ("dimension", "n_train", "covariates", "max_points")
+KEYS = tuple(dict.fromkeys([*ARGUMENTS, *(field.name for field in fields(TrainingConfig))]))
 
 
 def preset(
     name: str,
     *,
-    dimension: int = 5,
+    dimension: int | None = None,
     n_train: int | None = None,
     covariates: str | Mapping[str, Any] | Any = "identity",
     max_points: int | None = None,
@@ -50,16 +55,17 @@ def preset(
           recipe for d = 20 on a CPU; beyond N = 2d it takes fewer steps, as many as keep the number of examples.
           It sees all dimensions from the start; with softmax attention it has the curriculum of ``small``;
         - ``garg-linear``: Garg et al.'s recipe (2022) to the letter.
-    dimension : int
-        d.
+    dimension : int, optional
+        d; that of ``covariates`` when omitted, and 5 where these have none of their own.
     n_train : int, optional
         N; 2d when omitted.
-    covariates : str, mapping, Gaussian or specification
-        "identity", "exponential" (Λ = diag(λ), λ_i ~ Exponential(1) per prompt), or a specification.
+    covariates : str, mapping, array_like, Gaussian or specification
+        "identity", "exponential" (Λ = diag(λ), λ_i ~ Exponential(1) per prompt), a specification, or Λ itself.
     max_points : int, optional
         Longest prompt the model can read; enough for 5d examples when omitted, as in the paper's Figure 1.
     **overrides
-        Fields of the configuration, as values or (for nested ones) mappings of what changes.
+        Fields of the configuration, as values or (for nested ones) mappings of what changes. A law of inputs is given
+        by its dimension, spectrum, matrix or laws; the one in a change replaces the preset's.
 
     Returns
     -------
@@ -76,6 +82,10 @@ def preset(
     64
     """
     check_choice(name, "preset", PRESETS)
+    for key in overrides:
+        check_choice(key, f"a key of the preset {name}", KEYS)
+    if dimension is None:
+        dimension = _dimension(covariates, name)
     dimension = check_integer(dimension, "dimension", minimum=1)
     n_train = check_integer(2 * dimension if n_train is None else n_train, "n_train", minimum=1)
     if max_points is None:
@@ -99,21 +109,29 @@ def _attention(model: Any) -> str | None:
     return model.get("attention") if isinstance(model, Mapping) else getattr(model, "attention", None)
 
 
+def _dimension(covariates: Any, name: str) -> int:
+    """The dimension that a law of inputs brings along, or the default."""
+    if isinstance(covariates, str):
+        return 5
+    data = {"covariates": _covariates(covariates, 5)}
+    return validated(PromptSpecification, data, f"the preset {name}").build().dimension
+
+
 def _covariates(given: Any, dimension: int) -> dict[str, Any]:
-    if given == "identity":
-        return {"kind": "gaussian", "dimension": dimension}
-    if given == "exponential":
-        return {"kind": "random_diagonal", "dimension": dimension, "law": {"name": "expon", "scale": 1.0}}
     if isinstance(given, str):
-        check_choice(given, "covariates", ("identity", "exponential"))
+        if check_choice(given, "covariates", ("identity", "exponential")) == "identity":
+            return {"kind": "gaussian", "dimension": dimension}
+        return {"kind": "random_diagonal", "dimension": dimension, "law": {"name": "expon", "scale": 1.0}}
+    if isinstance(given, list | tuple | np.ndarray):
+        given = Gaussian(given)
     if isinstance(given, Mapping):
         return dict(given)
     if isinstance(given, Gaussian):
         return {"kind": "gaussian", "matrix": given.covariance.tolist()}
     if not is_dataclass(given) or not hasattr(given, "kind"):
         raise InvalidInputError(
-            "covariates must be 'identity', 'exponential', a Gaussian or a specification such as {kind: gaussian, "
-            f"spectrum: [1, 2]}}; {given!r} was given."
+            "covariates must be 'identity', 'exponential', a covariance matrix, a Gaussian or a specification such as "
+            f"{{kind: gaussian, spectrum: [1, 2]}}; {given!r} was given."
         )
     return plain(given)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from incontext.foundations import InvalidInputError
+from incontext.foundations import InvalidInputError, check_choice
 from incontext.prompts.specification import validated
 from incontext.training.config import TrainingConfig, merge
-from incontext.training.presets import preset
+from incontext.training.presets import KEYS, preset
 
 
 def read_config(source: Path | str | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> TrainingConfig:
@@ -22,7 +22,7 @@ def read_config(source: Path | str | Mapping[str, Any], overrides: Mapping[str, 
     ----------
     source : Path, str or mapping
         A file, or what it would hold. The key ``preset`` (with that preset's arguments) starts from a preset;
-        the other keys then change it.
+        the other keys then change it, as in :func:`preset`.
     overrides : mapping
         Dotted keys to values, such as ``{"optimizer.clip": None}``; they win over the source.
 
@@ -40,10 +40,10 @@ def read_config(source: Path | str | Mapping[str, Any], overrides: Mapping[str, 
             nested = {part: nested}
         data = merge(data, nested)
     if "preset" in data:
-        arguments = {
-            key: data.pop(key) for key in ("preset", "dimension", "n_train", "covariates", "max_points") if key in data
-        }
-        return preset(arguments.pop("preset"), **arguments, **data)
+        chosen = data.pop("preset")
+        for key in data:
+            check_choice(key, f"a key beside the preset {chosen}", KEYS)
+        return preset(chosen, **data)
     return validated(TrainingConfig, data, name)
 
 

@@ -101,11 +101,18 @@ class Examiner:
         }
 
 
+def least_squares_diverges(config: TrainingConfig, position: int) -> bool:
+    """Whether least squares' mean error from so many examples is infinite: noisy labels, as many as d or one off."""
+    noisy = config.prompts.noise > 0 or config.prompts.outliers is not None
+    return noisy and position > 0 and abs(position - config.model.dimension) <= 1
+
+
 def reference_lines(config: TrainingConfig, metrics: list[dict[str, Any]]) -> tuple[float, float]:
     """The training losses of predicting 0 and of least squares, to read a loss against; NaN before they are known.
 
     Zero's is that of the latest line of metrics, at its stage of the curriculum. Least squares' is 0 where it is
-    itself the target, and otherwise its error on the held-out prompts (with the labels' noise), at full length.
+    itself the target, and otherwise its error on the held-out prompts (with the labels' noise), at full length; NaN
+    where its mean error is infinite, as no finite sample tells it.
     """
     zero = next((line["zero"] for line in reversed(metrics) if "zero" in line), math.nan)
     if config.targets == "posterior_mean" and not config.prompts.noise:
@@ -113,6 +120,9 @@ def reference_lines(config: TrainingConfig, metrics: list[dict[str, Any]]) -> tu
     errors = next((line["least_squares"] for line in reversed(metrics) if "least_squares" in line), None)
     if errors is None:
         return zero, math.nan
-    asked = errors[-1:] if config.loss == "query" else errors
+    asked = range(len(errors))[-1:] if config.loss == "query" else range(len(errors))
+    if any(least_squares_diverges(config, position) for position in asked):
+        return zero, math.nan
     noise = config.prompts.noise**2 if config.targets == "labels" else 0.0
-    return zero, (float(np.mean(asked)) + noise) / (config.model.dimension if config.per_dimension else 1)
+    mean = float(np.mean([errors[position] for position in asked]))
+    return zero, (mean + noise) / (config.model.dimension if config.per_dimension else 1)
