@@ -51,7 +51,16 @@ def test_a_wrong_verdict_exits_with_1(capsys: pytest.CaptureFixture[str], monkey
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--only", "lema-9"), ("--effort", "fast"), ("--seed", "-1"), ("--seed", "x"), ("--sed", "1")],
+    [
+        ("--only", "lema-9"),
+        ("--only", ""),
+        ("--only", " , "),
+        ("--only=",),
+        ("--effort", "fast"),
+        ("--seed", "-1"),
+        ("--seed", "x"),
+        ("--sed", "1"),
+    ],
 )
 def test_bad_input_exits_with_2_and_one_sentence(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]

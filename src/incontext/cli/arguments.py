@@ -22,3 +22,19 @@ def _whole(type_: object, tokens: Sequence[Token]) -> int:
 
 
 Whole: TypeAlias = Annotated[int, Parameter(converter=_whole)]
+
+
+def listed(entries: Sequence[str] | None, option: str) -> list[str]:
+    """The names in a repeatable option, separated by commas too; none only if the option was omitted.
+
+    Raises
+    ------
+    InvalidInputError
+        If the option was given without a name, as an unset variable of a shell does: that is not "everything".
+    """
+    found = [name.strip() for entry in entries or () for name in entry.split(",") if name.strip()]
+    if entries is not None and not found:
+        from incontext.foundations import InvalidInputError
+
+        raise InvalidInputError(f"{option} must name at least one; nothing was given: leave the option out for all.")
+    return found

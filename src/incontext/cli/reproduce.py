@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from incontext.cli.arguments import listed
+
 
 def reproduce(*, profile: str = "laptop", directory: Path = Path("reproduction"), only: list[str] | None = None) -> int:
     """Verify, train, evaluate and draw the whole paper, and write one report.
@@ -33,7 +35,7 @@ def reproduce(*, profile: str = "laptop", directory: Path = Path("reproduction")
     from incontext.studies.reproduction import reproduce as run
 
     chosen = get_profile(profile)
-    parts = choose_parts(name for entry in only or [] for name in entry.split(",") if name)
+    parts = choose_parts(listed(only, "--only"))
     with Reporter() as progress:
         records = run(chosen, directory, parts, progress)
         page = write_report(records, directory, provenance(chosen, directory), progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from incontext.cli.arguments import Whole
+from incontext.cli.arguments import Whole, listed
 
 
 def verify(*, only: list[str] | None = None, seed: Whole = 0, effort: str = "standard", json: bool = False) -> int:
@@ -28,7 +28,7 @@ def verify(*, only: list[str] | None = None, seed: Whole = 0, effort: str = "sta
     from incontext.cli.progress import Reporter
     from incontext.studies import claims
 
-    patterns = [name.strip() for entry in only or [] for name in entry.split(",") if name.strip()]
+    patterns = listed(only, "--only")
     with Reporter() as progress:
         table = claims.verify(seed=seed, effort=effort, only=patterns or None, progress=progress)
     sys.stdout.write(claims.as_json(table) if json else claims.as_text(table, seed))
