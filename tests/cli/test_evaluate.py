@@ -57,6 +57,15 @@ def test_own_python(incontext, tmp_path):
         (["nothing_here:at_all"], "must name an importable module"),
         (["math:pi"], "cannot be called"),
         (["zero", "--figure", "curves.bmp"], "suffix must be one of"),
+        (["zero", "--output", "table.svg"], "suffix must be one of"),
+        (["zero", "--output", ""], "suffix must be one of"),
+        (["zero", "--output", "folder.csv"], "folder.csv is a directory"),
+        (["zero", "--suite", "standard", "--dimension", "1e8"], "must fit into memory"),
+        (["zero", "--suite", "standard", "--dimension", "1e12"], "must fit into memory"),
+        (["zero", "--suite", "scale-x=1e200"], "to 1e50"),
+        (["math:sin"], "math:sin must map prompts to predictions; TypeError"),
+        (["broken_module_for_evaluate:anything"], "SyntaxError"),
+        (["broken_for_evaluate:predict"], "broken_for_evaluate.py, line 2)"),
         (["zero", "--prompts", "1"], "prompts must be at least 2"),
         (["zero", "--dimension", "0"], "dimension must be at least 1"),
         (["zero", "--nearest", "--against", "none"], "predictors to compare with"),
@@ -64,8 +73,23 @@ def test_own_python(incontext, tmp_path):
         (["zero", "--seed", str(2**64)], "seed must be below 2**64"),
     ],
 )
-def test_bad_input_is_one_sentence_and_code_2(incontext, arguments, sentence):
-    code, _, err = incontext("evaluate", *arguments)
-    assert code == 2
+def test_bad_input_is_one_sentence_and_code_2(incontext, arguments, sentence, tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "broken_for_evaluate.py").write_text("def predict(prompts):\n    return prompts.labels\n")
+    (tmp_path / "broken_module_for_evaluate.py").write_text("def predict(prompts)\n")
+    code, out, err = incontext("evaluate", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
     assert sentence in err
-    assert "Traceback" not in err
+
+
+def test_a_table_is_what_its_suffix_says(incontext, tmp_path):
+    run = ("evaluate", "ridge", "--against", "none", "--suite", "standard,standard", *SMALL, "--output")
+    for name in ("table.parquet", "table.csv"):
+        code, _, err = incontext(*run, name)
+        assert code == 0, err
+    tables = (
+        pd.read_parquet(tmp_path / "table.parquet"),
+        pd.read_csv(tmp_path / "table.csv"),
+    )
+    pd.testing.assert_frame_equal(*tables, rtol=1e-12, check_dtype=False)
+    assert len(tables[0]) == 7  # a shift named twice is run once

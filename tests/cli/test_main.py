@@ -37,6 +37,7 @@ def test_every_verb_has_help(verb, incontext):
         (("reprodce",), 'Did you mean "reproduce"'),
         (("reproduce", "--profile", "labtop"), "Did you mean 'laptop'"),
         (("reproduce", "--only", "figure2"), "Did you mean 'figure1'"),
+        (("reproduce", "--only", ""), "--only must name at least one"),
         (("reproduce", "--profiles", "smoke"), "--profile"),
         (("reproduce", "--profile", "smoke", "--directory", "/proc/nowhere"), "must be writable"),
     ],
@@ -79,11 +80,22 @@ def test_a_torn_marker_is_named_and_kept(content, incontext, tmp_path):
     assert marker.read_text() == content
 
 
-def test_interrupting_exits_with_130(incontext, monkeypatch):
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (("reproduce", "--profile", "smoke", "--only", "claims"), "the same command goes on"),
+        (("train", "tiny"), "--resume"),
+        (("evaluate", "zero", "--suite", "standard"), "begins anew"),
+    ],
+)
+def test_interrupting_exits_with_130_and_says_how_to_go_on(arguments, advice, incontext, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("incontext.cli.app", interrupt)
-    code, _, err = incontext("verify")
-    assert code == 130
-    assert "run the same command again to go on" in err
+    # Where each of the verbs begins its work: the interrupt must pass through the parser of arguments.
+    for place in ("studies.reproduction.reproduce", "training.train", "evaluation.Suite.run"):
+        monkeypatch.setattr(f"incontext.{place}", interrupt)
+    code, out, err = incontext(*arguments)
+    assert (code, out) == (130, "")
+    assert err.splitlines()[-1].startswith("incontext: interrupted; ")
+    assert advice in err.splitlines()[-1]

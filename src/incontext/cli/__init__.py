@@ -15,12 +15,20 @@ EXIT_CHECK_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
+_TOO_LARGE = "the problem must fit into memory, which it does not; lower the dimension, the points or the prompts."
+
 app = App(
     name="incontext",
     version=__version__,
     help="The workbench for in-context learning of function classes by transformers.",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
+# What to do after an interruption; the other verbs keep nothing of an unfinished run.
+_GO_ON = {
+    "reproduce": "the same command goes on where it was",
+    "train": "a training that had begun goes on with the same command and --resume",
+}
 # The help texts stand here so that `incontext --help` imports no verb.
 for _verb, _help in {
     "verify": "Check every claim of the paper and print the table of verdicts.",
@@ -50,9 +58,14 @@ def _run(arguments: Sequence[str] | None) -> int:
     except ValueError as error:
         from incontext.foundations import InvalidInputError  # numpy would double the time of --help
 
+        # NumPy says so of arrays that no machine could address.
+        if str(error).startswith(("array is too big", "Maximum allowed dimension")):
+            return _refuse(_TOO_LARGE)
         if not isinstance(error, InvalidInputError):
             raise
         return _refuse(str(error))
+    except MemoryError:
+        return _refuse(_TOO_LARGE)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             # The reader has gone (`incontext verify | head`): nothing more to say, and nothing is wrong.
@@ -62,7 +75,8 @@ def _run(arguments: Sequence[str] | None) -> int:
             raise
         return _refuse(f"{error.filename or 'a file'} could not be read or written: {error.strerror}.")
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; run the same command again to go on\n")
+        verb = next(iter(sys.argv[1:] if arguments is None else arguments), "")
+        sys.stderr.write(f"incontext: interrupted; {_GO_ON.get(verb, 'the same command begins anew')}.\n")
         return EXIT_INTERRUPTED
     return result if isinstance(result, int) else 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ def evaluate(
     beyond
         Distance (in mean squared targets) above which no predictor is called nearest.
     output
-        Parquet file for the whole table.
+        Parquet or CSV file for the whole table.
     figure
         PNG, SVG or PDF file for the curves, with bands of two standard errors.
     json
@@ -72,10 +73,9 @@ def evaluate(
     from incontext.foundations import (
         InvalidInputError,
         atomic_path,
-        check_choice,
         check_integer,
         check_real,
-        require_writable,
+        require_writable_file,
     )
     from incontext.predictors import FAST, predictor
     from incontext.prompts import shift
@@ -83,6 +83,11 @@ def evaluate(
     check_integer(prompts, "prompts", minimum=2)
     check_integer(jobs, "jobs", minimum=1)
     check_integer(seed, "seed", minimum=0)
+    check_real(beyond, "beyond", above=0.0)
+    if output is not None:
+        require_writable_file(output, "table", (".parquet", ".csv"))
+    if figure is not None:
+        require_writable_file(figure, "figure", (".png", ".svg", ".pdf"))
     loaded = _resolve(target)
     own = _dimension_of(loaded) or 20
     d = check_integer(own if dimension is None else dimension, "dimension", minimum=1)
@@ -95,15 +100,9 @@ def evaluate(
     chosen: dict[str, Predictor] = {name: predictor(name, d, length) for name in names}
     name = target if isinstance(loaded, str) else Path(target).name or target
     chosen[name] = predictor(loaded, d, length) if isinstance(loaded, str) else loaded
-    check_real(beyond, "beyond", above=0.0)
     if nearest and set(names) <= {name}:
         raise InvalidInputError("--nearest must have predictors to compare with; name some with --against.")
     members = _suite(suite, d)
-    for path in (output, figure):
-        if path is not None:
-            require_writable(path.parent)
-    if figure is not None:
-        check_choice(figure.suffix, "the figure's suffix", (".png", ".svg", ".pdf"))
     seconds = members.estimated_seconds(list(chosen), n_points, prompts)
     if seconds > 20:
         _say(f"predictors fitted at every prefix take about {seconds / 60:.0f} min on one core")
@@ -129,7 +128,10 @@ def evaluate(
         ).verdicts
     if output is not None:
         with atomic_path(output) as temporary:
-            table.to_parquet(temporary)
+            if output.suffix == ".csv":
+                table.to_csv(temporary, index=False)
+            else:
+                table.to_parquet(temporary)
         result["files"] = [str(output)]
     if figure is not None:
         _draw(table, name, figure)
@@ -179,13 +181,42 @@ def _own(target: str) -> Any:
         for part in attribute.split("."):
             value = getattr(value, part)
         value = value() if isinstance(value, type) else value
-    except (ImportError, AttributeError, TypeError) as error:
-        raise InvalidInputError(f"{target} must name an importable module and an object in it; {error}.") from error
+    except Exception as error:
+        raise InvalidInputError(
+            f"{target} must name an importable module and an object in it; {_told(error)}."
+        ) from error
     finally:
         sys.path.pop(0)
     if not callable(value):
         raise InvalidInputError(f"{target} must map prompts to predictions; {value!r} cannot be called.")
-    return value
+    return _Own(target, value, getattr(value, "architecture", None))
+
+
+@dataclass(frozen=True)
+class _Own:
+    """A predictor of one's own, whose errors are told in one sentence that says where."""
+
+    name: str
+    call: Any
+    architecture: Any
+
+    def __call__(self, prompts: Any) -> Any:
+        from incontext.foundations import InvalidInputError
+
+        try:
+            return self.call(prompts)
+        except (InvalidInputError, MemoryError):
+            raise
+        except Exception as error:
+            raise InvalidInputError(f"{self.name} must map prompts to predictions; {_told(error)}.") from error
+
+
+def _told(error: Exception) -> str:
+    import traceback
+
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    at = f" ({place.filename}, line {place.lineno})" if Path(place.filename).is_relative_to(Path.cwd()) else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{at}"
 
 
 def _dimension_of(loaded: Any) -> int | None:

@@ -9,6 +9,7 @@ from incontext.foundations.files import (
     read_json,
     remove_unfinished,
     require_writable,
+    require_writable_file,
     write_json,
     write_text,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "read_json",
     "remove_unfinished",
     "require_writable",
+    "require_writable_file",
     "write_json",
     "write_text",
 ]

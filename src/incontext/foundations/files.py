@@ -6,12 +6,13 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from incontext.foundations.errors import InvalidInputError
+from incontext.foundations.validation import check_choice
 
 # Marks temporary files, between the name of the file to be and random letters.
 _UNFINISHED = ".unfinished-"
@@ -95,6 +96,22 @@ def require_writable(directory: Path) -> Path:
             f"the directory {directory} must be writable ({reason}); choose another one."
         ) from error
     return directory
+
+
+def require_writable_file(path: Path, name: str, suffixes: Iterable[str]) -> Path:
+    """Check, before the work that makes it, that a file can be written; its directory is created if needed.
+
+    Raises
+    ------
+    InvalidInputError
+        If its suffix is none of ``suffixes``, it is a directory, or its directory cannot be written to.
+    """
+    path = Path(path)
+    check_choice(path.suffix, f"the {name}'s suffix", suffixes)
+    if path.is_dir():
+        raise InvalidInputError(f"the {name} must be a file; {path} is a directory: name a file in it.")
+    require_writable(path.parent)
+    return path
 
 
 def _umask() -> int:
