@@ -1,6 +1,7 @@
 """Other formats: what is read predicts what its origin predicts, and nothing in a file is executed."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ import yaml
 from torch import nn
 from transformers import GPT2Config, GPT2Model
 
+from incontext.estimators import InContextRegressor
 from incontext.foundations import InvalidInputError
-from incontext.models import Architecture, Transformer, TransformerPredictor, load
+from incontext.models import Architecture, Transformer, TransformerPredictor, load, save_model
 from incontext.models.exchange import from_garg, from_hugging_face, to_hugging_face
 from incontext.models.hub import HubPredictor
 from incontext.prompts import Prompts
@@ -57,7 +59,8 @@ def garg_run(original, tmp_path):
     run = tmp_path / "garg"
     run.mkdir()
     model = {"family": "gpt2", "n_dims": 3, "n_positions": 7, "n_embd": 16, "n_layer": 2, "n_head": 2}
-    (run / "config.yaml").write_text(yaml.safe_dump({"model": model, "training": {"task": "linear_regression"}}))
+    training = {"task": "linear_regression", "curriculum": {"points": {"start": 3, "end": 5, "inc": 1}}}
+    (run / "config.yaml").write_text(yaml.safe_dump({"model": model, "training": training}))
     weights = original.state_dict() | {"_backbone.h.0.attn.masked_bias": torch.tensor(-1e4)}
     optimizer = torch.optim.Adam(original.parameters()).state_dict()
     torch.save({"model_state_dict": weights, "optimizer_state_dict": optimizer, "train_step": 5}, run / "state.pt")
@@ -77,20 +80,60 @@ def test_an_imported_2022_run_predicts_what_it_did(garg_run, original, prompts, 
     np.testing.assert_allclose(predictions, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
+def test_the_length_trained_for_survives_every_format(garg_run, tmp_path):
+    """Prompts of 5 points have 4 examples before the last; rows of the table beyond were never trained."""
+    model = from_garg(garg_run)
+    to_hugging_face(model, tmp_path / "hf")
+    save_model(from_hugging_face(tmp_path / "hf"), tmp_path / "saved")
+    HubPredictor(load(tmp_path / "saved")).save_pretrained(tmp_path / "hub")
+    HubPredictor(TransformerPredictor(model)).save_pretrained(tmp_path / "bare")
+    again = [load(tmp_path / name) for name in ("saved", "hub", "bare")]
+    again.append(HubPredictor.from_pretrained(str(tmp_path / "hub")))
+    assert [each.n_train for each in again] == [4, 4, 4, 4]
+    (garg_run / "config.yaml").write_text(
+        yaml.safe_dump({"model": yaml.safe_load((garg_run / "config.yaml").read_text())["model"]})
+    )
+    assert from_garg(garg_run).n_train is None
+
+
 class Malicious:
     def __reduce__(self):
         return (print, ("executed",))
 
 
 @pytest.mark.parametrize(
-    "fault", ["code", "truncated", "no state", "no config", "other family", "other size", "missing"]
+    ("fault", "sentence"),
+    [
+        ("code", "must be a run"),
+        ("truncated", "must be a run"),
+        ("empty", "must be a run"),
+        ("no weights", "must hold weights by name; list was found"),
+        ("no state", "no such file"),
+        ("no config", "no such file"),
+        ("no model", r"section 'model' .*; 'model' is missing"),
+        ("no width", r"section 'model' .*; 'n_embd' is missing"),
+        ("other family", "'lstm' was found"),
+        ("other size", "fit its configuration"),
+        ("no such size", "width must be a multiple of heads; 17 and 2"),
+        ("missing", "'_read_in.weight'; they are missing"),
+    ],
 )
-def test_runs_that_cannot_be_read_are_refused_in_words(garg_run, fault, capfd):
+def test_runs_that_cannot_be_read_are_refused_in_words(garg_run, fault, sentence, capfd):
     state, config = garg_run / "state.pt", garg_run / "config.yaml"
     if fault == "code":
         torch.save({"model_state_dict": Malicious()}, state)
     elif fault == "truncated":
         state.write_bytes(state.read_bytes()[:-500])
+    elif fault == "empty":
+        state.write_bytes(b"")
+    elif fault == "no weights":
+        torch.save([torch.zeros(2)], state)
+    elif fault == "no model":
+        config.write_text("training: {}\n")
+    elif fault == "no width":
+        config.write_text(config.read_text().replace("n_embd", "embd"))
+    elif fault == "no such size":
+        config.write_text(config.read_text().replace("n_embd: 16", "n_embd: 17"))
     elif fault == "no state":
         state.unlink()
     elif fault == "no config":
@@ -103,7 +146,7 @@ def test_runs_that_cannot_be_read_are_refused_in_words(garg_run, fault, capfd):
         content = torch.load(state, weights_only=True)
         del content["model_state_dict"]["_read_in.weight"]
         torch.save(content, state)
-    with pytest.raises(InvalidInputError) as caught:
+    with pytest.raises(InvalidInputError, match=sentence) as caught:
         from_garg(garg_run)
     assert "\n" not in str(caught.value)
     assert "executed" not in capfd.readouterr().out
@@ -135,6 +178,11 @@ def test_a_language_gpt2_becomes_a_start_with_a_new_read_in(tmp_path, prompts):
     assert np.isfinite(TransformerPredictor(model)(prompts)).all()
     with pytest.raises(InvalidInputError, match="dimension must be given"):
         from_hugging_face(tmp_path / "lm")
+    to_hugging_face(model, tmp_path / "ours")
+    assert from_hugging_face(tmp_path / "ours", dimension=3).architecture == model.architecture
+    for other in (0, 7):
+        with pytest.raises(InvalidInputError, match=f"must be the 3 of .*; {other} was given"):
+            from_hugging_face(tmp_path / "ours", dimension=other)
     with pytest.raises(InvalidInputError, match="only a GPT-2"):
         to_hugging_face(Transformer(Architecture.lsa(3, 7)), tmp_path / "out")
 
@@ -144,3 +192,43 @@ def test_the_hub_folder_is_a_model_of_ours(tmp_path, randomised, prompts):
     HubPredictor(predictor).save_pretrained(tmp_path / "hub")
     for again in (HubPredictor.from_pretrained(str(tmp_path / "hub")), load(tmp_path / "hub")):
         np.testing.assert_array_equal(again(prompts), predictor(prompts))
+    page = (tmp_path / "hub" / "README.md").read_text()
+    assert "library_name: incontext" in page
+    assert "More Information" not in page
+
+
+def test_a_saved_model_goes_to_the_hub_with_all_that_is_known_of_it(tmp_path, randomised):
+    model = randomised(Architecture.gpt2("tiny", 3, 7), torch.float32)
+    texts = {"README.md": "# mine\n", "config.yaml": "n_train: 4\n", "metrics.jsonl": "{}\n"}
+    save_model(model, tmp_path / "mine", card={"note": 1}, texts=texts, half=True)
+    HubPredictor(load(tmp_path / "mine")).save_pretrained(tmp_path / "hub")
+    for path in (tmp_path / "mine").iterdir():
+        assert (tmp_path / "hub" / path.name).read_bytes() == path.read_bytes()
+    # What is told of these weights does not hold for others.
+    changed = load(tmp_path / "mine")
+    with torch.no_grad():
+        changed.model.read_out.bias += 1
+    HubPredictor(changed).save_pretrained(tmp_path / "hub")
+    assert not (tmp_path / "hub" / "metrics.jsonl").exists()
+    assert load(tmp_path / "hub").model.read_out.bias == changed.model.read_out.bias
+    assert load(tmp_path / "hub").n_train == 4
+
+
+def test_a_model_of_the_hub_is_a_regressor_like_any_other(tmp_path, randomised):
+    model = randomised(Architecture.gpt2("tiny", 3, 7), torch.float32)
+    model.n_train = 4
+    save_model(model, tmp_path / "mine")
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 2)), rng.standard_normal(30)
+    HubPredictor(load(tmp_path / "mine")).save_pretrained(tmp_path / "hub")
+    hub = InContextRegressor(HubPredictor.from_pretrained(str(tmp_path / "hub"))).fit(X, y).predict(X)
+    np.testing.assert_array_equal(hub, InContextRegressor(tmp_path / "mine").fit(X, y).predict(X))
+
+
+def test_files_for_hugging_face_are_as_readable_as_any(tmp_path):
+    before = os.umask(0o027)
+    try:
+        to_hugging_face(Transformer(Architecture.gpt2("tiny", 3, 7)), tmp_path / "hf")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "hf").iterdir()} == {0o640}

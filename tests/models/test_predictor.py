@@ -87,6 +87,8 @@ def test_a_gpu_that_is_not_there_is_refused_in_words(randomised):
 def test_no_folder_is_refused_in_words(tmp_path):
     with pytest.raises(InvalidInputError, match="no such folder"):
         load(tmp_path / "nowhere")
+    with pytest.raises(InvalidInputError, match="a folder or a name; None was given"):
+        load(None)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +98,13 @@ def test_no_folder_is_refused_in_words(tmp_path):
         ({"positions": "rotary", "width": 6}, "even width per head"),
         ({"positions": "alibi", "attention": "linear"}, "softmax"),
         ({"read_in": "identity"}, "dimension \\+ 1 = 4"),
-        ({"dimension": 0}, "greater than or equal to 1"),
+        ({"dimension": 0}, "dimension is not as it must be: .*greater than or equal to 1; 0 was given"),
+        ({"attention": "hard"}, "'softmax', 'linear' or 'merged'; 'hard' was given"),
+        ({"depth": 3}, "depth is not as it must be"),
     ],
 )
 def test_architectures_that_make_no_sense_are_refused(change, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(InvalidInputError, match=sentence) as caught:
         Architecture(**({"dimension": 3, "max_points": 7, "width": 8} | change))
+    assert "\n" not in str(caught.value)
+    assert "http" not in str(caught.value)

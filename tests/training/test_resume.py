@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from incontext.foundations import InvalidInputError, exclusive
+from incontext.models import load
 from incontext.training import Run, TrainingDivergedError, read_config, train
 from incontext.training.config import write_yaml
 
@@ -85,6 +86,8 @@ def test_a_training_may_end_when_it_has_reached_what_it_was_for(config, outcome,
 
     ended = train(config, tmp_path / "ended", until=at_half)
     assert (asked, ended.step, ended.finished) == ([8, 16, 24], 24, False)
+    with pytest.warns(UserWarning, match="step 24 of 40 is used, the training is not finished"):
+        assert load(tmp_path / "ended").n_train == config.n_train
     before = ended.metrics
     assert train(config, tmp_path / "ended", until=at_half).metrics == before
     assert outcome(train(config, tmp_path / "ended")) == outcome(whole)
@@ -111,9 +114,13 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_so(config, outcome, tmp_pa
         for path in last.iterdir():
             path.unlink()
     with caplog.at_level(logging.WARNING, logger="incontext"):
+        with pytest.warns(UserWarning, match=r"step 40 is damaged \(.*\), that of step 35 is used"):
+            load(tmp_path)
         assert Run.open(tmp_path).step == 35
         assert outcome(train(config, tmp_path)) == expected
-    assert "is damaged" in caplog.text
+    [said] = [record.getMessage() for record in caplog.records]
+    assert "the checkpoint of step 40 is damaged" in said
+    assert "that of step 35 is used" in said
 
 
 def test_torn_metrics_are_written_anew(config, outcome, tmp_path):

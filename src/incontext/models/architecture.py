@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from functools import wraps
+from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
+
+from incontext.foundations import InvalidInputError, check_choice
 
 # Garg et al.'s sizes: width, layers, heads.
 SIZES: dict[str, tuple[int, int, int]] = {"tiny": (64, 3, 2), "small": (128, 6, 4), "standard": (256, 12, 8)}
@@ -43,6 +46,11 @@ class Architecture:
         Parts of a block that can be left out.
     tied : bool
         Whether one block is applied ``layers`` times (a looped transformer).
+
+    Raises
+    ------
+    InvalidInputError
+        If a size is below 1, a word unknown, or the parts do not go together.
     """
 
     dimension: int = Field(ge=1)
@@ -78,7 +86,7 @@ class Architecture:
     @classmethod
     def gpt2(cls, size: str, dimension: int, max_points: int) -> Architecture:
         """Garg et al.'s GPT-2 of the given size: tiny, small or standard."""
-        width, layers, heads = SIZES[size]
+        width, layers, heads = SIZES[check_choice(size, "size", SIZES)]
         return cls(dimension=dimension, max_points=max_points, width=width, layers=layers, heads=heads)
 
     @classmethod
@@ -112,3 +120,26 @@ class Architecture:
     def n_positions(self) -> int:
         """Number of distinct positions that tokens of a longest prompt take."""
         return 2 * self.max_points if self.embedding == "interleaved" else self.max_points
+
+
+def _in_one_sentence(initialise: Any) -> Any:
+    """An ``__init__`` that refuses with one sentence what pydantic refuses with a report."""
+
+    @wraps(initialise)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            initialise(self, *args, **kwargs)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            reason = first["msg"].removeprefix("Value error, ")
+            if place:
+                reason = f"{place} is not as it must be: {reason}"
+                reason += "" if first["type"] == "missing" else f"; {first['input']!r} was given"
+            raise InvalidInputError(f"{reason}.") from error
+
+    return checked
+
+
+# Within a configuration pydantic makes the record without this and names the place in the whole.
+Architecture.__init__ = _in_one_sentence(Architecture.__init__)

@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from huggingface_hub import ModelHubMixin, snapshot_download
 
 from incontext.foundations import PromptLabels
+from incontext.models.architecture import Architecture
 from incontext.models.predictor import TransformerPredictor, load
-from incontext.models.storage import describe, save_model
+from incontext.models.storage import CONFIG, MANIFEST, describe, read_model, save_model, verify
+from incontext.models.transformer import Transformer
 from incontext.prompts import Prompts
 
+# For a model that comes without a card of its own.
+_CARD = """---
+{{ card_data }}
+---
 
-class HubPredictor(ModelHubMixin, library_name="incontext", tags=["in-context-learning"]):
+# A transformer that learns in context
+
+Made with incontext; `config.json` and `card.json` hold what is known of it, nothing on its training was recorded.
+
+```python
+from incontext.models.hub import HubPredictor
+
+predictor = HubPredictor.from_pretrained("the name of this repository")  # maps prompts to predictions
+```
+"""
+
+
+class HubPredictor(ModelHubMixin, library_name="incontext", tags=["in-context-learning"], model_card_template=_CARD):
     """A predictor with ``save_pretrained``, ``push_to_hub`` and ``from_pretrained``.
+
+    A saved model goes with all that its folder holds: card, configuration, metrics, evaluation. A run goes with its
+    configuration; export it first for a card. If the weights were changed since they were loaded, what the folder
+    says does not hold for them and stays behind.
 
     Parameters
     ----------
@@ -33,11 +57,35 @@ class HubPredictor(ModelHubMixin, library_name="incontext", tags=["in-context-le
         """Predictions at every position, shape (B, P)."""
         return self.predictor(prompts)
 
+    @property
+    def architecture(self) -> Architecture:
+        """What the model is."""
+        return self.predictor.architecture
+
+    @property
+    def n_train(self) -> int | None:
+        """Number of examples N that it was trained for, if known."""
+        return self.predictor.n_train
+
     def _save_pretrained(self, save_directory: Path) -> None:
+        model, folder = self.predictor.model, self.predictor.folder
+        origin = folder if folder is not None and _unchanged(model, folder) else None
         with tempfile.TemporaryDirectory() as scratch:
-            save_model(self.predictor.model, Path(scratch) / "model")
-            for path in (Path(scratch) / "model").iterdir():
-                shutil.copy(path, save_directory / path.name)
+            source = Path(scratch) / "model"
+            if origin is None:
+                save_model(model, source)
+            elif origin.parent.name == "checkpoints":
+                config = origin.parent.parent / CONFIG
+                texts = {CONFIG: config.read_text(encoding="utf-8")} if config.is_file() else None
+                save_model(model, source, texts=texts)
+            else:
+                source = origin
+            files = _files(source)
+            for stale in _files(save_directory) - files:
+                (save_directory / stale).unlink(missing_ok=True)
+            for name in files:
+                if not (save_directory / name).exists() or not (save_directory / name).samefile(source / name):
+                    shutil.copy(source / name, save_directory / name)
 
     @classmethod
     def _from_pretrained(
@@ -62,3 +110,19 @@ class HubPredictor(ModelHubMixin, library_name="incontext", tags=["in-context-le
                 token=token,
             )
         return cls(load(folder))
+
+
+def _unchanged(model: Transformer, folder: Path) -> bool:
+    """Whether a model has the weights that its folder holds."""
+    if verify(folder) is not None:
+        return False
+    here, there = model.state_dict(), read_model(folder).state_dict()
+    return here.keys() == there.keys() and all(torch.equal(here[key].cpu(), there[key]) for key in here)
+
+
+def _files(folder: Path) -> set[str]:
+    """Names of the files that make up a saved model."""
+    if not (folder / MANIFEST).is_file():
+        return set()
+    listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
+    return {MANIFEST, *(name for name in listed if Path(name).name == name)}

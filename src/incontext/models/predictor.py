@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,18 +10,16 @@ from typing import Self
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
 from incontext.foundations import InvalidInputError, PromptLabels, check_choice
 from incontext.models.architecture import Architecture
-from incontext.models.storage import read_model, verify
+from incontext.models.storage import CONFIG, read_mapping, read_model, verify
 from incontext.models.transformer import Transformer
 from incontext.predictors.registry import shipped_models
 from incontext.prompts import Prompts
 
-# Tokens per forward pass: few enough for a CPU's cache, many for a GPU. Being fixed, they make results independent of
-# the batch given.
+# Tokens per forward pass: few enough for a CPU's cache, many for a GPU.
 _TOKENS_ON_CPU, _TOKENS_ON_GPU = 1 << 11, 1 << 14
 
 
@@ -37,21 +36,30 @@ class TransformerPredictor:
         Evaluated on its own device and in its own precision.
     name : str
         Shown in tables and figures.
-    n_train : int, optional
-        Number of examples N that it was trained for, if known; it may read longer prompts.
+    folder : Path, optional
+        Where it was loaded from.
     """
 
     model: Transformer = field(repr=False)
     name: str = "transformer"
-    n_train: int | None = None
+    folder: Path | None = field(default=None, repr=False)
 
     @property
     def architecture(self) -> Architecture:
         """What the model is."""
         return self.model.architecture
 
+    @property
+    def n_train(self) -> int | None:
+        """Number of examples N that it was trained for, if known; it may read longer prompts."""
+        return self.model.n_train
+
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions at every position, shape (B, P), float64.
+
+        They are computed in the model's precision. What else is in the batch changes a prompt's predictions by
+        rounding only (in float32 about 1e-6 of their size), because products of other shapes are summed in another
+        order; the same batch on the same machine gives the same bits.
 
         Raises
         ------
@@ -136,7 +144,14 @@ def load(path_or_name: str | Path, *, device: str = "cpu") -> TransformerPredict
     ------
     InvalidInputError
         If nothing whole is found there, or there is no such device.
+
+    Warns
+    -----
+    UserWarning
+        If a run's latest checkpoint is damaged, so that an earlier one is taken, or its training is not finished.
     """
+    if not isinstance(path_or_name, (str, Path)):
+        raise InvalidInputError(f"a model must be given as a folder or a name; {path_or_name!r} was given.")
     path = Path(path_or_name)
     if not path.exists():
         known = shipped_models()
@@ -145,20 +160,32 @@ def load(path_or_name: str | Path, *, device: str = "cpu") -> TransformerPredict
         path = known[check_choice(str(path_or_name), "the model's name (no such folder)", sorted(known))]
     name = path.name
     if (path / "checkpoints").is_dir():
-        path = next((folder for folder in checkpoints(path) if verify(folder) is None), path)
-        if path.parent.name != "checkpoints":
-            raise InvalidInputError(f"{path} must hold a whole checkpoint; train it first.")
-    return TransformerPredictor(read_model(path), name, _trained_length(path)).to(device)
+        run = path
+        path, remark = last_whole(run)
+        if path is None:
+            raise InvalidInputError(f"{run} must hold a whole checkpoint; {remark or 'it holds none'}: train it first.")
+        steps = read_mapping(run / CONFIG).get("steps") if (run / CONFIG).is_file() else None
+        if remark is None and isinstance(steps, int) and int(path.name) < steps:
+            remark = f"step {path.name} of {steps} is used, the training is not finished"
+        if remark is not None:
+            warnings.warn(f"{run}: {remark}.", stacklevel=2)
+    return TransformerPredictor(read_model(path), name, path).to(device)
 
 
-def _trained_length(folder: Path) -> int | None:
-    """N of the configuration beside a saved model, or of the run that a checkpoint belongs to."""
-    for place in (folder, folder.parent.parent):
-        if (place / "config.yaml").is_file():
-            found = yaml.safe_load((place / "config.yaml").read_text(encoding="utf-8"))
-            n_train = found.get("n_train") if isinstance(found, dict) else None
-            return n_train if isinstance(n_train, int) else None
-    return None
+def last_whole(run: Path) -> tuple[Path | None, str | None]:
+    """The latest whole checkpoint of a run, and in words which ones were passed over for it; None for nothing."""
+    faults: list[str] = []
+    found = None
+    if (run / "checkpoints").is_dir():
+        for folder in checkpoints(run):
+            fault = verify(folder)
+            if fault is None:
+                found = folder
+                break
+            faults.append(f"the checkpoint of step {folder.name} is damaged ({fault})")
+    if not faults:
+        return found, None
+    return found, ", ".join([*faults, "no other is left" if found is None else f"that of step {found.name} is used"])
 
 
 def checkpoints(run: Path) -> Iterator[Path]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -27,6 +28,8 @@ from incontext.models.transformer import Transformer
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 ARCHITECTURE = "architecture.json"
+CARD = "card.json"
+CONFIG = "config.yaml"
 _ADAPTER = TypeAdapter(Architecture)
 
 
@@ -99,7 +102,7 @@ def save_model(
     texts: Mapping[str, str] | None = None,
     half: bool = False,
 ) -> None:
-    """Write a model's weights and architecture.
+    """Write a model's weights and architecture, and its N where it is known.
 
     Parameters
     ----------
@@ -108,7 +111,7 @@ def save_model(
     folder : Path
         Where; an earlier saved model there is replaced.
     card : mapping, optional
-        Any JSON-serialisable facts, for ``card.json``.
+        Any JSON-serialisable facts, for ``card.json``, beside ``n_train``.
     texts : mapping, optional
         Further files, by name.
     half : bool
@@ -123,8 +126,9 @@ def save_model(
     if folder.exists() and not (folder / MANIFEST).exists() and any(folder.iterdir()):
         raise InvalidInputError(f"{folder} must be new, empty or hold a saved model; it holds other files.")
     documents: dict[str, object] = {ARCHITECTURE: describe(model.architecture)}
-    if card is not None:
-        documents["card.json"] = dict(card)
+    known = {} if model.n_train is None else {"n_train": model.n_train}
+    if card is not None or known:
+        documents[CARD] = {**known, **(card or {})}
     weights = {name: value.half() if half else value for name, value in model.state_dict().items()}
     if half and not all(bool(value.isfinite().all()) for value in weights.values()):
         raise InvalidInputError("weights must be below 65504 to be stored in half precision; store them whole instead.")
@@ -152,7 +156,33 @@ def read_model(folder: Path) -> Transformer:
         model.load_state_dict(weights)
     except (ValidationError, RuntimeError, OSError, StopIteration) as error:
         raise InvalidInputError(f"{folder} must hold a model of this version; {error}.") from error
+    model.n_train = _trained_length(folder)
     return model
+
+
+def _trained_length(folder: Path) -> int | None:
+    """N of the configuration or card beside a saved model, or of the run that a checkpoint belongs to."""
+    for place in (folder / CONFIG, folder / CARD, folder.parent.parent / CONFIG):
+        if place.is_file():
+            n_train = read_mapping(place).get("n_train")
+            if isinstance(n_train, int):
+                return n_train
+    return None
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """What a YAML or JSON file maps its keys to; nothing if it is of another kind.
+
+    Raises
+    ------
+    InvalidInputError
+        If it cannot be read.
+    """
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidInputError(f"{path} must be readable; {' '.join(str(error).split())}.") from error
+    return found if isinstance(found, dict) else {}
 
 
 def describe(architecture: Architecture) -> dict[str, Any]:

@@ -54,11 +54,18 @@ class Transformer(nn.Module):
         Seed of the initial weights, None to leave them to whoever loads some. GPT-2's law: N(0, 0.02²),
         residual projections divided by √(2·layers), read-in and read-out uniform within ±1/√(inputs). Merged
         attention starts from the paper's Assumption 3.
+
+    Attributes
+    ----------
+    n_train : int or None
+        Number of examples N that the weights were trained for, None where that is not known. It is kept with the
+        weights on disk: positions beyond N may never have been trained.
     """
 
     def __init__(self, architecture: Architecture, seed: int | None = 0) -> None:
         super().__init__()
         self.architecture = architecture
+        self.n_train: int | None = None
         width = architecture.width
         learned = architecture.read_in == "linear"
         self.read_in = nn.Linear(architecture.token_size, width) if learned else None

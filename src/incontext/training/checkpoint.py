@@ -19,8 +19,8 @@ from torch import Tensor
 
 from incontext.foundations import read_json
 from incontext.models import Transformer
-from incontext.models.predictor import checkpoints
-from incontext.models.storage import ARCHITECTURE, WEIGHTS, describe, verify, write_folder
+from incontext.models.predictor import checkpoints, last_whole
+from incontext.models.storage import ARCHITECTURE, WEIGHTS, describe, write_folder
 
 OPTIMIZERS = "optimizers.safetensors"
 STATE = "state.json"
@@ -78,15 +78,11 @@ def _name_of(device: torch.device) -> str:
 
 
 def last_good(run: Path) -> Path | None:
-    """The latest whole checkpoint of a run; says in a warning which ones were passed over."""
-    if not (run / "checkpoints").is_dir():
-        return None
-    for folder in checkpoints(run):
-        fault = verify(folder)
-        if fault is None:
-            return folder
-        _log.warning("checkpoint %s is damaged (%s); the one before it is used", folder, fault)
-    return None
+    """The latest whole checkpoint of a run; logs as a warning which ones were passed over."""
+    folder, remark = last_whole(run)
+    if remark is not None:
+        _log.warning("%s: %s.", run, remark)
+    return folder
 
 
 def restore(state: State, folder: Path) -> None:

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from incontext.foundations import InvalidInputError, read_json, write_text
 from incontext.models import TransformerPredictor, load, save_model
+from incontext.models.predictor import last_whole
+from incontext.models.storage import CONFIG
 from incontext.training.card import card_of, page_of
-from incontext.training.checkpoint import STATE, last_good
+from incontext.training.checkpoint import STATE
 from incontext.training.config import TrainingConfig, differences, write_yaml
 from incontext.training.reading import read_config
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 
 
@@ -76,13 +77,13 @@ class Run:
     @property
     def step(self) -> int:
         """Steps done, as of the last whole checkpoint."""
-        folder = last_good(self.directory)
+        folder, _ = last_whole(self.directory)
         return 0 if folder is None else int(folder.name)
 
     @property
     def device(self) -> str | None:
         """What it last ran on: "cpu", or the name of a GPU; None if that was not recorded."""
-        folder = last_good(self.directory)
+        folder, _ = last_whole(self.directory)
         return None if folder is None else read_json(folder / STATE).get("device")
 
     @property
