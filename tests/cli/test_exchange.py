@@ -6,6 +6,7 @@ import pytest
 
 from incontext.evaluation import error_curve
 from incontext.models import Architecture, Transformer, load, save_model
+from incontext.models.exchange import to_hugging_face
 from incontext.prompts import Gaussian, Linear, PromptDistribution
 from incontext.training import preset, train
 
@@ -22,6 +23,9 @@ def test_to_hugging_face_and_back_predicts_the_same(incontext, tmp_path):
 def test_a_run_stored_in_half_precision_is_judged_as_it_is_stored(incontext, tmp_path):
     config = preset("tiny", dimension=2, n_train=4, steps=20, batch_size=8, n_evaluation=8, model={"width": 16})
     train(config, tmp_path / "run")
+    code, _, err = incontext("exchange", "run", "half", "--suite", "grag")
+    assert (code, err.count("\n")) == (2, 1)  # nothing was judged before
+    assert "Did you mean 'garg'" in err
     assert incontext("exchange", "run", "half", "--half", "--suite", "garg", "--prompts", "50")[0] == 0
     table = pd.read_csv(tmp_path / "half" / "evaluation.csv")
     own = table[(table["distribution"] == "own law") & (table["predictor"] == "model")]
@@ -30,6 +34,17 @@ def test_a_run_stored_in_half_precision_is_judged_as_it_is_stored(incontext, tmp
     assert not np.allclose(
         stored, error_curve(load("run"), config.prompts.build(), 5, n_prompts=50, seed=0).mean, rtol=1e-9
     )
+
+
+@pytest.mark.parametrize("arguments", [[], ["--suite", "paper", "--prompts", "2"], ["--to", "hugging-face"]])
+def test_a_damaged_checkpoint_is_told_of_once(incontext, tmp_path, arguments):
+    config = preset("tiny", dimension=2, n_train=4, steps=4, batch_size=8, n_evaluation=8, model={"width": 16})
+    train(config.with_(checkpoint_every=2), tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "4" / "model.safetensors").write_bytes(b"torn")
+    code, _, err = incontext("exchange", "run", "target", *arguments)
+    assert code == 0
+    told = "run: the checkpoint of step 4 is damaged (model.safetensors does not match its checksum), "
+    assert [line for line in err.splitlines() if "damaged" in line] == [told + "that of step 2 is used."]
 
 
 @pytest.mark.parametrize(
@@ -42,12 +57,17 @@ def test_a_run_stored_in_half_precision_is_judged_as_it_is_stored(incontext, tmp
         (["nowhere", "target", "--from", "gargle"], "--from"),
         (["lsa", "target", "--to", "hugging-face"], "only a GPT-2"),
         (["lsa", "target", "--half"], "--half must go with a run"),
+        (["lsa", "target", "--step", "5"], "--step must go with --from garg"),
+        (["lsa", "target", "--dimension", "5"], "--dimension must go with --from hugging-face"),
+        (["theirs", "target", "--from", "hugging-face", "--dimension", "0"], "dimension must be the 3 of theirs"),
+        (["lsa", "target", "--prompts", "5"], "--prompts must go with --suite"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(incontext, tmp_path, arguments, sentence):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("all of it")
     save_model(Transformer(Architecture.lsa(3, 7)), tmp_path / "lsa")
+    to_hugging_face(Transformer(Architecture.gpt2("tiny", 3, 7)), tmp_path / "theirs")
     code, out, err = incontext("exchange", *arguments)
     assert (code, out) == (2, "")
     assert sentence in err

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,7 +24,7 @@ def exchange(
     step: Whole | None = None,
     dimension: Whole | None = None,
     suite: str | None = None,
-    prompts: Whole = 1280,
+    prompts: Whole | None = None,
     half: bool = False,
 ) -> int:
     """Convert a model from and to other formats.
@@ -41,11 +44,12 @@ def exchange(
     step
         Read model_STEP.pt of a Garg run instead of its final state.
     dimension
-        Input dimension for a Hugging Face GPT-2 that was not written by this command; it gets a new read-in.
+        Input dimension for a Hugging Face GPT-2 that was not written by this command; it gets a new read-in. (One that
+        was has its own.)
     suite
         Also judge a run's model on its own law and under this suite (garg, paper or all), for its card.
     prompts
-        Prompts per law for that.
+        Prompts per law for that; 1280 when omitted.
     half
         Store the weights of a run in half precision, half the size; they are judged as they are stored.
     """
@@ -58,21 +62,27 @@ def exchange(
         raise InvalidInputError(f"{target} must be new or empty, so that nothing is lost; it holds something.")
     require_writable(target.parent)
     from_run = from_ == to == "incontext" and (source / "checkpoints").is_dir()
-    if (suite is not None or half) and not from_run:
-        raise InvalidInputError(
-            f"--{'half' if suite is None else 'suite'} must go with a run that becomes a saved model; another exchange "
-            "was asked for."
-        )
+    a_run = "a run that becomes a saved model"
+    for name, given, fits, wanted in (
+        ("suite", suite is not None, from_run, a_run),
+        ("half", half, from_run, a_run),
+        ("prompts", prompts is not None, suite is not None, "--suite"),
+        ("step", step is not None, from_ == "garg", "--from garg"),
+        ("dimension", dimension is not None, from_ == "hugging-face", "--from hugging-face"),
+    ):
+        if given and not fits:
+            raise InvalidInputError(f"--{name} must go with {wanted}; another exchange was asked for.")
     if from_run:
         from incontext.cli.progress import Reporter
         from incontext.training.card import judge
 
+        n_prompts = 1280 if prompts is None else check_integer(prompts, "prompts", minimum=2)
         table, run = None, Run.open(source)
-        if suite is not None:
-            check_integer(prompts, "prompts", minimum=2)
-            with Reporter() as progress:
-                table = judge(run, suite, n_prompts=prompts, half=half, progress=progress)
-        run.export(target, table, half=half)
+        with _plain_warnings():
+            if suite is not None:
+                with Reporter() as progress:
+                    table = judge(run, suite, n_prompts=n_prompts, half=half, progress=progress)
+            run.export(target, table, half=half)
         sys.stdout.write(f"{target}\n")
         return 0
     if from_ == "garg":
@@ -80,10 +90,27 @@ def exchange(
     elif from_ == "hugging-face":
         model = from_hugging_face(source, dimension=dimension)
     else:
-        model = load(source).model
+        with _plain_warnings():
+            model = load(source).model
     if to == "hugging-face":
         to_hugging_face(model, target)
     else:
         save_model(model, target, card={"source": str(source), "format": from_})
     sys.stdout.write(f"{target}\n")
     return 0
+
+
+@contextmanager
+def _plain_warnings() -> Generator[None]:
+    """Warnings as sentences on stderr, each once, without the place in the code."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, *_: object) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            sys.stderr.write(f"{message}\n")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield

@@ -79,10 +79,16 @@ def judge(
     pandas.DataFrame
         Columns predictor ("model", "least_squares" or "ridge"), distribution ("own law" or a shift), position, mean,
         stderr, n and normaliser; errors are raw squares.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such suite, or no checkpoint yet.
     """
     import pandas as pd
 
     config = run.config
+    members = Suite.named(suite, config.model.dimension)
     predictors: dict[str, Predictor] = {"model": run.predictor(half=half), "least_squares": LeastSquares()}
     noise = config.prompts.noise
     own = compare(
@@ -93,7 +99,6 @@ def judge(
         seed=seed,
         progress=progress,
     ).assign(normaliser=float(config.model.dimension))
-    members = Suite.named(suite, config.model.dimension)
     shifted = members.run(predictors, config.n_points, n_prompts=n_prompts, seed=seed, progress=progress)
     return pd.concat([own, shifted.drop(columns="zero")], ignore_index=True)
 
