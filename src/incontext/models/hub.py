@@ -25,7 +25,8 @@ _CARD = """---
 
 # A transformer that learns in context
 
-Made with incontext; `config.json` and `card.json` hold what is known of it, nothing on its training was recorded.
+Made with incontext. `architecture.json` says what it is; how it was trained is known only as far as `config.yaml` or
+`card.json` beside it say.
 
 ```python
 from incontext.models.hub import HubPredictor
