@@ -309,7 +309,7 @@ def flow_coefficients(covariates: CovarianceLaw, n_train: TrainLength) -> FlowCo
         )
     inverse, _ = inverse_moments(n_train)
     l = rule.spectra  # noqa: E741
-    _check_size(float(np.abs(l).max()))
+    check_size(float(np.abs(l).max()))
     trace = l.sum(-1, keepdims=True)
     p = (1 + inverse) * l**2 + inverse * trace * l
     decay = np.einsum("n,ni,nj->ij", rule.weights, p, l, optimize=True)
@@ -325,7 +325,7 @@ def _(covariates: RandomDiagonal, n_train: TrainLength) -> FlowCoefficients:
 def _(covariates: DiagonalMoments, n_train: TrainLength) -> FlowCoefficients:
     inverse, _ = inverse_moments(n_train)
     one, two, three = covariates.first, covariates.second, covariates.third
-    _check_size(float(np.cbrt(three.max())))
+    check_size(float(np.cbrt(three.max())))
     trace = float(one.sum())
     # E λ_i²λ_j and E λ_iλ_j trΛ for i ≠ j, then the diagonals (Corollary 22, (51)): O(d²), unlike the 2d + 1 nodes.
     square = np.outer(two, one)
@@ -335,7 +335,7 @@ def _(covariates: DiagonalMoments, n_train: TrainLength) -> FlowCoefficients:
     return FlowCoefficients(None, (1 + inverse) * square + inverse * with_trace, two, trace)
 
 
-def _check_size(largest: float) -> None:
+def check_size(largest: float) -> None:
     """The cubes of eigenvalues, and products of such, must be within float64."""
     if largest != 0 and not 1e-80 < largest < 1e80:
         raise InvalidInputError(

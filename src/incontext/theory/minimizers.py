@@ -18,6 +18,7 @@ from incontext.prompts import Gaussian
 from incontext.theory.covariance_rules import (
     CovarianceLaw,
     CovarianceRule,
+    check_size,
     covariance_rule,
     flow_coefficients,
     law_dimension,
@@ -54,6 +55,11 @@ def optimal_learner(
     Returns
     -------
     ndarray, shape (d, d)
+
+    Raises
+    ------
+    InvalidInputError
+        If dimensions differ, N is below 1, or a covariance is beyond 1e±80 in size.
     """
     noise = check_real(noise_variance, "noise_variance", minimum=0.0)
     inverse, _ = inverse_moments(n_train)
@@ -61,6 +67,7 @@ def optimal_learner(
     W = np.eye(d) if weight_covariance is None else check_covariance(weight_covariance, "weight_covariance", d)
     if isinstance(covariates, Gaussian):
         Lambda = covariates.covariance
+        check_size(float(np.abs(Lambda).max()))
         level = inverse * (float(np.vdot(W, Lambda)) + noise)
         if level > 0:
             K = np.linalg.solve((1 + inverse) * W @ Lambda + level * np.eye(d), W)

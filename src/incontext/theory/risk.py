@@ -22,7 +22,7 @@ from incontext.foundations import (
     check_vector,
 )
 from incontext.prompts import Gaussian
-from incontext.theory.covariance_rules import CovarianceLaw, CovarianceRule, covariance_rule, law_dimension
+from incontext.theory.covariance_rules import CovarianceLaw, CovarianceRule, check_size, covariance_rule, law_dimension
 from incontext.theory.lengths import PromptLength, TrainLength, inverse_moments
 from incontext.theory.lsa import LSAParameters
 from incontext.theory.minimizers import optimal_learner
@@ -63,7 +63,8 @@ def theorem5_risk(
     Raises
     ------
     InvalidInputError
-        If a shape is wrong, Σ is not positive semi-definite, ``best`` is negative, or N or M is below 1.
+        If a shape is wrong, Σ is not positive semi-definite, ``best`` is negative, N or M is below 1, or Λ is beyond
+        1e±80 in size.
     """
     Lambda = check_covariance(covariance)
     d = Lambda.shape[0]
@@ -113,6 +114,8 @@ def shift_risk(
     d = K.shape[0]
     context = check_covariance(context_covariance, "context_covariance", d)
     query = check_covariance(query_covariance, "query_covariance", d)
+    check_size(float(np.abs(context).max()))
+    check_size(float(np.abs(query).max()))
     W = check_covariance(weight_moment, "weight_moment", d)
     noise = check_real(noise_variance, "noise_variance", minimum=0.0)
     inverse, _ = inverse_moments(n_test, "n_test")
@@ -156,6 +159,11 @@ def expected_risk(
     -------
     float
 
+    Raises
+    ------
+    InvalidInputError
+        If dimensions differ, N or M is below 1, or a covariance is beyond 1e±80 in size.
+
     Examples
     --------
     >>> from incontext.prompts import Gaussian
@@ -178,6 +186,7 @@ def learner_risk(
     noise = check_real(noise_variance, "noise_variance", minimum=0.0)
     inverse, _ = inverse_moments(n_test, "n_test")
     rule = covariance_rule(covariates)
+    check_size(float(np.abs(rule.spectra).max()))
     return float(rule.weights @ node_risks(K, rule, inverse, noise))
 
 
@@ -303,6 +312,7 @@ def sample_complexity(covariance: ArrayLike, n_train: TrainLength, epsilon: floa
 
 
 def _invertible_gamma(Lambda: Matrix, n_train: TrainLength) -> Matrix:
+    check_size(float(np.abs(Lambda).max()))
     G = gamma(Lambda, n_train)
     if np.linalg.cond(G) * np.finfo(np.float64).eps > 1:
         raise InvalidInputError("covariance must be positive definite here, as Γ is singular otherwise; change it.")
