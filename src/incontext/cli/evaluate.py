@@ -160,9 +160,11 @@ def _resolve(target: str) -> Any:
                 f"{target} needs torch to be loaded, which is not installed; install it with `pip install "
                 "'incontext[train]'`."
             )
+        from incontext.cli.progress import plain_warnings
         from incontext.models import load
 
-        return load(target, device="auto")
+        with plain_warnings():
+            return load(target, device="auto")
     if ":" in target:
         return _own(target)
     return check_choice(target, "target (no such folder; as a name it)", (*REGISTRY, *names))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,6 +50,7 @@ def exchange(
     half
         Store the weights of a run in half precision, half the size; they are judged as they are stored.
     """
+    from incontext.cli.progress import Reporter, plain_warnings
     from incontext.foundations import InvalidInputError, check_integer, require_writable
     from incontext.models import load, save_model
     from incontext.models.exchange import from_garg, from_hugging_face, to_hugging_face
@@ -73,12 +71,11 @@ def exchange(
         if given and not fits:
             raise InvalidInputError(f"--{name} must go with {wanted}; another exchange was asked for.")
     if from_run:
-        from incontext.cli.progress import Reporter
         from incontext.training.card import judge
 
         n_prompts = 1280 if prompts is None else check_integer(prompts, "prompts", minimum=2)
         table, run = None, Run.open(source)
-        with _plain_warnings():
+        with plain_warnings():
             if suite is not None:
                 with Reporter() as progress:
                     table = judge(run, suite, n_prompts=n_prompts, half=half, progress=progress)
@@ -90,7 +87,7 @@ def exchange(
     elif from_ == "hugging-face":
         model = from_hugging_face(source, dimension=dimension)
     else:
-        with _plain_warnings():
+        with plain_warnings():
             model = load(source).model
     if to == "hugging-face":
         to_hugging_face(model, target)
@@ -98,19 +95,3 @@ def exchange(
         save_model(model, target, card={"source": str(source), "format": from_})
     sys.stdout.write(f"{target}\n")
     return 0
-
-
-@contextmanager
-def _plain_warnings() -> Generator[None]:
-    """Warnings as sentences on stderr, each once, without the place in the code."""
-    said: set[str] = set()
-
-    def show(message: Warning | str, *_: object) -> None:
-        if str(message) not in said:
-            said.add(str(message))
-            sys.stderr.write(f"{message}\n")
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = show
-        yield
