@@ -88,6 +88,16 @@ def test_starts(capsys, tmp_path):
     assert stuck["time_to"]["99 %"] is None
 
 
+@pytest.mark.parametrize(("u", "U", "word"), [(1e200, np.eye(2), "unit"), (1.0, 1.0, "shape")])
+def test_bad_start_files(capsys, tmp_path, u, U, word):
+    np.savez(tmp_path / "start.npz", u=u, U=U)
+    common = ("--covariance", "identity:d=2", "--n-train", "10")
+    code, _, err = _run(capsys, *common, "--start", str(tmp_path / "start.npz"))
+    assert code == 2
+    assert err.count("\n") == 1
+    assert word in err
+
+
 def test_text(capsys):
     code, out, err = _run(capsys, "--covariance", "power:d=3", "--n-train", "8")
     assert (code, err) == (0, "")
@@ -105,13 +115,17 @@ def test_text(capsys):
         (["--covariance", "power:d=3,alfa=1", "--n-train", "5"], "alpha"),
         (["--covariance", "power:d=three", "--n-train", "5"], "number"),
         (["--covariance", "missing.csv", "--n-train", "5"], "missing.csv"),
-        (["--covariance", "power:d=3", "--n-train", "0"], "n_train"),
+        (["--covariance", "power:d=3", "--n-train", "0"], "--n-train must be at least 1"),
         (["--covariance", "power:d=3", "--n-train", "5", "--scale", "-1"], "scale"),
         (["--covariance", "power:d=3", "--n-train", "5", "--start", "nowhere"], "--start"),
         (["--covariance", "power:d=3", "--n-train", "5", "--t-end", "0"], "t_end"),
         (["--covariance", "power:d=3", "--n-train", "five"], "n-train"),
         (["--covariance", "exponential:d=3,rate=-800", "--n-train", "5"], "rate"),
         (["--covariance", "identity:d=2,scale=1e200", "--n-train", "5"], "unit"),
+        (["--covariance", "identity:d=2", "--n-train", "5", "--scale", "1e-200"], "1e-40"),
+        (["--covariance", "power:d=2", "--n-train", "5", "--scale", "1e-200"], "1e-40"),
+        (["--covariance", "power:d=3", "--n-train", "5", "--scale", "1e100"], "unit"),
+        (["--covariance", "identity:d=2", "--n-train", "5", "--start", "normal:size=1e100"], "unit"),
         (["--covariance", "identity:d=2,scale=1e-300", "--n-train", "5"], "unit"),
     ],
 )

@@ -404,3 +404,15 @@ def test_covariances_out_of_the_range_of_numbers_are_refused():
             gradient_flow(assumption3(np.eye(2), 0.3), Gaussian(size * np.eye(2)), 5, 10.0)
         with pytest.raises(InvalidInputError, match="change the unit"):
             certificate(Gaussian(size * np.eye(2)), 5, np.eye(2), 0.1)
+
+
+def test_a_flow_that_never_leaves_u_0_is_refused_and_not_called_converged(monkeypatch):
+    monkeypatch.setattr("incontext.flow.paths._CROSSINGS", 1)
+    with pytest.raises(InvalidInputError, match="choose a t_end"):
+        gradient_flow(start(0.3, -np.eye(3)), Gaussian(np.diag([1, 0.5, 0.2])), 6, math.inf)
+
+
+@pytest.mark.parametrize(("unit", "size"), [(1.0, 1e3), (1.0, 1e-41), (1e65, 1e-32), (1e-65, 1e32)])
+def test_sizes_beyond_float64_are_refused(unit, size):
+    with pytest.raises(InvalidInputError, match="change the unit"):
+        gradient_flow(assumption3(THETA_A, size), Gaussian(unit * PROBLEM_A), 6, 1.0)

@@ -67,7 +67,8 @@ def flow(
     from incontext.foundations import check_integer, check_real, require_writable
     from incontext.theory import certificate
 
-    check_integer(points, "points", minimum=2)
+    check_integer(n_train, "--n-train", minimum=1)
+    check_integer(points, "--points", minimum=2)
     covariates = read_covariates(covariance, data, columns)
     matrix = read_theta(theta, covariates.dimension)
     threshold = certificate(covariates, n_train, matrix, 1.0).threshold

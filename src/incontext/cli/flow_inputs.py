@@ -227,9 +227,9 @@ def _start_file(path: Path, dimension: int) -> LSAParameters:
     if {"w_pv", "w_kq"} <= held.keys():
         start = LSAParameters(held["w_pv"], held["w_kq"])
     elif {"u", "U"} <= held.keys():
-        zero = np.zeros(np.shape(held["U"])[0])
-        u = check_array(held["u"], "u", ())
-        start = LSAParameters.from_blocks(held.get("a", zero), float(u), held["U"], held.get("b", zero))
+        u, U = check_array(held["u"], "u", ()), check_matrix(held["U"], "U")
+        zero = np.zeros(len(U))
+        start = LSAParameters.from_blocks(held.get("a", zero), float(u), U, held.get("b", zero))
     else:
         raise InvalidInputError(f"{path} must hold w_pv and w_kq, or u and U; it holds {', '.join(held) or 'nothing'}.")
     if start.dimension != dimension:

@@ -11,6 +11,11 @@ from incontext.flow.trajectory import Trajectory
 from incontext.foundations import InvalidInputError, check_real
 from incontext.theory import CovarianceLaw, LSAParameters, PopulationLoss, TrainLength
 
+# Sizes that can be followed: of covariances λ, and of the largest parameter of the start times √λ. From larger starts
+# the problem is too stiff, and the gradient at the start, of the order of its cube, drowns that near the limit.
+_COVARIANCES = (1e-64, 1e64)
+_STARTS = (1e-40, 1e2)
+
 
 def gradient_flow(initial: LSAParameters, covariates: CovarianceLaw, n_train: TrainLength, t_end: float) -> Trajectory:
     """Follow θ̇ = −∇L(θ), (9) of the paper, from ``initial`` to ``t_end``.
@@ -39,7 +44,9 @@ def gradient_flow(initial: LSAParameters, covariates: CovarianceLaw, n_train: Tr
     Raises
     ------
     InvalidInputError
-        If dimensions differ, N < 1, E λ³ is infinite, ``t_end`` is not positive, or the integrators cannot reach it.
+        If dimensions differ, N < 1, E λ³ is infinite, ``t_end`` is not positive, or the integrators cannot reach it; if
+        covariances are beyond 1e±64 in size λ, or the largest parameter of the start is below 1e-40/√λ or above
+        100/√λ (neither is 0).
 
     Examples
     --------
@@ -59,7 +66,20 @@ def gradient_flow(initial: LSAParameters, covariates: CovarianceLaw, n_train: Tr
             f"initial must have the dimension {loss.dimension} of the covariates; "
             f"dimension {initial.dimension} was given."
         )
+    _check_sizes(initial, loss)
     return Trajectory(_path(loss, initial, end), initial, covariates, n_train, end)
+
+
+def _check_sizes(initial: LSAParameters, loss: PopulationLoss) -> None:
+    largest, start = float(np.abs(loss.rule.spectra).max()), float(np.abs(initial.vector).max())
+    relative = start * float(np.sqrt(largest))
+    for size, (least, most) in ((largest, _COVARIANCES), (relative, _STARTS)):
+        if size != 0 and not least <= size <= most:
+            raise InvalidInputError(
+                "for float64 to follow the flow, covariances must be between 1e-64 and 1e64 in size λ, and the largest "
+                f"parameter of the start between 1e-40/√λ and 100/√λ; λ = {largest:.3g} and {start:.3g} were given: "
+                "change the unit of the inputs, or the start."
+            )
 
 
 def _path(loss: PopulationLoss, initial: LSAParameters, t_end: float) -> Path:

@@ -13,7 +13,7 @@ from incontext.flow.crossing import CrossingSegment, cross
 from incontext.flow.isotropic import IsotropicFlow
 from incontext.flow.reduced import Reduced
 from incontext.flow.spectral import End, SpectralSegment, solve
-from incontext.foundations import Matrix
+from incontext.foundations import InvalidInputError, Matrix
 from incontext.theory import FlowCoefficients
 
 Times: TypeAlias = Float64[np.ndarray, " n"]
@@ -152,6 +152,8 @@ class Spectral:
         return parts
 
 
+# Stretches of trajectory between passages of u = 0.
+_CROSSINGS = 64
 _CONVERGES = "converges to a global minimum of the population loss."
 _ON_SADDLE = "lies on the stable manifold of a saddle (to rounding) and converges to it: no learning from this start."
 
@@ -167,7 +169,7 @@ def _follow(problem: Reduced, t_end: float) -> Sequence[_Segment]:
     """Spectral segments with u > 0 (both signs by the symmetry (u, U) → (−u, −U)) joined across u = 0."""
     segments: list[_Segment] = []
     time, sign = 0.0, 1.0
-    for _ in range(64):
+    for _ in range(_CROSSINGS):
         if problem.u < 0:
             problem, sign = problem.mirrored(), -sign
         path: SpectralSegment | CrossingSegment | None = None
@@ -181,6 +183,11 @@ def _follow(problem: Reduced, t_end: float) -> Sequence[_Segment]:
         end = path.last_computed
         u, D, s = path.states(np.array([end]))
         problem, time = path.problem.restarted(float(u[0]), D[0], float(s[0])), time + end
+    else:  # what follows is not known, least of all the limit
+        raise InvalidInputError(
+            f"the start must let the flow get away from u = 0 in {_CROSSINGS} stretches; they were used up at "
+            f"t = {time:.6g}: choose a t_end below that, or a smaller U."
+        )
     return segments
 
 
