@@ -1,0 +1,81 @@
+"""docs/configuration.md names every field and choice that the code has, and its example is a configuration."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from incontext.evaluation.suites import SUITES
+from incontext.models import Architecture
+from incontext.prompts import SHIFTS
+from incontext.prompts.covariate_specifications import CovariatesSpecification
+from incontext.prompts.specification import OutliersSpecification, PromptSpecification
+from incontext.prompts.task_specifications import TasksSpecification
+from incontext.training import PRESETS, TrainingConfig
+from incontext.training.config import Curriculum, Optimizer, Schedule
+from incontext.training.curriculum import Ramp
+from incontext.training.reading import read_config
+
+PAGE = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+WORDS = set(re.findall(r"[A-Za-z_0-9]+(?:[-=][A-Za-z_0-9]+)*", PAGE))
+
+
+def records(union):
+    """The dataclasses of a union, which may be annotated and nested."""
+    inner = get_args(union)
+    return (
+        [union]
+        if not inner
+        else [found for one in inner if isinstance(one, type) or get_args(one) for found in records(one)]
+    )
+
+
+def choices(annotation):
+    return re.findall(r"'([a-z_0-9]+)'", str(annotation))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        TrainingConfig,
+        Architecture,
+        Optimizer,
+        Schedule,
+        Curriculum,
+        Ramp,
+        PromptSpecification,
+        OutliersSpecification,
+        *records(CovariatesSpecification),
+        *records(TasksSpecification),
+    ],
+)
+def test_every_field_and_choice_is_there(record):
+    missing = {field.name for field in fields(record)} - WORDS
+    hints = {name: hint for name, hint in record.__annotations__.items() if "Literal" in str(hint)}
+    missing |= {word for hint in hints.values() for word in choices(hint)} - WORDS
+    assert not missing
+
+
+def test_every_preset_suite_and_shift_is_there():
+    families = {name.split("=")[0] + "=c" if "=" in name else name for name in SHIFTS}
+    assert not (families | set(PRESETS) | set(SUITES)) - WORDS
+
+
+def test_no_kind_is_invented():
+    known = {
+        word
+        for record in (*records(CovariatesSpecification), *records(TasksSpecification))
+        for word in choices(record.__annotations__["kind"])
+    }
+    rows = PAGE.split("| `covariates.kind`")[1].split("A law of inputs")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", rows, flags=re.MULTILINE)) == known
+
+
+def test_the_example_is_a_configuration(tmp_path):
+    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    (tmp_path / "example.yaml").write_text(example)
+    config = read_config(tmp_path / "example.yaml")
+    assert config.prompts.shift == "scale-y=2"
+    config.prompts.build().sample(2, 3, seed=0)
