@@ -24,7 +24,7 @@ def sentences(tables: Mapping[str, pd.DataFrame], descents: Mapping[str, tuple[i
         ", ".join(f"{int(k)} at {size:g}σ" for size, k in by_size["failures"].items()),
     )
     found = [
-        f"Of {n} starts from Assumption 3 (σ at half the paper's threshold) with Gaussian noise "
+        f"Of {n} starts from Assumption 3 (σ at half the paper's threshold) for each size of Gaussian noise "
         f"on every parameter, gradient flow misses the global minimum from {counts} of noise.",
         _worst(ends),
     ]
