@@ -228,6 +228,8 @@ def _leads(sections: list[_Section], compared: SideBySide | None) -> list[tuple[
             findings = [Finding(kind_of(compared.verdicts), f"Figure 1. {compared.conclusion}")]
         if findings:
             leads.setdefault(subject, (findings[0], section))
+    if len(leads) > 1:
+        leads.pop("leaderboard", None)  # which recipe trains fastest says nothing of the paper
     return list(leads.values())
 
 
