@@ -115,8 +115,9 @@ def test_an_unknown_profile_is_refused(name):
         get_profile(name)
 
 
-def test_a_record_of_another_version_is_left_out_and_said_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(record_module, "__version__", "0.0.1")
+@pytest.mark.parametrize(("stamp", "value"), [("__version__", "0.0.1"), ("_studies", lambda: "others")])
+def test_a_record_of_another_version_is_left_out_and_said_so(tmp_path, monkeypatch, stamp, value):
+    monkeypatch.setattr(record_module, stamp, value)
     for name in ("claims", "shifts"):
         StudyRecord(name, name, {}, {}).save(tmp_path / "studies")
     monkeypatch.undo()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,13 @@ from incontext.foundations import InvalidInputError, atomic_path, read_json, wri
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@cache
+def _studies() -> str:
+    """A digest of this room's code, which says what tables and facts hold; versions alone differ too seldom."""
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    return sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,7 @@ class StudyRecord:
             folder / "record.json",
             {
                 "version": __version__,
+                "studies": _studies(),
                 "name": self.name,
                 "title": self.title,
                 "tables": list(self.tables),
@@ -67,11 +77,11 @@ class StudyRecord:
 
     @classmethod
     def load(cls, folder: Path) -> StudyRecord | None:
-        """Read what ``save`` wrote into ``folder``; None if another version of the package did, whose tables differ."""
+        """Read what ``save`` wrote into ``folder``; None if other studies than these did, whose tables may differ."""
         import pandas as pd
 
         content = read_json(Path(folder) / "record.json")
-        if content.get("version", __version__) != __version__:
+        if (content.get("version"), content.get("studies")) != (__version__, _studies()):
             return None
         tables = {key: pd.read_parquet(Path(folder) / f"{key}.parquet") for key in content["tables"]}
         return cls(content["name"], content["title"], tables, content["facts"])
