@@ -9,12 +9,12 @@ import time
 import torch
 from transformers import GPT2Config, GPT2Model
 
-from incontext.models import SIZES
-from incontext.models.embedding import tokens
-from incontext.training import preset
-from incontext.training.batches import Batches
-from incontext.training.distributed import World
-from incontext.training.memory import keep_memory
+from iclab.models import SIZES
+from iclab.models.embedding import tokens
+from iclab.training import preset
+from iclab.training.batches import Batches
+from iclab.training.distributed import World
+from iclab.training.memory import keep_memory
 
 
 def config_of(size, n_train, precision, embedding="stacked"):

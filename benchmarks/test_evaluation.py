@@ -2,9 +2,9 @@
 
 import pytest
 
-from incontext.evaluation import Suite, error_curve
-from incontext.predictors import FAST, LeastSquares, predictor
-from incontext.prompts import Gaussian, Linear, PromptDistribution
+from iclab.evaluation import Suite, error_curve
+from iclab.predictors import FAST, LeastSquares, predictor
+from iclab.prompts import Gaussian, Linear, PromptDistribution
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from incontext.flow import gradient_flow
-from incontext.flow.reduced import Reduced
-from incontext.flow.spectral import solve
-from incontext.prompts import Gaussian
-from incontext.theory import LSAParameters, assumption3, flow_coefficients, random_theta
+from iclab.flow import gradient_flow
+from iclab.flow.reduced import Reduced
+from iclab.flow.spectral import solve
+from iclab.prompts import Gaussian
+from iclab.theory import LSAParameters, assumption3, flow_coefficients, random_theta
 
 
 def _power(d, alpha, seed):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hugging_face import seconds_of
 
-from incontext.models import Architecture, Transformer, TransformerPredictor
-from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts
+from iclab.models import Architecture, Transformer, TransformerPredictor
+from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 
 N_PROMPTS, N_POINTS, D = 64, 41, 20
 LEAST_RATIO = 10

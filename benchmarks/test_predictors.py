@@ -9,9 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from incontext.predictors import Averaging, GradientDescent, LeastSquares, NearestNeighbors, Ridge, TrainedLSA
-from incontext.prompts import Gaussian, Linear, PromptDistribution
-from incontext.theory import gamma, minimizer
+from iclab.predictors import Averaging, GradientDescent, LeastSquares, NearestNeighbors, Ridge, TrainedLSA
+from iclab.prompts import Gaussian, Linear, PromptDistribution
+from iclab.theory import gamma, minimizer
 
 N_PROMPTS, N_POINTS, D = 1280, 101, 20
 PROMPTS = PromptDistribution(Gaussian.isotropic(D), Linear(), 0.5).sample(N_PROMPTS, N_POINTS, seed=0)

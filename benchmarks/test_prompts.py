@@ -2,7 +2,7 @@
 
 import pytest
 
-from incontext.prompts import (
+from iclab.prompts import (
     DecisionTree,
     Gaussian,
     Linear,

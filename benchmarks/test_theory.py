@@ -6,8 +6,8 @@ import timeit
 import numpy as np
 import pytest
 
-from incontext.prompts import Gaussian, RandomDiagonal
-from incontext.theory import (
+from iclab.prompts import Gaussian, RandomDiagonal
+from iclab.theory import (
     LSAParameters,
     PopulationLoss,
     certificate,

@@ -1,6 +1,6 @@
 """How a training step compares with Hugging Face's GPT-2, and what of it the host does: ratios that must hold.
 
-Each side runs as its users run it, in a process of its own: ours keeps freed memory, as ``incontext train`` does,
+Each side runs as its users run it, in a process of its own: ours keeps freed memory, as ``iclab train`` does,
 theirs has the C library's defaults. The two alternate, one thread each, and CPU seconds are compared by their medians,
 so that a busy machine slows both alike. With ours' memory on both sides the ratios are lower; they are printed beside.
 Run with ``pytest benchmarks/test_training_step.py -n 0 -s`` to see the table.
@@ -17,10 +17,10 @@ import pytest
 import torch
 from hugging_face import config_of, last_batch, seconds_of
 
-from incontext.training.batches import Batches
-from incontext.training.distributed import World
-from incontext.training.memory import keep_memory
-from incontext.training.step import Step, new_state
+from iclab.training.batches import Batches
+from iclab.training.distributed import World
+from iclab.training.memory import keep_memory
+from iclab.training.step import Step, new_state
 
 ROUNDS = 7
 # By the preset `fast` (bfloat16 products under autocast), and in float32. Both sides read the same prompts, theirs as

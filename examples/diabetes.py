@@ -12,11 +12,11 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.model_selection import GridSearchCV, RepeatedKFold, cross_val_score
 
-from incontext.estimators import InContextRegressor
-from incontext.predictors import NearestNeighbors
+from iclab.estimators import InContextRegressor
+from iclab.predictors import NearestNeighbors
 
 SHIPPED = [f"{kind}-d20-{law}" for kind in ("small", "fast") for law in ("identity", "exponential")]
-SHIPPED.append("fast-d20-noise")
+SHIPPED.append("linear-columns-d20-noise")
 
 if __name__ == "__main__":
     X, y = load_diabetes(return_X_y=True)

@@ -1,15 +1,15 @@
 """Judge an in-context learner, a task and a shift of one's own, without touching the package.
 
-Run it as it stands, or on the command line: ``incontext evaluate judge_your_own:shrunk --suite paper``.
+Run it as it stands, or on the command line: ``iclab evaluate judge_your_own:shrunk --suite paper``.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from incontext.evaluation import compare, differences, nearest_algorithm
-from incontext.predictors import Averaging, LeastSquares, NearestNeighbors, Ridge
-from incontext.prompts import Gaussian, Linear, PromptDistribution, shift
+from iclab.evaluation import compare, differences, nearest_algorithm
+from iclab.predictors import Averaging, LeastSquares, NearestNeighbors, Ridge
+from iclab.prompts import Gaussian, Linear, PromptDistribution, shift
 
 
 def shrunk(prompts):

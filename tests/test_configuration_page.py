@@ -7,16 +7,16 @@ from typing import get_args
 
 import pytest
 
-from incontext.evaluation.suites import SUITES
-from incontext.models import Architecture
-from incontext.prompts import SHIFTS
-from incontext.prompts.covariate_specifications import CovariatesSpecification
-from incontext.prompts.specification import OutliersSpecification, PromptSpecification
-from incontext.prompts.task_specifications import TasksSpecification
-from incontext.training import PRESETS, TrainingConfig
-from incontext.training.config import Curriculum, Optimizer, Schedule
-from incontext.training.curriculum import Ramp
-from incontext.training.reading import read_config
+from iclab.evaluation.suites import SUITES
+from iclab.models import Architecture
+from iclab.prompts import SHIFTS
+from iclab.prompts.covariate_specifications import CovariatesSpecification
+from iclab.prompts.specification import OutliersSpecification, PromptSpecification
+from iclab.prompts.task_specifications import TasksSpecification
+from iclab.training import PRESETS, TrainingConfig
+from iclab.training.config import Curriculum, Optimizer, Schedule
+from iclab.training.curriculum import Ramp
+from iclab.training.reading import read_config
 
 PAGE = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
 WORDS = set(re.findall(r"[A-Za-z_0-9]+(?:[-=][A-Za-z_0-9]+)*", PAGE))

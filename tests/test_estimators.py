@@ -12,10 +12,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from incontext.estimators import InContextRegressor
-from incontext.foundations import InvalidInputError
-from incontext.predictors import NearestNeighbors, Ridge, TrainedLSA
-from incontext.theory import assumption3, gamma
+from iclab.estimators import InContextRegressor
+from iclab.foundations import InvalidInputError
+from iclab.predictors import NearestNeighbors, Ridge, TrainedLSA
+from iclab.theory import assumption3, gamma
 
 
 def scikit_learns_checks():
@@ -121,7 +121,8 @@ def test_one_example_too_many_for_a_context_costs_nothing():
     X = rng.standard_normal((541, 20))
     y = X @ rng.standard_normal(20)
     scores = [
-        InContextRegressor("fast-d20-identity").fit(X[:count], y[:count]).score(X[41:], y[41:]) for count in (40, 41)
+        InContextRegressor("linear-columns-d20-identity").fit(X[:count], y[:count]).score(X[41:], y[41:])
+        for count in (40, 41)
     ]
     assert min(scores) > 0.999
 
@@ -162,8 +163,8 @@ def test_a_predictor_that_returns_nonsense_is_named(data, predictor, sentence):
 def test_pipeline_and_grid_search():
     X, y = load_diabetes(return_X_y=True)
     pipeline = make_pipeline(PolynomialFeatures(1, include_bias=False), InContextRegressor("ridge"))
-    search = GridSearchCV(pipeline, {"incontextregressor__noise": [0.1, 3.0, 1000.0]}, cv=3).fit(X, y)
-    assert search.best_params_["incontextregressor__noise"] != 1000.0
+    search = GridSearchCV(pipeline, {"iclabregressor__noise": [0.1, 3.0, 1000.0]}, cv=3).fit(X, y)
+    assert search.best_params_["iclabregressor__noise"] != 1000.0
     assert search.best_score_ > 0.4
     scores = {
         name: cross_val_score(InContextRegressor(model), X, y, cv=5).mean()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from incontext.models import load
-from incontext.training import Run
+from iclab.models import load
+from iclab.training import Run
 
 PAGE = Path(__file__).parents[1] / "docs" / "train-your-own.md"
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from incontext.cli import main
+from iclab.cli import main
 
 
 @pytest.fixture
-def incontext(capsys, monkeypatch, tmp_path):
+def iclab(capsys, monkeypatch, tmp_path):
     """Run a command in ``tmp_path``: (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
 

@@ -1,4 +1,4 @@
-"""``incontext evaluate`` as a user meets it."""
+"""``iclab evaluate`` as a user meets it."""
 
 import json
 
@@ -8,8 +8,8 @@ import pytest
 SMALL = ["--dimension", "3", "--points", "7", "--prompts", "64"]
 
 
-def test_the_garg_suite_for_a_named_predictor(incontext, tmp_path):
-    code, out, err = incontext(
+def test_the_garg_suite_for_a_named_predictor(iclab, tmp_path):
+    code, out, err = iclab(
         "evaluate", "ridge", "--suite", "garg", *SMALL, "--output", "table.parquet", "--figure", "curves.svg"
     )
     assert code == 0, err
@@ -22,8 +22,8 @@ def test_the_garg_suite_for_a_named_predictor(incontext, tmp_path):
     assert table.query("distribution == 'orthogonal_train_test'")["position"].max() == 2
 
 
-def test_json_and_nearest(incontext):
-    code, out, err = incontext(
+def test_json_and_nearest(iclab):
+    code, out, err = iclab(
         "evaluate", "least_squares", "--against", "ridge,zero", "--suite", "standard", *SMALL, "--nearest", "--json"
     )
     assert code == 0, err
@@ -33,14 +33,14 @@ def test_json_and_nearest(incontext):
     assert content["nearest"][6]["closest"] == "ridge"
 
 
-def test_own_python(incontext, tmp_path):
+def test_own_python(iclab, tmp_path):
     (tmp_path / "mine_for_evaluate.py").write_text(
         "import numpy as np\n\n\ndef last_label(prompts):\n"
         "    predictions = np.zeros(prompts.ys.shape)\n"
         "    predictions[:, 1:] = prompts.ys[:, :-1]\n"
         "    return predictions\n"
     )
-    code, out, err = incontext(
+    code, out, err = iclab(
         "evaluate", "mine_for_evaluate:last_label", "--against", "none", "--suite", "noise=1", *SMALL
     )
     assert code == 0, err
@@ -73,19 +73,19 @@ def test_own_python(incontext, tmp_path):
         (["zero", "--seed", str(2**64)], "seed must be below 2**64"),
     ],
 )
-def test_bad_input_is_one_sentence_and_code_2(incontext, arguments, sentence, tmp_path):
+def test_bad_input_is_one_sentence_and_code_2(iclab, arguments, sentence, tmp_path):
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "broken_for_evaluate.py").write_text("def predict(prompts):\n    return prompts.labels\n")
     (tmp_path / "broken_module_for_evaluate.py").write_text("def predict(prompts)\n")
-    code, out, err = incontext("evaluate", *arguments)
+    code, out, err = iclab("evaluate", *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert sentence in err
 
 
-def test_a_table_is_what_its_suffix_says(incontext, tmp_path):
+def test_a_table_is_what_its_suffix_says(iclab, tmp_path):
     run = ("evaluate", "ridge", "--against", "none", "--suite", "standard,standard", *SMALL, "--output")
     for name in ("table.parquet", "table.csv"):
-        code, _, err = incontext(*run, name)
+        code, _, err = iclab(*run, name)
         assert code == 0, err
     tables = (
         pd.read_parquet(tmp_path / "table.parquet"),

@@ -1,32 +1,32 @@
-"""``incontext exchange`` as a user meets it."""
+"""``iclab exchange`` as a user meets it."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from incontext.evaluation import error_curve
-from incontext.models import Architecture, Transformer, load, save_model
-from incontext.models.exchange import to_hugging_face
-from incontext.prompts import Gaussian, Linear, PromptDistribution
-from incontext.training import preset, train
+from iclab.evaluation import error_curve
+from iclab.models import Architecture, Transformer, load, save_model
+from iclab.models.exchange import to_hugging_face
+from iclab.prompts import Gaussian, Linear, PromptDistribution
+from iclab.training import preset, train
 
 
-def test_to_hugging_face_and_back_predicts_the_same(incontext, tmp_path):
+def test_to_hugging_face_and_back_predicts_the_same(iclab, tmp_path):
     save_model(Transformer(Architecture.gpt2("tiny", 3, 7)), tmp_path / "mine")
-    assert incontext("exchange", "mine", "theirs", "--to", "hugging-face")[0] == 0
-    code, out, err = incontext("exchange", "theirs", "again", "--from", "hugging-face")
+    assert iclab("exchange", "mine", "theirs", "--to", "hugging-face")[0] == 0
+    code, out, err = iclab("exchange", "theirs", "again", "--from", "hugging-face")
     assert (code, out, err) == (0, "again\n", "")
     prompts = PromptDistribution(Gaussian.isotropic(3), Linear()).sample(5, 7, seed=0)
     np.testing.assert_array_equal(load("mine")(prompts), load("again")(prompts))
 
 
-def test_a_run_stored_in_half_precision_is_judged_as_it_is_stored(incontext, tmp_path):
+def test_a_run_stored_in_half_precision_is_judged_as_it_is_stored(iclab, tmp_path):
     config = preset("tiny", dimension=2, n_train=4, steps=20, batch_size=8, n_evaluation=8, model={"width": 16})
     train(config, tmp_path / "run")
-    code, _, err = incontext("exchange", "run", "half", "--suite", "grag")
+    code, _, err = iclab("exchange", "run", "half", "--suite", "grag")
     assert (code, err.count("\n")) == (2, 1)  # nothing was judged before
     assert "Did you mean 'garg'" in err
-    assert incontext("exchange", "run", "half", "--half", "--suite", "garg", "--prompts", "50")[0] == 0
+    assert iclab("exchange", "run", "half", "--half", "--suite", "garg", "--prompts", "50")[0] == 0
     table = pd.read_csv(tmp_path / "half" / "evaluation.csv")
     own = table[(table["distribution"] == "own law") & (table["predictor"] == "model")]
     stored = error_curve(load("half"), config.prompts.build(), 5, n_prompts=50, seed=0).mean
@@ -37,11 +37,11 @@ def test_a_run_stored_in_half_precision_is_judged_as_it_is_stored(incontext, tmp
 
 
 @pytest.mark.parametrize("arguments", [[], ["--suite", "paper", "--prompts", "2"], ["--to", "hugging-face"]])
-def test_a_damaged_checkpoint_is_told_of_once(incontext, tmp_path, arguments):
+def test_a_damaged_checkpoint_is_told_of_once(iclab, tmp_path, arguments):
     config = preset("tiny", dimension=2, n_train=4, steps=4, batch_size=8, n_evaluation=8, model={"width": 16})
     train(config.with_(checkpoint_every=2), tmp_path / "run")
     (tmp_path / "run" / "checkpoints" / "4" / "model.safetensors").write_bytes(b"torn")
-    code, _, err = incontext("exchange", "run", "target", *arguments)
+    code, _, err = iclab("exchange", "run", "target", *arguments)
     assert code == 0
     told = "run: the checkpoint of step 4 is damaged (model.safetensors does not match its checksum), "
     assert [line for line in err.splitlines() if "damaged" in line] == [told + "that of step 2 is used."]
@@ -63,12 +63,12 @@ def test_a_damaged_checkpoint_is_told_of_once(incontext, tmp_path, arguments):
         (["lsa", "target", "--prompts", "5"], "--prompts must go with --suite"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(incontext, tmp_path, arguments, sentence):
+def test_bad_input_is_one_sentence_and_exit_code_2(iclab, tmp_path, arguments, sentence):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("all of it")
     save_model(Transformer(Architecture.lsa(3, 7)), tmp_path / "lsa")
     to_hugging_face(Transformer(Architecture.gpt2("tiny", 3, 7)), tmp_path / "theirs")
-    code, out, err = incontext("exchange", *arguments)
+    code, out, err = iclab("exchange", *arguments)
     assert (code, out) == (2, "")
     assert sentence in err
     assert err.count("\n") == 1

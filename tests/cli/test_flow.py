@@ -1,4 +1,4 @@
-"""``incontext flow``: what it prints is what the library says, and bad input is one sentence with exit code 2."""
+"""``iclab flow``: what it prints is what the library says, and bad input is one sentence with exit code 2."""
 
 import json
 
@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incontext.cli import main
-from incontext.theory import gamma
+from iclab.cli import main
+from iclab.theory import gamma
 
 
 def _run(capsys, *arguments):

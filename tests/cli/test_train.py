@@ -1,4 +1,4 @@
-"""``incontext train`` as a user meets it."""
+"""``iclab train`` as a user meets it."""
 
 import json
 import os
@@ -23,8 +23,8 @@ SMALL = [
 ]
 
 
-def test_a_preset_trains_reports_resumes_and_draws(incontext, tmp_path):
-    code, out, err = incontext("train", "tiny", *SMALL, "--json")
+def test_a_preset_trains_reports_resumes_and_draws(iclab, tmp_path):
+    code, out, err = iclab("train", "tiny", *SMALL, "--json")
     assert code == 0, err
     assert "least squares 0, zero" in err
     assert "nan" not in err
@@ -33,42 +33,42 @@ def test_a_preset_trains_reports_resumes_and_draws(incontext, tmp_path):
     assert [row["position"] for row in result["evaluation"]] == [0, 1, 2, 3, 4]
     assert (tmp_path / "runs" / "tiny" / "checkpoints" / "30").is_dir()
 
-    code, _, err = incontext("train", "tiny", *SMALL)
+    code, _, err = iclab("train", "tiny", *SMALL)
     assert (code, "must hold no run yet" in err) == (2, True)
-    code, out, _ = incontext("train", "--resume", "--directory", "runs/tiny")
+    code, out, _ = iclab("train", "--resume", "--directory", "runs/tiny")
     assert (code, "30 steps on posterior mean targets" in out) == (0, True)
-    code, _, err = incontext("train", "tiny", *SMALL, "--resume", "--set", "seed=7")
+    code, _, err = iclab("train", "tiny", *SMALL, "--resume", "--set", "seed=7")
     assert (code, "differs in seed" in err) == (2, True)
-    code, _, err = incontext("train", "--directory", "runs/tiny", "--curve", "loss.svg")
+    code, _, err = iclab("train", "--directory", "runs/tiny", "--curve", "loss.svg")
     assert code == 0, err
     assert "predicting 0" in (tmp_path / "loss.svg").read_text()
 
 
-def test_a_file_may_start_from_a_preset(incontext, tmp_path):
+def test_a_file_may_start_from_a_preset(iclab, tmp_path):
     (tmp_path / "mine.yaml").write_text("preset: lsa\ndimension: 2\nn_train: 4\nsteps: 20\nbatch_size: 8\n")
-    code, out, err = incontext("train", "mine.yaml", "--set", "n_evaluation=16")
+    code, out, err = iclab("train", "mine.yaml", "--set", "n_evaluation=16")
     assert code == 0, err
     assert "runs/mine: 20 steps on labels targets" in out
 
 
-def test_a_presets_name_wins_over_a_folder_of_that_name(incontext, tmp_path):
+def test_a_presets_name_wins_over_a_folder_of_that_name(iclab, tmp_path):
     (tmp_path / "tiny").mkdir()
-    code, out, err = incontext("train", "tiny", *SMALL, "--check")
+    code, out, err = iclab("train", "tiny", *SMALL, "--check")
     assert code == 0, err
     assert "240 prompts" in out
 
 
-def test_a_sampled_mean_is_not_shown_where_the_mean_is_infinite(incontext):
-    code, out, err = incontext("train", "tiny", *SMALL, "--set", "prompts.noise=0.5", "--set", "targets=labels")
+def test_a_sampled_mean_is_not_shown_where_the_mean_is_infinite(iclab):
+    code, out, err = iclab("train", "tiny", *SMALL, "--set", "prompts.noise=0.5", "--set", "targets=labels")
     assert code == 0, err
     assert "least squares" not in err
     references = [line.split()[-1] for line in out.splitlines()[2:]]
     assert [reference == "infinite" for reference in references] == [False, True, True, True, False]
 
 
-def test_checking_says_the_cost_and_what_is_odd(incontext, tmp_path):
+def test_checking_says_the_cost_and_what_is_odd(iclab, tmp_path):
     arguments = [*SMALL, "--set", "curriculum.points.every=10", "--set", "curriculum.points.increment=1", "--check"]
-    code, out, err = incontext("train", "tiny", *arguments, "--set", "curriculum.points.start=1")
+    code, out, err = iclab("train", "tiny", *arguments, "--set", "curriculum.points.start=1")
     assert code == 0, err
     assert "240 prompts" in out
     assert "Positions 3 to 4 are never trained: the curriculum reaches 3 of 5 points in 30 steps." in out
@@ -92,22 +92,22 @@ def test_checking_says_the_cost_and_what_is_odd(incontext, tmp_path):
         ([], "neither was"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(incontext, arguments, sentence):
-    code, out, err = incontext("train", *arguments)
+def test_bad_input_is_one_sentence_and_exit_code_2(iclab, arguments, sentence):
+    code, out, err = iclab("train", *arguments)
     assert (code, out) == (2, "")
     assert sentence in err
     assert "Traceback" not in err
     assert err.count("\n") == 1
 
 
-def test_divergence_is_said_and_exits_with_1(incontext):
-    code, _, err = incontext("train", "tiny", *SMALL, "--set", "optimizer={kind: sgd, learning_rate: 1e30, clip: null}")
+def test_divergence_is_said_and_exits_with_1(iclab):
+    code, _, err = iclab("train", "tiny", *SMALL, "--set", "optimizer={kind: sgd, learning_rate: 1e30, clip: null}")
     assert code == 1
     assert "lower the learning rate" in err
 
 
 def test_sigterm_leaves_a_resumable_run_and_exits_with_130(tmp_path):
-    command = [sys.executable, "-m", "incontext", "train", "tiny", *SMALL, "--set", "steps=1e5", "--directory", "run"]
+    command = [sys.executable, "-m", "iclab", "train", "tiny", *SMALL, "--set", "steps=1e5", "--directory", "run"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment)
     deadline = time.monotonic() + 120

@@ -1,4 +1,4 @@
-"""``incontext verify``: what it prints, and how it exits."""
+"""``iclab verify``: what it prints, and how it exits."""
 
 import json
 import subprocess
@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from incontext.cli import main
-from incontext.studies.claims import CLAIMS
+from iclab.cli import main
+from iclab.studies.claims import CLAIMS
 
 FEW = "lemma-9,lemma-3*,query-orthogonal,lemma-19"
 
@@ -44,7 +44,7 @@ def test_table_names_verdicts_and_counts(capsys: pytest.CaptureFixture[str], mon
 
 
 def test_a_wrong_verdict_exits_with_1(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("incontext.studies.claims.appendix_a.u_lower_bound", lambda problem: 1e3)
+    monkeypatch.setattr("iclab.studies.claims.appendix_a.u_lower_bound", lambda problem: 1e3)
     assert run("--only", "lemma-19", "--effort", "quick") == 1
     assert "not as on record: lemma-19" in " ".join(capsys.readouterr().out.split())
 
@@ -68,7 +68,7 @@ def test_bad_input_exits_with_2_and_one_sentence(
     assert run(*arguments) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
-    assert captured.err.startswith("incontext: ")
+    assert captured.err.startswith("iclab: ")
     assert captured.out == ""
 
 
@@ -80,7 +80,7 @@ def test_selection_by_source(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_process_loads_no_torch() -> None:
     code = (
         "import sys\n"
-        "from incontext.cli import main\n"
+        "from iclab.cli import main\n"
         "try:\n"
         "    main(['verify', '--only', 'lemma-31', '--effort', 'quick'])\n"
         "except SystemExit as stop:\n"

@@ -14,10 +14,10 @@ SHAPE = re.compile(r"shape|those of|as in", re.IGNORECASE)
 
 def functions():
     for room in ("theory", "flow"):
-        module = importlib.import_module(f"incontext.{room}")
+        module = importlib.import_module(f"iclab.{room}")
         for name in module.__all__:
             entry = getattr(module, name)
-            if inspect.isfunction(entry) and entry.__module__.startswith("incontext."):
+            if inspect.isfunction(entry) and entry.__module__.startswith("iclab."):
                 yield f"{room}.{name}", entry
             elif inspect.isclass(entry):
                 for key, member in vars(entry).items():

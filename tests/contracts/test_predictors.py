@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from incontext import predictors as room
-from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts, shift
-from incontext.theory import LSAParameters
+from iclab import predictors as room
+from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts, shift
+from iclab.theory import LSAParameters
 
 D = 3
 RNG = np.random.default_rng(0)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incontext.foundations import Draws
-from incontext.prompts import (
+from iclab.foundations import Draws
+from iclab.prompts import (
     SHIFTS,
     Affine,
     Autoregressive,

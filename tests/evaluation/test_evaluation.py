@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from incontext.evaluation import (
+from iclab.evaluation import (
     Histogram,
     Moments,
     Suite,
@@ -19,12 +19,12 @@ from incontext.evaluation import (
     lsa_error,
     nearest_algorithm,
 )
-from incontext.evaluation.compare import PairedDifferences, interval
-from incontext.evaluation.curves import SquaredErrors
-from incontext.evaluation.streaming import chunk_size
-from incontext.foundations import InvalidInputError
-from incontext.predictors import FAST, Averaging, LeastSquares, Ridge, TrainedLSA, Zero, predictor
-from incontext.prompts import (
+from iclab.evaluation.compare import PairedDifferences, interval
+from iclab.evaluation.curves import SquaredErrors
+from iclab.evaluation.streaming import chunk_size
+from iclab.foundations import InvalidInputError
+from iclab.predictors import FAST, Averaging, LeastSquares, Ridge, TrainedLSA, Zero, predictor
+from iclab.prompts import (
     Affine,
     Gaussian,
     IndependentQueries,
@@ -35,7 +35,7 @@ from incontext.prompts import (
     RandomDiagonal,
     shift,
 )
-from incontext.theory import (
+from iclab.theory import (
     expected_risk,
     minimizer,
     optimal_learner,

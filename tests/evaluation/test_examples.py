@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from incontext.prompts import Gaussian, PromptDistribution
+from iclab.prompts import Gaussian, PromptDistribution
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from incontext.evaluation import effective_learner, effective_weights, nearest_algorithm
-from incontext.foundations import InvalidInputError
-from incontext.predictors import (
+from iclab.evaluation import effective_learner, effective_weights, nearest_algorithm
+from iclab.foundations import InvalidInputError
+from iclab.predictors import (
     Averaging,
     GradientDescent,
     LeastSquares,
@@ -14,8 +14,8 @@ from incontext.predictors import (
     TrainedLSA,
     Zero,
 )
-from incontext.prompts import Gaussian, Linear, PromptDistribution, shift
-from incontext.theory import gamma, minimizer
+from iclab.prompts import Gaussian, Linear, PromptDistribution, shift
+from iclab.theory import gamma, minimizer
 
 BASE = PromptDistribution(Gaussian.isotropic(4), Linear(), 0.4)
 CANDIDATES = {"ls": LeastSquares(), "averaging": Averaging(), "ridge": Ridge(0.16), "zero": Zero()}

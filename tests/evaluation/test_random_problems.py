@@ -6,8 +6,8 @@ from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import beta, chi2, gamma, norm, uniform
 
-from incontext.evaluation import compare, least_squares_risk
-from incontext.predictors import (
+from iclab.evaluation import compare, least_squares_risk
+from iclab.predictors import (
     Averaging,
     BestLinear,
     FinitePoolBayes,
@@ -17,7 +17,7 @@ from incontext.predictors import (
     TrainedLSA,
     Zero,
 )
-from incontext.prompts import (
+from iclab.prompts import (
     Cubic,
     FinitePool,
     FixedLinear,
@@ -28,7 +28,7 @@ from incontext.prompts import (
     PromptDistribution,
     RandomDiagonal,
 )
-from incontext.theory import (
+from iclab.theory import (
     cubic_law,
     expected_risk,
     minimizer,

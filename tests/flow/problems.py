@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.integrate import DOP853, Radau
 
-from incontext.theory import LSAParameters
+from iclab.theory import LSAParameters
 
 
 def random_covariance(rng, d, condition):

@@ -5,16 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from incontext.flow import (
+from iclab.flow import (
     empirical_gradient,
     gradient_descent,
     gradient_flow,
     stability_limit,
     stochastic_gradient_descent,
 )
-from incontext.foundations import InvalidInputError
-from incontext.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
-from incontext.theory import LSAParameters, assumption3, minimizer, population_gradient, predict, random_theta
+from iclab.foundations import InvalidInputError
+from iclab.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
+from iclab.theory import LSAParameters, assumption3, minimizer, population_gradient, predict, random_theta
 
 COVARIATES = Gaussian([[1.0, 0.3], [0.3, 0.6]])
 START = LSAParameters.from_vector(assumption3(random_theta(2, 1), 0.4).vector + 0.02)

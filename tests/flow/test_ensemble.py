@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from incontext.flow import flow_ends, gradient_flow
-from incontext.foundations import InvalidInputError
-from incontext.prompts import Gaussian
-from incontext.theory import LSAParameters, assumption3, population_gradient, random_theta
+from iclab.flow import flow_ends, gradient_flow
+from iclab.foundations import InvalidInputError
+from iclab.prompts import Gaussian
+from iclab.theory import LSAParameters, assumption3, population_gradient, random_theta
 
 
 def test_same_ends_as_single_trajectories():

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from incontext.flow import factored_flow
-from incontext.foundations import InvalidInputError
-from incontext.prompts import Gaussian
-from incontext.theory import flow_coefficients, population_loss
+from iclab.flow import factored_flow
+from iclab.foundations import InvalidInputError
+from iclab.prompts import Gaussian
+from iclab.theory import flow_coefficients, population_loss
 
 COVARIATES = Gaussian(np.diag([1.0, 0.6, 0.3]))
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import expon, gamma, lomax, pareto
 
-from incontext.flow import gradient_flow
-from incontext.foundations import InvalidInputError
-from incontext.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
-from incontext.theory import (
+from iclab.flow import gradient_flow
+from iclab.foundations import InvalidInputError
+from iclab.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
+from iclab.theory import (
     LSAParameters,
     assumption3,
     asymptotic_rate,
@@ -407,7 +407,7 @@ def test_covariances_out_of_the_range_of_numbers_are_refused():
 
 
 def test_a_flow_that_never_leaves_u_0_is_refused_and_not_called_converged(monkeypatch):
-    monkeypatch.setattr("incontext.flow.paths._CROSSINGS", 1)
+    monkeypatch.setattr("iclab.flow.paths._CROSSINGS", 1)
     with pytest.raises(InvalidInputError, match="choose a t_end"):
         gradient_flow(start(0.3, -np.eye(3)), Gaussian(np.diag([1, 0.5, 0.2])), 6, math.inf)
 

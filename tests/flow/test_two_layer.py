@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from incontext.flow import TwoLayerRisk, TwoLayerWeights, two_layer_flow
-from incontext.foundations import InvalidInputError
-from incontext.prompts import Gaussian, Linear, PromptDistribution
-from incontext.theory import LSAParameters, embed, lsa, minimizer, minimum_loss
+from iclab.flow import TwoLayerRisk, TwoLayerWeights, two_layer_flow
+from iclab.foundations import InvalidInputError
+from iclab.prompts import Gaussian, Linear, PromptDistribution
+from iclab.theory import LSAParameters, embed, lsa, minimizer, minimum_loss
 
 DISTRIBUTION = PromptDistribution(Gaussian(np.diag([1.0, 0.5])), Linear())
 

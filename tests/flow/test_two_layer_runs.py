@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from incontext.flow import TwoLayerRisk, TwoLayerWeights, two_layer_flow, two_layer_runs
-from incontext.flow.two_layer_runs import TwoLayerPath
-from incontext.foundations import InvalidInputError
-from incontext.prompts import Gaussian, Linear, PromptDistribution
-from incontext.theory import minimum_loss
+from iclab.flow import TwoLayerRisk, TwoLayerWeights, two_layer_flow, two_layer_runs
+from iclab.flow.two_layer_runs import TwoLayerPath
+from iclab.foundations import InvalidInputError
+from iclab.prompts import Gaussian, Linear, PromptDistribution
+from iclab.theory import minimum_loss
 
 DISTRIBUTION = PromptDistribution(Gaussian.isotropic(2), Linear())
 PROMPTS = DISTRIBUTION.sample(200, 11, seed=0, stream="training")

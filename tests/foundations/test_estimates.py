@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from incontext.foundations import InvalidInputError, format_number, plus_minus
+from iclab.foundations import InvalidInputError, format_number, plus_minus
 
 
 @pytest.mark.parametrize(

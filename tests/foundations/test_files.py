@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from incontext.foundations import (
+from iclab.foundations import (
     InvalidInputError,
     atomic_path,
     exclusive,
@@ -36,7 +36,7 @@ def test_what_a_killed_write_left_is_removed_and_nothing_else(tmp_path):
     program = textwrap.dedent(f"""
         import os, signal
         from pathlib import Path
-        from incontext.foundations import atomic_path, write_text
+        from iclab.foundations import atomic_path, write_text
         write_text(Path({str(tmp_path)!r}) / "kept.csv", "whole")
         with atomic_path(Path({str(tmp_path)!r}) / "sub" / "table.csv") as temporary:
             temporary.write_text("half")
@@ -70,7 +70,7 @@ def test_a_file_is_no_directory_to_write_into(tmp_path):
 def test_a_directory_is_held_by_one_process_and_freed_with_it(tmp_path):
     program = textwrap.dedent(f"""
         from pathlib import Path
-        from incontext.foundations import exclusive
+        from iclab.foundations import exclusive
         with exclusive(Path({str(tmp_path)!r})):
             print("held", flush=True)
             input()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incontext.foundations import Draws, InvalidInputError
+from iclab.foundations import Draws, InvalidInputError
 
 
 @settings(max_examples=50, deadline=None)

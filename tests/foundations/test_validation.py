@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from incontext.foundations import (
+from iclab.foundations import (
     InvalidInputError,
     check_array,
     check_choice,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from incontext.models import Architecture, Transformer
-from incontext.prompts import Prompts
+from iclab.models import Architecture, Transformer
+from iclab.prompts import Prompts
 
 D, P = 3, 7  # distinct primes: no transposed axis passes
 

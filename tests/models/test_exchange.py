@@ -10,12 +10,12 @@ import yaml
 from torch import nn
 from transformers import GPT2Config, GPT2Model
 
-from incontext.estimators import InContextRegressor
-from incontext.foundations import InvalidInputError
-from incontext.models import Architecture, Transformer, TransformerPredictor, load, save_model
-from incontext.models.exchange import from_garg, from_hugging_face, to_hugging_face
-from incontext.models.hub import HubPredictor
-from incontext.prompts import Prompts
+from iclab.estimators import InContextRegressor
+from iclab.foundations import InvalidInputError
+from iclab.models import Architecture, Transformer, TransformerPredictor, load, save_model
+from iclab.models.exchange import from_garg, from_hugging_face, to_hugging_face
+from iclab.models.hub import HubPredictor
+from iclab.prompts import Prompts
 
 
 class Original(nn.Module):
@@ -162,7 +162,7 @@ def test_hugging_face_reads_what_is_written_and_back(activation, tmp_path, rando
     for (name, a), (_, b) in zip(model.state_dict().items(), back.state_dict().items(), strict=True):
         assert torch.equal(a, b), name
     xs, ys = torch.from_numpy(prompts.xs).float(), torch.from_numpy(prompts.ys).float()
-    from incontext.models.embedding import tokens
+    from iclab.models.embedding import tokens
 
     with torch.no_grad():
         hidden = theirs(inputs_embeds=back.read_in(tokens("interleaved", xs, ys, None))).last_hidden_state
@@ -193,7 +193,7 @@ def test_the_hub_folder_is_a_model_of_ours(tmp_path, randomised, prompts):
     for again in (HubPredictor.from_pretrained(str(tmp_path / "hub")), load(tmp_path / "hub")):
         np.testing.assert_array_equal(again(prompts), predictor(prompts))
     page = (tmp_path / "hub" / "README.md").read_text()
-    assert "library_name: incontext" in page
+    assert "library_name: iclab" in page
     assert "More Information" not in page
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from incontext.foundations import InvalidInputError
-from incontext.models import Architecture, Transformer, TransformerPredictor, load, save_model
-from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts
+from iclab.foundations import InvalidInputError
+from iclab.models import Architecture, Transformer, TransformerPredictor, load, save_model
+from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 
 
 def test_a_prompt_is_answered_the_same_in_any_batch(randomised):

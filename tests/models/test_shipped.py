@@ -4,17 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incontext.evaluation import error_curve
-from incontext.models import load, shipped_models
-from incontext.training import read_config
+from iclab.evaluation import error_curve
+from iclab.models import load, shipped_models
+from iclab.training import read_config
 
 SHIPPED = shipped_models()
 
 
 def test_there_is_one_for_each_law_of_figure_1():
-    kinds, laws, lengths = ("small", "gpt2"), ("identity", "exponential"), ("", "-N70", "-N100")
+    kinds, laws, lengths = ("gpt2-columns", "gpt2"), ("identity", "exponential"), ("", "-N70", "-N100")
     assert {f"{kind}-d20-{law}{n}" for kind in kinds for law in laws for n in lengths} <= SHIPPED.keys()
-    assert {f"fast-d20-{law}" for law in laws} <= SHIPPED.keys()
+    assert {f"linear-columns-d20-{law}" for law in laws} <= SHIPPED.keys()
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2Model
 
-from incontext import theory
-from incontext.models import Architecture, Transformer, TransformerPredictor
-from incontext.models.attention import Attention, MergedLinearAttention
-from incontext.models.embedding import Layout, layout, tokens
-from incontext.prompts import Prompts
+from iclab import theory
+from iclab.models import Architecture, Transformer, TransformerPredictor
+from iclab.models.attention import Attention, MergedLinearAttention
+from iclab.models.embedding import Layout, layout, tokens
+from iclab.prompts import Prompts
 
 
 def unshifted(prompts):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from incontext.foundations import InvalidInputError
-from incontext.predictors import (
+from iclab.foundations import InvalidInputError
+from iclab.predictors import (
     Averaging,
     BestLinear,
     FinitePoolBayes,
@@ -20,8 +20,8 @@ from incontext.predictors import (
     predict_by_refitting,
     predictor,
 )
-from incontext.prompts import FinitePool, Gaussian, Linear, PromptDistribution, Prompts, shift
-from incontext.theory import LSAParameters, gamma, minimizer, optimal_learner, predict
+from iclab.prompts import FinitePool, Gaussian, Linear, PromptDistribution, Prompts, shift
+from iclab.theory import LSAParameters, gamma, minimizer, optimal_learner, predict
 
 LAMBDA = np.array([[1.0, 0.3, 0.1], [0.3, 0.7, -0.2], [0.1, -0.2, 0.5]])
 DISTRIBUTION = PromptDistribution(Gaussian(LAMBDA), Linear(), 0.3)

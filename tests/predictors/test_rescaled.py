@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from incontext.foundations import InvalidInputError
-from incontext.predictors import LeastSquares, Rescaled, Ridge, TrainedLSA
-from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts, RandomDiagonal, shift
-from incontext.theory import minimizer
+from iclab.foundations import InvalidInputError
+from iclab.predictors import LeastSquares, Rescaled, Ridge, TrainedLSA
+from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts, RandomDiagonal, shift
+from iclab.theory import minimizer
 
 D = 3
 DISTRIBUTION = PromptDistribution(RandomDiagonal.exponential(D), Linear(), 0.2)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import ortho_group
 
-from incontext.foundations import InvalidInputError
-from incontext.predictors import LeastSquares, Ridge, fit_prefixes
-from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts
+from iclab.foundations import InvalidInputError
+from iclab.predictors import LeastSquares, Ridge, fit_prefixes
+from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 
 EPS = np.finfo(float).eps
 B, P, D = 6, 30, 7

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import invgamma, lomax, pareto
 
-from incontext.foundations import Draws, InvalidInputError
-from incontext.prompts import (
+from iclab.foundations import Draws, InvalidInputError
+from iclab.prompts import (
     Affine,
     Autoregressive,
     CovarianceMixture,

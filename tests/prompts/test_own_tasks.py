@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from incontext.foundations import InvalidInputError
-from incontext.prompts.specification import PromptSpecification, plain, validated
+from iclab.foundations import InvalidInputError
+from iclab.prompts.specification import PromptSpecification, plain, validated
 
 CODE = """
 import numpy as np

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from incontext.foundations import InvalidInputError
-from incontext.predictors import LeastSquares
-from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts
+from iclab.foundations import InvalidInputError
+from iclab.predictors import LeastSquares
+from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 
 DISTRIBUTION = PromptDistribution(Gaussian(np.eye(2)), Linear())
 

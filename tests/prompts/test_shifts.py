@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from incontext.evaluation import error_curve, lsa_error
-from incontext.foundations import InvalidInputError
-from incontext.predictors import LeastSquares, TrainedLSA
-from incontext.prompts import (
+from iclab.evaluation import error_curve, lsa_error
+from iclab.foundations import InvalidInputError
+from iclab.predictors import LeastSquares, TrainedLSA
+from iclab.prompts import (
     GARG,
     SHIFTS,
     DecisionTree,
@@ -19,7 +19,7 @@ from incontext.prompts import (
     normaliser,
     shift,
 )
-from incontext.theory import minimizer, optimal_learner
+from iclab.theory import minimizer, optimal_learner
 
 D = 6
 BASE = PromptDistribution(Gaussian.isotropic(D), Linear())

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pydantic.dataclasses import dataclass
 
-from incontext.foundations import InvalidInputError
-from incontext.prompts.specification import PromptSpecification, build_law, plain, validated
+from iclab.foundations import InvalidInputError
+from iclab.prompts.specification import PromptSpecification, build_law, plain, validated
 
 GAUSSIAN = {"kind": "gaussian", "dimension": 4}
 VALID = {

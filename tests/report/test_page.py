@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incontext.report import write_report
-from incontext.report.cells import Interval, Measured, format_cell, table_of
-from incontext.report.figures import figure1 as drawn_figure1
-from incontext.report.page import PAPER
-from incontext.report.words import Finding, words_of
-from incontext.studies import claims, figure1, gradient_flow, shifts
-from incontext.studies.record import StudyRecord
-from incontext.studies.reproduction import PARTS
-from incontext.studies.store import Store
+from iclab.report import write_report
+from iclab.report.cells import Interval, Measured, format_cell, table_of
+from iclab.report.figures import figure1 as drawn_figure1
+from iclab.report.page import PAPER
+from iclab.report.words import Finding, words_of
+from iclab.studies import claims, figure1, gradient_flow, shifts
+from iclab.studies.record import StudyRecord
+from iclab.studies.reproduction import PARTS
+from iclab.studies.store import Store
 
 PROVENANCE = {
     "profile": "smoke",
@@ -56,7 +56,7 @@ def records(tmp_path_factory):
         {"long": pd.DataFrame({"i": range(40), "mean": 0.5, "stderr": 0.0123}), "unseen": pd.DataFrame({"i": [1]})},
         {
             "settings": {"seed": 7, "training_seeds": [0, 1]},
-            "sentences": ["One sentence <with> signs.", "Run `incontext <verb>` first."],
+            "sentences": ["One sentence <with> signs.", "Run `iclab <verb>` first."],
             "summary": ["Refuted: the guess.", "A number: 3."],
             "deviations": ["Smaller."],
             "captions": {"long": "Forty rows"},
@@ -191,11 +191,9 @@ def test_a_study_beyond_the_paper_has_a_page_linked_both_ways(page):
     assert 'href="beyond-one.html"' in two
     assert "One sentence &lt;with&gt; signs." in one
     assert "One sentence" not in first
-    assert "Run <code>incontext &lt;verb&gt;</code> first." in one
+    assert "Run <code>iclab &lt;verb&gt;</code> first." in one
     assert "Smaller." in one
-    assert (
-        "<code>incontext reproduce --profile smoke --only beyond-one</code> · seed 7; seeds of the training 0, 1" in one
-    )
+    assert "<code>iclab reproduce --profile smoke --only beyond-one</code> · seed 7; seeds of the training 0, 1" in one
     assert one.count("0.500 ± 0.012") == 40
     assert "<details><summary>Forty rows" in one  # folded
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incontext.report.side_by_side import side_by_side
-from incontext.report.words import words_of
-from incontext.studies.observation_checks import weigh
-from incontext.studies.observations import OBSERVATIONS
-from incontext.studies.record import StudyRecord
+from iclab.report.side_by_side import side_by_side
+from iclab.report.words import words_of
+from iclab.studies.observation_checks import weigh
+from iclab.studies.observations import OBSERVATIONS
+from iclab.studies.record import StudyRecord
 
 ZERO = {"identity": 1.0, "1·Exp(1)": 1.0, "4·Exp(1)": 4.0, "9·Exp(1)": 9.0}
 

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from incontext.report.words import words_of
-from incontext.studies.record import StudyRecord
+from iclab.report.words import words_of
+from iclab.studies.record import StudyRecord
 
 ONLY_IF = "holds only if …"
 

@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incontext.foundations import Estimate, InvalidInputError
-from incontext.prompts import Gaussian
-from incontext.studies import claims
-from incontext.studies.claims import CLAIMS, SECTIONS, Finding, agreement, inequality, sampling, verdict_of
-from incontext.studies.claims.bench import Bench, Problem, written_gamma
-from incontext.studies.claims.claim import Section
-from incontext.studies.claims.cubature import LinearPrompts, quartic_gradient, symmetric_rule, tensor_rule
-from incontext.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED, Evidence, Outcome, positivity
-from incontext.studies.claims.random_laws import Atoms, random_problems
-from incontext.studies.claims.trajectories import pl_constant, restricted_loss, threshold, u_lower_bound
-from incontext.studies.store import Store
-from incontext.theory import LSAParameters, certificate, flow_coefficients, minimizer
+from iclab.foundations import Estimate, InvalidInputError
+from iclab.prompts import Gaussian
+from iclab.studies import claims
+from iclab.studies.claims import CLAIMS, SECTIONS, Finding, agreement, inequality, sampling, verdict_of
+from iclab.studies.claims.bench import Bench, Problem, written_gamma
+from iclab.studies.claims.claim import Section
+from iclab.studies.claims.cubature import LinearPrompts, quartic_gradient, symmetric_rule, tensor_rule
+from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED, Evidence, Outcome, positivity
+from iclab.studies.claims.random_laws import Atoms, random_problems
+from iclab.studies.claims.trajectories import pl_constant, restricted_loss, threshold, u_lower_bound
+from iclab.studies.store import Store
+from iclab.theory import LSAParameters, certificate, flow_coefficients, minimizer
 
 # What the table must cover, in the paper's numbering, beside its errata and the summary document.
 ITEMS = (
@@ -130,7 +130,7 @@ def test_other_words_need_no_new_computation(tmp_path, monkeypatch) -> None:
         else claim
         for claim in CLAIMS
     ]
-    monkeypatch.setattr("incontext.studies.claims.table.CLAIMS", reworded)
+    monkeypatch.setattr("iclab.studies.claims.table.CLAIMS", reworded)
     after = claims.verify(effort="quick", only="lemma-29", store=Store(tmp_path))
     pd.testing.assert_frame_equal(after, before.assign(statement="In other words."))
 
@@ -142,7 +142,7 @@ def test_another_check_needs_a_new_computation(tmp_path, monkeypatch) -> None:
         replace(claim, revision=1, check=lambda bench: changed) if claim.name == "lemma-29" else claim
         for claim in CLAIMS
     ]
-    monkeypatch.setattr("incontext.studies.claims.table.CLAIMS", revised)
+    monkeypatch.setattr("iclab.studies.claims.table.CLAIMS", revised)
     after = claims.verify(effort="quick", only="lemma-29", store=Store(tmp_path))
     assert after["computed"].tolist() == ["Another number."]
     assert after["verdict"].tolist() == [FAILS]
@@ -155,7 +155,7 @@ def test_slips_hold_only_under_a_condition(table: pd.DataFrame) -> None:
 
 def test_run_records_the_table(tmp_path, monkeypatch, table: pd.DataFrame) -> None:
     kept = tuple(claim for claim in CLAIMS if claim.name in {"lemma-29", "lemma-9", "query-orthogonal"})
-    monkeypatch.setattr("incontext.studies.claims.table.CLAIMS", kept)
+    monkeypatch.setattr("iclab.studies.claims.table.CLAIMS", kept)
     seen = []
     record = claims.run(effort="quick", store=Store(tmp_path), progress=lambda *state: seen.append(state))
     assert record.name == "claims"
@@ -169,7 +169,7 @@ def test_run_records_the_table(tmp_path, monkeypatch, table: pd.DataFrame) -> No
 
 
 def test_claims_need_no_torch() -> None:
-    code = "import sys, incontext.studies.claims; sys.exit('torch' in sys.modules)"
+    code = "import sys, iclab.studies.claims; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -193,35 +193,35 @@ def wrong_gamma(problem: Problem) -> np.ndarray:
         # Γ without its 1/N in the trace term.
         (
             ("lemma-11", "lemma-12-limit", "corollary-16", "theorem-4-limit", "equation-12", "theorem-5-linear"),
-            ("incontext.studies.claims.bench.Problem.gamma", property(wrong_gamma)),
+            ("iclab.studies.claims.bench.Problem.gamma", property(wrong_gamma)),
         ),
         # A loss of the wrong sign.
         (
             ("lemma-18-initial-loss", "lemma-19-loss-bound", "lemma-15"),
-            ("incontext.studies.claims.appendix_a.restricted_loss", lambda *given: -restricted_loss(*given)),
+            ("iclab.studies.claims.appendix_a.restricted_loss", lambda *given: -restricted_loss(*given)),
         ),
         # A layer trained on three times the covariance.
         (
             ("theorem-5-quadratic", "theorem-5-sampled", "corollary-6-exact", "equation-13"),
             (
-                "incontext.studies.claims.bench.Problem.trained",
+                "iclab.studies.claims.bench.Problem.trained",
                 property(lambda self: minimizer(Gaussian(3 * self.covariance), self.n_train)),
             ),
         ),
         # The lower bounds without the factor 2√d in the denominator.
         (
             ("lemma-19",),
-            ("incontext.studies.claims.appendix_a.u_lower_bound", lambda p: 30 * u_lower_bound(p)),
+            ("iclab.studies.claims.appendix_a.u_lower_bound", lambda p: 30 * u_lower_bound(p)),
         ),
         (
             ("lemma-12-pl", "lemma-12-rate"),
-            ("incontext.studies.claims.proof_ideas.pl_constant", lambda p: 1e5 * pl_constant(p)),
+            ("iclab.studies.claims.proof_ideas.pl_constant", lambda p: 1e5 * pl_constant(p)),
         ),
         # A learner twice too large.
         (
             ("equation-23", "section-4.2-exact-error"),
             (
-                "incontext.theory.LSAParameters.learner",
+                "iclab.theory.LSAParameters.learner",
                 property(lambda self: 2 * (self.blocks[1] * self.blocks[2])),
             ),
         ),

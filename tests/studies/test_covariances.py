@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incontext.report.figures import covariances as figure
-from incontext.studies.covariance_laws import FAMILIES, EigenvalueLaw
-from incontext.studies.covariance_layer import (
+from iclab.report.figures import covariances as figure
+from iclab.studies.covariance_laws import FAMILIES, EigenvalueLaw
+from iclab.studies.covariance_layer import (
     COMMON,
     COORDINATES,
     IDENTITY,
@@ -17,10 +17,10 @@ from incontext.studies.covariance_layer import (
     TRACE,
     layer_errors,
 )
-from incontext.studies.covariance_words import _steps, sentences, summary
-from incontext.studies.covariances import run
-from incontext.studies.record import StudyRecord
-from incontext.studies.store import Store
+from iclab.studies.covariance_words import _steps, sentences, summary
+from iclab.studies.covariances import run
+from iclab.studies.record import StudyRecord
+from iclab.studies.store import Store
 
 SIZES = {
     "dimension": 2,

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incontext.flow import TwoLayerRisk, TwoLayerWeights
-from incontext.predictors import GradientDescentPlusPlus, LeastSquares, Newton, Ridge
-from incontext.prompts import Gaussian, Linear, PromptDistribution
-from incontext.report.figures import depth as figure
-from incontext.studies.depth import run
-from incontext.studies.depth.contexts import (
+from iclab.flow import TwoLayerRisk, TwoLayerWeights
+from iclab.predictors import GradientDescentPlusPlus, LeastSquares, Newton, Ridge
+from iclab.prompts import Gaussian, Linear, PromptDistribution
+from iclab.report.figures import depth as figure
+from iclab.studies.depth import run
+from iclab.studies.depth.contexts import (
     ANISOTROPIC,
     COORDINATES,
     IDENTITY,
@@ -20,18 +20,18 @@ from incontext.studies.depth.contexts import (
     covariates,
     draw,
 )
-from incontext.studies.depth.forms import FULL, GD_PLUS, INVARIANT, form
-from incontext.studies.depth.limit import descent_limit, limit_table, trace_limit
-from incontext.studies.depth.models import LINEAR, SOFTMAX, DeepLinear, DeepSoftmax, Model
-from incontext.studies.depth.moments import MomentRisk
-from incontext.studies.depth.references import ONE_LAYER, references
-from incontext.studies.depth.softmax import TokenRisk
-from incontext.studies.depth.spectral import SpectralRisk, gain
-from incontext.studies.depth.verdicts import BETTER, UNDECIDED, WORSE, tally
-from incontext.studies.depth.views import DOUBLED, views
-from incontext.studies.depth.words import words
-from incontext.studies.store import Store
-from incontext.theory import minimum_loss
+from iclab.studies.depth.forms import FULL, GD_PLUS, INVARIANT, form
+from iclab.studies.depth.limit import descent_limit, limit_table, trace_limit
+from iclab.studies.depth.models import LINEAR, SOFTMAX, DeepLinear, DeepSoftmax, Model
+from iclab.studies.depth.moments import MomentRisk
+from iclab.studies.depth.references import ONE_LAYER, references
+from iclab.studies.depth.softmax import TokenRisk
+from iclab.studies.depth.spectral import SpectralRisk, gain
+from iclab.studies.depth.verdicts import BETTER, UNDECIDED, WORSE, tally
+from iclab.studies.depth.views import DOUBLED, views
+from iclab.studies.depth.words import words
+from iclab.studies.store import Store
+from iclab.theory import minimum_loss
 
 D, N = 3, 8
 CONTEXTS = draw(covariates(RANDOM, D), N, 40, 3, seed=1, stream="training")

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incontext.studies.depth.contexts import IDENTITY, PLAIN, RANDOM, TRACE
-from incontext.studies.depth.forms import FULL, GD_PLUS, INVARIANT
-from incontext.studies.depth.models import LINEAR, SOFTMAX, Model
-from incontext.studies.depth.verdicts import (
+from iclab.studies.depth.contexts import IDENTITY, PLAIN, RANDOM, TRACE
+from iclab.studies.depth.forms import FULL, GD_PLUS, INVARIANT
+from iclab.studies.depth.models import LINEAR, SOFTMAX, Model
+from iclab.studies.depth.verdicts import (
     ALL_WEIGHTS,
     BETTER,
     FORMS,
@@ -18,9 +18,9 @@ from incontext.studies.depth.verdicts import (
     left_open,
     verdict,
 )
-from incontext.studies.depth.views import DIAGONAL, DOUBLED, LABEL_LABEL, OFF
-from incontext.studies.depth.words import _fits, _forms, _standing, _symmetries
-from incontext.studies.depth.words_beyond import algorithms, beyond, rare, shifts, summary
+from iclab.studies.depth.views import DIAGONAL, DOUBLED, LABEL_LABEL, OFF
+from iclab.studies.depth.words import _fits, _forms, _standing, _symmetries
+from iclab.studies.depth.words_beyond import algorithms, beyond, rare, shifts, summary
 
 NO_GAINS = pd.DataFrame(columns=["law", "noise", "remedy", "layers", "error", "stderr"])
 NO_MODELS = pd.DataFrame(columns=["law", "attention", "weights", "layers", "error", "stderr", "n", "worst"])

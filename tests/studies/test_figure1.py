@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from incontext.report.figures import figure1 as drawn
-from incontext.studies import figure1
-from incontext.studies.store import Store
-from incontext.training import preset, read_config, train
+from iclab.report.figures import figure1 as drawn
+from iclab.studies import figure1
+from iclab.studies.store import Store
+from iclab.training import preset, read_config, train
 
 SIZES = {
     "dimension": 2,
@@ -54,7 +54,7 @@ def test_models_at_hand_are_used_and_missing_ones_left_out_in_words_and_pictures
 def test_the_command_for_a_missing_model_trains_what_was_wanted(tmp_path):
     overrides = SIZES["overrides"] | {"model": {"embedding": "stacked", "attention": "linear"}}
     words = " ".join(_run(tmp_path, train_missing=False, overrides=overrides, n_train=(3,)).facts["sentences"])
-    name, options = re.search(r"`incontext train (\S+) (.*?) --directory", words).groups()
+    name, options = re.search(r"`iclab train (\S+) (.*?) --directory", words).groups()
     changes = dict(option.split("=", 1) for option in options.replace("--set ", "").split())
     config = read_config({"preset": name}, {key: yaml.safe_load(value) for key, value in changes.items()})
     wanted = {"dimension": 2, "n_train": 3, "max_points": 7, "covariates": "identity"}

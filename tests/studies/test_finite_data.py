@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incontext.flow import empirical_gradient
-from incontext.foundations import InvalidInputError, plus_minus
-from incontext.prompts import Gaussian, Linear, PromptDistribution, Prompts
-from incontext.report.figures import finite_data as figure
-from incontext.studies.exponents import exponents, local_slopes
-from incontext.studies.finite_data import FiniteDataSettings, run
-from incontext.studies.finite_exponents import by_start, measured_exponents, of_layers, small_sizes
-from incontext.studies.finite_lengths import (
+from iclab.flow import empirical_gradient
+from iclab.foundations import InvalidInputError, plus_minus
+from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
+from iclab.report.figures import finite_data as figure
+from iclab.studies.exponents import exponents, local_slopes
+from iclab.studies.finite_data import FiniteDataSettings, run
+from iclab.studies.finite_exponents import by_start, measured_exponents, of_layers, small_sizes
+from iclab.studies.finite_lengths import (
     best_lengths,
     bounded,
     coefficients_of,
@@ -19,7 +19,7 @@ from incontext.studies.finite_lengths import (
     measured_part,
     slopes_of,
 )
-from incontext.studies.finite_prompts import (
+from iclab.studies.finite_prompts import (
     FIXED,
     LINEAR,
     RANDOM,
@@ -30,11 +30,11 @@ from incontext.studies.finite_prompts import (
     empirical_risk,
     leading_coefficient,
 )
-from incontext.studies.finite_tasks import pooled_layer
-from incontext.studies.finite_words import sentences, summary
-from incontext.studies.record import StudyRecord
-from incontext.studies.store import Store
-from incontext.theory import LSAParameters, minimizer, optimal_learner
+from iclab.studies.finite_tasks import pooled_layer
+from iclab.studies.finite_words import sentences, summary
+from iclab.studies.record import StudyRecord
+from iclab.studies.store import Store
+from iclab.theory import LSAParameters, minimizer, optimal_learner
 
 SIZES = {
     "dimension": 2,

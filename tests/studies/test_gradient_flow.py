@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from incontext.studies.gradient_flow import FIXED, RANDOM, _conclusions, _sentences, problem, run
-from incontext.studies.record import StudyRecord
-from incontext.studies.store import Store
-from incontext.theory import minimum_loss
+from iclab.studies.gradient_flow import FIXED, RANDOM, _conclusions, _sentences, problem, run
+from iclab.studies.record import StudyRecord
+from iclab.studies.store import Store
+from iclab.theory import minimum_loss
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from incontext.foundations import InvalidInputError
-from incontext.report.figures import initialisation as figure
-from incontext.studies.exponents import regressed
-from incontext.studies.initialisation import FIXED, run
-from incontext.studies.initialisation_words import sentences
-from incontext.studies.intervals import wilson
-from incontext.studies.store import Store
-from incontext.studies.two_layer import two_layer_sentences, two_layer_tables
+from iclab.foundations import InvalidInputError
+from iclab.report.figures import initialisation as figure
+from iclab.studies.exponents import regressed
+from iclab.studies.initialisation import FIXED, run
+from iclab.studies.initialisation_words import sentences
+from iclab.studies.intervals import wilson
+from iclab.studies.store import Store
+from iclab.studies.two_layer import two_layer_sentences, two_layer_tables
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incontext.foundations import InvalidInputError
-from incontext.report.figures.leaderboard import draw
-from incontext.studies.leaderboard import (
+from iclab.foundations import InvalidInputError
+from iclab.report.figures.leaderboard import draw
+from iclab.studies.leaderboard import (
     RECIPES,
     LeaderboardSettings,
     comparable,
@@ -17,9 +17,9 @@ from incontext.studies.leaderboard import (
     scaled_garg,
     summarise,
 )
-from incontext.studies.leaderboard_words import findings, sentences
-from incontext.studies.store import Store
-from incontext.training import preset
+from iclab.studies.leaderboard_words import findings, sentences
+from iclab.studies.store import Store
+from iclab.training import preset
 
 LADDERS = {"fast": (100, 200), "garg": (1000,)}
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from incontext.prompts import RandomDiagonal
-from incontext.studies.observation_checks import weigh
-from incontext.studies.observations import (
+from iclab.prompts import RandomDiagonal
+from iclab.studies.observation_checks import weigh
+from iclab.studies.observations import (
     CONFIDENCE,
     FAILS,
     LONGER_IS_BETTER,
@@ -21,8 +21,8 @@ from incontext.studies.observations import (
     counted,
     summarise,
 )
-from incontext.studies.panels import training_covariates
-from incontext.theory import expected_risk
+from iclab.studies.panels import training_covariates
+from iclab.theory import expected_risk
 
 LENGTHS = (4, 6, 8)
 ZERO = {"identity": 1.0, "1·Exp(1)": 1.0, "4·Exp(1)": 4.0, "9·Exp(1)": 9.0}

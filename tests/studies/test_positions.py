@@ -5,16 +5,16 @@ import pandas as pd
 import pytest
 import torch
 
-from incontext.models import Architecture, Transformer, TransformerPredictor
-from incontext.prompts import Gaussian, Linear, PromptDistribution
-from incontext.report.figures import positions as drawn
-from incontext.studies import positions
-from incontext.studies.panels import resampling
-from incontext.studies.positions import AS_TRAINED, PositionsSettings
-from incontext.studies.positions_treatments import TREATMENTS, scaled, treated
-from incontext.studies.positions_words import findings, sentences
-from incontext.studies.profiles import get_profile
-from incontext.studies.store import Store
+from iclab.models import Architecture, Transformer, TransformerPredictor
+from iclab.prompts import Gaussian, Linear, PromptDistribution
+from iclab.report.figures import positions as drawn
+from iclab.studies import positions
+from iclab.studies.panels import resampling
+from iclab.studies.positions import AS_TRAINED, PositionsSettings
+from iclab.studies.positions_treatments import TREATMENTS, scaled, treated
+from iclab.studies.positions_words import findings, sentences
+from iclab.studies.profiles import get_profile
+from iclab.studies.store import Store
 
 N = 3
 ROWS = 2 * (3 * N + 1)

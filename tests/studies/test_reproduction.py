@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import incontext.studies.record as record_module
-from incontext.foundations import InvalidInputError
-from incontext.studies.profiles import PROFILES, get_profile
-from incontext.studies.record import StudyRecord
-from incontext.studies.reproduction import PARTS, choose_parts, reproduce
+import iclab.studies.record as record_module
+from iclab.foundations import InvalidInputError
+from iclab.studies.profiles import PROFILES, get_profile
+from iclab.studies.record import StudyRecord
+from iclab.studies.reproduction import PARTS, choose_parts, reproduce
 
 
 def _command(directory):
-    return [sys.executable, "-m", "incontext", "reproduce", "--profile", "smoke", "--directory", str(directory)]
+    return [sys.executable, "-m", "iclab", "reproduce", "--profile", "smoke", "--directory", str(directory)]
 
 
 def _tables(directory: Path) -> dict[str, pd.DataFrame]:

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incontext.studies import shifts
-from incontext.studies.record import StudyRecord
-from incontext.studies.shifts import run
-from incontext.studies.store import Store
+from iclab.studies import shifts
+from iclab.studies.record import StudyRecord
+from iclab.studies.shifts import run
+from iclab.studies.store import Store
 
 
 @pytest.fixture(scope="module")

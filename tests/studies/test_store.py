@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from incontext.studies.record import StudyRecord
-from incontext.studies.store import Store
+from iclab.studies.record import StudyRecord
+from iclab.studies.store import Store
 
 
 def _counting(calls):

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from incontext.prompts import Gaussian, Linear, PromptDistribution, shift
-from incontext.report.figures import tolerance as drawn
-from incontext.studies import tolerance, tolerance_words
-from incontext.studies.store import Store
-from incontext.studies.tolerance_problems import best_predictor, exact_error, kind_of
+from iclab.prompts import Gaussian, Linear, PromptDistribution, shift
+from iclab.report.figures import tolerance as drawn
+from iclab.studies import tolerance, tolerance_words
+from iclab.studies.store import Store
+from iclab.studies.tolerance_problems import best_predictor, exact_error, kind_of
 
 SIZES = {
     "dimension": 3,

@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 
-from incontext.studies.trainings import Job, deviations, find, train_all, trained
-from incontext.training import TrainingDivergedError, preset, train
+from iclab.studies.trainings import Job, deviations, find, train_all, trained
+from iclab.training import TrainingDivergedError, preset, train
 
 SMALL = {"batch_size": 4, "n_evaluation": 4, "model": {"width": 8, "layers": 1}}
 

@@ -10,9 +10,9 @@ from scipy.integrate import solve_ivp
 from scipy.stats import expon, pareto, randint, uniform
 from scipy.stats import gamma as gamma_law
 
-from incontext.foundations import InvalidInputError
-from incontext.prompts import Gaussian, RandomDiagonal, Wishart
-from incontext.theory import (
+from iclab.foundations import InvalidInputError
+from iclab.prompts import Gaussian, RandomDiagonal, Wishart
+from iclab.theory import (
     DiagonalMoments,
     assumption3,
     asymptotic_rate,
@@ -23,7 +23,7 @@ from incontext.theory import (
     population_loss,
     random_theta,
 )
-from incontext.theory.certificates import maximum_moment
+from iclab.theory.certificates import maximum_moment
 
 
 def random_law(rng, d: int, random: bool):

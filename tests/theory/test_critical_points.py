@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from incontext.foundations import InvalidInputError
-from incontext.prompts import CovarianceMixture, Gaussian, RandomDiagonal
-from incontext.theory import (
+from iclab.foundations import InvalidInputError
+from iclab.prompts import CovarianceMixture, Gaussian, RandomDiagonal
+from iclab.theory import (
     LSAParameters,
     RealLength,
     classify,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incontext.foundations import InvalidInputError
-from incontext.theory import (
+from iclab.foundations import InvalidInputError
+from iclab.theory import (
     LSAParameters,
     assumption3,
     attention,

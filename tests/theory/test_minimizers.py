@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import expon, randint, uniform
 from scipy.stats import gamma as gamma_law
 
-from incontext.foundations import InvalidInputError
-from incontext.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
-from incontext.theory import (
+from iclab.foundations import InvalidInputError
+from iclab.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
+from iclab.theory import (
     AllPositions,
     LSAParameters,
     PopulationLoss,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import expon, randint, uniform
 from scipy.stats import gamma as gamma_law
 
-from incontext.foundations import InvalidInputError
-from incontext.prompts import Gaussian, RandomDiagonal, Wishart
-from incontext.theory import (
+from iclab.foundations import InvalidInputError
+from iclab.prompts import Gaussian, RandomDiagonal, Wishart
+from iclab.theory import (
     AllPositions,
     DiagonalMoments,
     LSAParameters,
@@ -168,7 +168,7 @@ def test_large_rules_are_worked_off_in_parts(monkeypatch):
         whole = PopulationLoss(law, 5)
         values, gradients = whole.values(vectors), whole.gradients(vectors)
         with monkeypatch.context() as patch:
-            patch.setattr("incontext.theory.population._MAXIMUM_ELEMENTS", 200)
+            patch.setattr("iclab.theory.population._MAXIMUM_ELEMENTS", 200)
             np.testing.assert_allclose(whole.values(vectors), values, rtol=1e-11)
             np.testing.assert_allclose(whole.gradients(vectors), gradients, rtol=1e-9, atol=1e-11)
 

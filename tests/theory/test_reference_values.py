@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from incontext.prompts import Gaussian, RandomDiagonal
-from incontext.theory import (
+from iclab.prompts import Gaussian, RandomDiagonal
+from iclab.theory import (
     LSAParameters,
     certificate,
     corollary6_bound,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from incontext.foundations import InvalidInputError
-from incontext.predictors import Rescaled, TrainedLSA
-from incontext.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
-from incontext.theory import LSAParameters, coordinate_scaling, trace_scaling
+from iclab.foundations import InvalidInputError
+from iclab.predictors import Rescaled, TrainedLSA
+from iclab.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
+from iclab.theory import LSAParameters, coordinate_scaling, trace_scaling
 
 
 def heavy(dimension):

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, expon
 
-from incontext.foundations import InvalidInputError
-from incontext.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
-from incontext.theory import (
+from iclab.foundations import InvalidInputError
+from iclab.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
+from iclab.theory import (
     AllPositions,
     corollary6_bound,
     corollary6_floor,

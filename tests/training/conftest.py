@@ -2,7 +2,7 @@
 
 import pytest
 
-from incontext.training import preset
+from iclab.training import preset
 
 
 @pytest.fixture

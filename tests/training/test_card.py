@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from incontext.estimators import InContextRegressor
-from incontext.evaluation import error_curve
-from incontext.foundations import InvalidInputError, plus_minus
-from incontext.models import load
-from incontext.predictors import Ridge, registry
-from incontext.training import Run, read_config, train
-from incontext.training.card import OWN_LAW, judge
+from iclab.estimators import InContextRegressor
+from iclab.evaluation import error_curve
+from iclab.foundations import InvalidInputError, plus_minus
+from iclab.models import load
+from iclab.predictors import Ridge, registry
+from iclab.training import Run, read_config, train
+from iclab.training.card import OWN_LAW, judge
 
 
 @pytest.fixture

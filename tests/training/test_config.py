@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from incontext.foundations import InvalidInputError
-from incontext.prompts import Gaussian
-from incontext.training import PRESETS, Curriculum, Ramp, Schedule, preset, read_config, train
+from iclab.foundations import InvalidInputError
+from iclab.prompts import Gaussian
+from iclab.training import PRESETS, Curriculum, Ramp, Schedule, preset, read_config, train
 
 TINY = """\
 prompts:

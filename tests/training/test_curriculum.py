@@ -7,14 +7,14 @@ import sys
 import numpy as np
 import pytest
 
-from incontext.foundations import InvalidInputError
-from incontext.predictors import Ridge
-from incontext.training import Run, preset, read_config, train
-from incontext.training.batches import Batches
-from incontext.training.config import write_yaml
-from incontext.training.distributed import World
-from incontext.training.linting import estimate_cost, lint
-from incontext.training.step import Step, new_state
+from iclab.foundations import InvalidInputError
+from iclab.predictors import Ridge
+from iclab.training import Run, preset, read_config, train
+from iclab.training.batches import Batches
+from iclab.training.config import write_yaml
+from iclab.training.distributed import World
+from iclab.training.linting import estimate_cost, lint
+from iclab.training.step import Step, new_state
 
 FIELDS = {
     "prompts.noise": {"start": 0.0, "end": 0.6, "increment": 0.2, "every": 5},
@@ -87,7 +87,7 @@ def test_two_processes_agree_with_one_on_ramps(moving, tmp_path):
     moving = moving.with_(precision="float64", steps=20)
     one = train(moving, tmp_path / "one")
     (tmp_path / "config.yaml").write_text(write_yaml(moving))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "incontext", "train"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "iclab", "train"]
     subprocess.run(
         [*command, "config.yaml", "--directory", "two"],
         cwd=tmp_path,

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from incontext.foundations import InvalidInputError
-from incontext.training import Run, preset, train
-from incontext.training.config import write_yaml
-from incontext.training.distributed import World
+from iclab.foundations import InvalidInputError
+from iclab.training import Run, preset, train
+from iclab.training.config import write_yaml
+from iclab.training.distributed import World
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -43,7 +43,7 @@ def test_two_processes_agree_with_one(tmp_path):
     )
     one = train(config, tmp_path / "one")
     (tmp_path / "config.yaml").write_text(write_yaml(config))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "incontext", "train"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "iclab", "train"]
     subprocess.run(
         [*command, "config.yaml", "--directory", "two"],
         cwd=tmp_path,

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-import incontext.training.step as step_module
-from incontext.models import load
-from incontext.training import preset, train
-from incontext.training.config import write_yaml
-from incontext.training.distributed import World
+import iclab.training.step as step_module
+from iclab.models import load
+from iclab.training import preset, train
+from iclab.training.config import write_yaml
+from iclab.training.distributed import World
 
 pytestmark = pytest.mark.gpu
 
@@ -66,7 +66,7 @@ def test_an_interrupted_training_ends_in_the_same_bits(tmp_path, model, ramps, m
     prompts = {"noise": 0.5} if ramps else {}
     config = configuration(device="cuda", model=model, curriculum={"fields": ramps}, prompts=prompts)
     whole = train(config, tmp_path / "whole")
-    monkeypatch.setattr("incontext.training.reporting._SECONDS_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr("iclab.training.reporting._SECONDS_BETWEEN_REPORTS", 0.0)
     for last in (9, 17):  # beyond the checkpoints of steps 7 and 14
 
         def stop(done, total, loss, left, last=last):
@@ -101,7 +101,7 @@ def test_torchrun_starts_a_training_on_a_gpu(tmp_path):
     config = configuration(device="cuda", precision="float64", optimizer={"kind": "adamw", "learning_rate": 1e-3})
     alone = train(config, tmp_path / "alone")
     (tmp_path / "config.yaml").write_text(write_yaml(config))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=1", "-m", "incontext", "train"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=1", "-m", "iclab", "train"]
     subprocess.run([*command, "config.yaml", "--directory", "run"], cwd=tmp_path, check=True)
     assert torch.equal(weights(alone.directory), weights(tmp_path / "run"))
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from incontext import theory
-from incontext.training import preset, train
+from iclab import theory
+from iclab.training import preset, train
 
 
 @pytest.mark.parametrize("spectrum", [(1.0, 1.0), (1.5, 0.5)])

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from incontext.training import PRESETS, Run, preset, read_config, train
-from incontext.training.drawing import draw_losses
-from incontext.training.linting import Cost, duration, estimate_cost, lint
-from incontext.training.reporting import reference_lines
+from iclab.training import PRESETS, Run, preset, read_config, train
+from iclab.training.drawing import draw_losses
+from iclab.training.linting import Cost, duration, estimate_cost, lint
+from iclab.training.reporting import reference_lines
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -5,7 +5,7 @@ import resource
 
 import numpy as np
 
-from incontext.training.memory import keep_memory
+from iclab.training.memory import keep_memory
 
 
 def faults_of(arrays):

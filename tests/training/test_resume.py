@@ -12,10 +12,10 @@ import time
 import pytest
 import torch
 
-from incontext.foundations import InvalidInputError, exclusive
-from incontext.models import load
-from incontext.training import Run, TrainingDivergedError, read_config, train
-from incontext.training.config import write_yaml
+from iclab.foundations import InvalidInputError, exclusive
+from iclab.models import load
+from iclab.training import Run, TrainingDivergedError, read_config, train
+from iclab.training.config import write_yaml
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def one_thread():
 
 SCRIPT = """
 import sys, torch
-from incontext.training import read_config, train
+from iclab.training import read_config, train
 torch.set_num_threads(1)
 train(read_config(sys.argv[1]), sys.argv[2])
 """
@@ -47,7 +47,7 @@ def test_a_signal_saves_the_state_and_the_rest_is_the_same(config, outcome, tmp_
             first = False
             os.kill(os.getpid(), number)
 
-    import incontext.training.reporting as reporting
+    import iclab.training.reporting as reporting
 
     before, reporting._SECONDS_BETWEEN_REPORTS = reporting._SECONDS_BETWEEN_REPORTS, 0.0
     try:
@@ -113,7 +113,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_so(config, outcome, tmp_pa
     else:
         for path in last.iterdir():
             path.unlink()
-    with caplog.at_level(logging.WARNING, logger="incontext"):
+    with caplog.at_level(logging.WARNING, logger="iclab"):
         with pytest.warns(UserWarning, match=r"step 40 is damaged \(.*\), that of step 35 is used"):
             load(tmp_path)
         assert Run.open(tmp_path).step == 35

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from incontext.models import Architecture, Transformer, TransformerPredictor
-from incontext.training import preset, train
-from incontext.training.batches import Batches
-from incontext.training.distributed import World
+from iclab.models import Architecture, Transformer, TransformerPredictor
+from iclab.training import preset, train
+from iclab.training.batches import Batches
+from iclab.training.distributed import World
 
 POINTS, TABLE = 7, 16
 
@@ -64,8 +64,8 @@ def test_every_position_is_trained_with_shifts_and_only_the_first_without(tmp_pa
 
 
 def test_a_shifted_model_reads_prompts_as_long_as_its_table():
-    from incontext.foundations import InvalidInputError
-    from incontext.prompts import Gaussian, Linear, PromptDistribution
+    from iclab.foundations import InvalidInputError
+    from iclab.prompts import Gaussian, Linear, PromptDistribution
 
     predictor = TransformerPredictor(Transformer(_config("shifted").model))
     prompts = PromptDistribution(Gaussian.isotropic(3), Linear()).sample(2, TABLE + 1, seed=0)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from incontext.foundations import InvalidInputError
-from incontext.predictors import LeastSquares, Ridge
-from incontext.prompts import (
+from iclab.foundations import InvalidInputError
+from iclab.predictors import LeastSquares, Ridge
+from iclab.prompts import (
     SHIFTS,
     FinitePool,
     FixedLinear,
@@ -22,10 +22,10 @@ from incontext.prompts import (
     TaskMixture,
     shift,
 )
-from incontext.training import posterior_mean, preset
-from incontext.training.batches import Batches
-from incontext.training.curriculum import Truncated
-from incontext.training.distributed import World
+from iclab.training import posterior_mean, preset
+from iclab.training.batches import Batches
+from iclab.training.curriculum import Truncated
+from iclab.training.distributed import World
 
 W = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.3], [0.0, 0.3, 0.2]])
 LAWS = {

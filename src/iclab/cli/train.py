@@ -1,0 +1,182 @@
+"""``iclab train``: a model from a configuration."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import math
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from iclab.training import Run, TrainingConfig
+
+_Text = Annotated[str | None, Parameter(show_default=False)]
+
+
+def train(
+    config: _Text = None,
+    *,
+    directory: Path | None = None,
+    resume: Annotated[bool, Parameter(negative=())] = False,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative=(), show_default=False)] = (),
+    check: Annotated[bool, Parameter(negative=())] = False,
+    curve: Path | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Train a model from a configuration, or resume a run.
+
+    Interrupt it at any moment; with --resume the training ends as if it had never been interrupted. Under torchrun
+    the batch is shared among the processes.
+
+    Parameters
+    ----------
+    config
+        A YAML file, or the name of a preset: lsa, deep-linear, tiny, small, standard, fast, garg-linear. Not needed
+        to resume.
+    directory
+        Folder of the run; runs/NAME when omitted, NAME being the file's or preset's.
+    resume
+        Go on with the run in the folder.
+    set_
+        Change a field, as in --set steps=2000 --set optimizer.clip=null; with a preset also dimension, n_train,
+        covariates (identity, exponential or a law such as {kind: gaussian, matrix: [[1, 0.5], [0.5, 1]]}, whose
+        spectrum or matrix replaces the preset's dimension) and max_points. Repeat the option for more.
+    check
+        Say what the training will cost and what looks odd about it, and train nothing.
+    curve
+        Draw the losses of the run in the folder so far into this file (SVG, PNG or PDF), and train nothing.
+    json
+        Print the result as JSON.
+    """
+    from iclab.foundations import InvalidInputError
+    from iclab.training import Run, TrainingDivergedError
+
+    if set_ and config is None:
+        raise InvalidInputError(
+            "--set must go with the configuration that it changes, and a run is resumed as it was configured; "
+            f"{set_[0]!r} was given without one: drop it, or train a changed configuration in another directory."
+        )
+    chosen = _configuration(config, set_) if config is not None else None
+    if directory is None:
+        if config is None:
+            raise InvalidInputError("a configuration or a --directory must be given; neither was.")
+        directory = Path("runs") / Path(config).stem
+    if curve is not None:
+        from iclab.training.drawing import draw_losses
+
+        draw_losses(Run.open(directory), curve)
+        sys.stdout.write(f"{curve}\n")
+        return 0
+    if chosen is None:
+        if not resume:
+            raise InvalidInputError("a configuration must be given to start a training; to go on, add --resume.")
+        chosen = Run.open(directory).config
+    if check:
+        return _check(chosen, as_json=json)
+    leads = int(os.environ.get("RANK", "0")) == 0  # set by torchrun
+    try:
+        run = _train(chosen, directory, resume=resume, loud=leads)
+    except TrainingDivergedError as error:
+        sys.stderr.write(f"iclab: {error}\n")
+        return 1
+    if leads:
+        _print_result(run, as_json=json)
+    return 0
+
+
+def _configuration(config: str, changes: tuple[str, ...]) -> TrainingConfig:
+    from iclab.foundations import InvalidInputError, check_choice
+    from iclab.training import PRESETS, read_config
+    from iclab.training.reading import parse_value
+
+    overrides: dict[str, Any] = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals or not key:
+            raise InvalidInputError(f"--set must be given as key=value; {change!r} was given.")
+        overrides[key] = parse_value(value)
+    path = Path(config)
+    # A bare word is a preset, whatever folders are called, unless there is such a file.
+    if path.is_file() or path.name != config or path.suffix:
+        return read_config(path, overrides)
+    return read_config({"preset": check_choice(config, "the configuration, if no YAML file,", PRESETS)}, overrides)
+
+
+def _check(config: TrainingConfig, *, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from iclab.training.linting import estimate_cost, lint
+
+    cost, remarks = estimate_cost(config), lint(config)
+    if as_json:
+        sys.stdout.write(jsonlib.dumps({"cost": asdict(cost), "remarks": remarks}, indent=2) + "\n")
+    else:
+        sys.stdout.write("\n".join([f"Cost: {cost}.", *remarks]) + "\n")
+    return 0
+
+
+def _train(config: TrainingConfig, directory: Path, *, resume: bool, loud: bool) -> Run:
+    from iclab.training import train as fit
+    from iclab.training.linting import duration, lint
+    from iclab.training.reporting import reference_lines
+    from iclab.training.run import METRICS, read_metrics
+
+    def losses(loss: float) -> str:
+        zero, least_squares = reference_lines(config, read_metrics(directory / METRICS))
+        lines = {"least squares": least_squares, "zero": zero}
+        known = ", ".join(f"{name} {value:.3g}" for name, value in lines.items() if not math.isnan(value))
+        return f"loss {loss:.4g} ({known})" if known else f"loss {loss:.4g}"
+
+    if loud and not resume:
+        for remark in lint(config):
+            sys.stderr.write(f"{remark}\n")
+    if not loud or not sys.stderr.isatty():
+        told = -1
+
+        def line(step: int, total: int, loss: float, left: float) -> None:
+            nonlocal told
+            if 10 * step // total > told:
+                told = 10 * step // total
+                sys.stderr.write(f"step {step} of {total}: {losses(loss)}, {duration(left)} left\n")
+
+        return fit(config, directory, resume=resume, progress=line if loud else None)
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[losses]}, {task.fields[left]} left"))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("train", total=config.steps, losses="", left="?")
+
+        def move(step: int, total: int, loss: float, left: float) -> None:
+            bar.update(task, completed=step, losses=losses(loss), left=duration(left))
+
+        return fit(config, directory, resume=resume, progress=move)
+
+
+def _print_result(run: Run, *, as_json: bool) -> None:
+    from iclab.training.reporting import least_squares_diverges
+
+    errors = run.evaluations()
+    last = errors[errors["step"] == errors["step"].max()] if len(errors) else errors
+    if as_json:
+        content = {
+            "directory": str(run.directory),
+            "steps": run.config.steps,
+            "targets": run.config.targets,
+            "evaluation": last.to_dict("records"),
+        }
+        sys.stdout.write(jsonlib.dumps(content, indent=2) + "\n")
+        return
+    dimension = run.config.model.dimension
+    sys.stdout.write(f"{run.directory}: {run.config.steps} steps on {run.config.targets.replace('_', ' ')} targets\n")
+    sys.stdout.write("examples  error/d  ± s.e.   least squares/d\n")
+    for row in last.to_dict("records"):
+        error, bar, reference = (row[key] / dimension for key in ("mean", "stderr", "least_squares"))
+        # A sample's mean says nothing where the law's is infinite.
+        known = "infinite" if least_squares_diverges(run.config, row["position"]) else f"{reference:.4f}"
+        sys.stdout.write(f"{row['position']:8d}  {error:.4f}   {bar:.4f}   {known}\n")

@@ -1,0 +1,35 @@
+"""``iclab verify``: the table of claims."""
+
+from __future__ import annotations
+
+import sys
+
+from iclab.cli.arguments import Whole, listed
+
+
+def verify(*, only: list[str] | None = None, seed: Whole = 0, effort: str = "standard", json: bool = False) -> int:
+    """Check every claim of the paper and print the table of verdicts.
+
+    Exits with 0 if every verdict is the one on record, with 1 otherwise.
+
+    Parameters
+    ----------
+    only
+        Names or sources of claims, in part or with * and ?, such as "lemma-*" or "Theorem 5". Repeat the option or
+        separate by commas.
+    seed
+        Seed of all problems and samples; the same seed gives the same table.
+    effort
+        standard, or quick for a quarter of the problems and two thirds of the samples.
+    json
+        Print a list of objects, one per claim, instead of a table.
+    """
+    from iclab.cli import EXIT_CHECK_FAILED
+    from iclab.cli.progress import Reporter
+    from iclab.studies import claims
+
+    patterns = listed(only, "--only")
+    with Reporter() as progress:
+        table = claims.verify(seed=seed, effort=effort, only=patterns or None, progress=progress)
+    sys.stdout.write(claims.as_json(table) if json else claims.as_text(table, seed))
+    return 0 if table["as_expected"].all() else EXIT_CHECK_FAILED

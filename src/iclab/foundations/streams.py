@@ -1,0 +1,109 @@
+"""Randomness as a pure function of (seed, purpose, stream, step, prompt index).
+
+Every prompt owns an address in the Philox counter space: key (seed, stream code) and counter
+(0, prompt index, step, channel). A draw sets the generator to that address and then draws as usual, so a
+prompt is the same whatever batch, order or process draws it, and asking for more numbers from one address
+only extends what was there. Bits are promised for the pinned NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from iclab.foundations.errors import InvalidInputError
+from iclab.foundations.validation import check_choice, check_integer
+
+# Fixed tables: appending is safe, reordering would change every prompt ever drawn.
+PURPOSES = ("training", "evaluation", "verification")
+STREAMS = ("x", "covariance", "task", "noise", "query", "shift", "model", "bootstrap", "position")
+
+_SHARED = 1 << 63
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The addresses of ``count`` prompts, ``start`` … ``start + count − 1``, of one step and purpose.
+
+    Parameters
+    ----------
+    seed : int
+        Key of all randomness, 0 ≤ seed < 2⁶⁴.
+    purpose : str
+        One of ``PURPOSES``; training and evaluation never share prompts.
+    step : int
+        Training step (0 where there are none).
+    start, count : int
+        Range of prompt indices.
+    channel : int
+        Separates several uses of one stream inside a prompt, such as composed shifts.
+
+    Raises
+    ------
+    InvalidInputError
+        If a number is negative, the seed is 2⁶⁴ or more, or the purpose is unknown.
+    """
+
+    seed: int
+    purpose: str = "evaluation"
+    step: int = 0
+    start: int = 0
+    count: int = 1
+    channel: int = 0
+
+    def __post_init__(self) -> None:
+        for name, minimum in (("seed", 0), ("step", 0), ("start", 0), ("count", 0), ("channel", 0)):
+            object.__setattr__(self, name, check_integer(getattr(self, name), name, minimum=minimum))
+        if self.seed >= 1 << 64:
+            raise InvalidInputError(f"seed must be below 2**64, the size of a Philox key; {self.seed} was given.")
+        check_choice(self.purpose, "purpose", PURPOSES)
+
+    def at(self, *, channel: int) -> Draws:
+        """The same prompts on another channel."""
+        return replace(self, channel=channel)
+
+    def generators(self, stream: str) -> Iterator[np.random.Generator]:
+        """One generator per prompt, in order; each is valid until the next one is asked for."""
+        bits, state = self._philox(stream)
+        generator = np.random.Generator(bits)
+        counter = state["state"]["counter"]
+        for prompt in range(self.start, self.start + self.count):
+            counter[1] = prompt
+            bits.state = state
+            yield generator
+
+    def shared(self, stream: str) -> np.random.Generator:
+        """A generator common to all prompts of this seed and purpose (for example a rotation per evaluation)."""
+        bits, state = self._philox(stream)
+        state["state"]["counter"][:] = (0, 0, 0, _SHARED | self.channel)
+        bits.state = state
+        return np.random.Generator(bits)
+
+    def normals(self, stream: str, *shape: int) -> Float64[np.ndarray, "B ..."]:
+        """Standard normal numbers, one array of the given shape per prompt, stacked first."""
+        block = np.empty((self.count, *shape))
+        for row, generator in zip(block, self.generators(stream), strict=True):
+            generator.standard_normal(out=row)
+        return block
+
+    def uniforms(self, stream: str, *shape: int) -> Float64[np.ndarray, "B ..."]:
+        """Uniform numbers in [0, 1), one array of the given shape per prompt, stacked first."""
+        block = np.empty((self.count, *shape))
+        for row, generator in zip(block, self.generators(stream), strict=True):
+            generator.random(out=row)
+        return block
+
+    def _philox(self, stream: str) -> tuple[np.random.Philox, Any]:
+        check_choice(stream, "stream", STREAMS)
+        code = PURPOSES.index(self.purpose) * 1024 + STREAMS.index(stream)
+        bits = np.random.Philox(key=np.array([self.seed, code], dtype=np.uint64))
+        state: Any = bits.state
+        state["state"]["counter"] = np.array([0, self.start, self.step, self.channel], dtype=np.uint64)
+        state["buffer_pos"] = 4  # an empty buffer: the next draw starts at the counter
+        state["has_uint32"] = 0
+        state["uinteger"] = 0
+        return bits, state

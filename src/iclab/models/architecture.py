@@ -1,0 +1,145 @@
+"""What a model is, as data: enough to build it, to store it and to check a prompt against it."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import Any, Literal, Self
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+
+from iclab.foundations import InvalidInputError, check_choice
+
+# Garg et al.'s sizes: width, layers, heads.
+SIZES: dict[str, tuple[int, int, int]] = {"tiny": (64, 3, 2), "small": (128, 6, 4), "standard": (256, 12, 8)}
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Architecture:
+    """A transformer of the GPT-2 family, from one linear attention layer to GPT-2 itself.
+
+    Attributes
+    ----------
+    dimension : int
+        Length d of an input x.
+    max_points : int
+        Largest number of positions P of a prompt. Learned positions need a bound; the other kinds
+        keep it as the length the model was made for.
+    width, layers, heads : int
+        Size of a token, depth, attention heads per layer.
+    embedding : {"interleaved", "stacked"}
+        x_1, (y_1, 0, …), x_2, … as in Garg et al. (2022), or columns (x, y) with a query (x_q, 0) as in
+        (4) of Zhang, Frei and Bartlett (2024), causal over the columns.
+    read_in : {"linear", "identity"}
+        "linear" maps tokens to the width and back to a number by learned maps; "identity" uses the stacked
+        columns as they are (width d + 1) and reads the label's coordinate of the query, as in (5)-(6).
+    attention : {"softmax", "linear", "merged"}
+        Softmax with Q, K, V, P; the same without softmax, divided by the number ρ of examples seen; or linear with
+        merged matrices W^PV and W^KQ per head, exactly (3).
+    positions : {"learned", "shifted", "none", "rotary", "alibi"}
+        How a token knows where it stands. "shifted" are learned positions at a random one of which every training
+        prompt begins, so that shorter prompts train all ``max_points``; elsewhere prompts begin at the first.
+    activation : {"gelu_new", "gelu"}
+        Of the MLP: GPT-2's GELU through tanh, or the exact one through erf (they differ by less than 5e-4, and on CPUs
+        the exact one takes half of the time or less). The names are Hugging Face's.
+    mlp, residual, layer_norm : bool
+        Parts of a block that can be left out.
+    tied : bool
+        Whether one block is applied ``layers`` times (a looped transformer).
+
+    Raises
+    ------
+    InvalidInputError
+        If a size is below 1, a word unknown, or the parts do not go together.
+    """
+
+    dimension: int = Field(ge=1)
+    max_points: int = Field(ge=1)
+    width: int = Field(default=64, ge=1)
+    layers: int = Field(default=3, ge=1)
+    heads: int = Field(default=2, ge=1)
+    embedding: Literal["interleaved", "stacked"] = "interleaved"
+    read_in: Literal["linear", "identity"] = "linear"
+    attention: Literal["softmax", "linear", "merged"] = "softmax"
+    positions: Literal["learned", "shifted", "none", "rotary", "alibi"] = "learned"
+    activation: Literal["gelu_new", "gelu"] = "gelu_new"
+    mlp: bool = True
+    residual: bool = True
+    layer_norm: bool = True
+    tied: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.attention != "merged" and self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads; {self.width} and {self.heads} were given")
+        if self.positions == "rotary" and (self.attention == "merged" or (self.width // self.heads) % 2):
+            raise ValueError("rotary positions need separate queries and keys with an even width per head")
+        if self.positions == "alibi" and self.attention != "softmax":
+            raise ValueError("ALiBi is a bias on softmax scores; use it with softmax attention")
+        if self.read_in == "identity" and (self.embedding != "stacked" or self.width != self.dimension + 1):
+            raise ValueError(
+                f"read_in 'identity' needs the stacked embedding and width dimension + 1 = {self.dimension + 1}; "
+                f"{self.embedding!r} and {self.width} were given"
+            )
+        return self
+
+    @classmethod
+    def gpt2(cls, size: str, dimension: int, max_points: int) -> Architecture:
+        """Garg et al.'s GPT-2 of the given size: tiny, small or standard."""
+        width, layers, heads = SIZES[check_choice(size, "size", SIZES)]
+        return cls(dimension=dimension, max_points=max_points, width=width, layers=layers, heads=heads)
+
+    @classmethod
+    def lsa(cls, dimension: int, max_points: int, *, layers: int = 1, heads: int = 1) -> Architecture:
+        """The paper's linear self-attention (3)-(6); deeper or with more heads if asked."""
+        return cls(
+            dimension=dimension,
+            max_points=max_points,
+            width=dimension + 1,
+            layers=layers,
+            heads=heads,
+            embedding="stacked",
+            read_in="identity",
+            attention="merged",
+            positions="none",
+            mlp=False,
+            layer_norm=False,
+        )
+
+    @property
+    def token_size(self) -> int:
+        """Length of a token before the read-in: d, or d + 1 for stacked columns."""
+        return self.dimension + (self.embedding == "stacked")
+
+    @property
+    def bounded(self) -> bool:
+        """Whether positions are rows of a learned table, so that no prompt may be longer than ``max_points``."""
+        return self.positions in ("learned", "shifted")
+
+    @property
+    def n_positions(self) -> int:
+        """Number of distinct positions that tokens of a longest prompt take."""
+        return 2 * self.max_points if self.embedding == "interleaved" else self.max_points
+
+
+def _in_one_sentence(initialise: Any) -> Any:
+    """An ``__init__`` that refuses with one sentence what pydantic refuses with a report."""
+
+    @wraps(initialise)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            initialise(self, *args, **kwargs)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            reason = first["msg"].removeprefix("Value error, ")
+            if place:
+                reason = f"{place} is not as it must be: {reason}"
+                reason += "" if first["type"] == "missing" else f"; {first['input']!r} was given"
+            raise InvalidInputError(f"{reason}.") from error
+
+    return checked
+
+
+# Within a configuration pydantic makes the record without this and names the place in the whole.
+Architecture.__init__ = _in_one_sentence(Architecture.__init__)

@@ -1,0 +1,129 @@
+"""Trained models on the Hugging Face hub, through the mixin of ``huggingface_hub`` (the extra ``hub``)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from huggingface_hub import ModelHubMixin, snapshot_download
+
+from iclab.foundations import PromptLabels
+from iclab.models.architecture import Architecture
+from iclab.models.predictor import TransformerPredictor, load
+from iclab.models.storage import CONFIG, MANIFEST, describe, read_model, save_model, verify
+from iclab.models.transformer import Transformer
+from iclab.prompts import Prompts
+
+# For a model that comes without a card of its own.
+_CARD = """---
+{{ card_data }}
+---
+
+# A transformer that learns in context
+
+Made with iclab. `architecture.json` says what it is; how it was trained is known only as far as `config.yaml` or
+`card.json` beside it say.
+
+```python
+from iclab.models.hub import HubPredictor
+
+predictor = HubPredictor.from_pretrained("the name of this repository")  # maps prompts to predictions
+```
+"""
+
+
+class HubPredictor(ModelHubMixin, library_name="iclab", tags=["in-context-learning"], model_card_template=_CARD):
+    """A predictor with ``save_pretrained``, ``push_to_hub`` and ``from_pretrained``.
+
+    A saved model goes with all that its folder holds: card, configuration, metrics, evaluation. A run goes with its
+    configuration; export it first for a card. If the weights were changed since they were loaded, what the folder
+    says does not hold for them and stays behind.
+
+    Parameters
+    ----------
+    predictor : TransformerPredictor
+        What ``iclab.models.load`` returns.
+    """
+
+    def __init__(self, predictor: TransformerPredictor) -> None:
+        self.predictor = predictor
+        # What the mixin writes as config.json, instead of the arguments of this constructor.
+        self._hub_mixin_config = {"architecture": describe(predictor.architecture)}
+
+    def __call__(self, prompts: Prompts) -> PromptLabels:
+        """Predictions at every position, shape (B, P)."""
+        return self.predictor(prompts)
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the model is."""
+        return self.predictor.architecture
+
+    @property
+    def n_train(self) -> int | None:
+        """Number of examples N that it was trained for, if known."""
+        return self.predictor.n_train
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        model, folder = self.predictor.model, self.predictor.folder
+        origin = folder if folder is not None and _unchanged(model, folder) else None
+        with tempfile.TemporaryDirectory() as scratch:
+            source = Path(scratch) / "model"
+            if origin is None:
+                save_model(model, source)
+            elif origin.parent.name == "checkpoints":
+                config = origin.parent.parent / CONFIG
+                texts = {CONFIG: config.read_text(encoding="utf-8")} if config.is_file() else None
+                save_model(model, source, texts=texts)
+            else:
+                source = origin
+            files = _files(source)
+            for stale in _files(save_directory) - files:
+                (save_directory / stale).unlink(missing_ok=True)
+            for name in files:
+                if not (save_directory / name).exists() or not (save_directory / name).samefile(source / name):
+                    shutil.copy(source / name, save_directory / name)
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        **_: Any,
+    ) -> Self:
+        folder = model_id
+        if not Path(model_id).is_dir():
+            folder = snapshot_download(
+                model_id,
+                revision=revision,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+                token=token,
+            )
+        return cls(load(folder))
+
+
+def _unchanged(model: Transformer, folder: Path) -> bool:
+    """Whether a model has the weights that its folder holds."""
+    if verify(folder) is not None:
+        return False
+    here, there = model.state_dict(), read_model(folder).state_dict()
+    return here.keys() == there.keys() and all(torch.equal(here[key].cpu(), there[key]) for key in here)
+
+
+def _files(folder: Path) -> set[str]:
+    """Names of the files that make up a saved model."""
+    if not (folder / MANIFEST).is_file():
+        return set()
+    listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
+    return {MANIFEST, *(name for name in listed if Path(name).name == name)}

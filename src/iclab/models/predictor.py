@@ -1,0 +1,195 @@
+"""A trained model as a predictor: prompts in, one prediction per position out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iclab.foundations import InvalidInputError, PromptLabels, check_choice
+from iclab.models.architecture import Architecture
+from iclab.models.storage import CONFIG, read_mapping, read_model, verify
+from iclab.models.transformer import Transformer
+from iclab.predictors.registry import shipped_models
+from iclab.prompts import Prompts
+
+# Tokens per forward pass: few enough for a CPU's cache, many for a GPU.
+_TOKENS_ON_CPU, _TOKENS_ON_GPU = 1 << 11, 1 << 14
+
+
+@dataclass(frozen=True, eq=False)
+class TransformerPredictor:
+    """A transformer that answers prompts like any other predictor.
+
+    Unlike the classical predictors it may predict something other than 0 at position 0: what the network says
+    when it has seen no example.
+
+    Parameters
+    ----------
+    model : Transformer
+        Evaluated on its own device and in its own precision.
+    name : str
+        Shown in tables and figures.
+    folder : Path, optional
+        Where it was loaded from.
+    """
+
+    model: Transformer = field(repr=False)
+    name: str = "transformer"
+    folder: Path | None = field(default=None, repr=False)
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the model is."""
+        return self.model.architecture
+
+    @property
+    def n_train(self) -> int | None:
+        """Number of examples N that it was trained for, if known; it may read longer prompts."""
+        return self.model.n_train
+
+    def __call__(self, prompts: Prompts) -> PromptLabels:
+        """Predictions at every position, shape (B, P), float64.
+
+        They are computed in the model's precision. What else is in the batch changes a prompt's predictions by
+        rounding only (in float32 about 1e-6 of their size), because products of other shapes are summed in another
+        order; the same batch on the same machine gives the same bits.
+
+        Raises
+        ------
+        InvalidInputError
+            If the prompts have another dimension than the model, or more positions than it has learned.
+        """
+        architecture = self.architecture
+        if prompts.dimension != architecture.dimension:
+            raise InvalidInputError(
+                f"prompts must have the model's dimension {architecture.dimension}; {prompts.dimension} was given."
+            )
+        if architecture.bounded and prompts.n_points > architecture.max_points:
+            raise InvalidInputError(
+                f"prompts must have at most the model's {architecture.max_points} positions; "
+                f"{prompts.n_points} were given."
+            )
+        parameter = next(self.model.parameters())
+        tokens = _TOKENS_ON_CPU if parameter.device.type == "cpu" else _TOKENS_ON_GPU
+        chunk = max(1, tokens // ((3 if prompts.shifted_queries else 2) * prompts.n_points))
+        predictions = np.empty(prompts.ys.shape)
+        training = self.model.training
+        self.model.eval()
+        # no_grad, not inference_mode: cached masks must stay usable in training.
+        with torch.no_grad():
+            for start in range(0, len(prompts), chunk):
+                batch = slice(start, start + chunk)
+                given = [prompts.xs[batch], prompts.ys[batch]]
+                if prompts.shifted_queries:
+                    given.append(prompts.queries[batch])
+                # torch.tensor copies: arrays may be read-only.
+                out: Tensor = self.model(
+                    *(torch.tensor(part, dtype=parameter.dtype, device=parameter.device) for part in given)
+                )
+                predictions[batch] = out.double().cpu().numpy()
+        self.model.train(training)
+        return predictions
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the model to a device, such as "cuda", or "auto" for a GPU if there is one; returns itself."""
+        self.model.to(device_of(device) if isinstance(device, str) else device)
+        return self
+
+
+def device_of(name: str) -> torch.device:
+    """The device of a name; "auto" is the current GPU if there is one, and the CPU otherwise.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such device.
+    """
+    count = torch.cuda.device_count()
+    if name == "auto":
+        name = "cuda" if count else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InvalidInputError(f"device must be 'auto', 'cpu' or 'cuda'; {name!r} was given.") from error
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise InvalidInputError(
+            f"device must be at hand; {name!r} was given and {count} GPUs were found: take 'auto' or 'cpu'."
+        )
+    return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else device
+
+
+def load(path_or_name: str | Path, *, device: str = "cpu") -> TransformerPredictor:
+    """Load a trained model as a predictor.
+
+    Parameters
+    ----------
+    path_or_name : str or Path
+        A run's folder (its last good checkpoint), a checkpoint, a saved model's folder, or the name of a
+        model that ships with the package.
+    device : str
+        Where it computes: "cpu", "cuda", …; "auto" takes a GPU if there is one.
+
+    Returns
+    -------
+    TransformerPredictor
+
+    Raises
+    ------
+    InvalidInputError
+        If nothing whole is found there, or there is no such device.
+
+    Warns
+    -----
+    UserWarning
+        If a run's latest checkpoint is damaged, so that an earlier one is taken, or its training is not finished.
+    """
+    if not isinstance(path_or_name, (str, Path)):
+        raise InvalidInputError(f"a model must be given as a folder or a name; {path_or_name!r} was given.")
+    path = Path(path_or_name)
+    if not path.exists():
+        known = shipped_models()
+        if not known or len(path.parts) > 1:
+            raise InvalidInputError(f"{path} must be the folder of a run or model; no such folder was found.")
+        path = known[check_choice(str(path_or_name), "the model's name (no such folder)", sorted(known))]
+    name = path.name
+    if (path / "checkpoints").is_dir():
+        run = path
+        path, remark = last_whole(run)
+        if path is None:
+            raise InvalidInputError(f"{run} must hold a whole checkpoint; {remark or 'it holds none'}: train it first.")
+        steps = read_mapping(run / CONFIG).get("steps") if (run / CONFIG).is_file() else None
+        if remark is None and isinstance(steps, int) and int(path.name) < steps:
+            remark = f"step {path.name} of {steps} is used, the training is not finished"
+        if remark is not None:
+            warnings.warn(f"{run}: {remark}.", stacklevel=2)
+    return TransformerPredictor(read_model(path), name, path).to(device)
+
+
+def last_whole(run: Path) -> tuple[Path | None, str | None]:
+    """The latest whole checkpoint of a run, and in words which ones were passed over for it; None for nothing."""
+    faults: list[str] = []
+    found = None
+    if (run / "checkpoints").is_dir():
+        for folder in checkpoints(run):
+            fault = verify(folder)
+            if fault is None:
+                found = folder
+                break
+            faults.append(f"the checkpoint of step {folder.name} is damaged ({fault})")
+    if not faults:
+        return found, None
+    return found, ", ".join([*faults, "no other is left" if found is None else f"that of step {found.name} is used"])
+
+
+def checkpoints(run: Path) -> Iterator[Path]:
+    """The checkpoint folders of a run, latest first, whole or not."""
+    folder = run / "checkpoints"
+    steps = sorted((int(path.name) for path in folder.iterdir() if path.name.isdigit()), reverse=True)
+    return (folder / str(step) for step in steps)

@@ -1,0 +1,156 @@
+"""One family of transformers, from the paper's linear self-attention layer to GPT-2."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from iclab.foundations import Draws
+from iclab.models.architecture import Architecture
+from iclab.models.attention import Attention, MergedLinearAttention
+from iclab.models.embedding import Layout, layout, tokens
+
+_ALL = slice(None)
+
+
+class Block(nn.Module):
+    """Attention, then an MLP, each on normalised tokens and added to what it read (pre-norm, as in GPT-2)."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        width = architecture.width
+        self.residual = architecture.residual
+        self.norm1 = nn.LayerNorm(width) if architecture.layer_norm else nn.Identity()
+        self.attention = (MergedLinearAttention if architecture.attention == "merged" else Attention)(architecture)
+        if architecture.mlp:
+            self.norm2 = nn.LayerNorm(width) if architecture.layer_norm else nn.Identity()
+            activation = nn.GELU("tanh" if architecture.activation == "gelu_new" else "none")
+            self.mlp = nn.Sequential(nn.Linear(width, 4 * width), activation, nn.Linear(4 * width, width))
+        else:
+            self.mlp = None
+
+    def forward(self, x: Float[Tensor, "B T w"], where: Layout, rows: slice) -> Float[Tensor, "B R w"]:
+        """The tokens ``rows`` after this block."""
+        update = self.attention(self.norm1(x), where, rows)
+        x = x[:, rows] + update if self.residual else update
+        if self.mlp is None:
+            return x
+        update = self.mlp(self.norm2(x))
+        return x + update if self.residual else update
+
+
+class Transformer(nn.Module):
+    """Maps prompts to the predictions at all their positions in one causal pass.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        What to build.
+    seed : int or None
+        Seed of the initial weights, None to leave them to whoever loads some. GPT-2's law: N(0, 0.02²),
+        residual projections divided by √(2·layers), read-in and read-out uniform within ±1/√(inputs). Merged
+        attention starts from the paper's Assumption 3.
+
+    Attributes
+    ----------
+    n_train : int or None
+        Number of examples N that the weights were trained for, None where that is not known. It is kept with the
+        weights on disk: positions beyond N may never have been trained.
+    """
+
+    def __init__(self, architecture: Architecture, seed: int | None = 0) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.n_train: int | None = None
+        width = architecture.width
+        learned = architecture.read_in == "linear"
+        self.read_in = nn.Linear(architecture.token_size, width) if learned else None
+        self.positions = nn.Embedding(architecture.n_positions, width) if architecture.bounded else None
+        self.blocks = nn.ModuleList(Block(architecture) for _ in range(1 if architecture.tied else architecture.layers))
+        self.norm = nn.LayerNorm(width) if architecture.layer_norm else nn.Identity()
+        self.read_out = nn.Linear(width, 1) if learned else None
+        if seed is not None:
+            _initialise(self, seed)
+
+    def forward(
+        self,
+        xs: Float[Tensor, "B P d"],
+        ys: Float[Tensor, "B P"],
+        queries: Float[Tensor, "B P d"] | None = None,
+        starts: Int[Tensor, " B"] | None = None,
+    ) -> Float[Tensor, "B P"]:
+        """Predictions for every position's query from the examples before it.
+
+        Parameters
+        ----------
+        xs, ys : Tensor, shapes (B, P, d) and (B, P)
+            Examples; the last label is never used.
+        queries : Tensor, shape (B, P, d), optional
+            Query of each position, ``xs`` when omitted.
+        starts : Tensor of int, shape (B,), optional
+            Point of the table of learned positions at which each prompt begins, the first when omitted.
+
+        Returns
+        -------
+        Tensor, shape (B, P)
+            Position i has seen i examples.
+        """
+        embedding = self.architecture.embedding
+        where = layout(embedding, xs.shape[1], queries is not None, xs.device)
+        x = tokens(embedding, xs, ys, queries)  # (B, T, d or d+1)
+        if self.read_in is not None:
+            x = self.read_in(x)  # (B, T, w)
+        if self.positions is not None:
+            stride = self.architecture.n_positions // self.architecture.max_points
+            shift = 0 if starts is None else stride * starts[:, None]
+            x = x + self.positions(where.positions + shift)
+        depth = self.architecture.layers
+        for layer in range(depth):
+            block = self.blocks[0 if self.architecture.tied else layer]
+            # Of the last block only the tokens that are read out matter.
+            x = block(x, where, where.readout if layer == depth - 1 else _ALL)
+        x = self.norm(x)  # (B, P, w)
+        return x[..., -1] if self.read_out is None else self.read_out(x).squeeze(-1)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trainable numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+@torch.no_grad()
+def _initialise(model: Transformer, seed: int) -> None:
+    # NumPy's generator: the same weights on every device and in every release of torch.
+    rng = Draws(seed, "training").shared("model")
+    scale = 0.02 / math.sqrt(2 * model.architecture.layers)
+    for name, parameter in model.named_parameters():
+        shape = tuple(parameter.shape)
+        if name.endswith(("w_pv", "w_kq")):
+            continue
+        if name.startswith(("read_in", "read_out")):
+            inputs = model.architecture.token_size if name.startswith("read_in") else model.architecture.width
+            bound = 1 / math.sqrt(inputs)
+            values = rng.uniform(-bound, bound, shape)
+        elif "norm" in name:
+            continue
+        elif name.endswith("bias"):
+            values = np.zeros(shape)
+        else:
+            values = rng.normal(0, scale if name.endswith(("attention.out.weight", "mlp.2.weight")) else 0.02, shape)
+        parameter.copy_(torch.from_numpy(values))
+    for block in model.blocks:
+        if isinstance(block.attention, MergedLinearAttention):
+            for w_pv, w_kq in zip(block.attention.w_pv, block.attention.w_kq, strict=True):
+                size = w_pv.shape[0] - 1
+                sigma = _MERGED_SCALE / math.sqrt(size)
+                m = rng.standard_normal((size, size))
+                w_pv[-1, -1] = sigma
+                w_kq[:-1, :-1] = torch.from_numpy(sigma * (m @ m.T) / np.linalg.norm(m @ m.T))
+
+
+# σ of Assumption 3 is this over √d: below Theorem 4's threshold for isotropic x at any N > d.
+_MERGED_SCALE = 0.5

@@ -1,0 +1,51 @@
+"""Classical in-context learners.
+
+A *predictor* is any callable that maps ``Prompts`` to one prediction per position, shape (B, P), from the
+examples before that position alone; position 0 predicts 0. The classes here are frozen dataclasses whose
+fields are the learner's settings, so their ``repr`` names them fully. Those that are linear in the query also
+give their ``weights(prompts)``. Least squares, ridge, averaging, neighbours, descent and LSA answer every
+position in one pass over the prompt; those of scikit-learn are fitted at every prefix. A function of one's own
+is a predictor as it stands; ``REGISTRY`` holds the named ones.
+"""
+
+from iclab.predictors.averaging import Averaging, Zero
+from iclab.predictors.base import LinearPredictor, Predictor
+from iclab.predictors.bayes import BestLinear, FinitePoolBayes, NoiseMixtureBayes
+from iclab.predictors.descent import GradientDescent, Newton
+from iclab.predictors.fitted import GradientBoosting, Lasso, RegressionTree, predict_by_refitting
+from iclab.predictors.gradient_descent_plus import GradientDescentPlusPlus
+from iclab.predictors.least_squares import LeastSquares, Ridge
+from iclab.predictors.lsa import TrainedLSA
+from iclab.predictors.neighbours import NearestNeighbors
+from iclab.predictors.network import TwoLayerNetwork
+from iclab.predictors.registry import FAST, REGISTRY, predictor
+from iclab.predictors.rescaled import Rescaled
+from iclab.predictors.square_root_filter import PrefixFit, fit_prefixes
+
+__all__ = [
+    "FAST",
+    "REGISTRY",
+    "Averaging",
+    "BestLinear",
+    "FinitePoolBayes",
+    "GradientBoosting",
+    "GradientDescent",
+    "GradientDescentPlusPlus",
+    "Lasso",
+    "LeastSquares",
+    "LinearPredictor",
+    "NearestNeighbors",
+    "Newton",
+    "NoiseMixtureBayes",
+    "Predictor",
+    "PrefixFit",
+    "RegressionTree",
+    "Rescaled",
+    "Ridge",
+    "TrainedLSA",
+    "TwoLayerNetwork",
+    "Zero",
+    "fit_prefixes",
+    "predict_by_refitting",
+    "predictor",
+]

@@ -1,0 +1,105 @@
+"""Predictors by name, as the command line and the comparison of algorithms know them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from iclab.foundations import check_choice
+from iclab.predictors.averaging import Averaging, Zero
+from iclab.predictors.base import Predictor
+from iclab.predictors.descent import GradientDescent, Newton
+from iclab.predictors.fitted import GradientBoosting, Lasso, RegressionTree
+from iclab.predictors.gradient_descent_plus import GradientDescentPlusPlus
+from iclab.predictors.least_squares import LeastSquares, Ridge
+from iclab.predictors.lsa import TrainedLSA
+from iclab.predictors.neighbours import NearestNeighbors
+from iclab.predictors.network import TwoLayerNetwork
+from iclab.prompts import Gaussian
+from iclab.theory import minimizer
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A named predictor.
+
+    Attributes
+    ----------
+    make : callable
+        From the dimension d and the training length N.
+    about : str
+        One line.
+    milliseconds : float
+        Rough cost of one prediction at d = 20 and 40 examples; 0 where the whole prompt costs microseconds.
+    """
+
+    make: Callable[[int, int], Predictor]
+    about: str
+    milliseconds: float = 0.0
+
+
+def _stable_rate(dimension: int) -> float:
+    """1/(1 + √d)²: below 2/λ_max of (1/i)X'X for typical standard normal inputs from i = 1 on."""
+    return float(1 / (1 + np.sqrt(dimension)) ** 2)
+
+
+REGISTRY: dict[str, Entry] = {
+    "zero": Entry(lambda d, n: Zero(), "Predicts 0."),
+    "least_squares": Entry(lambda d, n: LeastSquares(), "Minimum-norm least squares."),
+    "ridge": Entry(lambda d, n: Ridge(1.0), "Ridge with penalty 1: Bayes for noise of standard deviation 1."),
+    "averaging": Entry(lambda d, n: Averaging(), "Query times the mean of y x."),
+    "3_nearest_neighbors": Entry(lambda d, n: NearestNeighbors(3), "Mean label of the 3 nearest examples."),
+    "gradient_descent": Entry(
+        lambda d, n: GradientDescent(20, _stable_rate(d)), "20 steps of rate 1/(1 + √d)², from w = 0."
+    ),
+    "gradient_descent_plus_plus": Entry(
+        lambda d, n: GradientDescentPlusPlus(8, _stable_rate(d), _stable_rate(d) / 3),
+        "8 steps of GD++, rate 1/(1 + √d)², curvature a third of it.",
+        0.05,
+    ),
+    "newton": Entry(lambda d, n: Newton(12), "12 Newton iterations for the inverse of X'X.", 0.05),
+    "lsa": Entry(
+        lambda d, n: TrainedLSA(minimizer(Gaussian.isotropic(d), n)),
+        "Linear self-attention at the limit of Theorem 4 for Λ = I.",
+    ),
+    **{
+        f"lasso-{alpha:g}": Entry(lambda d, n, alpha=alpha: Lasso(alpha), f"Lasso, alpha = {alpha:g}.", 0.3)
+        for alpha in (1.0, 0.1, 0.01, 1e-3, 1e-4)
+    },
+    "tree-4": Entry(lambda d, n: RegressionTree(4), "Regression tree of depth 4.", 0.5),
+    "tree": Entry(lambda d, n: RegressionTree(), "Regression tree, unlimited.", 0.6),
+    "boosting": Entry(lambda d, n: GradientBoosting(), "Gradient-boosted trees.", 50.0),
+    "network": Entry(lambda d, n: TwoLayerNetwork(), "Two-layer network, 100 Adam steps.", 8.0),
+}
+
+FAST: tuple[str, ...] = tuple(name for name, entry in REGISTRY.items() if entry.milliseconds == 0)
+"""Names of those that answer all positions in one pass."""
+
+
+def predictor(name: str, dimension: int, n_train: int) -> Predictor:
+    """The predictor of that name.
+
+    Parameters
+    ----------
+    name : str
+        One of ``REGISTRY``.
+    dimension, n_train : int
+        d of the prompts and N of trained ones.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such predictor; the sentence names the closest one.
+    """
+    return REGISTRY[check_choice(name, "predictor", REGISTRY)].make(dimension, n_train)
+
+
+def shipped_models() -> dict[str, Path]:
+    """The trained models that come with the package: name to folder, as ``iclab.models.load`` takes either."""
+    folder = Path(str(files("iclab"))) / "models" / "shipped"
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {path.name: path for path in found if (path / "manifest.json").exists()}

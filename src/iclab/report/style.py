@@ -1,0 +1,151 @@
+"""One look for every figure: fixed colours per predictor, readable in print, safe for colour-blind readers."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from iclab.foundations import atomic_path
+
+# Okabe and Ito's palette; shades within a family run from light (short training) to dark (long training).
+LEAST_SQUARES = "#000000"
+ZERO = "#8c8c8c"
+LSA = "#009e73"
+LIMIT = "#cc79a7"
+ACCENT = "#0072b2"
+SECOND = "#d55e00"
+THIRD = "#e69f00"
+FAMILY_SHADES = {
+    "fixed": ("#8fc5ea", "#2f8fcd", "#0a4f82"),
+    "random": ("#f6bd8b", "#e0762a", "#93400a"),
+}
+# Predictors in figures that show many; markers tell apart what a colour-blind reader may confuse.
+PREDICTORS: Mapping[str, str] = {
+    "zero": ZERO,
+    "least squares": LEAST_SQUARES,
+    "ridge": "#5b3fb5",
+    "averaging": "#e2d25c",
+    "3-NN": "#882255",
+    "gradient descent": "#9000f0",
+    "LSA": LSA,
+    "LSA, fixed law": LSA,
+    "LSA, random law": "#5fd0ae",
+}
+CYCLE = (ACCENT, SECOND, LSA, LIMIT, THIRD, "#56b4e9", LEAST_SQUARES)
+
+_PARAMETERS: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9.0,
+    "legend.fontsize": 8.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.5,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 160,
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+    # Element names in the SVG would otherwise be random, and a redrawn figure would differ.
+    "svg.hashsalt": "iclab",
+}
+
+# What would tell two drawings of the same figure apart.
+_UNDATED: Mapping[str, dict[str, None]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+
+
+def label_short_log(axis: Axis) -> None:
+    """Label 1, 2 and 5 of each decade of a logarithmic axis that spans too few decades for their powers alone."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with the words that belong under it.
+
+    Attributes
+    ----------
+    name : str
+        File name, without suffix.
+    figure : Figure
+        The drawing.
+    caption : str
+        What is drawn, what bands cover, how it was obtained.
+    alt : str
+        One sentence for readers who cannot see it.
+    """
+
+    name: str
+    figure: Figure
+    caption: str
+    alt: str
+
+    def save(self, directory: Path) -> None:
+        """Write ``name.svg``, ``name.pdf`` and ``name.png``; the same figure gives the same bytes."""
+        with house_style():
+            # Laid out once: that is half of the work, and the files agree.
+            engine = self.figure.get_layout_engine()
+            if engine is not None:
+                engine.execute(self.figure)
+                self.figure.set_layout_engine("none")
+            for suffix, metadata in _UNDATED.items():
+                with atomic_path(directory / f"{self.name}.{suffix}") as temporary:
+                    self.figure.savefig(temporary, format=suffix, metadata=metadata)
+
+
+@contextmanager
+def house_style() -> Generator[None]:
+    """Draw with the house's parameters and leave the user's matplotlib as it was."""
+    with mpl.rc_context(_PARAMETERS):
+        yield
+
+
+def shade(family: str, index: int, count: int) -> str:
+    """Colour of the ``index``-th of ``count`` training lengths of a family."""
+    shades = FAMILY_SHADES[family]
+    if count == 1:
+        return shades[1]
+    return shades[round(index * (len(shades) - 1) / (count - 1))]
+
+
+def color_of(name: str, shown: Sequence[str]) -> str:
+    """Colour of a predictor: classical ones by ``PREDICTORS``, trained models by the law in their name.
+
+    Parameters
+    ----------
+    name : str
+        The predictor's name.
+    shown : sequence of str
+        All names of the figure: models of one law go from light to dark in their order.
+    """
+    if name in PREDICTORS:
+        return PREDICTORS[name]
+    family = _family(name)
+    of_family = [other for other in shown if other not in PREDICTORS and _family(other) == family]
+    return shade(family, of_family.index(name), len(of_family))
+
+
+def _family(name: str) -> str:
+    return "fixed" if name.startswith("fixed") or "identity" in name else "random"

@@ -1,0 +1,198 @@
+"""Exact Gaussian expectations through the real forward pass.
+
+The prediction of a linear self-attention layer is a polynomial in the Gaussian numbers that make up a prompt, so
+its expectations are finite sums: no sampling error, and nothing of the derivation under test is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float64
+
+from iclab.foundations import Matrix, Vector
+from iclab.theory import LSAParameters, embed, lsa
+
+Nodes = tuple[Float64[np.ndarray, "n k"], Float64[np.ndarray, " n"]]
+
+
+@lru_cache
+def tensor_rule(dimension: int, points: int) -> Nodes:
+    """Nodes and weights for N(0, I), exact up to degree 2·points − 1 in each variable: (n, dimension), (n,)."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(points)
+    weights = weights / weights.sum()
+    grid = np.stack(np.meshgrid(*[nodes] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension)
+    product = np.stack(np.meshgrid(*[weights] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension).prod(1)
+    return grid, product
+
+
+@lru_cache
+def symmetric_rule(dimension: int) -> Nodes:
+    """Nodes and weights for N(0, I), exact up to total degree 5, with only 2·dimension² + 1 nodes.
+
+    Fully symmetric rule on the generators 0, √3 and (√3, √3) (McNamee and Stenger, 1967).
+    """
+    n, r = dimension, np.sqrt(3.0)
+    axis = r * np.vstack([np.eye(n), -np.eye(n)])
+    i, j = np.triu_indices(n, 1)
+    pairs = np.zeros((4, len(i), n))
+    rows = np.arange(len(i))
+    for block, (s, t) in zip(pairs, ((1, 1), (1, -1), (-1, 1), (-1, -1)), strict=True):
+        block[rows, i], block[rows, j] = s * r, t * r
+    nodes = np.vstack([np.zeros((1, n)), axis, pairs.reshape(-1, n)])
+    weights = np.concatenate([[1 + (n * n - 7 * n) / 18], np.full(2 * n, (4 - n) / 18), np.full(4 * len(i), 1 / 36)])
+    return nodes, weights
+
+
+def forward(parameters: LSAParameters, xs: np.ndarray, ys: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """ŷ as (3)-(4) define it: embed the prompt, run the layer, read the bottom-right entry."""
+    return lsa(embed(xs, ys, queries), parameters)[..., -1, -1]
+
+
+def root(covariance: Matrix) -> Matrix:
+    """A matrix R with RR' = covariance."""
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.clip(values, 0, None))
+
+
+@dataclass(frozen=True)
+class LinearPrompts:
+    """All prompts of an exact rule for linear tasks: contexts × weights × queries.
+
+    Attributes
+    ----------
+    contexts : ndarray, shape (Kc, 1, 1, n, d)
+        Examples; exact for degree 5 in all of them together (a squared prediction has degree 4).
+    weights : ndarray, shape (Kw, d)
+        Task vectors, exact for degree 5.
+    queries : ndarray, shape (Kq, d)
+        Queries, exact for degree 7 (a squared prediction has degree 6 in the query).
+    measure : ndarray, shape (Kc, Kw, Kq)
+        Weight of each prompt; sums to 1.
+    """
+
+    contexts: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+    queries: np.ndarray
+    measure: np.ndarray
+
+    @classmethod
+    def build(
+        cls,
+        covariance: Matrix,
+        n: int,
+        *,
+        query_covariance: Matrix | None = None,
+        weight_root: Matrix | None = None,
+    ) -> LinearPrompts:
+        """The rule for x_i ~ N(0, covariance), w ~ N(0, RR') with R = ``weight_root`` (I when omitted)."""
+        d = covariance.shape[0]
+        flat, on_contexts = symmetric_rule(n * d)
+        contexts = flat.reshape(-1, n, d) @ root(covariance).T
+        nodes, on_weights = symmetric_rule(d)
+        weights = nodes if weight_root is None else nodes @ weight_root.T
+        nodes, on_queries = tensor_rule(d, 4)
+        queries = nodes @ root(covariance if query_covariance is None else query_covariance).T
+        measure = on_contexts[:, None, None] * on_weights[:, None] * on_queries
+        labels = np.einsum("cnd,wd->cwn", contexts, weights)
+        return cls(contexts[:, None, None], labels[:, :, None], weights, queries, measure)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """w'x_q, shape (Kw, Kq)."""
+        return self.weights @ self.queries.T
+
+    def predictions(self, parameters: LSAParameters) -> np.ndarray:
+        """ŷ of every prompt, shape (Kc, Kw, Kq)."""
+        return forward(parameters, self.contexts, self.labels, self.queries)
+
+    def mean(self, values: np.ndarray) -> float:
+        """Expectation of values of shape broadcastable to (Kc, Kw, Kq)."""
+        return float(np.sum(self.measure * values))
+
+    def loss(self, parameters: LSAParameters) -> float:
+        """The population loss (8), ½E(ŷ − w'x_q)²."""
+        return self.mean((self.predictions(parameters) - self.targets) ** 2) / 2
+
+
+def loss_gradient(prompts: LinearPrompts, parameters: LSAParameters) -> Vector:
+    """Gradient of the population loss in all entries of (W^PV, W^KQ), flattened: exact up to rounding."""
+    size, shape = parameters.w_pv.size, parameters.w_pv.shape
+
+    def loss(vector: Vector) -> float:
+        return prompts.loss(LSAParameters(vector[:size].reshape(shape), vector[size:].reshape(shape)))
+
+    return quartic_gradient(loss, np.concatenate([parameters.w_pv.ravel(), parameters.w_kq.ravel()]))
+
+
+def block_gradient(prompts: LinearPrompts, parameters: LSAParameters) -> LSAParameters:
+    """Gradient of the population loss in the blocks a, u, U, b, arranged as parameters."""
+    gradient = quartic_gradient(lambda t: prompts.loss(LSAParameters.from_vector(t)), parameters.vector)
+    return LSAParameters.from_vector(gradient)
+
+
+def quartic_gradient(function: Callable[[Vector], float], at: Vector, step: float = 0.5) -> Vector:
+    """Gradient of a polynomial of degree 4: the five-point central difference is exact for it.
+
+    The step can therefore be large, and no digits cancel.
+    """
+    gradient = np.empty_like(at)
+    for k, e in enumerate(np.eye(at.size) * step):
+        far, near = function(at - 2 * e) - function(at + 2 * e), function(at + e) - function(at - e)
+        gradient[k] = (8 * near + far) / (12 * step)
+    return gradient
+
+
+@dataclass(frozen=True)
+class GeneralPrompts:
+    """All prompts of an exact rule for labels y = h(x) + noise, h a polynomial of degree at most 3.
+
+    Attributes
+    ----------
+    xs, ys : ndarray, shape (Kc, Ke, 1, n, d) and (Kc, Ke, 1, n)
+        Contexts × noise; exact for degree 9 in each input and 3 in each noise (signs ±1 times its deviation).
+    queries, answers : ndarray, shape (Kq, d) and (Kq,)
+        Queries with noise-free h(x_q).
+    measure : ndarray, shape (Kc, Ke, Kq)
+        Weight of each prompt.
+    noise : float
+        Standard deviation of the label noise; the answer's own noise is not among the nodes.
+    """
+
+    xs: np.ndarray
+    ys: np.ndarray
+    queries: np.ndarray
+    answers: np.ndarray
+    measure: np.ndarray
+    noise: float
+
+    @classmethod
+    def build(
+        cls, covariance: Matrix, n: int, label: Callable[[np.ndarray], np.ndarray], noise: float = 0.0
+    ) -> GeneralPrompts:
+        """The rule for x ~ N(0, covariance) and labels ``label``, which maps (..., d) to (...)."""
+        d, factor = covariance.shape[0], root(covariance)
+        flat, on_contexts = tensor_rule(n * d, 5)
+        contexts = flat.reshape(-1, n, d) @ factor.T
+        errors, on_errors = tensor_rule(n, 2) if noise else (np.zeros((1, n)), np.ones(1))
+        nodes, on_queries = tensor_rule(d, 4)
+        queries = nodes @ factor.T
+        measure = on_contexts[:, None, None] * on_errors[:, None] * on_queries
+        ys = label(contexts)[:, None] + noise * errors
+        return cls(contexts[:, None, None], ys[:, :, None], queries, label(queries), measure, noise)
+
+    def predictions(self, parameters: LSAParameters) -> np.ndarray:
+        """ŷ of every prompt, shape (Kc, Ke, Kq)."""
+        return forward(parameters, self.xs, self.ys, self.queries)
+
+    def mean(self, values: np.ndarray) -> float:
+        """Expectation of values of shape broadcastable to (Kc, Ke, Kq)."""
+        return float(np.sum(self.measure * values))
+
+    def risk(self, parameters: LSAParameters) -> float:
+        """E(ŷ − y_query)², the answer's noise included."""
+        return self.mean((self.predictions(parameters) - self.answers) ** 2) + self.noise**2

@@ -1,0 +1,128 @@
+"""The linear layer trained on varying covariances: its exact errors as the law of λ varies, and classical learners.
+
+In the limit M, N → ∞ the layer of Theorem 8 has error Σ (E λ_i − (E λ_i²)²/E λ_i³) on its own law. With λ weighted by
+itself, Ẽ f(λ) = E λf(λ)/E λ, this is E λ · c²/(1 + c²) per dimension, c² the squared coefficient of variation of the
+weighted law: the layer says k w'Λx_q, and k λ ≈ 1 must hold where the weight λ is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from iclab.evaluation.curves import SquaredErrors
+from iclab.evaluation.streaming import Moments, accumulate
+from iclab.predictors import LeastSquares, Ridge, TrainedLSA
+from iclab.prompts import Gaussian, Linear, PromptDistribution
+from iclab.prompts.specification import build_law
+from iclab.studies.covariance_laws import EigenvalueLaw
+from iclab.theory import (
+    CovarianceLaw,
+    ScaledCovariance,
+    ScaledRisk,
+    coordinate_scaling,
+    expected_risk,
+    learner_risk,
+    minimizer,
+    optimal_learner,
+    trace_scaling,
+)
+
+INDEPENDENT, COMMON = "one λ per coordinate", "one λ for all"
+NONE, TRACE, COORDINATES = "none", "trace", "coordinates"
+OWN, IDENTITY, RETRAINED = "on this law", "on Λ = I", "on scaled prompts"
+LEAST_SQUARES, RIDGE, LSA, GPT2 = "least squares", "ridge = Bayes", "LSA", "GPT-2"
+# The test law that is not a model's own.
+ISOTROPIC = "Λ = I"
+
+
+def layer_errors(law: EigenvalueLaw, coupling: str, dimension: int, lengths: Sequence[float]) -> pd.DataFrame:
+    """Exact error/d on new prompts of the law at M = N: the layer by what it was trained on and how prompts are scaled.
+
+    Parameters
+    ----------
+    law : EigenvalueLaw
+        Of λ, at test.
+    coupling : {INDEPENDENT, COMMON}
+        Λ = diag(λ_1, …, λ_d) with independent λ_i, or Λ = λI.
+    dimension : int
+        d.
+    lengths : sequence of int or math.inf
+        N = M.
+
+    Returns
+    -------
+    DataFrame
+        family, cv2, biased_cv2, coupling, n, trained, scaling, coefficient (the k of K = kI), error.
+    """
+    test = _covariances(law, coupling, dimension)
+    one = law.covariates(dimension) if coupling == INDEPENDENT else Gaussian.isotropic(dimension)
+    rows = []
+    for n in lengths:
+        scaled = {TRACE: trace_scaling(one, n)}
+        if coupling == INDEPENDENT:
+            scaled[COORDINATES] = coordinate_scaling(one, n)
+        for trained, source in ((OWN, test), (IDENTITY, Gaussian.isotropic(dimension))):
+            learner = optimal_learner(source, n)
+            k = float(np.trace(learner)) / dimension
+            rows.append((n, trained, NONE, k, learner_risk(learner, test, n)))
+            rows += [(n, trained, scaling, k, risk(k)) for scaling, risk in scaled.items()]
+        rows += [(n, RETRAINED, scaling, risk.best, risk.minimum) for scaling, risk in scaled.items()]
+    table = pd.DataFrame(rows, columns=["n", "trained", "scaling", "coefficient", "error"])
+    table["error"] /= dimension
+    table["n"] = table["n"].astype(float)
+    for column, value in (
+        ("coupling", coupling),
+        ("biased_cv2", law.biased_cv2),
+        ("cv2", law.cv2),
+        ("family", law.family),
+    ):
+        table.insert(0, column, value)
+    return table
+
+
+def _covariances(law: EigenvalueLaw, coupling: str, dimension: int) -> CovarianceLaw:
+    if coupling == INDEPENDENT or law.cv2 == 0:
+        return law.covariates(dimension)
+    return ScaledCovariance(np.eye(dimension), build_law(law.parameters))
+
+
+def layer_on(law: EigenvalueLaw, n_train: int, test: CovarianceLaw, n_test: int, scaling: str, dimension: int) -> float:
+    """Exact error of the layer trained on ``law`` at N, on new prompts of another law at M, plain or scaled."""
+    own = law.covariates(dimension)
+    if scaling == NONE:
+        return expected_risk(own, n_train, n_test, test)
+    risk: ScaledRisk = (trace_scaling if scaling == TRACE else coordinate_scaling)(test, n_test)  # type: ignore[arg-type]
+    return risk(float(np.trace(optimal_learner(own, n_train))) / dimension)
+
+
+def classical_errors(
+    law: EigenvalueLaw, dimension: int, n_train: int, lengths: Sequence[int], noise: float, n_prompts: int, seed: int
+) -> pd.DataFrame:
+    """Measured errors/d of least squares, of ridge with the Bayes penalty and of the layer, on the same prompts.
+
+    Returns
+    -------
+    DataFrame
+        family, cv2, noise, position, predictor, mean, stderr, n, exact (of the layer).
+    """
+    covariates = law.covariates(dimension)
+    layer = minimizer(covariates, n_train, noise**2)
+    classical = (RIDGE, Ridge.bayes(noise)) if noise else (LEAST_SQUARES, LeastSquares())
+    measure = SquaredErrors((classical, (LSA, TrainedLSA(layer))))
+    distribution = PromptDistribution(covariates, Linear(), noise)
+    points = max(lengths) + 1
+    [found] = accumulate(measure, distribution, points, n_prompts=n_prompts, seed=seed, summaries=(Moments,))
+    rows = []
+    for m in lengths:
+        exact = expected_risk(covariates, n_train, m, noise_variance=noise**2, training_noise_variance=noise**2)
+        for i, (name, _) in enumerate(measure.predictors):
+            value = exact / dimension if name == LSA else math.nan
+            mean, stderr = float(found.mean[i, m]), float(found.stderr[i, m])
+            key = (law.family, law.cv2, noise, m, name)
+            rows.append((*key, mean / dimension, stderr / dimension, found.n, value))
+    names = ["family", "cv2", "noise", "position", "predictor", "mean", "stderr", "n", "exact"]
+    return pd.DataFrame(rows, columns=names)

@@ -1,0 +1,144 @@
+"""Closed forms of the population: the mathematics of the paper as functions of covariates, N and M.
+
+The nouns. ``LSAParameters`` are the weights of one linear self-attention layer; only their blocks (a, u, U, b)
+matter to its prediction. A *law of covariances* (``Gaussian`` with a fixed Λ, ``RandomDiagonal`` with a Λ_τ per
+prompt) enters through a ``CovarianceRule`` that integrates polynomials of degree 3 in Λ exactly. From these come the
+``PopulationLoss`` on all parameters, its minimisers (a *learner* K, ŷ = x_q'K (1/M) Σ y_i x_i), the ``Certificate``
+of gradient flow, and the risk of what was learned. Everything is NumPy in float64; docstrings name the theorem.
+"""
+
+from iclab.theory.certificates import Certificate, asymptotic_rate, certificate
+from iclab.theory.conditioning import ConditioningCurve, geometric_spectrum, risk_by_condition_number
+from iclab.theory.covariance_rules import (
+    CovarianceLaw,
+    CovarianceRule,
+    DiagonalMoments,
+    FlowCoefficients,
+    covariance_rule,
+    flow_coefficients,
+)
+from iclab.theory.critical_points import (
+    CriticalPoint,
+    classify,
+    descend,
+    mixed_limit,
+    mixed_point,
+    random_descents,
+    rank_one_limit,
+    rank_one_point,
+)
+from iclab.theory.cubature import PromptCubature, cubature_loss, prompt_cubature
+from iclab.theory.general_rules import ScaledCovariance
+from iclab.theory.label_laws import (
+    EstimatedLabelLaw,
+    LabelLaw,
+    cubic_law,
+    estimate_label_law,
+    estimate_theorem5_risk,
+    noisy_linear_law,
+    quadratic_law,
+)
+from iclab.theory.lengths import AllPositions, RealLength, TrainLength
+from iclab.theory.lsa import (
+    LSAParameters,
+    assumption3,
+    attention,
+    embed,
+    lsa,
+    negative_eigenvalues,
+    predict,
+    quadratic_form,
+    random_theta,
+)
+from iclab.theory.minimizers import (
+    MinimizerComparison,
+    compare_to_minimizer,
+    learner_loss,
+    minimizer,
+    minimum_loss,
+    optimal_learner,
+)
+from iclab.theory.population import PopulationLoss, gamma, population_gradient, population_loss
+from iclab.theory.random_covariance import RiskDistribution, risk_distribution
+from iclab.theory.rescaling import ScaledRisk, coordinate_scaling, trace_scaling
+from iclab.theory.risk import (
+    SampleComplexity,
+    corollary6_bound,
+    corollary6_floor,
+    expected_risk,
+    layer_risk,
+    learner_risk,
+    sample_complexity,
+    shift_risk,
+    theorem5_risk,
+)
+
+__all__ = [
+    "AllPositions",
+    "Certificate",
+    "ConditioningCurve",
+    "CovarianceLaw",
+    "CovarianceRule",
+    "CriticalPoint",
+    "DiagonalMoments",
+    "EstimatedLabelLaw",
+    "FlowCoefficients",
+    "LSAParameters",
+    "LabelLaw",
+    "MinimizerComparison",
+    "PopulationLoss",
+    "PromptCubature",
+    "RealLength",
+    "RiskDistribution",
+    "SampleComplexity",
+    "ScaledCovariance",
+    "ScaledRisk",
+    "TrainLength",
+    "assumption3",
+    "asymptotic_rate",
+    "attention",
+    "certificate",
+    "classify",
+    "compare_to_minimizer",
+    "coordinate_scaling",
+    "corollary6_bound",
+    "corollary6_floor",
+    "covariance_rule",
+    "cubature_loss",
+    "cubic_law",
+    "descend",
+    "embed",
+    "estimate_label_law",
+    "estimate_theorem5_risk",
+    "expected_risk",
+    "flow_coefficients",
+    "gamma",
+    "geometric_spectrum",
+    "layer_risk",
+    "learner_loss",
+    "learner_risk",
+    "lsa",
+    "minimizer",
+    "minimum_loss",
+    "mixed_limit",
+    "mixed_point",
+    "negative_eigenvalues",
+    "noisy_linear_law",
+    "optimal_learner",
+    "population_gradient",
+    "population_loss",
+    "predict",
+    "prompt_cubature",
+    "quadratic_form",
+    "quadratic_law",
+    "random_descents",
+    "random_theta",
+    "rank_one_limit",
+    "rank_one_point",
+    "risk_by_condition_number",
+    "risk_distribution",
+    "sample_complexity",
+    "shift_risk",
+    "theorem5_risk",
+    "trace_scaling",
+]

@@ -1,0 +1,201 @@
+"""A training as one frozen, validated object; the library and the command line read it the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from iclab.foundations import InvalidInputError
+from iclab.models import Architecture
+from iclab.prompts.specification import PromptSpecification, plain, validated
+from iclab.training.curriculum import Curriculum
+from iclab.training.optimisation import Optimizer, Schedule
+from iclab.training.targets import posterior_mean
+
+# Ways to give one law of inputs: of those in a set exactly one may be given.
+_ALTERNATIVES = ({"dimension", "spectrum", "matrix"}, {"dimension", "laws"})
+# Of a step, mostly the optimiser's, in points of a prompt.
+_FIXED_COST = 400
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class TrainingConfig:
+    """Everything that determines a trained model.
+
+    Attributes
+    ----------
+    prompts : PromptSpecification
+        Where training and evaluation prompts come from.
+    model : Architecture
+        What is trained.
+    n_train : int
+        N: prompts have N + 1 points, so that predictions are made from 0 … N examples.
+    steps, batch_size, seed : int
+        Optimiser steps, prompts per step, and the seed of weights and prompts.
+    optimizer, schedule, curriculum : Optimizer, Schedule, Curriculum
+        How it is trained.
+    targets : {"labels", "posterior_mean"}
+        What predictions are fitted to: the labels, or their exact posterior mean given the context
+        (Rao-Blackwell: the same expected gradient with less noise).
+    loss : {"all", "query"}
+        Squared error averaged over all positions, or at the last position only (Definition 1 of the paper).
+    per_dimension : bool
+        Whether the loss is divided by the number of visible dimensions.
+    precision : {"float32", "bfloat16", "float64"}
+        Of weights and products; "bfloat16" keeps float32 weights and multiplies under autocast.
+    device : {"auto", "cpu", "cuda"}
+        "auto" takes a GPU if there is one.
+    compile : bool
+        Whether torch.compile is used; beside the recorded steps of a GPU it gains next to nothing.
+    log_every, evaluate_every, checkpoint_every : int, optional
+        Steps between lines of metrics, evaluations and checkpoints; a hundredth, a tenth and a twentieth of
+        the run when omitted, but at least 10, 100 and 50.
+    n_evaluation : int
+        Held-out prompts of each evaluation.
+    keep_checkpoints : int
+        How many of the latest checkpoints stay on disk.
+    """
+
+    prompts: PromptSpecification
+    model: Architecture
+    n_train: int = Field(ge=1)
+    steps: int = Field(ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    curriculum: Curriculum = Curriculum()
+    targets: Literal["labels", "posterior_mean"] = "labels"
+    loss: Literal["all", "query"] = "all"
+    per_dimension: bool = False
+    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: bool = False
+    log_every: int | None = Field(default=None, ge=1)
+    evaluate_every: int | None = Field(default=None, ge=1)
+    checkpoint_every: int | None = Field(default=None, ge=1)
+    n_evaluation: int = Field(default=512, ge=2)
+    keep_checkpoints: int = Field(default=2, ge=2)
+
+    def __post_init__(self) -> None:
+        dimension = self.prompts.build().dimension
+        if dimension != self.model.dimension:
+            raise InvalidInputError(
+                f"prompts and model must have the same dimension; {dimension} and {self.model.dimension} were given."
+            )
+        if self.n_points > self.model.max_points:
+            raise InvalidInputError(
+                f"model.max_points must be at least n_train + 1 = {self.n_points}; {self.model.max_points} was given."
+            )
+        if self.targets == "posterior_mean":
+            posterior_mean(self.prompts.build())
+        for ramp in self.curriculum.fields.values():
+            # Where it begins, after its first change, and where it ends: what is wrong is said before the start.
+            for step in (0, ramp.begin + ramp.every, ramp.last_change):
+                self.at(step)
+
+    @property
+    def n_points(self) -> int:
+        """P = n_train + 1, points of a full training prompt."""
+        return self.n_train + 1
+
+    @property
+    def log_interval(self) -> int:
+        """Steps between lines of metrics."""
+        return self.log_every or max(10, self.steps // 100)
+
+    @property
+    def evaluation_interval(self) -> int:
+        """Steps between evaluations."""
+        return self.evaluate_every or max(100, self.steps // 10)
+
+    @property
+    def checkpoint_interval(self) -> int:
+        """Steps between checkpoints."""
+        return self.checkpoint_every or max(50, self.steps // 20)
+
+    def at(self, step: int) -> TrainingConfig:
+        """The configuration as a step sees it: fields on a ramp have their values of that step.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such field, or it cannot have that value.
+        """
+        fields = self.curriculum.fields
+        if not fields:
+            return self
+        data = self.as_dict()
+        del data["curriculum"]["fields"]
+        for name, ramp in fields.items():
+            nested: Any = ramp.at(step)
+            for part in reversed(name.split(".")):
+                nested = {part: nested}
+            data = merge(data, nested)
+        return validated(TrainingConfig, data, f"the configuration of step {step}")
+
+    def batch_size_at(self, step: int) -> int:
+        """Prompts of a step."""
+        ramp = self.curriculum.fields.get("batch_size")
+        return self.batch_size if ramp is None else int(ramp.at(step))
+
+    def cost_at(self, step: int) -> int:
+        """Cost of a step relative to others: its points times its prompts, and a part that does not grow with them."""
+        points = self.curriculum.at(step, self.model.dimension, self.n_points).points
+        return points * self.batch_size_at(step) + _FIXED_COST
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with other fields, validated anew."""
+        return replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that ``read_config`` reads back."""
+        data = plain(self)
+        if not self.curriculum.fields:
+            # Runs are kept under the digest of these data: those without ramps keep theirs of earlier versions.
+            del data["curriculum"]["fields"]
+        return data
+
+
+def write_yaml(config: TrainingConfig) -> str:
+    """The configuration as YAML text."""
+    return yaml.safe_dump(config.as_dict(), sort_keys=False, allow_unicode=True)
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted keys at which two configurations differ."""
+    found: list[str] = []
+    for key in one.keys() | other.keys():
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}")
+    return sorted(found)
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes``; mappings are merged unless the change has another ``kind``.
+
+    Of the dimension, spectrum, matrix or laws that a law of inputs is given by, the one in ``changes`` replaces that
+    of ``base``.
+    """
+    given = {key for key, value in changes.items() if value is not None}
+    replaced = set[str]().union(*(ways - given for ways in _ALTERNATIVES if ways & given))
+    merged = {key: value for key, value in base.items() if key not in replaced}
+    for key, value in changes.items():
+        old = merged.get(key)
+        if (
+            isinstance(old, Mapping)
+            and isinstance(value, Mapping)
+            and value.get("kind", old.get("kind")) == old.get("kind")
+        ):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = merge({}, value) if isinstance(value, Mapping) else value
+    return merged

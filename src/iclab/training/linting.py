@@ -1,0 +1,126 @@
+"""What is odd about a configuration, in words, before hours are spent on it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from iclab.training.batches import Batches
+from iclab.training.config import TrainingConfig
+from iclab.training.distributed import World
+from iclab.training.step import Step, new_state
+
+# Measured on tiny models: beyond this, Muon (scaled to AdamW's size) never left the initial plateau.
+_MUON_RATE_THAT_LEARNS = 0.01
+
+
+def lint(config: TrainingConfig) -> list[str]:
+    """Sentences about what will probably not do what was meant; empty if nothing stands out.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        A valid configuration.
+    """
+    found: list[str] = []
+    dimension, n_points, steps = config.model.dimension, config.n_points, config.steps
+    last = config.curriculum.at(steps - 1, dimension, n_points)
+    ends = config.curriculum.last_change
+    if last.points < n_points:
+        found.append(
+            f"Positions {last.points} to {n_points - 1} are never trained: the curriculum reaches {last.points} of "
+            f"{n_points} points in {steps} steps."
+        )
+    if last.dimensions < dimension:
+        found.append(
+            f"Dimensions {last.dimensions + 1} to {dimension} are never seen: the curriculum reaches "
+            f"{last.dimensions} of {dimension} in {steps} steps."
+        )
+    if last == (dimension, n_points) and ends > 2 * steps / 3:
+        found.append(
+            f"The curriculum ends at step {ends} of {steps}: less than a third of the run trains full prompts."
+        )
+    if config.model.positions == "learned" and config.model.max_points > n_points:
+        found.append(
+            f"Positions {n_points} to {config.model.max_points - 1} can be asked but are never trained: their learned "
+            f"embeddings stay as they began."
+        )
+    for name, ramp in config.curriculum.fields.items():
+        own, reached = _value(config, name), ramp.at(steps - 1)
+        if reached != own:
+            found.append(
+                f"{name} is at {reached:g} in the last step but {own} in the configuration, which held-out prompts and "
+                "the model card follow."
+            )
+    if config.schedule.warmup >= steps:
+        found.append(f"The warm-up of {config.schedule.warmup} steps outlasts the run of {steps}.")
+    rate = config.optimizer.matrix_learning_rate or config.optimizer.learning_rate
+    if config.optimizer.kind == "muon" and rate > _MUON_RATE_THAT_LEARNS:
+        found.append(f"A Muon rate of {rate:g} is above {_MUON_RATE_THAT_LEARNS:g}; such runs never left the plateau.")
+    if config.loss == "query" and config.curriculum.points is not None:
+        found.append("With loss 'query' and a curriculum of points, each stage trains one context length only.")
+    if config.compile:
+        found.append(
+            "torch.compile made training slower on CPUs, and gains next to nothing on GPUs beside recorded steps."
+        )
+    return found
+
+
+def _value(config: TrainingConfig, name: str) -> Any:
+    """The configuration's own value of a dotted name."""
+    value: Any = config.as_dict()
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Expected cost of a training.
+
+    Attributes
+    ----------
+    sequences, products : float
+        Prompts drawn, and multiply-adds of the weight matrices over the run, forward and backward.
+    seconds : float
+        Expected on this machine, from timing a few steps of the longest prompts.
+    """
+
+    sequences: float
+    products: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.sequences:.3g} prompts, {self.products:.2g} multiply-adds, about {duration(self.seconds)} on this "
+            "machine"
+        )
+
+
+def estimate_cost(config: TrainingConfig) -> Cost:
+    """Cost of a training, from five steps on its longest prompts with scratch weights."""
+    state = new_state(config)
+    step = Step(config, state, World())
+    points = [config.curriculum.at(i, config.model.dimension, config.n_points).points for i in range(config.steps)]
+    prompts = [config.batch_size_at(i) for i in range(config.steps)]
+    work = [config.cost_at(i) for i in range(config.steps)]
+    with Batches(config, World()) as batches:
+        batch = batches.draw(work.index(max(work)))
+        for timed in (2, 3):  # the first ones also plan memory and kernels, and on a GPU record them
+            began = time.perf_counter()
+            for _ in range(timed):
+                step(batch)
+            float(batch.loss)  # waits for a GPU
+            each = (time.perf_counter() - began) / timed
+    weights = sum(parameter.numel() for parameter in state.model.blocks.parameters() if parameter.ndim == 2)
+    weights *= config.model.layers if config.model.tied else 1
+    tokens = sum((2 * n - 1) * count for n, count in zip(points, prompts, strict=True))
+    return Cost(sum(prompts), 3 * weights * tokens, each * sum(work) / max(work))
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

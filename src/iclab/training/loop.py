@@ -1,0 +1,145 @@
+"""The training loop: draw, predict, compare, step; now and then log, evaluate and checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from iclab.foundations import InvalidInputError, exclusive, require_writable
+from iclab.models.storage import MANIFEST
+from iclab.training.batches import Batches
+from iclab.training.checkpoint import clean, last_good, restore, save_checkpoint
+from iclab.training.config import TrainingConfig
+from iclab.training.distributed import World, world
+from iclab.training.interruption import Signals
+from iclab.training.memory import keep_memory
+from iclab.training.reporting import Clock, Examiner, metrics_line
+from iclab.training.run import CONFIG, METRICS, Run, append_metrics, read_metrics, rewind_metrics
+from iclab.training.step import Step, check_sound, new_state
+
+# Called with (steps done, steps in all, loss, seconds left); the last two are NaN before they are known.
+Progress = Callable[[int, int, float, float], None]
+# Called with a line of held-out errors; True means that the training has reached what it was for.
+Until = Callable[[Mapping[str, Any]], bool]
+
+
+def train(
+    config: TrainingConfig,
+    directory: str | Path,
+    *,
+    resume: bool | None = None,
+    progress: Progress | None = None,
+    until: Until | None = None,
+) -> Run:
+    """Train a model into a folder, or go on where an interrupted training of it stands.
+
+    A finished run returns at once. An unfinished one goes on from its last whole checkpoint and ends with the
+    same weights and metrics, bit for bit (the field ``seconds`` aside), as if it had never been interrupted, on
+    the same machine with the same number of threads. Under ``torchrun`` every process calls this with the same
+    arguments; the global batch holds the same prompts for any number of processes.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        What to train.
+    directory : str or Path
+        The run's folder; created if needed.
+    resume : bool, optional
+        None goes on with a run that is there or starts a new one; True requires one to be there; False requires
+        the folder to hold none.
+    progress : callable, optional
+        Called about twice a second and at the end with (step, total, loss, seconds left).
+    until : callable, optional
+        Called with each line of held-out errors (``step``, ``error``, ``stderr``, … as in ``metrics.jsonl``). True
+        ends the training there, its state saved; the same call again then returns at once, and one without
+        ``until`` goes on.
+
+    Returns
+    -------
+    Run
+        The finished run, or the one that ``until`` ended.
+
+    Raises
+    ------
+    InvalidInputError
+        If ``config`` is no TrainingConfig, the folder is not writable, holds a run of another configuration, is being
+        trained by another process, or ``resume`` does not fit what is there.
+    TrainingDivergedError
+        If the loss is NaN, infinite or huge; the last good checkpoint stays.
+    OSError
+        If the disk is full; the last good checkpoint stays.
+    KeyboardInterrupt
+        After SIGINT or SIGTERM, once the state is saved.
+    """
+    if not isinstance(config, TrainingConfig):
+        raise InvalidInputError(
+            f"config must be a TrainingConfig; {config!r} was given: make one by preset or read_config."
+        )
+    directory = Path(directory)
+    with world() as processes:
+        if not processes.leads:
+            processes.wait()  # until the folder is set up
+            return _fit(Run.open(directory), processes, None, None)
+        if (directory / MANIFEST).exists():
+            raise InvalidInputError(f"{directory} must be the folder of a run; it holds a saved model: choose another.")
+        exists = (directory / CONFIG).exists()
+        if resume is True and not exists:
+            raise InvalidInputError(f"{directory} must hold a run to resume; it holds none: train without resuming.")
+        if resume is False and exists:
+            raise InvalidInputError(
+                f"{directory} must hold no run yet; it holds one: resume it or choose another directory."
+            )
+        with exclusive(require_writable(directory)):
+            run = Run.create(directory, config)
+            clean(directory)
+            processes.wait()
+            return _fit(run, processes, progress, until)
+
+
+def _fit(run: Run, processes: World, progress: Progress | None, until: Until | None) -> Run:
+    config, metrics = run.config, run.directory / METRICS
+    checkpoint = last_good(run.directory)
+    if checkpoint is not None and int(checkpoint.name) >= config.steps:
+        return run
+    keep_memory()
+    state = new_state(config)
+    if checkpoint is not None:
+        restore(state, checkpoint)
+    if processes.leads:
+        rewind_metrics(metrics, state.step)
+    # Only the leading process evaluates, and only it is given an ``until``.
+    reached = until is not None and any(until(line) for line in read_metrics(metrics) if "error" in line)
+    if processes.any(reached):
+        return run
+    advance, clock, examine = Step(config, state, processes), Clock(config, state, progress), Examiner(config)
+    with Signals() as signals, Batches(config, processes, state.step) as batches:
+        for batch in batches:
+            advance(batch)
+            done = state.step == config.steps
+            stop = processes.any(signals.received)
+            logged = done or state.step % config.log_interval == 0
+            evaluated = done or state.step % config.evaluation_interval == 0
+            saved = done or stop or state.step % config.checkpoint_interval == 0
+            if logged or evaluated or saved:
+                check_sound(state, run.directory, weights=evaluated or saved)
+            if processes.leads and logged:
+                append_metrics(metrics, metrics_line(state, batch, config.curriculum.fields, clock))
+            if processes.leads and evaluated:
+                line = examine(state)
+                append_metrics(metrics, line)
+                reached = until is not None and until(line)
+            if logged:
+                state.losses.clear()
+            if evaluated:
+                reached = processes.any(reached)
+            if processes.leads:
+                if saved or reached:
+                    save_checkpoint(state, run.directory, keep=config.keep_checkpoints, clock=clock.spent)
+                clock.report(state.step, batch.loss)
+            if stop and not done:
+                raise KeyboardInterrupt
+            if reached:
+                break
+    processes.wait()
+    return run

@@ -1,0 +1,111 @@
+"""How weights move: optimisers from torch, and the learning rate's schedule."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from iclab.models import Transformer
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Optimizer:
+    """Which optimiser, with which constants.
+
+    Attributes
+    ----------
+    kind : {"muon", "adamw", "adam", "sgd"}
+        "muon" orthogonalises the updates of the blocks' matrices (torch.optim.Muon, scaled to AdamW's size)
+        and uses AdamW for everything else.
+    learning_rate : float
+        Peak rate of Adam, AdamW or SGD.
+    matrix_learning_rate : float, optional
+        Peak rate of Muon; ``learning_rate`` when omitted.
+    betas, weight_decay, momentum : tuple of float, float, float
+        Adam's averages; decoupled decay; momentum of Muon and SGD.
+    clip : float, optional
+        Largest norm of the whole gradient.
+    """
+
+    kind: Literal["muon", "adamw", "adam", "sgd"] = "muon"
+    learning_rate: float = Field(default=2e-3, gt=0)
+    matrix_learning_rate: float | None = Field(default=None, gt=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(default=0.0, ge=0)
+    momentum: float = Field(default=0.95, ge=0, lt=1)
+    clip: float | None = Field(default=1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _uses_its_constants(self) -> Self:
+        if self.weight_decay and self.kind in ("adam", "sgd"):
+            raise ValueError(f"weight_decay must be 0 for {self.kind}: it is decoupled decay, which 'adamw' has")
+        return self
+
+    def build(self, model: Transformer) -> dict[str, torch.optim.Optimizer]:
+        """The optimisers of a model's parameters, by name."""
+        everything = list(model.parameters())
+        # On a GPU steps are recorded, which needs the counters of steps there too.
+        how: Any = {"fused": everything[0].dtype != torch.float64, "capturable": everything[0].is_cuda}
+        if self.kind == "sgd":
+            return {"sgd": torch.optim.SGD(everything, **self.options("sgd"))}
+        if self.kind == "adam":
+            return {"adam": torch.optim.Adam(everything, **self.options("adam"), **how)}
+        matrices = _matrices(model) if self.kind == "muon" else []
+        chosen = {id(matrix) for matrix in matrices}
+        built: dict[str, torch.optim.Optimizer] = {}
+        rest = [parameter for parameter in everything if id(parameter) not in chosen]
+        if rest:
+            built["adamw"] = torch.optim.AdamW(rest, **self.options("adamw"), **how)
+        if matrices:
+            built["muon"] = torch.optim.Muon(matrices, **self.options("muon"), adjust_lr_fn="match_rms_adamw")
+        return built
+
+    def options(self, name: str) -> dict[str, Any]:
+        """The constants of one of the optimisers that ``build`` names, as torch calls them; ``lr`` is the peak."""
+        if name == "muon":
+            rate = self.matrix_learning_rate or self.learning_rate
+            return {"lr": rate, "momentum": self.momentum, "weight_decay": self.weight_decay}
+        if name == "sgd":
+            return {"lr": self.learning_rate, "momentum": self.momentum}
+        options = {"lr": self.learning_rate, "betas": self.betas}
+        return options if name == "adam" else {**options, "weight_decay": self.weight_decay}
+
+
+def _matrices(model: Transformer) -> list[nn.Parameter]:
+    """The blocks' weight matrices; merged W^PV and W^KQ are stacks of heads and stay with AdamW."""
+    return [parameter for parameter in model.blocks.parameters() if parameter.ndim == 2]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Schedule:
+    """The learning rate as a share of its peak: linear warm-up, constant, then decay to 0 at the last step.
+
+    Attributes
+    ----------
+    warmup : int
+        Steps until the peak.
+    decay : float
+        Share of the run over which the rate falls; 0 never.
+    shape : {"linear", "cosine"}
+        How it falls.
+    """
+
+    warmup: int = Field(default=0, ge=0)
+    decay: float = Field(default=0.0, ge=0, le=1)
+    shape: Literal["linear", "cosine"] = "linear"
+
+    def at(self, step: int, steps: int) -> float:
+        """The share of the peak used in step ``step`` (0-based) of ``steps``."""
+        rise = min(1.0, (step + 1) / (self.warmup + 1))
+        left = steps - step
+        if self.decay == 0 or left >= self.decay * steps:
+            return rise
+        share = left / (self.decay * steps)
+        if self.shape == "cosine":
+            share = 0.5 - 0.5 * math.cos(math.pi * share)
+        return rise * share

@@ -1,0 +1,193 @@
+"""A run: the folder that holds a training's configuration, checkpoints and metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from iclab.foundations import InvalidInputError, read_json, write_text
+from iclab.models import TransformerPredictor, load, save_model
+from iclab.models.predictor import last_whole
+from iclab.models.storage import CONFIG
+from iclab.training.card import card_of, page_of
+from iclab.training.checkpoint import STATE
+from iclab.training.config import TrainingConfig, differences, write_yaml
+from iclab.training.reading import read_config
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training's folder: ``config.yaml``, ``metrics.jsonl`` and ``checkpoints/<step>/``.
+
+    Attributes
+    ----------
+    directory : Path
+        The folder.
+    config : TrainingConfig
+        What is trained there.
+    """
+
+    directory: Path
+    config: TrainingConfig
+
+    @classmethod
+    def open(cls, directory: str | Path) -> Self:
+        """The run in a folder.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is none.
+        """
+        directory = Path(directory)
+        if not (directory / CONFIG).exists():
+            raise InvalidInputError(f"{directory} must be the folder of a run; it holds no {CONFIG}.")
+        return cls(directory, read_config(directory / CONFIG))
+
+    @classmethod
+    def create(cls, directory: Path, config: TrainingConfig) -> Self:
+        """A run of ``config`` in a folder: a new one, or the one of the same configuration that is there.
+
+        Raises
+        ------
+        InvalidInputError
+            If the folder holds a run of another configuration.
+        """
+        if (directory / CONFIG).exists():
+            run = cls.open(directory)
+            changed = differences(run.config.as_dict(), config.as_dict())
+            if changed:
+                raise InvalidInputError(
+                    f"{directory} must be empty or hold a run of the same configuration; it differs in "
+                    f"{', '.join(changed)}: choose another directory."
+                )
+            return run
+        write_text(directory / CONFIG, write_yaml(config))
+        return cls(directory, config)
+
+    @property
+    def step(self) -> int:
+        """Steps done, as of the last whole checkpoint."""
+        folder, _ = last_whole(self.directory)
+        return 0 if folder is None else int(folder.name)
+
+    @property
+    def device(self) -> str | None:
+        """What it last ran on: "cpu", or the name of a GPU; None if that was not recorded."""
+        folder, _ = last_whole(self.directory)
+        return None if folder is None else read_json(folder / STATE).get("device")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is on disk."""
+        return self.step >= self.config.steps
+
+    def predictor(self, device: str = "cpu", *, half: bool = False) -> TransformerPredictor:
+        """The model of the last whole checkpoint; with ``half``, its weights rounded as ``export`` would store them."""
+        predictor = load(self.directory, device=device)
+        if half:
+            predictor.model.half().float()
+        return predictor
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What a user of the trained model should know: how it was trained, towards what, and how well it does."""
+        return card_of(self)
+
+    def export(self, folder: str | Path, evaluation: pd.DataFrame | None = None, *, half: bool = False) -> None:
+        """Save the model of the last whole checkpoint with all that is known of it into a folder of its own.
+
+        Beside weights and architecture the folder holds ``README.md`` (the model card), ``card.json``,
+        ``config.yaml``, ``metrics.jsonl`` and, if given, ``evaluation.csv``. It loads like any other model.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Its name is the model's.
+        evaluation : pandas.DataFrame, optional
+            As ``training.card.judge`` returns it; the card then shows it.
+        half : bool
+            Whether to store the weights in half precision.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no checkpoint yet, or the folder holds something else than a saved model.
+        """
+        folder = Path(folder)
+        model = self.predictor().model
+        texts = {
+            CONFIG: write_yaml(self.config),
+            METRICS: "".join(json.dumps(line) + "\n" for line in self.metrics),
+            "README.md": page_of(self, folder.resolve().name, evaluation),
+        }
+        if evaluation is not None:
+            texts["evaluation.csv"] = evaluation.to_csv(index=False)
+        save_model(model, folder, card=self.card, texts=texts, half=half)
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``, also while the training runs; a torn last line is left out."""
+        return read_metrics(self.directory / METRICS)
+
+    def losses(self) -> pd.DataFrame:
+        """Step, loss and what else was logged, one row per line of metrics without evaluations."""
+        import pandas as pd
+
+        return pd.DataFrame([line for line in self.metrics if "loss" in line])
+
+    def evaluations(self) -> pd.DataFrame:
+        """Tidy held-out errors: step, position, mean, stderr, least_squares (all raw, squared)."""
+        import pandas as pd
+
+        rows = [
+            {"step": line["step"], "position": i, "mean": mean, "stderr": stderr, "least_squares": reference}
+            for line in self.metrics
+            if "error" in line
+            for i, (mean, stderr, reference) in enumerate(
+                zip(line["error"], line["stderr"], line["least_squares"], strict=True)
+            )
+        ]
+        return pd.DataFrame(rows, columns=["step", "position", "mean", "stderr", "least_squares"])
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Whole lines of a metrics file."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    lines: list[dict[str, Any]] = []
+    for line in text.splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break  # torn by a crash: the resumed training writes it anew
+    return lines
+
+
+def rewind_metrics(path: Path, step: int) -> None:
+    """Drop the lines after ``step``, which a training resumed there writes again."""
+    if path.exists():
+        kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= step]
+        write_text(path, "".join(kept))
+
+
+def append_metrics(path: Path, line: Mapping[str, Any]) -> None:
+    """Append one line; it is on disk when this returns."""
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
