@@ -21,6 +21,16 @@ class Cosine:
         # E cos²(s w'x) = (1 + E exp(−2s²x'x))/2, and x'x is a weighted χ².
         return (1 + np.linalg.det(np.eye(len(covariance)) + 4 * self.frequency**2 * covariance) ** -0.5) / 2
 
+class Ring:
+    dimension = 2
+
+    def __init__(self, radius=1.0):
+        self.radius = radius
+
+    def sample(self, draws, n_points):
+        angles = 2 * np.pi * draws.uniforms("x", n_points)
+        return self.radius * np.stack([np.cos(angles), np.sin(angles)], axis=2)
+
 nothing = dict
 """
 
@@ -31,9 +41,41 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+GAUSSIAN = {"kind": "gaussian", "dimension": 2}
+
+
 def specification(**tasks):
-    data = {"covariates": {"kind": "gaussian", "dimension": 2}, "tasks": {"kind": "own", **tasks}}
-    return validated(PromptSpecification, data)
+    return validated(PromptSpecification, {"covariates": GAUSSIAN, "tasks": {"kind": "own", **tasks}})
+
+
+@pytest.mark.parametrize("bias", [None, 3.0])
+def test_own_covariates_are_the_inputs(bias):
+    own = {"kind": "own", "object": "laws_of_mine:Ring", "arguments": {"radius": 2.0}}
+    law = own if bias is None else {"kind": "affine", "covariates": own, "bias": bias}
+    given = validated(PromptSpecification, {"covariates": law})
+    prompts = given.build().sample(5, 4, seed=0)
+    np.testing.assert_allclose(np.linalg.norm(prompts.xs - (bias or 0), axis=2), 2.0, rtol=1e-14)
+    assert validated(PromptSpecification, plain(given)) == given
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"covariates": {"kind": "own", "object": "laws_of_mine:nothing"}},
+        {"covariates": {"kind": "affine", "covariates": {"kind": "own", "object": "laws_of_mine:nothing"}}},
+        {
+            "covariates": GAUSSIAN,
+            "tasks": {"kind": "scaled", "factor": 2, "tasks": {"kind": "own", "object": "laws_of_mine:Ring"}},
+        },
+        {
+            "covariates": GAUSSIAN,
+            "tasks": {"kind": "task_mixture", "members": [{"kind": "own", "object": "laws_of_mine:Ring"}]},
+        },
+    ],
+)
+def test_objects_of_another_sort_are_refused_in_words(data):
+    with pytest.raises(InvalidInputError, match=r"must have (dimension and sample|draw and mean_square); a .* has no"):
+        validated(PromptSpecification, data)
 
 
 def test_own_tasks_label_the_prompts():

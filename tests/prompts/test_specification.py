@@ -1,6 +1,7 @@
 """Specifications: plain data to distributions and back, and sentences that name the closest known word."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -69,6 +70,7 @@ def test_builds_samples_and_survives_json(name):
     assert np.isfinite(prompts.ys).all()
     again = validated(PromptSpecification, json.loads(json.dumps(plain(specification))))
     assert again == specification
+    assert pickle.loads(pickle.dumps(specification)) == specification
     np.testing.assert_array_equal(again.build().sample(3, 5, seed=0).ys, prompts.ys)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from iclab.foundations.arrays import Matrix, Vector
 from iclab.foundations.errors import InvalidInputError
 
+_T = TypeVar("_T")
 # Rounding of a symmetric eigensolver: eigenvalues below -tolerance·max are a real violation.
 _RELATIVE_TOLERANCE = 1e-10
 
@@ -146,6 +147,24 @@ def check_covariance(value: ArrayLike, name: str = "covariance", dimension: int 
             f"{name} must be positive semi-definite; its smallest eigenvalue is {eigenvalues[0]:.6g}."
         )
     return symmetric
+
+
+def check_members(value: _T, name: str, members: Sequence[str]) -> _T:
+    """Return ``value`` if it has these attributes, as an object that plays a part must.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is a class instead of an object, or lacks one.
+    """
+    if isinstance(value, type):
+        raise InvalidInputError(f"{name} must be an object, not its class; make one with {value.__name__}(…).")
+    missing = [member for member in members if not hasattr(value, member)]
+    if missing:
+        raise InvalidInputError(
+            f"{name} must have {' and '.join(members)}; a {type(value).__name__} has no {missing[0]}."
+        )
+    return value
 
 
 def check_choice(value: str, name: str, choices: Iterable[str]) -> str:

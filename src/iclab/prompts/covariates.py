@@ -20,6 +20,7 @@ from iclab.foundations import (
     check_covariance,
     check_integer,
     check_matrix,
+    check_members,
     check_real,
     check_vector,
 )
@@ -39,6 +40,11 @@ class Covariates(Protocol):
     def sample(self, draws: Draws, n_points: int) -> PromptInputs:
         """Inputs, shape (B, P, d); more points extend the same prompt."""
         ...
+
+
+def check_covariates(law: Covariates) -> Covariates:
+    """Return a law of inputs, or raise if it is none."""
+    return check_members(law, "covariates", ("dimension", "sample"))
 
 
 @dataclass(frozen=True, eq=False)

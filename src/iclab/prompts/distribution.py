@@ -16,8 +16,8 @@ from iclab.foundations import (
     check_real,
     check_reals,
 )
-from iclab.prompts.covariates import Covariates
-from iclab.prompts.tasks import Tasks
+from iclab.prompts.covariates import Covariates, check_covariates
+from iclab.prompts.tasks import Tasks, check_tasks
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,15 +164,8 @@ class PromptDistribution:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "noise", check_real(self.noise, "noise", minimum=0.0))
-        for part, needs in ((self.covariates, ("dimension", "sample")), (self.tasks, ("draw", "mean_square"))):
-            missing = [name for name in needs if not hasattr(part, name)]
-            kind = "covariates" if part is self.covariates else "tasks"
-            if isinstance(part, type):
-                raise InvalidInputError(f"{kind} must be an object, not its class; make one with {part.__name__}(…).")
-            if missing:
-                raise InvalidInputError(
-                    f"{kind} must have {' and '.join(needs)}; a {type(part).__name__} has no {missing[0]}."
-                )
+        check_covariates(self.covariates)
+        check_tasks(self.tasks)
 
     @property
     def dimension(self) -> int:

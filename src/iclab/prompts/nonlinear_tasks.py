@@ -19,7 +19,7 @@ from iclab.foundations import (
     check_real,
 )
 from iclab.prompts.random_covariances import check_probabilities, choose
-from iclab.prompts.tasks import Functions, Tasks, linear_functions
+from iclab.prompts.tasks import Functions, Tasks, check_tasks, linear_functions
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class TaskMixture:
     def __init__(self, members: Sequence[Tasks], probabilities: ArrayLike | None = None) -> None:
         if not members:
             raise InvalidInputError("members must hold at least one law of tasks; none was given.")
-        object.__setattr__(self, "members", tuple(members))
+        object.__setattr__(self, "members", tuple(check_tasks(each) for each in members))
         object.__setattr__(self, "probabilities", check_probabilities(probabilities, len(members)))
 
     def mean_square(self, covariance: Matrix) -> float:
@@ -186,6 +186,7 @@ class Scaled:
     factor: float
 
     def __post_init__(self) -> None:
+        check_tasks(self.tasks)
         object.__setattr__(self, "factor", check_real(self.factor, "factor"))
 
     def mean_square(self, covariance: Matrix) -> float:

@@ -19,7 +19,7 @@ from iclab.foundations import (
     check_real,
     check_vector,
 )
-from iclab.prompts.covariates import Covariates, Gaussian
+from iclab.prompts.covariates import Covariates, Gaussian, check_covariates
 from iclab.prompts.linear_algebra import symmetric_root
 
 
@@ -46,6 +46,11 @@ class StudentT:
     def __init__(self, scale_matrix: ArrayLike, degrees: float) -> None:
         object.__setattr__(self, "scale_matrix", check_covariance(scale_matrix, "scale_matrix"))
         object.__setattr__(self, "degrees", check_real(degrees, "degrees", above=0.0))
+
+    @classmethod
+    def isotropic(cls, dimension: int, degrees: float) -> StudentT:
+        """A scale matrix of I."""
+        return cls(np.eye(check_integer(dimension, "dimension", minimum=1)), degrees)
 
     @property
     def dimension(self) -> int:
@@ -122,6 +127,11 @@ class Autoregressive:
             )
         object.__setattr__(self, "coefficient", number)
 
+    @classmethod
+    def isotropic(cls, dimension: int, coefficient: float) -> Autoregressive:
+        """Λ = I."""
+        return cls(np.eye(check_integer(dimension, "dimension", minimum=1)), coefficient)
+
     @property
     def dimension(self) -> int:
         """Length d of an input."""
@@ -164,6 +174,7 @@ class Affine:
         number = check_real(scale, "scale")
         if number == 0:
             raise InvalidInputError("scale must not be 0: every input would be the bias.")
+        check_covariates(covariates)
         shift = np.full(covariates.dimension, bias) if np.ndim(bias) == 0 else bias
         object.__setattr__(self, "covariates", covariates)
         object.__setattr__(self, "scale", number)

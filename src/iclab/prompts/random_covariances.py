@@ -138,6 +138,11 @@ class Wishart:
         object.__setattr__(self, "mean", check_covariance(mean, "mean"))
         object.__setattr__(self, "degrees", check_integer(degrees, "degrees", minimum=1))
 
+    @classmethod
+    def isotropic(cls, dimension: int, degrees: int) -> Wishart:
+        """A mean covariance of I."""
+        return cls(np.eye(check_integer(dimension, "dimension", minimum=1)), degrees)
+
     @property
     def dimension(self) -> int:
         """Length d of an input."""

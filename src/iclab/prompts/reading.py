@@ -14,6 +14,7 @@ from iclab.foundations import InvalidInputError
 # What records of this room are made of.
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Dimension: TypeAlias = Annotated[int, Field(ge=1)]
+Count: TypeAlias = Dimension
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 NonNegative: TypeAlias = Annotated[float, Field(ge=0)]
 Numbers: TypeAlias = tuple[float, ...]

@@ -18,13 +18,11 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from iclab.prompts.covariate_specifications import CovariatesSpecification
-from iclab.prompts.covariates import Covariates
 from iclab.prompts.distribution import Outliers, PromptDistribution
 from iclab.prompts.laws import build_law
 from iclab.prompts.reading import STRICT, NonNegative, plain, validated
 from iclab.prompts.shift_table import shift as find_shift
-from iclab.prompts.task_specifications import LinearSpecification, TasksSpecification
-from iclab.prompts.tasks import Tasks
+from iclab.prompts.task_specifications import TASKS, TasksSpecification
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -56,7 +54,7 @@ class PromptSpecification:
     """
 
     covariates: CovariatesSpecification
-    tasks: TasksSpecification = Field(default_factory=LinearSpecification)
+    tasks: TasksSpecification = Field(default_factory=TASKS.linear)
     noise: NonNegative = 0.0
     outliers: OutliersSpecification | None = None
     shift: str = "standard"
@@ -67,10 +65,9 @@ class PromptSpecification:
 
     def build(self) -> PromptDistribution:
         """The distribution."""
-        covariates: Covariates = self.covariates.build()
-        tasks: Tasks = self.tasks.build()
         outliers = None if self.outliers is None else self.outliers.build()
-        return find_shift(self.shift).apply(PromptDistribution(covariates, tasks, self.noise, outliers))
+        plain = PromptDistribution(self.covariates.build(), self.tasks.build(), self.noise, outliers)
+        return find_shift(self.shift).apply(plain)
 
 
 __all__ = [

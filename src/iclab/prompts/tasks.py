@@ -20,6 +20,7 @@ from iclab.foundations import (
     check_array,
     check_covariance,
     check_integer,
+    check_members,
     check_vector,
 )
 from iclab.prompts.linear_algebra import symmetric_root
@@ -40,6 +41,11 @@ class Tasks(Protocol):
     def draw(self, draws: Draws, dimension: int) -> Functions:
         """The functions of the addressed prompts, as one map from inputs (B, P, d) to labels (B, P)."""
         ...
+
+
+def check_tasks(law: Tasks) -> Tasks:
+    """Return a law of functions, or raise if it is none."""
+    return check_members(law, "tasks", ("draw", "mean_square"))
 
 
 def linear_functions(weights: Weights) -> Functions:
