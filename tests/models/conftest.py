@@ -22,6 +22,9 @@ ARCHITECTURES = {
         dimension=D, max_points=P, width=8, embedding="stacked", attention="linear", layer_norm=False, mlp=False
     ),
     "no-residual": Architecture(dimension=D, max_points=P, width=8, layers=1, residual=False, mlp=False),
+    "hybrid": Architecture(
+        dimension=D, max_points=P, width=8, layers=4, mixers=("softmax", "linear"), positions="rotary"
+    ),
     "merged-wide": Architecture(
         dimension=D, max_points=P, width=8, embedding="stacked", attention="merged", positions="none", layer_norm=False
     ),

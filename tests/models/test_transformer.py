@@ -9,8 +9,8 @@ from transformers import GPT2Config, GPT2Model
 
 from iclab import theory
 from iclab.models import Architecture, Transformer, TransformerPredictor
-from iclab.models.attention import Attention, MergedLinearAttention
 from iclab.models.embedding import Layout, layout, tokens
+from iclab.models.mixers import Attention, MergedLinearAttention
 from iclab.prompts import Prompts
 
 
@@ -118,7 +118,7 @@ def test_linear_attention_with_separate_matrices_is_merged_attention_with_their_
         dimension=3, max_points=7, width=8, heads=2, embedding="stacked", attention="linear", positions="none"
     )
     torch.manual_seed(0)
-    separate = Attention(architecture).double()
+    separate = Attention(architecture, "linear").double()
     merged = MergedLinearAttention(dataclasses.replace(architecture, attention="merged")).double()
     with torch.no_grad():
         separate.qkv.bias.zero_()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_serializer, model_validator
 from pydantic.dataclasses import dataclass
 
 from iclab.foundations import InvalidInputError, check_choice
 
 # Garg et al.'s sizes: width, layers, heads.
 SIZES: dict[str, tuple[int, int, int]] = {"tiny": (64, 3, 2), "small": (128, 6, 4), "standard": (256, 12, 8)}
+
+Attending = Literal["softmax", "linear", "merged"]
+Mixer = Attending
+ATTENTION: tuple[Attending, ...] = get_args(Attending)
+"""The mixers that are attention: each token weighs the tokens that it sees."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -46,6 +51,8 @@ class Architecture:
         Parts of a block that can be left out.
     tied : bool
         Whether one block is applied ``layers`` times (a looped transformer).
+    mixers : tuple of str
+        A mixer for each layer, instead of ``attention`` in all; fewer than ``layers`` are repeated in their order.
 
     Raises
     ------
@@ -60,21 +67,29 @@ class Architecture:
     heads: int = Field(default=2, ge=1)
     embedding: Literal["interleaved", "stacked"] = "interleaved"
     read_in: Literal["linear", "identity"] = "linear"
-    attention: Literal["softmax", "linear", "merged"] = "softmax"
+    attention: Attending = "softmax"
     positions: Literal["learned", "shifted", "none", "rotary", "alibi"] = "learned"
     activation: Literal["gelu_new", "gelu"] = "gelu_new"
     mlp: bool = True
     residual: bool = True
     layer_norm: bool = True
     tied: bool = False
+    mixers: tuple[Mixer, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.attention != "merged" and self.width % self.heads:
+        if self.mixers and self.attention != "softmax":
+            raise ValueError(f"give mixers or attention, not both; {self.mixers} and {self.attention!r} were given")
+        if self.mixers and (self.layers % len(self.mixers) or (self.tied and len(self.mixers) > 1)):
+            blocks = "the one block of a tied model" if self.tied else f"a divisor of the {self.layers} layers"
+            raise ValueError(f"mixers must be as many as {blocks}, over which they repeat; {self.mixers} were given")
+        kinds = set(self.kinds)
+        if kinds & {"softmax", "linear"} and self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads; {self.width} and {self.heads} were given")
-        if self.positions == "rotary" and (self.attention == "merged" or (self.width // self.heads) % 2):
+        turned = kinds & {"softmax", "linear"} and "merged" not in kinds
+        if self.positions == "rotary" and (not turned or (self.width // self.heads) % 2):
             raise ValueError("rotary positions need separate queries and keys with an even width per head")
-        if self.positions == "alibi" and self.attention != "softmax":
+        if self.positions == "alibi" and ("softmax" not in kinds or kinds & {"linear", "merged"}):
             raise ValueError("ALiBi is a bias on softmax scores; use it with softmax attention")
         if self.read_in == "identity" and (self.embedding != "stacked" or self.width != self.dimension + 1):
             raise ValueError(
@@ -106,6 +121,18 @@ class Architecture:
             layer_norm=False,
         )
 
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: Any) -> dict[str, Any]:
+        # Runs are kept under the digest of these data: fields that came later are left out where they say nothing.
+        data = dump(self)
+        return {key: value for key, value in data.items() if key not in _LATER or getattr(self, key) != _LATER[key]}
+
+    @property
+    def kinds(self) -> tuple[Mixer, ...]:
+        """The mixer of every layer."""
+        pattern: tuple[Mixer, ...] = self.mixers or (self.attention,)
+        return pattern * (self.layers // len(pattern))
+
     @property
     def token_size(self) -> int:
         """Length of a token before the read-in: d, or d + 1 for stacked columns."""
@@ -120,6 +147,9 @@ class Architecture:
     def n_positions(self) -> int:
         """Number of distinct positions that tokens of a longest prompt take."""
         return 2 * self.max_points if self.embedding == "interleaved" else self.max_points
+
+
+_LATER: dict[str, Any] = {"mixers": ()}
 
 
 def _in_one_sentence(initialise: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,21 +12,28 @@ from torch import Tensor, nn
 
 from iclab.foundations import Draws
 from iclab.models.architecture import Architecture
-from iclab.models.attention import Attention, MergedLinearAttention
 from iclab.models.embedding import Layout, layout, tokens
+from iclab.models.mixers import ATTENTION, MIXERS
 
 _ALL = slice(None)
 
 
 class Block(nn.Module):
-    """Attention, then an MLP, each on normalised tokens and added to what it read (pre-norm, as in GPT-2)."""
+    """A mixer, then an MLP, each on normalised tokens and added to what it read (pre-norm, as in GPT-2).
 
-    def __init__(self, architecture: Architecture) -> None:
+    Attributes
+    ----------
+    attention, mixer : Module
+        What mixes tokens, by what it is: a block has one of the two.
+    """
+
+    def __init__(self, architecture: Architecture, kind: str) -> None:
         super().__init__()
         width = architecture.width
         self.residual = architecture.residual
         self.norm1 = nn.LayerNorm(width) if architecture.layer_norm else nn.Identity()
-        self.attention = (MergedLinearAttention if architecture.attention == "merged" else Attention)(architecture)
+        self._mixes = "attention" if kind in ATTENTION else "mixer"
+        self.add_module(self._mixes, MIXERS[kind](architecture, kind))
         if architecture.mlp:
             self.norm2 = nn.LayerNorm(width) if architecture.layer_norm else nn.Identity()
             activation = nn.GELU("tanh" if architecture.activation == "gelu_new" else "none")
@@ -33,9 +41,14 @@ class Block(nn.Module):
         else:
             self.mlp = None
 
+    @property
+    def mixes(self) -> Any:
+        """The mixer, attention or not."""
+        return self._modules[self._mixes]
+
     def forward(self, x: Float[Tensor, "B T w"], where: Layout, rows: slice) -> Float[Tensor, "B R w"]:
         """The tokens ``rows`` after this block."""
-        update = self.attention(self.norm1(x), where, rows)
+        update = self.mixes(self.norm1(x), where, rows)
         x = x[:, rows] + update if self.residual else update
         if self.mlp is None:
             return x
@@ -70,7 +83,8 @@ class Transformer(nn.Module):
         learned = architecture.read_in == "linear"
         self.read_in = nn.Linear(architecture.token_size, width) if learned else None
         self.positions = nn.Embedding(architecture.n_positions, width) if architecture.bounded else None
-        self.blocks = nn.ModuleList(Block(architecture) for _ in range(1 if architecture.tied else architecture.layers))
+        kinds = architecture.kinds[: 1 if architecture.tied else None]
+        self.blocks = nn.ModuleList(Block(architecture, kind) for kind in kinds)
         self.norm = nn.LayerNorm(width) if architecture.layer_norm else nn.Identity()
         self.read_out = nn.Linear(width, 1) if learned else None
         if seed is not None:
@@ -129,7 +143,7 @@ def _initialise(model: Transformer, seed: int) -> None:
     scale = 0.02 / math.sqrt(2 * model.architecture.layers)
     for name, parameter in model.named_parameters():
         shape = tuple(parameter.shape)
-        if name.endswith(("w_pv", "w_kq")):
+        if name.endswith(("w_pv", "w_kq")):  # drawn below
             continue
         if name.startswith(("read_in", "read_out")):
             inputs = model.architecture.token_size if name.startswith("read_in") else model.architecture.width
@@ -142,15 +156,7 @@ def _initialise(model: Transformer, seed: int) -> None:
         else:
             values = rng.normal(0, scale if name.endswith(("attention.out.weight", "mlp.2.weight")) else 0.02, shape)
         parameter.copy_(torch.from_numpy(values))
-    for block in model.blocks:
-        if isinstance(block.attention, MergedLinearAttention):
-            for w_pv, w_kq in zip(block.attention.w_pv, block.attention.w_kq, strict=True):
-                size = w_pv.shape[0] - 1
-                sigma = _MERGED_SCALE / math.sqrt(size)
-                m = rng.standard_normal((size, size))
-                w_pv[-1, -1] = sigma
-                w_kq[:-1, :-1] = torch.from_numpy(sigma * (m @ m.T) / np.linalg.norm(m @ m.T))
-
-
-# σ of Assumption 3 is this over √d: below Theorem 4's threshold for isotropic x at any N > d.
-_MERGED_SCALE = 0.5
+    for module in model.modules():
+        own: Any = getattr(module, "initialise", None)
+        if own is not None:
+            own(rng)

@@ -1,4 +1,4 @@
-"""Attention: softmax or linear with separate Q, K, V, P, and the paper's linear attention with merged matrices."""
+"""Attention with separate Q, K, V, P: softmax or linear."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from iclab.models.embedding import Layout
 class Attention(nn.Module):
     """Multi-head attention with separate Q, K, V and P, as in GPT-2.
 
-    With ``attention="softmax"`` a token t attends by softmax(q_t·k_j/√h) over the tokens j it sees, h the width
-    of a head; with "linear" by q_t·k_j/ρ_t, ρ_t the number of examples it sees.
+    As "softmax" a token t attends by softmax(q_t·k_j/√h) over the tokens j it sees, h the width of a head; as "linear"
+    by q_t·k_j/ρ_t, ρ_t the number of examples it sees.
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, kind: str = "softmax") -> None:
         super().__init__()
         self.heads = architecture.heads
-        self.softmax = architecture.attention == "softmax"
+        self.softmax = kind == "softmax"
         self.rotary = architecture.positions == "rotary"
         self.alibi = architecture.positions == "alibi"
         self.qkv = nn.Linear(architecture.width, 3 * architecture.width)
@@ -102,36 +102,7 @@ def _part(
     return k, v, (q[:, -branches:] * own_k).sum(-1, keepdim=True), own_v
 
 
-class MergedLinearAttention(nn.Module):
-    """Linear attention of (3): Σ_h W_h^PV E (E' W_h^KQ E)/ρ, over the tokens that each column sees.
-
-    Attributes
-    ----------
-    w_pv, w_kq : Parameter, shape (heads, w, w)
-        The paper's W^PV and W^KQ.
-    """
-
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        shape = (architecture.heads, architecture.width, architecture.width)
-        self.w_pv = nn.Parameter(torch.zeros(shape))
-        self.w_kq = nn.Parameter(torch.zeros(shape))
-
-    def forward(self, x: Float[Tensor, "B T w"], layout: Layout, rows: slice) -> Float[Tensor, "B R w"]:
-        """The update of the tokens ``rows``, each from all tokens it sees."""
-        columns = x[:, None]  # (B, 1, T, w)
-        # scores[t, j] = e_j' W^KQ e_t / ρ_t
-        scores = (columns[:, :, rows] @ self.w_kq.mT) @ columns.mT * _shares(layout, x.dtype)[rows]
-        return (scores @ (columns @ self.w_pv.mT)).sum(1)
-
-
 # Recorded steps on a GPU read these where they lie, so that they must outlast a stage of the curriculum.
-@lru_cache(maxsize=256)
-def _shares(layout: Layout, dtype: torch.dtype) -> Float[Tensor, "T T"]:
-    """1/ρ_t where token t sees token j, else 0."""
-    return layout.visible.to(dtype) / layout.examples[:, None].to(dtype)
-
-
 @lru_cache(maxsize=256)
 def _examples(layout: Layout, dtype: torch.dtype) -> Float[Tensor, " T"]:
     """1/ρ_t."""
