@@ -1,8 +1,20 @@
-"""What every room stands on: shape aliases, input checks, seeded streams, estimates and safe files."""
+"""What every room stands on: shape aliases, input checks, seeded streams, intervals and safe files."""
 
 from iclab.foundations.arrays import Matrices, Matrix, PromptInputs, PromptLabels, Scalar, Vector, Vectors
 from iclab.foundations.errors import InvalidInputError
-from iclab.foundations.estimates import Estimate, format_number, plural, plus_minus
+from iclab.foundations.estimates import (
+    Estimate,
+    Interval,
+    mean_interval,
+    normal_interval,
+    normal_quantile,
+    paired_interval,
+    standard_error,
+    student_interval,
+    student_quantile,
+    welch_freedom,
+    welch_interval,
+)
 from iclab.foundations.files import (
     atomic_path,
     exclusive,
@@ -13,6 +25,9 @@ from iclab.foundations.files import (
     write_json,
     write_text,
 )
+from iclab.foundations.formatting import format_number, plural, plus_minus
+from iclab.foundations.proportions import clopper_pearson_interval, wilson_interval
+from iclab.foundations.resampling import bootstrap_interval, bootstrap_weights, jackknife_error, percentile_interval
 from iclab.foundations.streams import PURPOSES, STREAMS, Draws
 from iclab.foundations.validation import (
     check_array,
@@ -31,6 +46,7 @@ __all__ = [
     "STREAMS",
     "Draws",
     "Estimate",
+    "Interval",
     "InvalidInputError",
     "Matrices",
     "Matrix",
@@ -40,6 +56,8 @@ __all__ = [
     "Vector",
     "Vectors",
     "atomic_path",
+    "bootstrap_interval",
+    "bootstrap_weights",
     "check_array",
     "check_choice",
     "check_covariance",
@@ -49,14 +67,27 @@ __all__ = [
     "check_real",
     "check_reals",
     "check_vector",
+    "clopper_pearson_interval",
     "exclusive",
     "format_number",
+    "jackknife_error",
+    "mean_interval",
+    "normal_interval",
+    "normal_quantile",
+    "paired_interval",
+    "percentile_interval",
     "plural",
     "plus_minus",
     "read_json",
     "remove_unfinished",
     "require_writable",
     "require_writable_file",
+    "standard_error",
+    "student_interval",
+    "student_quantile",
+    "welch_freedom",
+    "welch_interval",
+    "wilson_interval",
     "write_json",
     "write_text",
 ]

@@ -43,9 +43,10 @@ def check_real(
     *,
     minimum: float | None = None,
     above: float | None = None,
+    below: float | None = None,
     allow_infinite: bool = False,
 ) -> float:
-    """Return ``value`` as a float that is not NaN, is at least ``minimum`` and greater than ``above``.
+    """Return ``value`` as a float that is not NaN, at least ``minimum``, greater than ``above``, less than ``below``.
 
     Raises
     ------
@@ -62,6 +63,8 @@ def check_real(
         raise InvalidInputError(f"{name} must be at least {minimum}; {number} was given.")
     if above is not None and number <= above:
         raise InvalidInputError(f"{name} must be greater than {above}; {number} was given.")
+    if below is not None and number >= below:
+        raise InvalidInputError(f"{name} must be less than {below}; {number} was given.")
     return number
 
 

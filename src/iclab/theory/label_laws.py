@@ -19,6 +19,7 @@ from iclab.foundations import (
     check_integer,
     check_real,
     check_vector,
+    standard_error,
 )
 from iclab.theory.lengths import PromptLength, TrainLength, inverse_moments
 from iclab.theory.population import gamma
@@ -157,8 +158,8 @@ def estimate_label_law(covariance: ArrayLike, xs: ArrayLike, ys: ArrayLike, seed
     best = _corrected(y**2 - 2 * z @ a, float(a @ Lambda @ a), seed)
     return EstimatedLabelLaw(
         law=LabelLaw(a, sigma, max(0.0, best.value)),
-        a_standard_error=slopes.std(0, ddof=1) / np.sqrt(n),
-        sigma_standard_error=products.std(0, ddof=1) / np.sqrt(n),
+        a_standard_error=np.asarray(standard_error(slopes)),
+        sigma_standard_error=np.asarray(standard_error(products)),
         best=best,
     )
 
