@@ -7,6 +7,7 @@ prompt) enters through a ``CovarianceRule`` that integrates polynomials of degre
 of gradient flow, and the risk of what was learned. Everything is NumPy in float64; docstrings name the theorem.
 """
 
+from iclab.theory.asymptotics import Asymptotics, mismatch_asymptotics, ridge_asymptotics, ridgeless_asymptotics
 from iclab.theory.certificates import Certificate, asymptotic_rate, certificate
 from iclab.theory.conditioning import ConditioningCurve, geometric_spectrum, risk_by_condition_number
 from iclab.theory.covariance_rules import (
@@ -28,6 +29,8 @@ from iclab.theory.critical_points import (
     rank_one_point,
 )
 from iclab.theory.cubature import PromptCubature, cubature_loss, prompt_cubature
+from iclab.theory.depth_asymptotics import DepthAsymptotics, depth_asymptotics
+from iclab.theory.finite_attention import Extrapolation, FiniteAttention, extrapolate, simulate_attention
 from iclab.theory.general_rules import ScaledCovariance
 from iclab.theory.label_laws import (
     EstimatedLabelLaw,
@@ -75,13 +78,17 @@ from iclab.theory.risk import (
 
 __all__ = [
     "AllPositions",
+    "Asymptotics",
     "Certificate",
     "ConditioningCurve",
     "CovarianceLaw",
     "CovarianceRule",
     "CriticalPoint",
+    "DepthAsymptotics",
     "DiagonalMoments",
     "EstimatedLabelLaw",
+    "Extrapolation",
+    "FiniteAttention",
     "FlowCoefficients",
     "LSAParameters",
     "LabelLaw",
@@ -106,11 +113,13 @@ __all__ = [
     "covariance_rule",
     "cubature_loss",
     "cubic_law",
+    "depth_asymptotics",
     "descend",
     "embed",
     "estimate_label_law",
     "estimate_theorem5_risk",
     "expected_risk",
+    "extrapolate",
     "flow_coefficients",
     "gamma",
     "geometric_spectrum",
@@ -120,6 +129,7 @@ __all__ = [
     "lsa",
     "minimizer",
     "minimum_loss",
+    "mismatch_asymptotics",
     "mixed_limit",
     "mixed_point",
     "negative_eigenvalues",
@@ -135,10 +145,13 @@ __all__ = [
     "random_theta",
     "rank_one_limit",
     "rank_one_point",
+    "ridge_asymptotics",
+    "ridgeless_asymptotics",
     "risk_by_condition_number",
     "risk_distribution",
     "sample_complexity",
     "shift_risk",
+    "simulate_attention",
     "theorem5_risk",
     "trace_scaling",
 ]
