@@ -4,7 +4,6 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-
 from iclab.report.style import FAMILY_SHADES, PREDICTORS, color_of
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.

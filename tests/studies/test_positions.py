@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from iclab.studies.panels import resampling
+from iclab.studies.positions_treatments import TREATMENTS, scaled, treated
+from iclab.studies.positions_words import findings, sentences
 
 from iclab.models import Architecture, Transformer, TransformerPredictor
 from iclab.prompts import Gaussian, Linear, PromptDistribution
 from iclab.report.figures import positions as drawn
 from iclab.studies import positions
-from iclab.studies.panels import resampling
 from iclab.studies.positions import AS_TRAINED, PositionsSettings
-from iclab.studies.positions_treatments import TREATMENTS, scaled, treated
-from iclab.studies.positions_words import findings, sentences
 from iclab.studies.profiles import get_profile
 from iclab.studies.store import Store
 

@@ -8,17 +8,22 @@ from pathlib import Path
 from iclab.cli.arguments import listed
 
 
-def reproduce(*, profile: str = "laptop", directory: Path = Path("reproduction"), only: list[str] | None = None) -> int:
+def reproduce(
+    *,
+    profile: str = "laptop",
+    directory: Path = Path("reproduction"),
+    only: list[str] | None = None,
+    workers: int | None = None,
+) -> int:
     """Verify, train, evaluate and draw the whole paper, and write one report.
 
-    Interrupt it at any moment; the same command goes on where it was and reuses what is finished. The exit code is 1
-    if a claim's verdict is not the one on record.
+    The report is there after the first part and grows with each. Interrupt it at any moment; the same command goes on
+    where it was and reuses what is finished. The exit code is 1 if a claim's verdict is not the one on record.
 
     Parameters
     ----------
     profile
-        Sizes: smoke (under two minutes), laptop (at most 25 minutes on two cores), paper (the paper's own; a GPU
-        helps).
+        Sizes: smoke, laptop, paper (the paper's own; a GPU helps).
     directory
         Where the report, its figures, tables and trainings go.
     only
@@ -26,22 +31,47 @@ def reproduce(*, profile: str = "laptop", directory: Path = Path("reproduction")
         figure1. Beyond it, and run when named: figure1-d20, figure1-d20-columns, figure1-seeds, positions, depth,
         covariances, finite-data, tolerance, tolerance-d20, leaderboard, leaderboard-d10. "all" for every one. Repeat
         the option or separate by commas.
+    workers
+        Processes at a time; as many as there are cores when omitted.
     """
+    import joblib
+
     from iclab.cli import EXIT_CHECK_FAILED
     from iclab.cli.progress import Reporter
+    from iclab.foundations import check_choice, check_integer
     from iclab.report import write_report
-    from iclab.studies.profiles import get_profile
-    from iclab.studies.reproduction import choose_parts, provenance
-    from iclab.studies.reproduction import reproduce as run
+    from iclab.studies import REGISTRY, first_page
+    from iclab.studies.executors import workplace
+    from iclab.studies.folder import PROFILE_NAMES
+    from iclab.studies.runner import choose, run_all
 
-    chosen = get_profile(profile)
-    parts = choose_parts(listed(only, "--only"))
-    with Reporter() as progress:
-        records = run(chosen, directory, parts, progress)
-        page = write_report(records, directory, provenance(chosen, directory), progress)
+    check_choice(profile, "profile", PROFILE_NAMES)
+    parts = choose(REGISTRY, listed(only, "--only"))
+    count = joblib.cpu_count() if workers is None else check_integer(workers, "--workers", minimum=1)
+    with Reporter() as progress, workplace(count) as place:
+        results = run_all(
+            parts,
+            profile,
+            directory,
+            progress,
+            registry=REGISTRY,
+            workplace=place,
+            after=lambda results: write_report(results, first=first_page()),
+        )
+        page = write_report(results, progress, first_page())
     sys.stdout.write(f"{page}\n")
-    differing = [claim for record in records for claim in record.facts.get("disagreements", [])]
+    differing = [name for _, record in results.finished for name in disagreements(record.tables)]
     if differing:
         sys.stderr.write(f"iclab: not the verdict on record: {', '.join(differing)}; see the report.\n")
         return EXIT_CHECK_FAILED
     return 0
+
+
+def disagreements(tables: object) -> list[str]:
+    """Claims whose verdict is not the one on record."""
+    import pandas as pd
+
+    table = tables.get("claims") if isinstance(tables, dict) else None
+    if not isinstance(table, pd.DataFrame) or "as_expected" not in table:
+        return []
+    return [str(name) for name in table.loc[~table["as_expected"], "claim"]]

@@ -1,5 +1,5 @@
-"""The page: figures and text from saved records only, so it can be redrawn without rerunning anything."""
+"""Pages of studies, made of saved records and hand-written templates alone; no study is known here by name."""
 
-from iclab.report.page import write_report
+from iclab.report.pages import FIRST_PAGE, write_report
 
-__all__ = ["write_report"]
+__all__ = ["FIRST_PAGE", "write_report"]

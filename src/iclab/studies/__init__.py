@@ -1,1 +1,28 @@
-"""."""
+"""Studies: every experiment has one shape.
+
+A *study* is a folder. It *measures* tidy tables, asks *questions* of them, draws *figures*, and has a *page* written
+by hand; what it leaves behind is a *record*. The work is done in *units*, calls whose tables are kept, and in
+trainings, which are kept as runs; both go on where they were, in this process, in several, or on a Dask cluster (the
+*workplace*). A *grid* is a base configuration with axes; a *cell* of it is one training with its measurements.
+
+``REGISTRY`` names the studies that come with the package. A folder of one's own with the same files is run in the same
+way: `iclab study run FOLDER`.
+"""
+
+from iclab.studies.folder import Study, open_folder
+
+_HERE = "iclab.studies"
+
+REGISTRY = (Study("positions", f"{_HERE}.positions", trains=True),)
+
+__all__ = ["REGISTRY", "Study", "first_page", "open_folder"]
+
+
+def first_page() -> tuple[str, str]:
+    """Title and template of the page over all studies."""
+    from importlib.resources import files
+
+    return (
+        "Trained Transformers Learn Linear Models In-Context, reproduced",
+        (files(_HERE) / "report.md.j2").read_text(encoding="utf-8"),
+    )

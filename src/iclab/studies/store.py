@@ -1,37 +1,76 @@
-"""Finished pieces of work, so that an interrupted study goes on where it was.
+"""Units of work whose tables are kept, so that nothing is computed twice and an interrupted study goes on where it was.
 
-A study is split into units. Each unit's result is a table, kept under a key that hashes the unit's
-configuration and the package version: the same question is never computed twice, and another
-configuration or version never reuses a stale answer.
+A *unit* is a call of a module's function with plain arguments; it returns a table. Its table is kept under a key of the
+function's code (see ``code.py``) and its arguments: an edited page voids nothing, an edited predictor voids the units
+that use it. A file's name holds the digest of its bytes, so that a damaged one counts as unfinished.
 """
 
 from __future__ import annotations
 
-import hashlib
+import importlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
+from hashlib import sha256
+from inspect import isclass, isfunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iclab import __version__
-from iclab.foundations import atomic_path
+import numpy as np
+
+from iclab.foundations import InvalidInputError, atomic_path
+from iclab.studies.code import digest_of_all
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# Letters of the digests in a file's name.
+_LETTERS = 16
 
-def digest(configuration: Mapping[str, Any]) -> str:
-    """Short hash of a JSON-serialisable configuration and the package version."""
-    text = json.dumps({"version": __version__, **configuration}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+@dataclass(frozen=True)
+class Unit:
+    """A call whose table is kept.
+
+    Attributes
+    ----------
+    function : callable
+        Of a module, from keyword arguments to a DataFrame; a pure function of them.
+    arguments : mapping
+        Plain values, sequences and mappings of them, functions and classes of modules, dataclasses (such as predictors
+        and distributions), and objects with an ``identity``, which alone is their key (such as trained models).
+    label : str
+        What is reported while it is computed, and the beginning of the file's name; the function's name when omitted.
+    """
+
+    function: Callable[..., pd.DataFrame]
+    arguments: Mapping[str, Any]
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """Label, or the function's name."""
+        return self.label or self.function.__name__
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of the function, its code and its arguments."""
+        used = {(self.function.__module__, self.function.__name__)}
+        content = {"unit": _reference(self.function), "arguments": _canonical(dict(self.arguments), used)}
+        content["code"] = digest_of_all(sorted(used))
+        return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_LETTERS]
+
+    def compute(self) -> pd.DataFrame:
+        """The table."""
+        return self.function(**self.arguments)
 
 
 @dataclass(frozen=True)
 class Store:
     """A folder of finished units.
 
-    Parameters
+    Attributes
     ----------
     directory : Path
         Where the tables are kept, one Parquet file per unit.
@@ -39,24 +78,70 @@ class Store:
 
     directory: Path
 
-    def path(self, unit: str, configuration: Mapping[str, Any]) -> Path:
-        """File of a unit; it exists exactly when the unit is finished."""
-        return self.directory / f"{unit}-{digest(configuration)}.parquet"
-
-    def table(self, unit: str, configuration: Mapping[str, Any], compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """The table of a unit: read if it is finished, otherwise computed and written atomically.
-
-        A file that cannot be read (a torn disk) counts as unfinished.
-        """
+    def find(self, unit: Unit) -> pd.DataFrame | None:
+        """The table of a finished unit; None if it is not finished, or its file is damaged, which then goes."""
         import pandas as pd
-        import pyarrow as pa
 
-        path = self.path(unit, configuration)
-        if path.exists():
-            try:
+        for path in self.directory.glob(f"*-{unit.key}-*.parquet"):
+            if path.name.startswith("."):
+                continue
+            if _digest(path) == path.stem.rpartition("-")[2]:
                 return pd.read_parquet(path)
-            except (OSError, pa.ArrowException):
-                path.unlink()
-        with atomic_path(path) as temporary:
-            compute().to_parquet(temporary)
-        return pd.read_parquet(path)
+            path.unlink(missing_ok=True)
+        return None
+
+    def keep(self, unit: Unit, table: pd.DataFrame) -> None:
+        """Write the table of a unit, atomically."""
+        import pandas as pd
+
+        if not isinstance(table, pd.DataFrame):
+            raise InvalidInputError(
+                f"the unit {unit.name} must return a DataFrame; it returned {type(table).__name__}."
+            )
+        name = "".join(letter if letter.isalnum() else "-" for letter in unit.name)[:80]
+        unfinished = self.directory / f"{name}-{unit.key}.parquet"
+        with atomic_path(unfinished) as temporary:
+            table.to_parquet(temporary)
+        unfinished.replace(self.directory / f"{name}-{unit.key}-{_digest(unfinished)}.parquet")
+
+
+def _digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()[:_LETTERS]
+
+
+def _reference(function: Callable[..., Any] | type) -> str:
+    """``module:name`` of a function or class, which must be found there."""
+    module, name = function.__module__, function.__qualname__
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is not function:
+        raise InvalidInputError(
+            f"a unit's function must be found by its name in its module; {module}.{name} is not: define it at the top "
+            "of the module."
+        )
+    return f"{module}:{name}"
+
+
+def _canonical(value: Any, used: set[tuple[str, str]]) -> Any:
+    """A value for the key, and in ``used`` the functions and classes that it names."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(inner, used) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(inner, used) for inner in value]
+    if isinstance(identity := getattr(value, "identity", None), str):
+        return {"identity": identity}
+    if isfunction(value) or isclass(value):
+        used.add((value.__module__, value.__qualname__))
+        return {"object": _reference(value)}
+    if is_dataclass(value):
+        used.add((type(value).__module__, type(value).__qualname__))
+        inside = {field.name: _canonical(getattr(value, field.name), used) for field in fields(value)}
+        return {"object": _reference(type(value)), "fields": inside}
+    raise InvalidInputError(
+        f"an argument of a unit must be a plain value, a dataclass or have an identity; {type(value).__name__} is none."
+    )

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import joblib
-import torch
-from threadpoolctl import threadpool_limits
-
+from iclab import __version__
 from iclab.foundations import read_json
 from iclab.models import shipped_models
 from iclab.models.storage import MANIFEST
-from iclab.studies.store import digest
+from iclab.studies.executors import Done, Here, Task
+from iclab.studies.lab import Lab
 from iclab.training import Run, TrainingConfig, read_config, train
 from iclab.training.config import differences
-from iclab.training.run import CONFIG
+from iclab.training.run import CONFIG, METRICS, read_metrics
 
-Progress = Callable[[str, int, int], None]
 # What a configuration says about watching a training, and where it runs; none of it makes another model.
 _IMMATERIAL = {
     "device",
@@ -36,8 +32,12 @@ _IMMATERIAL = {
 # What is trained to do what; the rest of a configuration says how it got there. Labels and their posterior means have
 # the same expected gradient.
 _ESSENTIAL = {"prompts", "model", "n_train", "loss"}
-# Seconds that interrupted trainings have to save themselves.
-_GRACE = 10.0
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """Short hash of what identifies a model: its configuration, or what ships."""
+    text = json.dumps({"version": __version__, **content}, sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -153,20 +153,18 @@ def shipped() -> list[Trained]:
     ]
 
 
-def train_all(jobs: Sequence[Job], progress: Progress, workers: int | None = None) -> None:
-    """Do every training, several at a time on a CPU; go on with those that were interrupted.
+def train_all(jobs: Sequence[Job], lab: Lab) -> None:
+    """Do every training, some at a time; go on with those that were interrupted.
 
-    Small models gain little from a second core, so each training has one to itself. The results do not depend on
-    the number of workers.
+    Small models gain little from a second core, so each training has one thread to itself. The results do not depend on
+    how many there are at a time, or where.
 
     Parameters
     ----------
     jobs : sequence of Job
         A finished one costs nothing.
-    progress : callable
-        Called with (what is being done, steps done, steps in all).
-    workers : int, optional
-        Trainings at a time: on a CPU as many as there are cores, on a GPU one, when omitted.
+    lab : Lab
+        Where they are done, and what is told how many steps are.
 
     Raises
     ------
@@ -175,100 +173,51 @@ def train_all(jobs: Sequence[Job], progress: Progress, workers: int | None = Non
     KeyboardInterrupt
         After the trainings under way have been saved.
     """
-    waiting = [(i, job) for i, job in enumerate(jobs) if not _finished(job)]
+
+    def stop(_: int, outcome: Any) -> None:
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+    train_each(jobs, lab, stop)
+
+
+def train_each(jobs: Sequence[Job], lab: Lab, done: Done) -> None:
+    """As ``train_all``, but what a training raised is handed to ``done`` with the job's index, and the others go on."""
+    waiting = [i for i, job in enumerate(jobs) if not finished(job)]
     total = sum(job.config.steps for job in jobs)
-    steps = [job.config.steps for job in jobs]
-    for i, _ in waiting:
-        steps[i] = 0
-    if workers is None:
-        workers = 1 if torch.cuda.is_available() else joblib.cpu_count()
-    workers = min(workers, len(waiting))
+    under_way = {i: jobs[i] for i in waiting}
 
-    def report(i: int, step: int) -> None:
-        steps[i] = step
-        progress(f"{jobs[i].label} ({i + 1} of {len(jobs)})", sum(steps), total)
+    def report() -> None:
+        left = {i: max(0, job.config.steps - _step(job.directory)) for i, job in under_way.items()}
+        begun = [i for i in left if 0 < left[i] < jobs[i].config.steps]
+        current = begun[0] if begun else next(iter(left), len(jobs) - 1)
+        lab.progress(f"{jobs[current].label} ({current + 1} of {len(jobs)})", total - sum(left.values()), total)
 
-    if workers < 2:
-        with _one_thread():
-            for i, job in waiting:
-                train(job.config, job.directory, progress=lambda step, *_, i=i: report(i, step), until=job.until)
-        return
-    with ExitStack() as stack:
-        idle = [stack.enter_context(_worker()) for _ in range(workers)]
-        busy: dict[Connection, int] = {}
-        while waiting or busy:
-            while waiting and idle:
-                i, job = waiting.pop(0)
-                connection = idle.pop()
-                connection.send((job.config, job.directory, job.until))
-                busy[connection] = i
-            ready = wait(list(busy))
-            for connection in [known for known in busy if known in ready]:
-                try:
-                    message = connection.recv()
-                except EOFError as error:
-                    label = jobs[busy[connection]].label
-                    raise RuntimeError(f"{label}: its process ended early; run the same command again.") from error
-                if isinstance(message, BaseException):
-                    raise message
-                if message is None:
-                    report(busy[connection], jobs[busy[connection]].config.steps)
-                    del busy[connection]
-                    idle.append(connection)
-                else:
-                    report(busy[connection], message)
+    def ended(index: int, outcome: Any) -> None:
+        del under_way[waiting[index]]
+        report()
+        done(waiting[index], outcome)
+
+    if waiting:
+        report()
+        tasks = [Task(_train, (jobs[i],), lab.package) for i in waiting]
+        place = lab.workplace if len(tasks) > 1 else Here()
+        place.run(tasks, ended, report)
 
 
-def _finished(job: Job) -> bool:
+def _train(job: Job) -> None:
+    train(job.config, job.directory, until=job.until)
+
+
+def _step(directory: Path) -> int:
+    """How far a training is, by its metrics."""
+    lines = read_metrics(directory / METRICS)
+    return int(lines[-1]["step"]) if lines else 0
+
+
+def finished(job: Job) -> bool:
+    """Whether a training is done."""
     if not (job.directory / CONFIG).exists():
         return False
     run = Run.create(job.directory, job.config)
     return run.finished or (job.until is not None and any(job.until(line) for line in run.metrics if "error" in line))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread, and so the same bits, whichever process computes."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@contextmanager
-def _worker() -> Iterator[Connection]:
-    """A process that trains what it is sent, and the connection to it."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs,), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        yield ours
-    except KeyboardInterrupt:
-        process.join(_GRACE)  # an interrupt at the keyboard reaches the workers too
-        raise
-    finally:
-        # SIGTERM: a training under way saves itself and ends.
-        process.terminate()
-        process.join(_GRACE)
-        process.kill()
-        process.join()
-        ours.close()
-
-
-def _work(connection: Any) -> None:
-    """Train until the connection closes; steps done, None at the end, or an exception go back."""
-    with _one_thread():
-        while True:
-            try:
-                config, directory, until = connection.recv()
-                train(config, directory, progress=lambda step, *_: connection.send(step), until=until)
-                connection.send(None)
-            except (EOFError, BrokenPipeError, KeyboardInterrupt):
-                return  # the study is gone, or wants this to end
-            except Exception as error:  # whatever it is, the study raises it
-                connection.send(error)

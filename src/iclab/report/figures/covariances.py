@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from iclab.report.style import ACCENT, CYCLE, LSA, SECOND, THIRD, ZERO, Drawing, house_style, label_short_log
 from iclab.studies.record import StudyRecord
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 # (trained, scaling): label, colour, line.
 _TREATMENTS = {

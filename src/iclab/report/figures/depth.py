@@ -6,14 +6,14 @@ import re
 
 import numpy as np
 import pandas as pd
+from iclab.report.style import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, Drawing, house_style
+from iclab.studies.record import StudyRecord
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from iclab.foundations import format_number
-from iclab.report.style import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, Drawing, house_style
-from iclab.studies.record import StudyRecord
 
 _FIXED, _RANDOM = "Λ = I", "Λ = diag Exp(1)"
 # Attention, tied: colour, line, marker.

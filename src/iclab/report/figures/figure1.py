@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from iclab.report.style import LEAST_SQUARES, LIMIT, LSA, ZERO, Drawing, house_style, shade
+from iclab.studies.record import StudyRecord
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-
-from iclab.report.style import LEAST_SQUARES, LIMIT, LSA, ZERO, Drawing, house_style, shade
-from iclab.studies.record import StudyRecord
 
 FAMILIES = ("fixed", "random")
 _LIMIT_STYLES = {"fixed": (0, (6, 2)), "random": (0, (2, 1.5))}

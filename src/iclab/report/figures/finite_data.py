@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from iclab.report.style import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, Drawing, house_style
+from iclab.studies.record import StudyRecord
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
-
-from iclab.report.style import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, Drawing, house_style
-from iclab.studies.record import StudyRecord
 
 _COLORS = {
     "GPT-2": ACCENT,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from iclab.report.style import ACCENT, CYCLE, LIMIT, SECOND, ZERO, Drawing, house_style
 from iclab.studies.record import StudyRecord
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 _THEOREMS = {"fixed covariance": "Theorem 4", "random covariances": "Theorem 8"}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from iclab.report.style import CYCLE, ZERO, Drawing, house_style
+from iclab.studies.record import StudyRecord
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iclab.report.style import CYCLE, ZERO, Drawing, house_style
 from iclab.studies.initialisation_words import above_threshold
-from iclab.studies.record import StudyRecord
 
 _MARKERS = "osD^vPX<>"
 # Relative excesses below this are drawn on the lower edge of a logarithmic axis.

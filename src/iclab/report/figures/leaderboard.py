@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from iclab.report.style import ACCENT, CYCLE, SECOND, ZERO, Drawing, house_style
 from iclab.studies.record import StudyRecord
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 # The two recipes that are compared have a colour of their own everywhere.
 _OWN = {"fast": ACCENT, "garg": SECOND}

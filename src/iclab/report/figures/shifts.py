@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from iclab.report.style import Drawing, house_style
+from iclab.studies.record import StudyRecord
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-
-from iclab.report.style import Drawing, house_style
-from iclab.studies.record import StudyRecord
 
 # Light to dark with the test length M.
 _SHADES = {"LSA": ("#9adfc6", "#22b589", "#00694d"), "least squares": ("#c4c4c4", "#7d7d7d", "#000000")}

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from iclab.report.style import Drawing, color_of, house_style
+from iclab.studies.record import StudyRecord
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-
-from iclab.report.style import Drawing, color_of, house_style
-from iclab.studies.record import StudyRecord
 
 # One hue from light to dark: the order survives grey print and every kind of colour blindness.
 _SHADES = ("#ffffff", "#cfe1f2", "#93c3df", "#4a90c4", "#08457f")

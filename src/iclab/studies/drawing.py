@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from iclab.foundations import atomic_path
+from iclab.foundations import atomic_path, check_choice
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Okabe and Ito's palette; shades within a family run from light (short training) to dark (long training).
 LEAST_SQUARES = "#000000"
@@ -81,38 +83,83 @@ def label_short_log(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A figure with the words that belong under it.
+def save_figure(figure: Figure, name: str, directory: Path) -> None:
+    """Write ``name.svg``, ``name.pdf`` and ``name.png``; the same figure gives the same bytes."""
+    with house_style():
+        # Laid out once: that is half of the work, and the files agree.
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)
+            figure.set_layout_engine("none")
+        for suffix, metadata in _UNDATED.items():
+            with atomic_path(directory / f"{name}.{suffix}") as temporary:
+                figure.savefig(temporary, format=suffix, metadata=metadata)
 
-    Attributes
+
+def curves(
+    table: pd.DataFrame,
+    *,
+    x: str = "position",
+    y: str = "mean",
+    error: str = "stderr",
+    lines: Sequence[str] = (),
+    panels: str = "",
+    labels: Mapping[str, str] | None = None,
+    scale: str = "log",
+) -> Figure:
+    """A plain figure of a tidy table: a line for every combination of some columns, a panel for every value of one.
+
+    Parameters
     ----------
-    name : str
-        File name, without suffix.
-    figure : Figure
-        The drawing.
-    caption : str
-        What is drawn, what bands cover, how it was obtained.
-    alt : str
-        One sentence for readers who cannot see it.
+    table : DataFrame
+        Tidy.
+    x, y, error : str
+        Columns drawn along the axes, and standard errors of ``y`` (bands of ± 1.96); without such a column no bands.
+    lines : sequence of str
+        Columns that tell lines apart.
+    panels : str
+        Column that tells panels apart; empty for one panel.
+    labels : mapping, optional
+        What axes are called, by column.
+    scale : str
+        Of the vertical axis: "log" or "linear".
+
+    Raises
+    ------
+    InvalidInputError
+        If the table has no such column.
     """
-
-    name: str
-    figure: Figure
-    caption: str
-    alt: str
-
-    def save(self, directory: Path) -> None:
-        """Write ``name.svg``, ``name.pdf`` and ``name.png``; the same figure gives the same bytes."""
-        with house_style():
-            # Laid out once: that is half of the work, and the files agree.
-            engine = self.figure.get_layout_engine()
-            if engine is not None:
-                engine.execute(self.figure)
-                self.figure.set_layout_engine("none")
-            for suffix, metadata in _UNDATED.items():
-                with atomic_path(directory / f"{self.name}.{suffix}") as temporary:
-                    self.figure.savefig(temporary, format=suffix, metadata=metadata)
+    named = {
+        "x": x,
+        "y": y,
+        **{f"lines {i}": column for i, column in enumerate(lines)},
+        **({"panels": panels} if panels else {}),
+    }
+    for use, column in named.items():
+        check_choice(column, f"column for {use.split()[0]}", [str(known) for known in table.columns])
+    spoken = labels or {}
+    values = list(dict.fromkeys(table[panels])) if panels else [None]
+    with house_style():
+        figure = Figure(figsize=(min(3.4 * len(values), 10.2) + 0.6, 3.4))
+        axes = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
+        for axis, value in zip(axes, values, strict=True):
+            rows = table if value is None else table[table[panels] == value]
+            groups = rows.groupby(list(lines), sort=False, dropna=False) if lines else [((), rows)]
+            for i, (key, group) in enumerate(groups):
+                ordered, color = group.sort_values(x), CYCLE[i % len(CYCLE)]
+                label = ", ".join(f"{spoken.get(c, c)} {k}" for c, k in zip(lines, key if lines else (), strict=True))
+                axis.plot(ordered[x], ordered[y], color=color, label=label, marker="." if len(ordered) < 12 else None)
+                if error in ordered:
+                    reach = 1.96 * ordered[error]
+                    axis.fill_between(ordered[x], ordered[y] - reach, ordered[y] + reach, color=color, alpha=0.2, lw=0)
+            axis.set_yscale(scale)
+            axis.set_xlabel(spoken.get(x, x))
+            if value is not None:
+                axis.set_title(f"{spoken.get(panels, panels)} {value}")
+        axes[0].set_ylabel(spoken.get(y, y))
+        if lines:
+            figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
 
 
 @contextmanager

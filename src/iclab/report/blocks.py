@@ -1,0 +1,200 @@
+"""What a page can show of a record: answers, tables, figures, folded text; each a function in its template."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from iclab.foundations import InvalidInputError, check_choice, format_number
+from iclab.report.cells import Table, format_cell, table_of
+from iclab.report.markdown import to_html, to_inline
+from iclab.studies.drawing import save_figure
+from iclab.studies.folder import Study
+from iclab.studies.study import Answer, Question, Record, Verdict, as_number, get_table
+
+TONES = {
+    Verdict.CONFIRMED: "good",
+    Verdict.IN_PART: "some",
+    Verdict.REFUTED: "bad",
+    Verdict.MEASURED: "new",
+    Verdict.UNDECIDED: "none",
+}
+# Tables of more rows are folded; of more columns, printed smaller.
+OPEN_ROWS, BROAD_COLUMNS = 16, 8
+
+
+@dataclass
+class Blocks:
+    """The blocks of one page: they stand in its text as comments, and take their place when the text is HTML.
+
+    Attributes
+    ----------
+    directory : Path
+        Folder of the results, for figures.
+    """
+
+    directory: Path
+    _blocks: list[str] = field(default_factory=list)
+    _templates: Environment = field(
+        default_factory=lambda: Environment(
+            loader=PackageLoader("iclab.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        )
+    )
+
+    def functions(self, study: Study, record: Record) -> dict[str, Any]:
+        """What a template may call about one study."""
+        questions = {question.name: question for question in study.questions}
+
+        def answers(*names: str) -> str:
+            return self.answers(
+                [(record, questions[check_choice(n, "question", questions)]) for n in names or questions]
+            )
+
+        def table(name: str, **how: Any) -> str:
+            return self.table(get_table(record.tables, name), **how)
+
+        def figure(name: str, title: str = "", *, alt: str = "", caller: Callable[[], str] | None = None) -> str:
+            return self.figure(study, record, name, title, alt=alt, caption=caller() if caller else "")
+
+        return {
+            "s": record.settings,
+            "record": record,
+            "answers": answers,
+            "answer": lambda name: record.answers[check_choice(name, "question", record.answers)],
+            "table": table,
+            "figure": figure,
+            "fold": self.fold,
+        }
+
+    def answers(self, asked: Sequence[tuple[Record, Question]], link: Callable[[Record], str] | None = None) -> str:
+        """Questions with their verdicts, counts and numbers, as a table."""
+        rows = [
+            {"question": question, "answer": record.answers[question.name], "link": link(record) if link else ""}
+            for record, question in asked
+        ]
+        return self._add("answers.html.j2", rows=rows, inline=to_inline, tones=TONES, cases=_cases, numbers=_numbers)
+
+    def table(
+        self,
+        frame: pd.DataFrame,
+        *,
+        where: Mapping[str, Any] | None = None,
+        columns: Mapping[str, str] | Sequence[str] | None = None,
+        sort: str | Sequence[str] = (),
+        caption: str = "",
+        folded: bool | None = None,
+    ) -> str:
+        """A table.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Tidy.
+        where : mapping, optional
+            Column to the value, or the list of values, of the rows shown.
+        columns : mapping or sequence of str, optional
+            Columns shown, with their headings if a mapping; all when omitted. ``x_low`` and ``x_high`` behind ``x``,
+            and ``stderr`` behind a number, join it in one cell.
+        sort : str or sequence of str
+            Columns to sort by.
+        caption : str
+            What stands above it.
+        folded : bool, optional
+            Whether it opens on demand; when omitted, if it has many rows.
+        """
+        for key, value in (where or {}).items():
+            check_choice(key, "column", [str(known) for known in frame.columns])
+            allowed = value if isinstance(value, list | tuple) else [value]
+            frame = frame[frame[key].isin(allowed)]
+        if sort:
+            frame = frame.sort_values([sort] if isinstance(sort, str) else list(sort), kind="stable")
+        if columns is not None:
+            for key in columns:
+                check_choice(key, "column", [str(known) for known in frame.columns])
+            frame = frame[list(columns)]
+            frame = frame.rename(columns=dict(columns)) if isinstance(columns, Mapping) else frame
+        shown = table_of(frame)
+        return self._add("table.html.j2", **_shown(shown, caption, folded))
+
+    def figure(self, study: Study, record: Record, name: str, title: str, *, alt: str, caption: str) -> str:
+        """A figure with its title, which says what it shows, and its caption."""
+        draw = study.figures[check_choice(name, f"figure of {study.name}", study.figures)]
+        return self.drawn(draw(record), name, title, alt=alt, caption=caption)
+
+    def drawn(self, figure: Any, name: str, title: str, *, alt: str, caption: str) -> str:
+        """A drawing, kept as files beside the page."""
+        save_figure(figure, name, self.directory / "figures")
+        svg = (self.directory / "figures" / f"{name}.svg").read_bytes()
+        uri = "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+        return self._add(
+            "figure.html.j2", name=name, title=to_inline(title), alt=alt or title, caption=to_inline(caption), uri=uri
+        )
+
+    def fold(self, title: str, *, open: bool = False, caller: Callable[[], str] | None = None) -> str:  # noqa: A002
+        """Text that opens on demand."""
+        body = to_html(caller() if caller else "")
+        return self._add("fold.html.j2", title=to_inline(title), body=body, open=open)
+
+    def place(self, html: str) -> str:
+        """HTML with every block in its place, blocks within blocks too."""
+        for i in reversed(range(len(self._blocks))):
+            html = html.replace(_mark(i), self._blocks[i])
+        return html
+
+    def _add(self, template: str, **values: Any) -> str:
+        self._blocks.append(self._templates.get_template(template).render(cell=format_cell, **values))
+        return f"\n\n{_mark(len(self._blocks) - 1)}\n\n"
+
+
+def _mark(index: int) -> str:
+    return f"<!--block {index}-->"
+
+
+def _shown(table: Table, caption: str, folded: bool | None) -> dict[str, Any]:
+    rows = len(table.rows)
+    return {
+        "table": table,
+        "caption": to_inline(caption),
+        "folded": rows > OPEN_ROWS if folded is None else folded,
+        "long": rows > OPEN_ROWS,
+        "broad": len(table.columns) > BROAD_COLUMNS,
+    }
+
+
+def _cases(answer: Answer) -> str:
+    """How many cases meet the criterion: "3 of 4, 1 open"."""
+    if not answer.total:
+        return ""
+    return f"{answer.met} of {answer.total}" + (f", {answer.undecided} undecided" if answer.undecided else "")
+
+
+def _numbers(answer: Answer) -> list[tuple[str, str]]:
+    """Names of an answer's numbers and how they are written: value, value ± error, or value (low … high)."""
+    return [(name.replace("_", " "), _written(value)) for name, value in answer.numbers.items()]
+
+
+def _written(value: Any) -> str:
+    number = as_number(value)
+    frame = pd.DataFrame({"value": [number.value], "value_low": [number.low], "value_high": [number.high]})
+    if number.stderr == number.stderr:
+        frame = pd.DataFrame({"value": [number.value], "stderr": [number.stderr]})
+    return format_cell(table_of(frame).rows[0][0])
+
+
+def shown_value(value: Any) -> Any:
+    """A value within a sentence of a page: numbers as they are written, thousands apart."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−")
+    if isinstance(value, float):
+        return format_number(value)
+    if value is None:
+        raise InvalidInputError("a number on a page must exist; it is none.")
+    return value

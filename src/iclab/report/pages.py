@@ -1,0 +1,136 @@
+"""Pages from records: one per study, and a first page over all of them; each opens offline."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
+from markupsafe import Markup
+
+from iclab.foundations import InvalidInputError, write_text
+from iclab.report.blocks import Blocks, shown_value
+from iclab.report.markdown import to_html
+from iclab.studies.folder import Study
+from iclab.studies.results import Results
+from iclab.studies.study import Record
+
+FIRST_PAGE = "report.html"
+
+
+def write_report(
+    results: Results,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+    first: tuple[str, str] | None = None,
+) -> Path:
+    """Draw every figure of the finished studies, and write a page for each and one over them.
+
+    Parameters
+    ----------
+    results : Results
+        What is finished, and what is still to come.
+    progress : callable
+        Called with (what is being drawn, done, total).
+    first : (str, str), optional
+        Title and template of the page over them; without it a lone study's page is all.
+
+    Returns
+    -------
+    Path
+        The first page, or the study's.
+
+    Raises
+    ------
+    InvalidInputError
+        If a page asks for what its record does not hold.
+    """
+    links = {study.name: f"{study.name}.html" for study, _ in results.finished}
+    frame = _frame()
+    shared = {
+        "provenance": results.provenance,
+        "studies": [(study, record.title) for study, record in results.finished],
+        "links": links,
+        "pending": _pending(results),
+        "first": (FIRST_PAGE, first[0]) if first else None,
+    }
+    for i, (study, record) in enumerate(results.finished):
+        progress(f"report: {record.title}", i, len(results.finished))
+        blocks = Blocks(results.directory)
+        body = _written(study.page, f"the page of {study.name}", blocks, blocks.functions(study, record))
+        shared["data"] = _listing(results.directory, study, record)
+        page = frame.get_template("study.html.j2").render(shared, record=record, study=study, body=Markup(body))
+        write_text(results.directory / links[study.name], page)
+    last = results.directory / next(reversed(links.values()), FIRST_PAGE)
+    if first is not None:
+        last = results.directory / FIRST_PAGE
+        write_text(last, _over(results, first, shared, frame))
+    progress("report: written", len(results.finished), len(results.finished))
+    return last
+
+
+def _over(results: Results, first: tuple[str, str], shared: Mapping[str, Any], frame: Environment) -> str:
+    """The page over all studies: its template gets the functions of each by name."""
+    title, template = first
+    blocks = Blocks(results.directory)
+    by_name = {study.name: blocks.functions(study, record) for study, record in results.finished}
+    leads = [(record, q) for study, record in results.finished for q in study.questions if q.lead]
+    functions = {
+        "studies": by_name,
+        "leads": lambda: blocks.answers(leads, lambda record: shared["links"][record.name]),
+        "link": lambda name, text: f"[{text}]({shared['links'][name]})" if name in by_name else text,
+        "fold": blocks.fold,
+    }
+    body = _written(template, "the first page", blocks, functions)
+    return frame.get_template("first.html.j2").render(shared, title=title, body=Markup(body))
+
+
+def _written(template: str, what: str, blocks: Blocks, functions: Mapping[str, Any]) -> str:
+    """A template as HTML."""
+    writer = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=shown_value)
+    try:
+        return blocks.place(to_html(writer.from_string(template).render(functions)))
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        where = f" (line {line})" if line else ""
+        raise InvalidInputError(f"{what}{where} must be a template of what was measured; {error}.") from error
+    except (TypeError, AttributeError) as error:
+        raise InvalidInputError(f"{what} must be a template of what was measured; {error}.") from error
+
+
+def _frame() -> Environment:
+    return Environment(
+        loader=PackageLoader("iclab.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+
+
+def _pending(results: Results) -> list[tuple[str, float | None]]:
+    """Titles of what is still to come, and after how many minutes about."""
+    passed, coming = 0.0, []
+    for study, minutes in results.pending:
+        passed += minutes or 0.0
+        coming.append((study.title, passed if minutes else None))
+    return coming
+
+
+def _listing(directory: Path, study: Study, record: Record) -> str:
+    """Write the list of a study's files, and give its address as seen from the pages."""
+    folder = directory / "studies" / study.name
+    names = ["record.json", *(f"{key}.{suffix}" for key in record.tables for suffix in ("csv", "parquet"))]
+    items = "".join(f'<li><a href="{html.escape(name)}">{html.escape(name)}</a></li>' for name in names)
+    title = html.escape(record.title)
+    write_text(
+        folder / "index.html",
+        f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1><ul>{items}</ul>',
+    )
+    return f"studies/{study.name}/index.html"
+
+
+def seeds_of(settings: Mapping[str, Any]) -> Sequence[tuple[str, Any]]:
+    """Every seed among a record's settings."""
+    return [
+        (key, value)
+        for key, value in settings.items()
+        if (key == "seed" or key.endswith(("_seed", "_seeds"))) and not key.startswith("n_")
+    ]

@@ -1,0 +1,224 @@
+"""Where work is done: in this process, in processes of this machine, or on a Dask cluster; with the same numbers.
+
+Every task computes on one thread, whoever does it. A task is a function of a module with its arguments; what it
+returns, or the exception that it raised, is handed back as soon as it is there. A worker that dies is replaced, and its
+task begins again; a training goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from threadpoolctl import threadpool_limits
+
+from iclab.studies.folder import load_package
+
+# Seconds that interrupted trainings have to save themselves, and between looks at what is under way.
+_GRACE, _PAUSE = 10.0, 0.5
+# How often workers may die without any task done in between.
+_DEATHS = 3
+
+# Gets the task's index and what it returned, or the exception that it raised.
+Done: TypeAlias = Callable[[int, Any], None]
+Tick: TypeAlias = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A call to be made somewhere.
+
+    Attributes
+    ----------
+    function : callable
+        Of a module, maybe one of a study's folder.
+    arguments : tuple
+        What can be pickled.
+    package : str
+        Folder of the study that the call is for, which another process loads first; empty for this package's own.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+    package: str = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is of the study's modules can be read only when these are loaded.
+        return _restored, (self.package, pickle.dumps((self.function, self.arguments)))
+
+
+def _restored(package: str, content: bytes) -> Task:
+    if package:
+        load_package(Path(package))
+    return Task(*pickle.loads(content), package)
+
+
+class Workplace(Protocol):
+    """Does tasks."""
+
+    @property
+    def workers(self) -> int:
+        """Tasks at a time."""
+        ...
+
+    def run(self, tasks: Sequence[Task], done: Done, tick: Tick) -> None:
+        """Do every task; ``tick`` is called now and then meanwhile."""
+        ...
+
+
+@dataclass(frozen=True)
+class Here:
+    """One task after the other in this process."""
+
+    workers: int = 1
+
+    def run(self, tasks: Sequence[Task], done: Done, tick: Tick) -> None:
+        """Do every task; ``tick`` is called from a thread."""
+        finished = threading.Event()
+
+        def watch() -> None:
+            while not finished.wait(_PAUSE):
+                tick()
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            for i, task in enumerate(tasks):
+                done(i, perform(task))
+        finally:
+            finished.set()
+            watcher.join()
+
+
+class Pool:
+    """Tasks on an executor of ``concurrent.futures``; a new one is made when its processes die."""
+
+    def __init__(self, workers: int, make: Callable[[], Executor], *, stop: Callable[[Executor], None]) -> None:
+        self.workers = workers
+        self._make, self._stop = make, stop
+        self._executor: Executor | None = None
+
+    def run(self, tasks: Sequence[Task], done: Done, tick: Tick) -> None:
+        """Do every task."""
+        waiting, deaths, left = dict(enumerate(tasks)), 0, len(tasks)
+        while waiting:
+            executor = self._executor = self._executor or self._make()
+            futures = {executor.submit(perform, task): i for i, task in waiting.items()}
+            try:
+                self._collect(futures, waiting, done, tick)
+            except BrokenProcessPool:
+                deaths = deaths + 1 if len(waiting) == left else 1
+                left = len(waiting)
+                self._executor = None
+                executor.shutdown(wait=False, cancel_futures=True)
+                if deaths > _DEATHS:
+                    raise RuntimeError(
+                        "processes that do the work keep ending early; run the same command again."
+                    ) from None
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
+
+    def _collect(self, futures: dict[Future[Any], int], waiting: dict[int, Task], done: Done, tick: Tick) -> None:
+        pending = set(futures)
+        broken: BaseException | None = None
+        while pending:
+            ended, pending = wait(pending, timeout=_PAUSE, return_when=FIRST_COMPLETED)
+            tick()
+            for future in ended:
+                try:
+                    outcome = future.result()
+                except BrokenProcessPool as error:
+                    broken = error
+                    continue
+                except Exception as error:  # the cluster's own: a worker that died too often, a result that got lost
+                    outcome = error
+                del waiting[futures[future]]
+                done(futures[future], outcome)
+        if broken is not None:
+            raise broken
+
+    def close(self) -> None:
+        """Let the processes end; a training under way saves itself first."""
+        if self._executor is not None:
+            self._stop(self._executor)
+            self._executor = None
+
+
+@contextmanager
+def workplace(workers: int = 1) -> Generator[Workplace]:
+    """For one worker this process, otherwise so many processes of this machine, which end with the block."""
+    if workers < 2:
+        yield Here()
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = Pool(workers, lambda: ProcessPoolExecutor(workers, context, initializer=_begin), stop=_end_processes)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def _end_processes(executor: Executor) -> None:
+    """SIGTERM: a training under way saves itself and ends."""
+    executor.shutdown(wait=False, cancel_futures=True)
+    children = [child for child in multiprocessing.active_children() if child.name.startswith("SpawnProcess")]
+    for child in children:
+        child.terminate()
+    deadline = time.monotonic() + _GRACE
+    for child in children:
+        child.join(max(0.0, deadline - time.monotonic()))
+        if child.is_alive():
+            child.kill()
+            child.join()
+
+
+def _begin() -> None:
+    """Let a worker end soon after the process that it works for."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_GRACE)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def perform(task: Task) -> Any:
+    """Make the call on one thread; an exception is what is returned."""
+    with one_thread():
+        try:
+            return task.function(*task.arguments)
+        except Exception as error:  # whatever it is, whoever gave the task decides
+            return error
+
+
+@contextmanager
+def one_thread() -> Generator[None]:
+    """One thread, and so the same bits, whichever process computes."""
+    with threadpool_limits(1):
+        torch = sys.modules.get("torch")
+        threads = torch.get_num_threads() if torch else 1
+        if torch:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(threads)

@@ -1,0 +1,202 @@
+"""A study's folder, ours or a user's: the modules and the page in it.
+
+Every study is a folder with ``measure.py`` (``TITLE``, a dataclass ``Settings``, ``measure(settings, lab)``),
+``questions.py`` (``QUESTIONS``) and ``page.md.j2``; figures beyond the plain ones are drawn by ``figures.py``
+(``FIGURES``), and ``profiles.yaml`` names other settings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from iclab.foundations import InvalidInputError, check_choice
+from iclab.studies.code import digest_of
+from iclab.studies.study import Question
+
+MEASURE, QUESTIONS, FIGURES, PAGE, PROFILES = "measure.py", "questions.py", "figures.py", "page.md.j2", "profiles.yaml"
+PROFILE_NAMES = ("smoke", "laptop", "paper")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that can be run.
+
+    Attributes
+    ----------
+    name : str
+        Its name on the command line and in reports.
+    location : str
+        A package of ours, or the path of a folder.
+    paper : bool
+        Whether it is about the paper itself, and runs unless others are named.
+    trains : bool
+        Whether it needs torch.
+    settings : mapping
+        What it is run with whatever the profile, for a folder that is several studies.
+    """
+
+    name: str
+    location: str
+    paper: bool = False
+    trains: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return Path(str(files(self.location))) if self._ours else Path(self.location)
+
+    @property
+    def package(self) -> str:
+        """Its folder for another process that must load it; empty for one of ours."""
+        return "" if self._ours else str(self.folder.resolve())
+
+    @property
+    def title(self) -> str:
+        """Heading of its page."""
+        titles = self._part("measure").TITLE
+        return titles if isinstance(titles, str) else titles[self.name]
+
+    @property
+    def measure(self) -> Callable[..., Any]:
+        """From settings and a ``Lab`` to tables by name."""
+        return self._part("measure").measure
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What it asks."""
+        return tuple(self._part("questions").QUESTIONS)
+
+    @property
+    def figures(self) -> Mapping[str, Callable[..., Any]]:
+        """Name of a figure to what draws it from a record."""
+        return self._part("figures").FIGURES if (self.folder / FIGURES).exists() else {}
+
+    @property
+    def page(self) -> str:
+        """Its page, a template."""
+        return (self.folder / PAGE).read_text(encoding="utf-8")
+
+    @property
+    def code(self) -> str:
+        """Digest of the code that measures."""
+        return digest_of(self._part("measure").__name__)
+
+    def settings_of(self, profile: str, changes: Mapping[str, Any] | None = None) -> Any:
+        """The settings under a profile, with changes.
+
+        Raises
+        ------
+        InvalidInputError
+            If the profile does not know the study, or a field is unknown or of another type.
+        """
+        given = {**self.settings, **self._profile(profile), **(changes or {})}
+        kind = self._part("measure").Settings
+        for key in given:
+            check_choice(key, f"setting of {self.name}", [known.name for known in dataclasses.fields(kind)])
+        try:
+            return TypeAdapter(kind).validate_python(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise InvalidInputError(
+                f"the settings of {self.name} must fit its fields; {where}: {first['msg'].lower()}."
+            ) from error
+
+    def _profile(self, profile: str) -> Mapping[str, Any]:
+        """What a profile changes: from the profiles of the package, or from the study's own file."""
+        check_choice(profile, "profile", PROFILE_NAMES)
+        if self._ours:
+            return read_profile(profile)["studies"].get(self.name) or {}
+        path = self.folder / PROFILES
+        if not path.exists():
+            return {}
+        content = _read_yaml(path)
+        return content.get(profile) or {}
+
+    @property
+    def _ours(self) -> bool:
+        return self.location.startswith("iclab.")
+
+    def _part(self, name: str) -> ModuleType:
+        package = self.location if self._ours else load_package(self.folder)
+        return importlib.import_module(f"{package}.{name}")
+
+
+def open_folder(folder: Path) -> Study:
+    """The study in a user's folder.
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder is none of a study, or its code cannot be imported.
+    """
+    folder = Path(folder).expanduser()
+    for name in (MEASURE, QUESTIONS, PAGE):
+        if not (folder / name).is_file():
+            raise InvalidInputError(
+                f"{folder} must be the folder of a study; it holds no {name}: make one with `iclab study new {folder}`."
+            )
+    study = Study(folder.resolve().name, str(folder), trains=False)
+    try:
+        _ = study.measure, study.questions, study.title, study.figures
+    except InvalidInputError:
+        raise
+    except Exception as error:
+        place = _place(error, folder)
+        raise InvalidInputError(
+            f"the study in {folder} must be importable; {place}{type(error).__name__}: {error}."
+        ) from error
+    return study
+
+
+def _place(error: BaseException, folder: Path) -> str:
+    """File and line of the study's own code where an exception arose."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        path = Path(trace.tb_frame.f_code.co_filename)
+        if path.parent == folder.resolve():
+            found = f"{path.name}, line {trace.tb_lineno}: "
+        trace = trace.tb_next
+    return found
+
+
+def load_package(folder: Path) -> str:
+    """Make a study's folder importable as a package of its own name, which is returned."""
+    folder = folder.resolve()
+    name = f"iclab_study_{sha256(str(folder).encode()).hexdigest()[:12]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_loader(name, loader=None, is_package=True)
+        assert spec is not None
+        module = importlib.util.module_from_spec(spec)
+        module.__path__ = [str(folder)]
+        sys.modules[name] = module
+    return name
+
+
+def read_profile(name: str) -> dict[str, Any]:
+    """A profile of the package: ``studies`` maps a study's name to its settings, ``minutes`` to how long it takes."""
+    return _read_yaml(Path(str(files("iclab.studies"))) / "profiles" / f"{name}.yaml")
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InvalidInputError(f"{path} must be a YAML file; {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise InvalidInputError(f"{path} must hold a mapping; it holds {type(content).__name__}.")
+    return content

@@ -1,0 +1,108 @@
+"""Where a study measures: it keeps what is finished, and does the rest here, in processes or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from iclab.studies.executors import Here, Task, Workplace
+from iclab.studies.store import Store, Unit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from iclab.studies.trainings import Job
+
+# Gets what is being done, how much of it is done, and how much there is.
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What a study needs in order to measure.
+
+    Attributes
+    ----------
+    directory : Path
+        Folder of the results: ``units/`` and ``runs/`` are in it.
+    progress : callable
+        Called with (what is being done, done, total).
+    workplace : Workplace
+        Where work is done.
+    package : str
+        Folder of the study, for processes that must load it.
+    """
+
+    directory: Path
+    progress: Progress
+    workplace: Workplace = field(default_factory=Here)
+    package: str = ""
+
+    @property
+    def runs(self) -> Path:
+        """Folder of the trainings."""
+        return self.directory / "runs"
+
+    @property
+    def store(self) -> Store:
+        """Finished units."""
+        return Store(self.directory / "units")
+
+    def table(self, function: Callable[..., pd.DataFrame], label: str = "", **arguments: Any) -> pd.DataFrame:
+        """The table of one unit: read if it is finished, else computed."""
+        return self.tables([Unit(function, arguments, label)])[0]
+
+    def tables(self, units: Sequence[Unit], label: str = "measuring") -> list[pd.DataFrame]:
+        """The tables of units, in their order; those that are not finished are computed, some at a time.
+
+        Parameters
+        ----------
+        units : sequence of Unit
+            What is wanted.
+        label : str
+            What is reported while they are computed.
+
+        Raises
+        ------
+        Exception
+            What a unit raised; finished ones are kept.
+        """
+        found = [self.store.find(unit) for unit in units]
+        missing = [i for i, table in enumerate(found) if table is None]
+        tasks = [Task(_kept, (self.store, units[i]), self.package) for i in missing]
+        done = len(units) - len(missing)
+
+        def report(index: int, outcome: Any) -> None:
+            nonlocal done
+            if isinstance(outcome, BaseException):
+                raise outcome
+            done += 1
+            self.progress(f"{label}: {units[missing[index]].name}", done, len(units))
+
+        if tasks:
+            self.progress(f"{label}: {units[missing[0]].name}", done, len(units))
+            place = self.workplace if len(tasks) > 1 else Here()
+            place.run(tasks, report, lambda: None)
+            for i in missing:
+                found[i] = self.store.find(units[i])
+        return [_present(table, unit) for table, unit in zip(found, units, strict=True)]
+
+    def train(self, jobs: Sequence[Job]) -> None:
+        """Do every training, some at a time; go on with those that were interrupted."""
+        from iclab.studies.trainings import train_all
+
+        train_all(jobs, self)
+
+
+def _kept(store: Store, unit: Unit) -> None:
+    """Compute a unit where its table is kept."""
+    if store.find(unit) is None:
+        store.keep(unit, unit.compute())
+
+
+def _present(table: pd.DataFrame | None, unit: Unit) -> pd.DataFrame:
+    if table is None:
+        raise RuntimeError(f"{unit.name}: its table is gone; run the same command again.")
+    return table

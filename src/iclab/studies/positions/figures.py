@@ -1,0 +1,151 @@
+"""The spike beyond N: by kind of positions, by what is done to the learned table, and by the variance of the inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, house_style
+from iclab.studies.study import Record
+
+_VARIANTS = {
+    "learned": "learned",
+    "shifted": "learned, shifted starts",
+    "none": "none",
+    "rotary": "rotary",
+    "alibi": "ALiBi",
+}
+_TREATMENTS = {
+    "none": "as trained",
+    "zero": "zero",
+    "mean": "mean of trained rows",
+    "last": "last trained row",
+    "wrapped": "trained rows in turn",
+    "late": "prompts begin there",
+}
+_INPUTS = {"fixed": "trained and tested on Λ = I", "random": "trained and tested on random Λ"}
+_COLORS = {"fixed": ACCENT, "random": SECOND}
+_TABLES = {
+    "none": ("o", "as trained, at c"),
+    "multiplied": ("^", "table × √c, at c"),
+    "divided": ("v", "table / √c, at c = 1"),
+}
+# Errors below this are drawn on the lower edge: a logarithmic axis has no zero.
+_FLOOR = 1e-4
+
+
+def by_kind(record: Record) -> Figure:
+    """Error by context length, one line per kind of positions and training seed."""
+    return _two(record, "variant", _VARIANTS, "positions")
+
+
+def by_treatment(record: Record) -> Figure:
+    """Error by context length, one line per change of the learned table and training seed."""
+    return _two(record, "treatment", _TREATMENTS, "untrained rows")
+
+
+def _two(record: Record, key: str, labels: Mapping[str, str], title: str) -> Figure:
+    curves, n = record.tables["curves"], record.settings["n_train"]
+    with house_style():
+        figure = Figure(figsize=(8.0, 3.8))
+        axes = figure.subplots(1, 2, sharey=True)
+        for ax, (family, own) in zip(
+            axes, {"fixed": ("identity", 1.0), "random": ("exponential", 1.0)}.items(), strict=True
+        ):
+            there = curves[(curves["inputs"] == own[0]) & (curves["c"] == own[1]) & (curves["factor"] == 1)]
+            models = there[there["family"] == family]
+            models = models[models["treatment"] == "none" if key == "variant" else models["variant"] == "learned"]
+            squares = there[there["family"] == "reference"]
+            ax.plot(squares["position"], squares["mean"].clip(lower=_FLOOR), color=LEAST_SQUARES, linewidth=1)
+            ax.axhline(1, color=ZERO, linestyle=(0, (4, 2)), linewidth=1)
+            ax.axvline(n, color=ZERO, linewidth=0.8)
+            for i, (value, label) in enumerate(labels.items()):
+                rows = models[models[key] == value]
+                _lines(ax, rows[rows["position"] <= n] if value == "late" else rows, CYCLE[i], label)
+            ax.set(yscale="log", title=_INPUTS[family], xlabel="in-context examples M")
+            ax.set_xlim(0, float(curves["position"].max()))
+        axes[0].set_ylim(bottom=_FLOOR)
+        axes[0].set_ylabel("squared error / d")
+        figure.legend(*axes[0].get_legend_handles_labels(), title=title, loc="outside lower center", ncols=6)
+    return figure
+
+
+def _lines(ax: Axes, rows: pd.DataFrame, color: str, label: str) -> None:
+    for i, (_, one) in enumerate(rows.groupby("training_seed")):
+        low, high = one["mean"] - 1.96 * one["stderr"], one["mean"] + 1.96 * one["stderr"]
+        ax.plot(one["position"], one["mean"].clip(lower=_FLOOR), color=color, linewidth=1.3, label="" if i else label)
+        ax.fill_between(one["position"], low.clip(lower=_FLOOR), high, color=color, alpha=0.15, linewidth=0)
+
+
+def by_variance(record: Record) -> Figure:
+    """The spike as a ratio, and as a difference, by the variance of the inputs."""
+    variance = record.tables["variance"]
+    with house_style():
+        figure = Figure(figsize=(8.0, 3.8))
+        ratio, jump = figure.subplots(1, 2)
+        for family, color in _COLORS.items():
+            for i, (_, rows) in enumerate(variance[variance["family"] == family].groupby("training_seed")):
+                label = "" if i else f"trained on {'Λ = I' if family == 'fixed' else 'random Λ'}"
+                x = rows["c"] * (1 + 0.04 * (i + 2 * (family == "random") - 1.5))
+                _bars(ratio, x, rows, "ratio", color, label)
+                _bars(jump, x, rows, "jump", color, "")
+                jump.plot(x, rows["base"], color=color, linestyle=":", linewidth=1, label="" if i else "error at N")
+        grid = np.array([1.0, float(variance["c"].max())])
+        jump.plot(grid, float(variance["jump"].max()) * grid, color=ZERO, linestyle=(0, (4, 2)), label="∝ c")
+        ticks = sorted(variance["c"].unique())
+        for ax in (ratio, jump):
+            ax.set(xscale="log", yscale="log", xlabel="variance c of the test inputs")
+            ax.set_xticks(ticks, [f"{c:g}" for c in ticks])
+            ax.minorticks_off()
+            ax.legend(loc="best")
+        ratio.axhline(1, color=ZERO, linewidth=0.8)
+        ratio.set(title="ratio", ylabel="error just beyond N / error at N")
+        jump.set(title="difference", ylabel="error just beyond N − error at N, / d")
+    return figure
+
+
+def _bars(ax: Axes, x: pd.Series, rows: pd.DataFrame, key: str, color: str, label: str) -> None:
+    value = rows[key].to_numpy(float)
+    shown = value > 0
+    edge = value[shown].min() / 10 if shown.any() else 1.0
+    low, high = rows[f"{key}_low"].to_numpy(float).clip(min=edge), rows[f"{key}_high"].to_numpy(float)
+    bars = np.clip(np.vstack([value - low, high - value]), 0, None)[:, shown]
+    ax.errorbar(x[shown], value[shown], bars, color=color, marker="o", markersize=4, linewidth=1, label=label)
+
+
+def by_table(record: Record) -> Figure:
+    """The jump over c with the table of positions multiplied, relative to the jump at c = 1."""
+    table = record.tables["interventions"]
+    scales = sorted(table["c"].unique())
+    with house_style():
+        figure = Figure(figsize=(6.4, 3.6))
+        ax = figure.subplots()
+        for t, (treatment, (mark, label)) in enumerate(_TABLES.items()):
+            rows = table[table["treatment"] == treatment]
+            for i, row in enumerate(rows.to_dict("records")):
+                x = scales.index(row["c"]) + 0.25 * (t - 1) + 0.02 * (i % 4 - 1.5)
+                value = row["against_c1"]
+                bars = np.clip([[value - row["against_c1_low"]], [row["against_c1_high"] - value]], 0, None)
+                color = _COLORS[row["family"]]
+                ax.errorbar([x], [value], bars, color=color, marker=mark, markersize=4, elinewidth=1)
+            ax.plot([], [], color=ZERO, marker=mark, linestyle="", label=label)
+        for family, color in _COLORS.items():
+            ax.plot([], [], color=color, label=f"trained on {'Λ = I' if family == 'fixed' else 'random Λ'}")
+        for line in (0, 1):
+            ax.axhline(line, color=ZERO, linewidth=0.8)
+        ax.set_xticks(range(len(scales)), [f"c = {c:g}" for c in scales])
+        ax.set_ylabel("difference over c, relative to c = 1")
+        ax.legend(loc="best", ncols=2)
+    return figure
+
+
+FIGURES = {
+    "positions": by_kind,
+    "positions-table": by_treatment,
+    "positions-variance": by_variance,
+    "positions-mechanism": by_table,
+}

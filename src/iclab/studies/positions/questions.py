@@ -1,0 +1,117 @@
+"""What the study of positions asks of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from iclab.studies.positions.treatments import RESTORED
+from iclab.studies.study import Answer, Question, Tables, Verdict, cases
+
+# Over this times the error at N, the error beyond N counts as a spike.
+SPIKE = 2.0
+OTHERS = ("shifted", "none", "rotary", "alibi")
+
+
+def own(tables: Tables, *variants: str, treatment: str = "none") -> pd.DataFrame:
+    """Models tested on the inputs that they were trained on."""
+    spikes = tables["spikes"]
+    return spikes[spikes["own"] & spikes["variant"].isin(variants) & (spikes["treatment"] == treatment)]
+
+
+def cause(tables: Tables) -> Answer:
+    """The paper's conjecture: a spike with learned positions, none with others, and none without untrained rows."""
+    learned = cases(own(tables, "learned"), "near", SPIKE)
+    others = cases(own(tables, *OTHERS), "near", SPIKE)
+    late = cases(own(tables, *OTHERS), "far", SPIKE)
+    zeroed = cases(own(tables, "learned", treatment="zero"), "near", SPIKE)
+    numbers = {
+        "others_spike": others.met,
+        "others_spike_far": late.met,
+        "zeroed_spike": zeroed.met,
+        "smallest_ratio_learned": learned.numbers["lowest"],
+        "largest_ratio_others": others.numbers["highest"],
+    }
+    if learned.verdict is not Verdict.CONFIRMED:
+        return Answer(Verdict.UNDECIDED, learned.met, learned.missed, learned.undecided, numbers)
+    if others.met == others.total:
+        verdict = Verdict.REFUTED
+    else:
+        verdict = Verdict.IN_PART if others.met or late.met or zeroed.met else Verdict.CONFIRMED
+    return Answer(verdict, learned.met, others.met, 0, numbers)
+
+
+def restored(tables: Tables) -> Answer:
+    """Whether trained rows in place of untrained ones leave no spike."""
+    rows = pd.concat([own(tables, "learned", treatment=name) for name in RESTORED])
+    return cases(rows, "near", SPIKE, above=False)
+
+
+def far(*variants: str) -> Callable[[Tables], Answer]:
+    """Whether the error far beyond N is above that at N."""
+    return lambda tables: cases(own(tables, *variants), "far_jump", 0.0)
+
+
+def top(tables: Tables) -> pd.DataFrame:
+    """Learned positions at the largest variance."""
+    variance = tables["variance"]
+    return variance[variance["c"] == variance["c"].max()]
+
+
+def mechanism(tables: Tables) -> Answer:
+    """Whether the jump over c is the one at the same size of positions beside the tokens."""
+    changed = tables["interventions"]
+    rows = changed[changed["treatment"] != "none"]
+    missed = (rows["gap_low"] > 0) | (rows["gap_high"] < 0)
+    answer = Verdict.REFUTED if missed.all() else Verdict.IN_PART if missed.any() else Verdict.CONFIRMED
+    return Answer(answer, int((~missed).sum()), int(missed.sum()), 0, {"largest_damage": float(rows["damage"].max())})
+
+
+QUESTIONS = (
+    Question(
+        "cause",
+        "Untrained absolute positions cause the spike.",
+        f"The error just beyond N is over {SPIKE:g} times that at N with learned positions, and with no other kind.",
+        cause,
+        "§4.3",
+        lead=True,
+    ),
+    Question(
+        "restored",
+        "With trained rows in place of the untrained ones, the spike goes.",
+        f"Error just beyond N below {SPIKE:g} times that at N.",
+        restored,
+    ),
+    Question(
+        "length",
+        "Length alone raises the error, without any untrained position.",
+        "Error far beyond N above that at N: no positions, or learned from shifted starts.",
+        far("shifted", "none"),
+    ),
+    Question(
+        "distances",
+        "Distances longer than in training raise the error.",
+        "Error far beyond N above that at N: rotary, ALiBi.",
+        far("rotary", "alibi"),
+    ),
+    Question(
+        "ratio",
+        "The spike shrinks at higher variance, as a ratio.",
+        "Ratio of the error just beyond N to that at N lower at the largest c than at c = 1.",
+        lambda tables: cases(top(tables), "log_ratio_fall", 0.0),
+        "§4.3",
+    ),
+    Question(
+        "jump",
+        "It shrinks as a difference too.",
+        "Difference of the two errors lower at the largest c than at c = 1.",
+        lambda tables: cases(top(tables), "jump_change", 0.0, above=False),
+    ),
+    Question(
+        "mechanism",
+        "It shrinks because positions weigh less beside larger tokens.",
+        "Difference over c as at the same relative size of positions: the gap's interval contains 0.",
+        mechanism,
+    ),
+)
