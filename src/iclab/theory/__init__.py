@@ -8,6 +8,7 @@ of gradient flow, and the risk of what was learned. Everything is NumPy in float
 """
 
 from iclab.theory.asymptotics import Asymptotics, mismatch_asymptotics, ridge_asymptotics, ridgeless_asymptotics
+from iclab.theory.attacks import LabelAttack, label_attack, label_attack_sizes, label_influence, minimal_label_attack
 from iclab.theory.certificates import Certificate, asymptotic_rate, certificate
 from iclab.theory.conditioning import ConditioningCurve, geometric_spectrum, risk_by_condition_number
 from iclab.theory.covariance_rules import (
@@ -61,6 +62,7 @@ from iclab.theory.minimizers import (
     minimum_loss,
     optimal_learner,
 )
+from iclab.theory.plateaus import plateau_losses
 from iclab.theory.population import PopulationLoss, gamma, population_gradient, population_loss
 from iclab.theory.random_covariance import RiskDistribution, risk_distribution
 from iclab.theory.rescaling import ScaledRisk, coordinate_scaling, trace_scaling
@@ -91,6 +93,7 @@ __all__ = [
     "FiniteAttention",
     "FlowCoefficients",
     "LSAParameters",
+    "LabelAttack",
     "LabelLaw",
     "MinimizerComparison",
     "PopulationLoss",
@@ -123,10 +126,14 @@ __all__ = [
     "flow_coefficients",
     "gamma",
     "geometric_spectrum",
+    "label_attack",
+    "label_attack_sizes",
+    "label_influence",
     "layer_risk",
     "learner_loss",
     "learner_risk",
     "lsa",
+    "minimal_label_attack",
     "minimizer",
     "minimum_loss",
     "mismatch_asymptotics",
@@ -135,6 +142,7 @@ __all__ = [
     "negative_eigenvalues",
     "noisy_linear_law",
     "optimal_learner",
+    "plateau_losses",
     "population_gradient",
     "population_loss",
     "predict",

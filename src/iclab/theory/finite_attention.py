@@ -197,10 +197,9 @@ class _TaskMoments:
 
     @classmethod
     def of(cls, tasks: _Tasks, rho: float) -> _TaskMoments:
-        level = np.mean(tasks**2, axis=1) + rho
-        return cls(
-            tasks.T @ tasks / len(tasks), level @ tasks / len(tasks), float(level.mean()), float(np.mean(level**2))
-        )
+        level: np.ndarray = np.mean(tasks**2, axis=1) + rho
+        square: np.ndarray = level**2
+        return cls(tasks.T @ tasks / len(tasks), level @ tasks / len(tasks), float(level.mean()), float(square.mean()))
 
     def error(self, gamma: Float64[np.ndarray, "d e"], length: int, rho: float) -> float:
         """E(ŷ − y)² of Γ on prompts of these tasks: y has the variance v, E(h, s) = (w, v) and Isserlis' theorem."""

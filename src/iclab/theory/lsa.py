@@ -138,7 +138,7 @@ def embed(xs: ArrayLike, ys: ArrayLike, x_query: ArrayLike) -> Embedding:
     ndarray, shape (..., d + 1, n + 1)
         Leading axes broadcast.
     """
-    x, y, query, batch = _prompt(xs, ys, x_query)
+    x, y, query, batch = check_prompt(xs, ys, x_query)
     n, d = x.shape[-2:]
     embedding = np.zeros((*batch, d + 1, n + 1))
     embedding[..., :d, :n] = np.swapaxes(x, -1, -2)
@@ -235,7 +235,7 @@ def predict(parameters: LSAParameters, xs: ArrayLike, ys: ArrayLike, x_query: Ar
     ndarray, shape (...)
         One prediction per prompt; leading axes broadcast.
     """
-    x, y, query, _ = _prompt(xs, ys, x_query)
+    x, y, query, _ = check_prompt(xs, ys, x_query)
     a, u, U, b = parameters.blocks
     _check_dimension(x.shape[-1], parameters.dimension)
     if x.shape[-2] == 0:
@@ -334,7 +334,8 @@ def check_theta(theta: ArrayLike, dimension: int | None = None) -> Matrix:
     return matrix / _norm(matrix)
 
 
-def _prompt(xs: ArrayLike, ys: ArrayLike, x_query: ArrayLike) -> tuple[_Array, _Array, _Array, tuple[int, ...]]:
+def check_prompt(xs: ArrayLike, ys: ArrayLike, x_query: ArrayLike) -> tuple[_Array, _Array, _Array, tuple[int, ...]]:
+    """Inputs (..., n, d), labels (..., n) and queries (..., d) of prompts as arrays, and their common leading axes."""
     x, y, query = check_reals(xs, "xs"), check_reals(ys, "ys"), check_reals(x_query, "x_query")
     if x.ndim < 2 or y.ndim < 1 or query.ndim < 1 or y.shape[-1] != x.shape[-2] or query.shape[-1] != x.shape[-1]:
         raise InvalidInputError(
