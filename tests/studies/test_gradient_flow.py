@@ -1,66 +1,60 @@
-"""The study's sentences must be true of its tables, and its tables of the theory."""
+"""The study of gradient flow: its tables hold what theory says, and its questions notice when they do not."""
 
 import numpy as np
 import pytest
 
-from iclab.studies.gradient_flow import FIXED, RANDOM, _conclusions, _sentences, problem, run
-from iclab.studies.record import StudyRecord
-from iclab.studies.store import Store
+from iclab.studies.gradient_flow.measure import FIXED, RANDOM, Settings, measure, problem
+from iclab.studies.gradient_flow.questions import QUESTIONS
+from iclab.studies.lab import Lab
+from iclab.studies.study import Verdict, ask
 from iclab.theory import minimum_loss
+
+SETTINGS = Settings(dimension=3, n_train=7, n_times=40)
 
 
 @pytest.fixture(scope="module")
-def record(tmp_path_factory):
-    calls = []
-    store = Store(tmp_path_factory.mktemp("units"))
-    result = run(store=store, progress=lambda *call: calls.append(call), dimension=3, n_train=7, n_times=40)
-    assert calls[-1] == ("done", 2, 2)
-    again = run(store=store, progress=lambda *_: None, dimension=3, n_train=7, n_times=40)
-    for name, table in result.tables.items():
-        assert table.equals(again.tables[name])
-    return result
+def tables(tmp_path_factory):
+    return measure(SETTINGS, Lab(tmp_path_factory.mktemp("lab"), lambda *_: None))
 
 
-def test_bounds_rates_and_limits(record):
+def test_everything_holds_on_a_problem_of_each_kind(tables):
+    answers = ask(QUESTIONS, tables)
+    assert {answer.verdict for answer in answers.values()} == {Verdict.CONFIRMED}
+    assert answers["bound"].met == 2 * (SETTINGS.n_times - 1)
+
+
+@pytest.mark.parametrize(
+    ("question", "table", "column", "quantity", "value"),
+    [
+        ("limit", "limits", "reached", "u", 2.0),
+        ("bound", "trajectory", "value", "excess", 1e3),
+        ("gradient", "trajectory", "value", "pl_ratio", 0.99),
+        ("u", "trajectory", "value", "u", 1e-6),
+        ("balance", "trajectory", "value", "balance", -1e-9),
+        ("rate", "certificates", "late_rate", None, 0.5),
+    ],
+)
+def test_one_wrong_number_is_noticed(tables, question, table, column, quantity, value):
+    changed = tables[table].copy()
+    rows = changed["case"] == FIXED
+    if quantity:
+        rows &= changed["quantity"] == quantity
+    changed.loc[changed[rows].index[-1], column] = value
+    answer = ask(QUESTIONS, {**tables, table: changed})[question]
+    assert (answer.verdict, answer.missed) == (Verdict.IN_PART, 1)
+
+
+def test_loss_is_monotone_and_ends_at_the_minimum(tables):
     for case in (FIXED, RANDOM):
-        facts = record.facts["conclusions"][case]
-        assert facts["bound_holds"]
-        assert facts["times_within_bound"] == facts["positive_times"] == 39
-        assert facts["smallest_pl_ratio"] >= 1
-        assert facts["smallest_u"] >= facts["u_lower_bound"] > 0
-        assert abs(facts["rate_error"]) < 1e-2
-        assert facts["limit_distance"] < 1e-12
-        assert facts["balance_drift"] < 1e-12
-
-
-def test_times_beyond_the_bound_are_counted(record):
-    tables = {**record.tables, "trajectory": record.tables["trajectory"].copy()}
-    path = tables["trajectory"]
-    last = path[(path["case"] == FIXED) & (path["quantity"] == "excess")].sort_values("t").index[-1]
-    path.loc[last, "value"] = 1e3
-    found = _conclusions(FIXED, tables)
-    assert not found["bound_holds"]
-    assert "holds at 38 of 39 positive times" in _sentences(FIXED, found)[1]
-
-
-def test_loss_is_monotone_and_above_the_minimum(record):
-    for case in (FIXED, RANDOM):
-        covariates, _ = problem(case, record.facts["settings"])
-        table = record.tables["trajectory"].query("case == @case and quantity == 'loss'").sort_values("t")
+        covariates, _ = problem(case, SETTINGS.dimension, SETTINGS.exponent, SETTINGS.seed)
+        table = tables["trajectory"].query("case == @case and quantity == 'loss'").sort_values("t")
         assert (np.diff(table["value"]) <= 1e-15).all()
-        assert table["value"].iloc[-1] == pytest.approx(minimum_loss(covariates, 7), rel=1e-10)
+        assert table["value"].iloc[-1] == pytest.approx(minimum_loss(covariates, SETTINGS.n_train), rel=1e-10)
 
 
-def test_off_diagonal_entries_only_decay(record):
-    table = record.tables["trajectory"].query("quantity == 'U' and row != col")
+def test_off_diagonal_entries_only_decay(tables):
+    table = tables["trajectory"].query("quantity == 'U' and row != col")
     assert table.groupby(["case", "row", "col"]).ngroups == 2 * 6
     for _, entry in table.groupby(["case", "row", "col"]):
         size = entry.sort_values("t")["value"].abs().to_numpy()
         assert (np.diff(size) <= 1e-15).all()
-
-
-def test_saved_and_loaded(record, tmp_path):
-    record.save(tmp_path)
-    loaded = StudyRecord.load(tmp_path / record.name)
-    assert loaded.facts == record.facts
-    assert set(loaded.tables) == {"trajectory", "limits", "certificates"}

@@ -13,7 +13,10 @@ from iclab.studies.folder import Study, open_folder
 
 _HERE = "iclab.studies"
 
-REGISTRY = (Study("positions", f"{_HERE}.positions", trains=True),)
+REGISTRY = (
+    Study("gradient-flow", f"{_HERE}.gradient_flow", paper=True),
+    Study("positions", f"{_HERE}.positions", trains=True),
+)
 
 __all__ = ["REGISTRY", "Study", "first_page", "open_folder"]
 

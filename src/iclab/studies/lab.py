@@ -89,6 +89,19 @@ class Lab:
                 found[i] = self.store.find(units[i])
         return [_present(table, unit) for table, unit in zip(found, units, strict=True)]
 
+    def named_tables(self, units: Sequence[Unit], label: str = "measuring") -> dict[str, pd.DataFrame]:
+        """Tables by name, of units that return several in one, told apart by the column ``table``.
+
+        Columns that a table does not have are left out, and the rows of all units stand in their order.
+        """
+        import pandas as pd
+
+        parts: dict[str, list[pd.DataFrame]] = {}
+        for whole in self.tables(units, label):
+            for name, rows in whole.groupby("table", sort=False):
+                parts.setdefault(str(name), []).append(rows.drop(columns="table").dropna(axis="columns", how="all"))
+        return {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
+
     def train(self, jobs: Sequence[Job]) -> None:
         """Do every training, some at a time; go on with those that were interrupted."""
         from iclab.studies.trainings import train_all

@@ -1,0 +1,81 @@
+"""Gradient flow: the loss beside its bound and rate, u and the entries of U beside their limits."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from iclab.studies.drawing import ACCENT, CYCLE, LIMIT, SECOND, ZERO, house_style
+from iclab.studies.study import Record
+
+_TITLES = {"fixed covariance": "fixed Λ", "random covariances": "random Λ"}
+_THEOREMS = {"fixed covariance": "Theorem 4", "random covariances": "Theorem 8"}
+_DASHED = (0, (4, 2))
+
+
+def loss(record: Record) -> Figure:
+    """L(t) − min L, the paper's bound, and a line of the exact rate, by case."""
+    trajectory = record.tables["trajectory"]
+    with house_style():
+        figure = Figure(figsize=(8.0, 3.2))
+        axes = figure.subplots(1, len(_TITLES), sharey=True)
+        for ax, (case, title) in zip(axes, _TITLES.items(), strict=True):
+            path = trajectory[trajectory["case"] == case]
+            for quantity, color, style, label in (
+                ("pl_bound", SECOND, "-.", "the paper's bound"),
+                ("asymptote", LIMIT, _DASHED, "exact asymptotic rate"),
+                ("excess", ACCENT, "-", "gradient flow"),
+            ):
+                rows = path[path["quantity"] == quantity].sort_values("t")
+                ax.plot(rows["t"], rows["value"], color=color, linestyle=style, label=label)
+            ax.set(title=title, xlabel="time t", yscale="log")
+        excess = trajectory[trajectory["quantity"] == "excess"]["value"]
+        axes[0].set_ylim(excess.min() / 3, excess.max() * 30)
+        axes[0].set_ylabel("L(t) − min L")
+        axes[0].legend(loc="lower left")
+    return figure
+
+
+def parameters(record: Record) -> Figure:
+    """U(t) with its bound above, the entries of U(t) below, by case, with the limits of the theorems."""
+    trajectory, limits = record.tables["trajectory"], record.tables["limits"]
+    bounds = record.tables["certificates"].set_index("case")["u_lower_bound"]
+    with house_style():
+        figure = Figure(figsize=(8.0, 5.0))
+        axes = figure.subplots(2, len(_TITLES), sharex="col")
+        for column, (case, title) in enumerate(_TITLES.items()):
+            # A logarithmic axis has no 0.
+            path = trajectory[(trajectory["case"] == case) & (trajectory["t"] > 0)]
+            ends = limits[limits["case"] == case]
+            _scalar(axes[0, column], path, ends, float(bounds[case]), _THEOREMS[case])
+            _matrix(axes[1, column], path, ends)
+            axes[0, column].set_title(title)
+            axes[1, column].set(xlabel="time t", xscale="log")
+        axes[0, 0].set_ylabel("u(t)")
+        axes[1, 0].set_ylabel("entries of U(t)")
+    return figure
+
+
+def _scalar(ax: Axes, path: pd.DataFrame, limits: pd.DataFrame, bound: float, theorem: str) -> None:
+    rows = path[path["quantity"] == "u"].sort_values("t")
+    ax.plot(rows["t"], rows["value"], color=ACCENT, label="u(t)")
+    limit = float(limits[limits["quantity"] == "u"]["theorem"].iloc[0])
+    ax.axhline(limit, color=LIMIT, linestyle=_DASHED, linewidth=1.2, label=f"limit of {theorem}")
+    ax.axhline(bound, color=ZERO, linestyle="-.", linewidth=1.2, label="the paper's lower bound")
+    ax.set_ylim(bottom=0)
+    ax.legend(loc=(0.02, 0.5))
+
+
+def _matrix(ax: Axes, path: pd.DataFrame, limits: pd.DataFrame) -> None:
+    entries = path[path["quantity"] == "U"].sort_values("t")
+    for i, j in entries[["row", "col"]].drop_duplicates().to_numpy(dtype=int):
+        rows = entries[(entries["row"] == i) & (entries["col"] == j)]
+        style = {"color": CYCLE[i % len(CYCLE)], "zorder": 3} if i == j else {"color": "#b5b5b5", "linewidth": 0.7}
+        ax.plot(rows["t"], rows["value"], **style)
+    diagonal = limits[(limits["quantity"] == "U") & (limits["row"] == limits["col"])]
+    for i, limit in zip(diagonal["row"], diagonal["theorem"], strict=True):
+        ax.axhline(limit, color=CYCLE[i % len(CYCLE)], linestyle=_DASHED, linewidth=0.9, alpha=0.8)
+
+
+FIGURES = {"gradient-flow": loss, "gradient-flow-parameters": parameters}

@@ -1,0 +1,131 @@
+"""What the study of gradient flow asks of its tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from iclab.studies.study import Answer, Question, Tables, verdict_of
+
+# Below these, relative differences are the rounding of the computation, and of a rate read off at late times.
+ROUNDING, RATE_ROUNDING = 1e-10, 1e-3
+# Keys of an answer's numbers, by case.
+_SHORT = {"fixed covariance": "fixed Λ", "random covariances": "random Λ"}
+
+
+def limit(tables: Tables) -> Answer:
+    """Distance of the flow's end from the theorem's parameters, relative to their norm."""
+    distances = {
+        str(case): float(np.linalg.norm(rows["reached"] - rows["theorem"]) / np.linalg.norm(rows["theorem"]))
+        for case, rows in tables["limits"].groupby("case")
+    }
+    return _at_most(distances, ROUNDING)
+
+
+def bound(tables: Tables) -> Answer:
+    """How often the excess lies below e^{−μt}(L(0) − min L) at t > 0; at 0 they are equal."""
+    excess, paper = (_values(tables, name) for name in ("excess", "pl_bound"))
+    later = excess["t"] > 0
+    met = int((excess["value"] <= paper["value"])[later].sum())
+    missed = int(later.sum()) - met
+    constants = tables["certificates"].set_index("case")
+    numbers = {
+        f"asymptotic rate / μ, {_SHORT[str(case)]}": float(row["asymptotic_rate"] / row["pl_constant"])
+        for case, row in constants.iterrows()
+    }
+    return Answer(verdict_of(met, missed), met, missed, 0, numbers)
+
+
+def gradient(tables: Tables) -> Answer:
+    """The smallest ‖∇L‖²/(μ(L − min L))."""
+    return _at_least(_by_case(_values(tables, "pl_ratio"), "min"), dict.fromkeys(_SHORT, 1.0))
+
+
+def away_from_zero(tables: Tables) -> Answer:
+    """The smallest u beside the paper's bound."""
+    bounds = tables["certificates"].set_index("case")["u_lower_bound"]
+    return _at_least(_by_case(_values(tables, "u"), "min"), {str(case): float(x) for case, x in bounds.items()})
+
+
+def balance(tables: Tables) -> Answer:
+    """The largest |u² − ‖U‖²|."""
+    rows = _values(tables, "balance")
+    return _at_most(_by_case(rows.assign(value=rows["value"].abs()), "max"), ROUNDING)
+
+
+def rate(tables: Tables) -> Answer:
+    """The rate measured late on the flow against the asymptotic rate."""
+    constants = tables["certificates"].set_index("case")
+    distance = (constants["late_rate"] / constants["asymptotic_rate"] - 1).abs()
+    return _at_most({str(case): float(value) for case, value in distance.items()}, RATE_ROUNDING)
+
+
+def _values(tables: Tables, quantity: str) -> pd.DataFrame:
+    rows = tables["trajectory"]
+    return rows[rows["quantity"] == quantity].sort_values(["case", "t"]).reset_index(drop=True)
+
+
+def _by_case(rows: pd.DataFrame, which: str) -> dict[str, float]:
+    return {str(case): float(value) for case, value in rows.groupby("case")["value"].agg(which).items()}
+
+
+def _at_most(values: dict[str, float], line: float) -> Answer:
+    met = sum(value <= line for value in values.values())
+    return Answer(verdict_of(met, len(values) - met), met, len(values) - met, 0, _short(values))
+
+
+def _at_least(values: dict[str, float], lines: dict[str, float]) -> Answer:
+    met = sum(value >= lines[case] for case, value in values.items())
+    numbers = _short(values) | {f"bound, {name}": value for name, value in _short(lines).items()}
+    return Answer(verdict_of(met, len(values) - met), met, len(values) - met, 0, numbers)
+
+
+def _short(values: dict[str, float]) -> dict[str, float]:
+    return {_SHORT[case]: value for case, value in values.items()}
+
+
+QUESTIONS = (
+    Question(
+        "limit",
+        "Gradient flow from Assumption 3 ends at the global minimum that the theorems give.",
+        f"Relative distance of the limit from theirs at most {ROUNDING:g}.",
+        limit,
+        "Theorems 4 and 8",
+        lead=True,
+    ),
+    Question(
+        "bound",
+        "The excess loss falls at least as fast as $e^{-\\mu t}$.",
+        "$L(t) - \\min L \\le e^{-\\mu t}(L(0) - \\min L)$ at every time $t > 0$ of the grid.",
+        bound,
+        "Theorems 4 and 8, proofs",
+        lead=True,
+    ),
+    Question(
+        "gradient",
+        "The loss satisfies the Polyak–Łojasiewicz inequality along the flow.",
+        "Smallest $\\|\\nabla L\\|^2 / (\\mu (L - \\min L))$ at least 1.",
+        gradient,
+        "Lemma 12, (62)",
+    ),
+    Question(
+        "u",
+        "u stays away from 0.",
+        "Smallest u at least the paper's bound.",
+        away_from_zero,
+        "Lemmas 19 and 27",
+    ),
+    Question(
+        "balance",
+        "$u^2 - \\|U\\|_F^2$ is conserved.",
+        f"At most {ROUNDING:g} in absolute value, from 0 at the start.",
+        balance,
+        "Lemma 17",
+    ),
+    Question(
+        "rate",
+        "The flow converges at the rate of the linearised flow at the minimum.",
+        f"Rate measured late within {RATE_ROUNDING:g} of it, relatively.",
+        rate,
+    ),
+)
