@@ -27,12 +27,16 @@ app = App(
 # What to do after an interruption; the other verbs keep nothing of an unfinished run.
 _GO_ON = {
     "reproduce": "the same command goes on where it was",
+    "study": "the same command goes on where it was",
+    "sweep": "the same command goes on where it was",
     "train": "a training that had begun goes on with the same command and --resume",
 }
 # The help texts stand here so that `iclab --help` imports no verb.
 for _verb, _help in {
     "verify": "Check every claim of the paper and print the table of verdicts.",
     "reproduce": "Verify, train, evaluate and draw the whole paper, and write one report.",
+    "study": "Run a study by name or folder, or begin one of your own.",
+    "sweep": "Train a grid of configurations, and judge all in one table.",
     "train": "Train a model from a configuration, or resume a run.",
     "evaluate": "Compare predictors at every context length, under every shift.",
     "flow": "Follow the gradient flow of a linear self-attention layer.",

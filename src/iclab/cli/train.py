@@ -89,8 +89,15 @@ def train(
 
 
 def _configuration(config: str, changes: tuple[str, ...]) -> TrainingConfig:
+    from iclab.training import read_config
+
+    return read_config(*configuration_source(config, changes))
+
+
+def configuration_source(config: str, changes: tuple[str, ...]) -> tuple[Path | dict[str, Any], dict[str, Any]]:
+    """What ``read_config`` takes for a file's or a preset's name with options ``--set``."""
     from iclab.foundations import InvalidInputError, check_choice
-    from iclab.training import PRESETS, read_config
+    from iclab.training import PRESETS
     from iclab.training.reading import parse_value
 
     overrides: dict[str, Any] = {}
@@ -102,8 +109,8 @@ def _configuration(config: str, changes: tuple[str, ...]) -> TrainingConfig:
     path = Path(config)
     # A bare word is a preset, whatever folders are called, unless there is such a file.
     if path.is_file() or path.name != config or path.suffix:
-        return read_config(path, overrides)
-    return read_config({"preset": check_choice(config, "the configuration, if no YAML file,", PRESETS)}, overrides)
+        return path, overrides
+    return {"preset": check_choice(config, "the configuration, if no YAML file,", PRESETS)}, overrides
 
 
 def _check(config: TrainingConfig, *, as_json: bool) -> int:

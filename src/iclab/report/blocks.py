@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from iclab.foundations import InvalidInputError, check_choice, format_number
 from iclab.report.cells import Table, format_cell, table_of
 from iclab.report.markdown import to_html, to_inline
+from iclab.studies.drawing import curves as draw_curves
 from iclab.studies.drawing import save_figure
 from iclab.studies.folder import Study
 from iclab.studies.study import Answer, Question, Record, Verdict, as_number, get_table
@@ -62,8 +63,13 @@ class Blocks:
         def figure(name: str, title: str = "", *, alt: str = "", caller: Callable[[], str] | None = None) -> str:
             return self.figure(study, record, name, title, alt=alt, caption=caller() if caller else "")
 
+        def curves(name: str, title: str = "", *, where: Mapping[str, Any] | None = None, **how: Any) -> str:
+            drawn = draw_curves(_chosen(get_table(record.tables, name), where), **how)
+            return self.drawn(drawn, f"{study.name}-{name}", title, alt=title, caption="")
+
         return {
             "s": record.settings,
+            "curves": curves,
             "record": record,
             "answers": answers,
             "answer": lambda name: record.answers[check_choice(name, "question", record.answers)],
@@ -108,10 +114,7 @@ class Blocks:
         folded : bool, optional
             Whether it opens on demand; when omitted, if it has many rows.
         """
-        for key, value in (where or {}).items():
-            check_choice(key, "column", [str(known) for known in frame.columns])
-            allowed = value if isinstance(value, list | tuple) else [value]
-            frame = frame[frame[key].isin(allowed)]
+        frame = _chosen(frame, where)
         if sort:
             frame = frame.sort_values([sort] if isinstance(sort, str) else list(sort), kind="stable")
         if columns is not None:
@@ -150,6 +153,14 @@ class Blocks:
     def _add(self, template: str, **values: Any) -> str:
         self._blocks.append(self._templates.get_template(template).render(cell=format_cell, **values))
         return f"\n\n{_mark(len(self._blocks) - 1)}\n\n"
+
+
+def _chosen(frame: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame:
+    """The rows whose columns have the given value, or one of the given values."""
+    for key, value in (where or {}).items():
+        check_choice(key, "column", [str(known) for known in frame.columns])
+        frame = frame[frame[key].isin(value if isinstance(value, list | tuple) else [value])]
+    return frame
 
 
 def _mark(index: int) -> str:

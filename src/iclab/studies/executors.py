@@ -159,8 +159,14 @@ class Pool:
 
 
 @contextmanager
-def workplace(workers: int = 1) -> Generator[Workplace]:
-    """For one worker this process, otherwise so many processes of this machine, which end with the block."""
+def workplace(workers: int = 1, dask: str | None = None) -> Generator[Workplace]:
+    """A Dask cluster if one is named; else this process for one worker, or so many, which end with the block."""
+    if dask is not None:
+        from iclab.studies.cluster import cluster
+
+        with cluster(dask) as place:
+            yield place
+        return
     if workers < 2:
         yield Here()
         return

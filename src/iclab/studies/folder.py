@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from iclab.foundations import InvalidInputError, check_choice
+from iclab.foundations import InvalidInputError, check_choice, require_writable, write_text
 from iclab.studies.code import digest_of
 from iclab.studies.study import Question
 
@@ -161,6 +161,24 @@ def open_folder(folder: Path) -> Study:
             f"the study in {folder} must be importable; {place}{type(error).__name__}: {error}."
         ) from error
     return study
+
+
+def write_example(folder: Path) -> Path:
+    """Write the study that comes as an example into a new folder.
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder holds something, or cannot be written.
+    """
+    folder = Path(folder).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidInputError(f"a new study needs a new folder; {folder} is there and not empty: choose another.")
+    require_writable(folder)
+    source = files("iclab.studies.example")
+    for name in (MEASURE, QUESTIONS, PAGE):
+        write_text(folder / name, (source / name).read_text(encoding="utf-8"))
+    return folder
 
 
 def _place(error: BaseException, folder: Path) -> str:

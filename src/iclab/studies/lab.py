@@ -69,25 +69,31 @@ class Lab:
         Exception
             What a unit raised; finished ones are kept.
         """
-        found = [self.store.find(unit) for unit in units]
-        missing = [i for i, table in enumerate(found) if table is None]
+        outcomes = self.outcomes(units, label, stop=True)
+        return [_present(outcome, unit) for outcome, unit in zip(outcomes, units, strict=True)]
+
+    def outcomes(self, units: Sequence[Unit], label: str, *, stop: bool = False) -> list[pd.DataFrame | BaseException]:
+        """As ``tables``, but what a unit raised stands in place of its table, unless one is to ``stop`` the others."""
+        outcomes: list[Any] = [self.store.find(unit) for unit in units]
+        missing = [i for i, table in enumerate(outcomes) if table is None]
         tasks = [Task(_kept, (self.store, units[i]), self.package) for i in missing]
         done = len(units) - len(missing)
 
         def report(index: int, outcome: Any) -> None:
             nonlocal done
-            if isinstance(outcome, BaseException):
+            if stop and isinstance(outcome, BaseException):
                 raise outcome
             done += 1
+            outcomes[missing[index]] = outcome
             self.progress(f"{label}: {units[missing[index]].name}", done, len(units))
 
         if tasks:
             self.progress(f"{label}: {units[missing[0]].name}", done, len(units))
             place = self.workplace if len(tasks) > 1 else Here()
             place.run(tasks, report, lambda: None)
-            for i in missing:
-                found[i] = self.store.find(units[i])
-        return [_present(table, unit) for table, unit in zip(found, units, strict=True)]
+        return [
+            self.store.find(unit) if outcome is None else outcome for unit, outcome in zip(units, outcomes, strict=True)
+        ]
 
     def named_tables(self, units: Sequence[Unit], label: str = "measuring") -> dict[str, pd.DataFrame]:
         """Tables by name, of units that return several in one, told apart by the column ``table``.
@@ -115,7 +121,7 @@ def _kept(store: Store, unit: Unit) -> None:
         store.keep(unit, unit.compute())
 
 
-def _present(table: pd.DataFrame | None, unit: Unit) -> pd.DataFrame:
-    if table is None:
+def _present(table: pd.DataFrame | BaseException | None, unit: Unit) -> pd.DataFrame:
+    if table is None or isinstance(table, BaseException):
         raise RuntimeError(f"{unit.name}: its table is gone; run the same command again.")
     return table
