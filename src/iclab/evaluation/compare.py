@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import stdtrit
 
-from iclab.evaluation.curves import SquaredErrors, check_level
+from iclab.evaluation.curves import Scores, check_level
 from iclab.evaluation.streaming import Histogram, Moments, SamplesPrompts, accumulate
 from iclab.foundations import InvalidInputError, check_choice
 from iclab.predictors import Predictor
@@ -27,6 +27,7 @@ def compare(
     *,
     n_prompts: int,
     seed: int,
+    score: str | None = None,
     quantiles: Sequence[float] = (),
     n_jobs: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -39,7 +40,7 @@ def compare(
         Names are kept in the table.
     distributions : dict of str to PromptDistribution
         Names are kept in the table.
-    n_points, n_prompts, seed, quantiles, n_jobs
+    n_points, n_prompts, seed, score, quantiles, n_jobs
         As in ``error_curve``.
     progress : callable, optional
         Called with (distribution, prompts done, prompts in all).
@@ -58,7 +59,7 @@ def compare(
 
     require_named(predictors=predictors, distributions=distributions)
     levels = [check_level(level) for level in quantiles]
-    measure = SquaredErrors(tuple(predictors.items()))
+    measure = Scores(tuple(predictors.items()), score)
     tables: list[pd.DataFrame] = []
     for name, distribution in distributions.items():
         first, *rest = accumulate(
@@ -85,18 +86,19 @@ def differences(
     baseline: str,
     n_prompts: int,
     seed: int,
+    score: str | None = None,
     level: float = 0.95,
     n_jobs: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Squared error of every predictor minus that of ``baseline`` on the same prompts, with intervals.
+    """Score of every predictor minus that of ``baseline`` on the same prompts, with intervals.
 
     Pairing removes what all predictors share, the difficulty of a prompt; with the Bayes predictor or least
     squares as baseline the difference is the excess error over it.
 
     Parameters
     ----------
-    predictors, distributions, n_points, n_prompts, seed, n_jobs, progress
+    predictors, distributions, n_points, n_prompts, seed, score, n_jobs, progress
         As in ``compare``.
     baseline : str
         A name in ``predictors``.
@@ -121,7 +123,8 @@ def differences(
     if not others:
         raise InvalidInputError("predictors must hold one more than the baseline; only the baseline was given.")
     check_level(level)
-    measure = PairedDifferences((baseline, predictors[baseline]), tuple((name, predictors[name]) for name in others))
+    pairs = tuple((name, predictors[name]) for name in others)
+    measure = PairedDifferences((baseline, predictors[baseline]), pairs, score)
     tables: list[pd.DataFrame] = []
     for name, distribution in distributions.items():
         [found] = accumulate(
@@ -164,14 +167,15 @@ def interval(
 
 @dataclass(frozen=True)
 class PairedDifferences:
-    """Measures squared errors minus the baseline's on the same prompts: samples of shape (B, K, P)."""
+    """Measures scores minus the baseline's on the same prompts: samples of shape (B, K, P)."""
 
     baseline: tuple[str, Predictor]
     others: tuple[tuple[str, Predictor], ...]
+    score: str | None = None
 
     def __call__(self, prompts: Prompts) -> Float64[np.ndarray, "B K P"]:
-        """Differences of squared errors."""
-        errors = SquaredErrors((self.baseline, *self.others))(prompts)
+        """Differences of scores."""
+        errors = Scores((self.baseline, *self.others), self.score)(prompts)
         return errors[:, 1:] - errors[:, :1]
 
 

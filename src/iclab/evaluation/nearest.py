@@ -11,9 +11,10 @@ from jaxtyping import Float64
 
 from iclab.evaluation.compare import require_named
 from iclab.evaluation.curves import predictions
-from iclab.evaluation.streaming import SamplesPrompts, chunk_size, chunks
+from iclab.evaluation.streaming import SamplesPrompts, chunk_size, chunks, width_of
 from iclab.foundations import Draws, InvalidInputError, check_integer, check_real
 from iclab.predictors import Predictor
+from iclab.prompts import Prompts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,8 @@ class NearestAlgorithm:
     ----------
     distances : DataFrame
         Columns distribution, position, candidate, distance, stderr, frequency, n. The distance is the mean
-        squared difference of predictions divided by the mean squared target; the frequency is the share of
+        squared difference of predictions divided by the mean squared target (for classes, of probabilities, divided
+        by 1 − 1/k: all mass on one class is at distance 1 from the uniform law); the frequency is the share of
         bootstrap samples of prompts in which this candidate is the nearest.
     verdicts : DataFrame
         Columns distribution, position, nearest ("none" beyond the stated distance), closest (the nearest
@@ -119,17 +121,28 @@ def _squared_differences(
 ) -> tuple[Float64[np.ndarray, "P K n"], Float64[np.ndarray, "P 1 1"]]:
     squares = np.empty((n_points, len(candidates), n_prompts))
     power = np.zeros(n_points)
-    for start, count in chunks(n_prompts, chunk_size(n_points, distribution.dimension)):
+    for start, count in chunks(n_prompts, chunk_size(n_points, width_of(distribution))):
         prompts = distribution.sample(count, n_points, seed=seed, start=start)
         own = predictions(predictor, "the predictor", prompts)
         for k, (name, candidate) in enumerate(candidates.items()):
-            squares[:, k, start : start + count] = ((own - predictions(candidate, name, prompts)) ** 2).T
-        power += np.square(prompts.targets).sum(axis=0) / n_prompts
+            squares[:, k, start : start + count] = _total((own - predictions(candidate, name, prompts)) ** 2).T
+        power += _power(prompts).sum(axis=0) / n_prompts
         if progress is not None:
             progress(label, start + count, n_prompts)
     if (power == 0).any():
         raise InvalidInputError(f"targets must not all be 0, which leaves no scale for distances; they are on {label}.")
     return squares, power[:, None, None]
+
+
+def _total(squares: np.ndarray) -> Float64[np.ndarray, "B P"]:
+    return squares if squares.ndim == 2 else squares.sum(axis=-1)
+
+
+def _power(prompts: Prompts) -> Float64[np.ndarray, "B P"]:
+    """Squared size of what there is to know: of the target, or of a class's indicator about the uniform law."""
+    if prompts.n_classes is not None:
+        return np.full(prompts.ys.shape, 1 - 1 / prompts.n_classes)
+    return _total(np.square(prompts.targets))
 
 
 def _judge(

@@ -17,6 +17,7 @@ from jaxtyping import Float64, Int64
 
 from iclab.foundations import InvalidInputError, check_integer
 from iclab.prompts import Prompts
+from iclab.prompts.labels import labels_of
 
 Samples: TypeAlias = Float64[np.ndarray, "B *shape"]
 
@@ -117,6 +118,11 @@ def chunk_size(n_points: int, dimension: int) -> int:
     return max(1, min(_CHUNK_PROMPTS, _CHUNK_NUMBERS // (n_points * dimension)))
 
 
+def width_of(distribution: SamplesPrompts) -> int:
+    """Numbers per point of a prompt: of its input, or of its label if these are more."""
+    return max(distribution.dimension, labels_of(distribution).size)
+
+
 def chunks(n_prompts: int, size: int) -> Iterator[tuple[int, int]]:
     """(start, count) of consecutive chunks that cover ``n_prompts`` prompts."""
     for start in range(0, n_prompts, size):
@@ -177,7 +183,7 @@ def accumulate(
         raise InvalidInputError(
             f"a distribution must have dimension and sample, as a PromptDistribution; {distribution!r} was given."
         )
-    size = chunk_size(n_points, distribution.dimension)
+    size = chunk_size(n_points, width_of(distribution))
     work = (
         joblib.delayed(_summarise)(measure, distribution, n_points, count, seed, start, tuple(summaries))
         for start, count in chunks(n_prompts, size)

@@ -12,12 +12,15 @@ from iclab.predictors.averaging import Averaging, Zero
 from iclab.predictors.base import LinearPredictor, Predictor
 from iclab.predictors.bayes import BestLinear, FinitePoolBayes, NoiseMixtureBayes
 from iclab.predictors.descent import GradientDescent, Newton
+from iclab.predictors.exact import bayes_predictor
+from iclab.predictors.features import InFeatures
 from iclab.predictors.fitted import GradientBoosting, Lasso, RegressionTree, predict_by_refitting
 from iclab.predictors.gradient_descent_plus import GradientDescentPlusPlus
 from iclab.predictors.least_squares import LeastSquares, Ridge
 from iclab.predictors.lsa import TrainedLSA
 from iclab.predictors.neighbours import NearestNeighbors
 from iclab.predictors.network import TwoLayerNetwork
+from iclab.predictors.ngrams import MarkovPoolBayes, NGramBayes, TrueLaw
 from iclab.predictors.registry import FAST, REGISTRY, predictor
 from iclab.predictors.rescaled import Rescaled
 from iclab.predictors.square_root_filter import PrefixFit, fit_prefixes
@@ -31,9 +34,12 @@ __all__ = [
     "GradientBoosting",
     "GradientDescent",
     "GradientDescentPlusPlus",
+    "InFeatures",
     "Lasso",
     "LeastSquares",
     "LinearPredictor",
+    "MarkovPoolBayes",
+    "NGramBayes",
     "NearestNeighbors",
     "Newton",
     "NoiseMixtureBayes",
@@ -43,8 +49,10 @@ __all__ = [
     "Rescaled",
     "Ridge",
     "TrainedLSA",
+    "TrueLaw",
     "TwoLayerNetwork",
     "Zero",
+    "bayes_predictor",
     "fit_prefixes",
     "predict_by_refitting",
     "predictor",

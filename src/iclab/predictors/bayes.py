@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
-from iclab.foundations import InvalidInputError, PromptInputs, PromptLabels, Vector, check_array, check_real
+from iclab.foundations import (
+    InvalidInputError,
+    PromptInputs,
+    PromptLabels,
+    Vector,
+    check_array,
+    check_choice,
+    check_real,
+)
 from iclab.predictors.base import apply, sums_before
 from iclab.predictors.square_root_filter import fit_prefixes
 from iclab.prompts import Linear, PromptDistribution, Prompts
@@ -26,8 +35,9 @@ class FinitePoolBayes:
     Weights of the pool at position i: softmax of −Σ_{j<i}(y_j − w_k'x_j)²/(2·noise²); without noise, uniform on
     the tasks with the smallest squared residual (equal up to rounding).
 
-    At position 0 it predicts 0, as every predictor does, so that all curves start at the error of having learned
-    nothing. The posterior mean there is x_q · ``prior_mean``, 0 only for a centred pool.
+    At position 0 it predicts 0, as every predictor of numbers does, so that all curves start at the error of having
+    learned nothing; with ``first="prior"`` it is Bayes there too and predicts x_q · ``prior_mean``, which is 0 only for
+    a centred pool.
 
     Parameters
     ----------
@@ -35,6 +45,8 @@ class FinitePoolBayes:
         The weight vectors, for example ``FinitePool.pool``.
     noise : float
         Standard deviation of the label noise, at least 0.
+    first : {"zero", "prior"}
+        What position 0 is predicted by.
 
     Raises
     ------
@@ -44,13 +56,15 @@ class FinitePoolBayes:
 
     pool: Float64[np.ndarray, "K d"]
     noise: float
+    first: Literal["zero", "prior"] = "zero"
 
-    def __init__(self, pool: ArrayLike, noise: float) -> None:
+    def __init__(self, pool: ArrayLike, noise: float, first: Literal["zero", "prior"] = "zero") -> None:
         array = check_array(pool, "pool", (None, None))
         if array.size == 0:
             raise InvalidInputError("pool must hold at least one weight vector; it is empty.")
         object.__setattr__(self, "pool", array)
         object.__setattr__(self, "noise", check_real(noise, "noise", minimum=0.0))
+        object.__setattr__(self, "first", check_choice(first, "first", ("zero", "prior")))
 
     @property
     def prior_mean(self) -> Vector:
@@ -58,7 +72,7 @@ class FinitePoolBayes:
         return self.pool.mean(axis=0)
 
     def weights(self, prompts: Prompts) -> PromptInputs:
-        """Posterior mean of w at every position, shape (B, P, d); zero at position 0."""
+        """Posterior mean of w at every position, shape (B, P, d); zero at position 0 unless the prior is asked for."""
         if self.pool.shape[1] != prompts.dimension:
             raise InvalidInputError(
                 f"prompts must have the pool's dimension {self.pool.shape[1]}; they have {prompts.dimension}."
@@ -76,7 +90,7 @@ class FinitePoolBayes:
                 best = squares <= squares.min(axis=-1, keepdims=True) + rounding
                 posterior = best / best.sum(axis=-1, keepdims=True)
             weights[some] = posterior @ self.pool
-        weights[:, 0] = 0.0
+        weights[:, 0] = 0.0 if self.first == "zero" else self.prior_mean
         return weights
 
     def __call__(self, prompts: Prompts) -> PromptLabels:

@@ -10,7 +10,9 @@ distributions from plain data.
 """
 
 from iclab.prompts.covariates import Covariates, Gaussian, RandomDiagonal
-from iclab.prompts.distribution import Outliers, PointChange, PromptDistribution, Prompts
+from iclab.prompts.distribution import Outliers, PointChange, PromptDistribution
+from iclab.prompts.labels import Labels
+from iclab.prompts.markov_chains import MarkovChainPool, MarkovChains
 from iclab.prompts.nonlinear_laws import Cubic, LinearPlusQuadratic
 from iclab.prompts.nonlinear_tasks import (
     DecisionTree,
@@ -30,6 +32,7 @@ from iclab.prompts.point_changes import (
     RotatedSpectrum,
     ScaledInputs,
 )
+from iclab.prompts.prompt import Prompts
 from iclab.prompts.random_covariances import CovarianceMixture, RandomRotation, Wishart
 from iclab.prompts.shift_table import GARG, SHIFTS, shift
 from iclab.prompts.shifts import LinearSetting, Shift, linear_setting, normaliser
@@ -48,10 +51,13 @@ __all__ = [
     "FixedLinear",
     "Gaussian",
     "IndependentQueries",
+    "Labels",
     "Linear",
     "LinearClassification",
     "LinearPlusQuadratic",
     "LinearSetting",
+    "MarkovChainPool",
+    "MarkovChains",
     "MultipliedInputs",
     "OrthogonalQueries",
     "Outliers",

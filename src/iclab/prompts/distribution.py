@@ -1,4 +1,4 @@
-"""Prompts, and the distribution they are drawn from: covariates × tasks × noise."""
+"""The distribution that prompts are drawn from: covariates × tasks × noise."""
 
 from __future__ import annotations
 
@@ -17,75 +17,9 @@ from iclab.foundations import (
     check_reals,
 )
 from iclab.prompts.covariates import Covariates, check_covariates
+from iclab.prompts.labels import Labels, draw_classes, labels_of
+from iclab.prompts.prompt import Prompts
 from iclab.prompts.tasks import Tasks, check_tasks
-
-
-@dataclass(frozen=True, eq=False)
-class Prompts:
-    """A batch of B prompts of P positions in d dimensions.
-
-    Position i is the prediction made for ``queries[:, i]`` from the i examples ``xs[:, :i]``, ``ys[:, :i]``,
-    so N examples need P = N + 1 positions.
-
-    Attributes
-    ----------
-    xs : ndarray, shape (B, P, d)
-        Inputs of the examples.
-    ys : ndarray, shape (B, P)
-        Their labels, with noise if the distribution has any. Training fits these.
-    queries : ndarray, shape (B, P, d)
-        Query of each position; the array ``xs`` itself when queries are not shifted.
-    targets : ndarray, shape (B, P)
-        Noise-free h(queries), NaN where unknown. Evaluation scores against these.
-
-    Raises
-    ------
-    InvalidInputError
-        If shapes differ, P or d is 0, or an input, label or query is not a finite real number. Lists and other kinds
-        of numbers become float64 arrays.
-    """
-
-    xs: PromptInputs
-    ys: PromptLabels
-    queries: PromptInputs
-    targets: PromptLabels
-
-    def __post_init__(self) -> None:
-        shifted = self.shifted_queries
-        for name in ("xs", "ys", "queries", "targets"):
-            array = self.xs if name == "queries" and not shifted else check_reals(getattr(self, name), name)
-            # A sum is finite if all terms are, unless it overflows: one cheap pass for what is almost always so.
-            with np.errstate(over="ignore", invalid="ignore"):
-                total = array.sum()
-            if name != "targets" and not np.isfinite(total) and not np.isfinite(array).all():
-                raise InvalidInputError(f"{name} must be finite; NaN or infinity was given.")
-            object.__setattr__(self, name, array)
-        shape = self.xs.shape
-        if self.xs.ndim != 3 or self.queries.shape != shape or not (self.ys.shape == self.targets.shape == shape[:2]):
-            raise InvalidInputError(
-                "prompts must have xs and queries of shape (B, P, d), ys and targets of shape (B, P); "
-                f"{self.xs.shape}, {self.queries.shape}, {self.ys.shape} and {self.targets.shape} were given."
-            )
-        if 0 in shape[1:]:
-            raise InvalidInputError(f"prompts must have at least one position and one dimension; xs has shape {shape}.")
-
-    def __len__(self) -> int:
-        return self.xs.shape[0]
-
-    @property
-    def n_points(self) -> int:
-        """Number of positions P."""
-        return self.xs.shape[1]
-
-    @property
-    def dimension(self) -> int:
-        """Length d of an input."""
-        return self.xs.shape[2]
-
-    @property
-    def shifted_queries(self) -> bool:
-        """Whether any query differs from the example at its position."""
-        return self.queries is not self.xs
 
 
 class PointChange(Protocol):
@@ -127,10 +61,10 @@ class Outliers:
         object.__setattr__(self, "probability", number)
         object.__setattr__(self, "scale", check_real(self.scale, "scale", minimum=0.0))
 
-    def sample(self, draws: Draws, n_points: int) -> PromptLabels:
-        """What is added to the labels, shape (B, P)."""
-        struck = draws.at(channel=draws.channel + 1).uniforms("noise", n_points) < self.probability
-        return np.where(struck, self.scale * draws.normals("noise", n_points), 0.0)
+    def sample(self, draws: Draws, n_points: int, *size: int) -> PromptLabels:
+        """What is added to the labels, shape (B, P), or (B, P, k) for vectors of ``size`` k."""
+        struck = draws.at(channel=draws.channel + 1).uniforms("noise", n_points, *size) < self.probability
+        return np.where(struck, self.scale * draws.normals("noise", n_points, *size), 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +78,8 @@ class PromptDistribution:
     tasks : Tasks
         Law of the function h.
     noise : float
-        Standard deviation of the Gaussian noise on the labels ``ys``; targets stay noise-free.
+        Standard deviation of the Gaussian noise on the labels ``ys``, for vectors on each of their numbers; targets
+        stay noise-free. Classes have none: their law is part of the tasks.
     outliers : Outliers, optional
         A second, rarer and larger noise on the labels.
     changes : tuple of PointChange
@@ -153,7 +88,8 @@ class PromptDistribution:
     Raises
     ------
     InvalidInputError
-        If the noise is negative or not finite, or the covariates or tasks are none, or a class instead of an object.
+        If the noise is negative or not finite, or on classes, or the covariates or tasks are none, or a class instead
+        of an object.
     """
 
     covariates: Covariates
@@ -166,11 +102,21 @@ class PromptDistribution:
         object.__setattr__(self, "noise", check_real(self.noise, "noise", minimum=0.0))
         check_covariates(self.covariates)
         check_tasks(self.tasks)
+        if self.labels.kind == "class" and (self.noise or self.outliers):
+            raise InvalidInputError(
+                f"noise must be 0, without outliers, for labels that are classes; {self.noise:g} was given: their law "
+                "is part of the tasks."
+            )
 
     @property
     def dimension(self) -> int:
         """Length d of an input."""
         return self.covariates.dimension
+
+    @property
+    def labels(self) -> Labels:
+        """What the labels are, as the tasks say."""
+        return labels_of(self.tasks)
 
     def sample(
         self,
@@ -211,14 +157,19 @@ class PromptDistribution:
         for channel, change in enumerate(self.changes):
             xs, queries = change(xs, queries, draws.at(channel=channel))
         functions = self.tasks.draw(draws, self.dimension)
-        labels = _drawn(functions(xs), self.tasks, labelled)
-        targets = labels if queries is xs else _drawn(functions(queries), self.tasks, labelled)
+        # Of a class, the functions give the law.
+        shape = (*labelled, *self.labels.answer_shape)
+        labels = _drawn(functions(xs), self.tasks, shape)
+        targets = labels if queries is xs else _drawn(functions(queries), self.tasks, shape)
+        if self.labels.kind == "class":
+            classes = draw_classes(labels, draws.uniforms("noise", n_points))
+            return Prompts(xs, classes, queries, targets.argmax(axis=-1), self.labels.size, targets)
         # Never one array: who changes a label must not change the truth that it is scored against.
         ys = np.array(labels)
         if self.noise:
-            ys = labels + self.noise * draws.normals("noise", n_points)
+            ys = labels + self.noise * draws.normals("noise", n_points, *self.labels.shape)
         if self.outliers is not None:
-            ys = ys + self.outliers.sample(draws.at(channel=1), n_points)
+            ys = ys + self.outliers.sample(draws.at(channel=1), n_points, *self.labels.shape)
         return Prompts(xs=xs, ys=ys, queries=queries, targets=targets)
 
 

@@ -20,6 +20,9 @@ NonNegative: TypeAlias = Annotated[float, Field(ge=0)]
 Numbers: TypeAlias = tuple[float, ...]
 Rows: TypeAlias = tuple[tuple[float, ...], ...]
 
+# Tag of what stands in a union without a kind; no sentence shows it.
+UNTAGGED = "untagged"
+
 _T = TypeVar("_T")
 
 
@@ -61,7 +64,10 @@ def _sentence(cls: type, error: Any, name: str) -> str:
             f"{_where(place, name)} must have only the keys {', '.join(known)}; {key!r} was given.{_hint(key, known)}"
         )
     if kind == "union_tag_invalid":
-        given, known = str(error["ctx"]["tag"]), _tags(error["ctx"]["expected_tags"])
+        given, known = (
+            str(error["ctx"]["tag"]),
+            [tag for tag in _tags(error["ctx"]["expected_tags"]) if tag != UNTAGGED],
+        )
         return (
             f"the kind of {_where(location, name)} must be one of {', '.join(known)}; {given!r} was given."
             f"{_hint(given, known)}"
@@ -78,7 +84,7 @@ def _sentence(cls: type, error: Any, name: str) -> str:
 
 
 def _where(location: list[str], name: str) -> str:
-    return ".".join(location) if location else name
+    return ".".join(part for part in location if part != UNTAGGED) or name
 
 
 def _hint(given: str, known: list[str]) -> str:
@@ -87,7 +93,7 @@ def _hint(given: str, known: list[str]) -> str:
 
 
 def _tags(text: str) -> list[str]:
-    return [tag.strip().strip("'") for tag in text.split(",")]
+    return [tag for tag in (each.strip().strip("'") for each in text.split(",")) if tag != UNTAGGED]
 
 
 def _known_keys(cls: type, location: list[str]) -> list[str]:
@@ -95,7 +101,7 @@ def _known_keys(cls: type, location: list[str]) -> list[str]:
     here: list[Any] = [cls]
     for part in location:
         members = [member for annotation in here for member in _members(annotation)]
-        tagged = [member for member in members if _tag(member) == part]
+        tagged = [member for member in members if _tag(member) == (None if part == UNTAGGED else part)]
         fields = [get_type_hints(member)[part] for member in members if part in _names(member)]
         here = tagged or fields or here
     return sorted({name for annotation in here for member in _members(annotation) for name in _names(member)})

@@ -23,8 +23,9 @@ import numpy as np
 import torch
 
 from iclab.foundations import InvalidInputError, PromptLabels
-from iclab.predictors import FinitePoolBayes, LeastSquares, Ridge
-from iclab.prompts import Covariates, FinitePool, Gaussian, Linear, PromptDistribution, Prompts, RandomDiagonal
+from iclab.predictors import LeastSquares, Ridge, bayes_predictor
+from iclab.predictors.exact import require_plain
+from iclab.prompts import Covariates, Gaussian, Linear, PromptDistribution, Prompts, RandomDiagonal
 from iclab.prompts.linear_algebra import symmetric_root
 from iclab.training.curriculum import Truncated
 
@@ -39,41 +40,27 @@ def labels(prompts: Prompts) -> PromptLabels:
 
 
 def posterior_mean(distribution: PromptDistribution) -> Targets:
-    """The exact posterior mean of y given the context before it, for the laws that have one in closed form.
+    """The exact posterior mean of y given the context before it (of classes their law), where it is known.
+
+    It is that of ``bayes_predictor``; without label noise, linear tasks have a faster way to the same numbers.
 
     Parameters
     ----------
-    distribution : PromptDistribution
+    distribution : PromptDistribution, MarkovChains, …
         Where the prompts come from; its law of x may be anything.
 
     Raises
     ------
     InvalidInputError
-        If the tasks are neither linear with Gaussian weights nor a finite pool, or the prompts are shifted or have
-        outliers.
+        If no exact Bayes predictor is known for the law, or the prompts are shifted or have outliers.
     """
-    tasks = distribution.tasks
-    if distribution.outliers is None and not distribution.changes:
-        if isinstance(tasks, Linear):
-            return _of_linear(tasks, distribution)
-        if isinstance(tasks, FinitePool) and distribution.noise > 0:
-            return _of_pool(tasks, distribution)
-    raise InvalidInputError(
-        "targets 'posterior_mean' need linear tasks with Gaussian weights, or a finite pool with label noise, on "
-        f"prompts as drawn; {distribution!r} was given: use 'labels'."
-    )
-
-
-def _of_pool(tasks: FinitePool, distribution: PromptDistribution) -> Targets:
-    """The pool's average by likelihood (dMMSE)."""
-    pool = FinitePoolBayes(tasks.pool, distribution.noise)
-
-    def means(prompts: Prompts) -> PromptLabels:
-        values = pool(prompts)
-        values[:, 0] = prompts.xs[:, 0] @ pool.prior_mean  # predictors say 0 without examples; the pool knows better
-        return values
-
-    return means
+    try:
+        if isinstance(distribution, PromptDistribution) and isinstance(distribution.tasks, Linear):
+            require_plain(distribution)
+            return _of_linear(distribution.tasks, distribution)
+        return bayes_predictor(distribution)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"targets 'posterior_mean' must be known, but {error} Use 'labels'.") from error
 
 
 def _of_linear(tasks: Linear, distribution: PromptDistribution) -> Targets:

@@ -1,0 +1,58 @@
+"""Any distribution of prompts as configuration: functions of inputs, or a whole law by its ``kind``.
+
+prompts: {kind: markov_chains, n_symbols: 3}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cast
+
+from pydantic import Discriminator, Field, Tag
+
+from iclab.prompts.kinds import Record, records, row
+from iclab.prompts.markov_chains import MarkovChainPool, MarkovChains
+from iclab.prompts.reading import UNTAGGED, Count, Positive
+from iclab.prompts.specification import PromptSpecification
+
+_Order = Annotated[int, Field(ge=0)]
+_Seed = Annotated[int, Field(ge=0)]
+_Symbols = Annotated[int, Field(ge=2)]
+
+PROBLEMS = records(
+    "PROBLEMS",
+    __name__,
+    {
+        "markov_chains": row(
+            MarkovChains,
+            n_symbols=_Symbols,
+            concentration=(Positive, 1.0),
+            order=(_Order, 1),
+            start=(Literal["stationary", "uniform"], "stationary"),
+        ),
+        "markov_pool": row(
+            MarkovChainPool.dirichlet,
+            n_chains=Count,
+            n_symbols=_Symbols,
+            concentration=(Positive, 1.0),
+            order=(_Order, 1),
+            seed=(_Seed, 0),
+        ),
+    },
+)
+
+
+def _tag(value: Any) -> str:
+    """Laws of functions have no kind: they are told by not having one."""
+    given = cast(Mapping[str, Any], value).get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return UNTAGGED if given is None else str(given)
+
+
+if TYPE_CHECKING:
+    ProblemSpecification: TypeAlias = PromptSpecification | Record
+else:
+    _MEMBERS = {UNTAGGED: PromptSpecification, **vars(PROBLEMS)}
+    ProblemSpecification = Annotated[
+        Union[tuple(Annotated[member, Tag(tag)] for tag, member in _MEMBERS.items())],  # noqa: UP007
+        Discriminator(_tag),
+    ]
