@@ -15,6 +15,7 @@ from iclab.training import preset
 from iclab.training.batches import Batches
 from iclab.training.distributed import World
 from iclab.training.memory import keep_memory
+from iclab.training.precision import decided
 
 
 def config_of(size, n_train, precision, embedding="stacked"):
@@ -22,7 +23,7 @@ def config_of(size, n_train, precision, embedding="stacked"):
     width, layers, heads = SIZES[size]
     attention = "softmax" if embedding == "interleaved" else "linear"
     model = {"width": width, "layers": layers, "heads": heads, "embedding": embedding, "attention": attention}
-    return preset("fast", dimension=20, n_train=n_train, steps=1000, model=model, precision=precision)
+    return decided(preset("fast", dimension=20, n_train=n_train, steps=1000, model=model, precision=precision))
 
 
 def last_batch(config):

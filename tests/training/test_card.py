@@ -43,7 +43,8 @@ def test_an_exported_model_predicts_the_same_and_says_how_it_was_trained(config,
     card = json.loads((tmp_path / "model" / "card.json").read_text())
     assert (card["steps"], card["targets"], card["evaluation"]["step"]) == (40, "posterior_mean", 40)
     assert card["seconds"] > 0
-    assert read_config(card["config"]) == config == read_config(tmp_path / "model" / "config.yaml")
+    assert read_config(card["config"]) == run.config == read_config(tmp_path / "model" / "config.yaml")
+    assert run.config.filled_from(config) == config.filled_from(run.config) == run.config
     assert Run.open(tmp_path / "model").metrics == run.metrics
     page = (tmp_path / "model" / "README.md").read_text()
     assert page.startswith("# model\n")

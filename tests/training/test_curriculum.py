@@ -14,6 +14,7 @@ from iclab.training.batches import Batches
 from iclab.training.config import write_yaml
 from iclab.training.distributed import World
 from iclab.training.linting import estimate_cost, lint
+from iclab.training.precision import decided
 from iclab.training.step import Step, new_state
 
 FIELDS = {
@@ -59,6 +60,7 @@ def test_a_step_sees_the_prompts_and_targets_of_its_own_configuration(moving):
 
 
 def test_the_optimiser_takes_the_values_of_the_step(moving):
+    moving = decided(moving)
     state = new_state(moving)
     step = Step(moving, state, World())
     with Batches(moving, World()) as batches:

@@ -47,7 +47,8 @@ def test_cost_counts_prompts_and_products():
     assert cost.sequences == 400
     assert cost.products == 3 * 12 * 64**2 * 3 * 9 * 400
     assert 0 < cost.seconds < 600
-    assert str(Cost(1.0, 1.0, 7200.0)).endswith("about 2.0 h on this machine")
+    assert cost.step_seconds == pytest.approx(cost.seconds / 50)
+    assert "about 2.0 h on this machine (50 ms for a step" in str(Cost(1.0, 1.0, 7200.0, 0.05))
     assert [duration(seconds) for seconds in (5, 100, 1e5)] == ["5 s", "2 min", "27.8 h"]
 
 

@@ -46,7 +46,8 @@ def train(
         covariates (identity, exponential or a law such as {kind: gaussian, matrix: [[1, 0.5], [0.5, 1]]}, whose
         spectrum or matrix replaces the preset's dimension) and max_points. Repeat the option for more.
     check
-        Say what the training will cost and what looks odd about it, and train nothing.
+        Say what the training will cost, in which precision it will multiply and why, and what looks odd about it, and
+        train nothing.
     curve
         Draw the losses of the run in the folder so far into this file (SVG, PNG or PDF), and train nothing.
     json
@@ -117,12 +118,17 @@ def _check(config: TrainingConfig, *, as_json: bool) -> int:
     from dataclasses import asdict
 
     from iclab.training.linting import estimate_cost, lint
+    from iclab.training.precision import choices
 
-    cost, remarks = estimate_cost(config), lint(config)
+    chosen, cost, remarks = choices(config), estimate_cost(config), lint(config)
     if as_json:
-        sys.stdout.write(jsonlib.dumps({"cost": asdict(cost), "remarks": remarks}, indent=2) + "\n")
+        precision = {field: asdict(choice) for field, choice in chosen.items()}
+        sys.stdout.write(
+            jsonlib.dumps({"cost": asdict(cost), "precision": precision, "remarks": remarks}, indent=2) + "\n"
+        )
     else:
-        sys.stdout.write("\n".join([f"Cost: {cost}.", *remarks]) + "\n")
+        fields = [f"{field}: {choice}." for field, choice in chosen.items()]
+        sys.stdout.write("\n".join([f"Cost: {cost}.", *fields, *remarks]) + "\n")
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -115,14 +115,18 @@ def find(wanted: TrainingConfig, runs: Path, *, loosely: bool) -> Trained | None
     candidates = [*_runs(runs), *(shipped() if loosely else [])]
     fitting = [found for found in candidates if _fits(found, wanted, loosely=loosely)]
     for found in sorted(fitting, key=lambda found: (len(deviations(found, wanted)), -found.config.steps)):
-        if (found.path / MANIFEST).exists() or Run.open(found.path).finished:
+        if (found.path / MANIFEST).exists():
             return found
+        if Run.open(found.path).finished:
+            same = found.config == wanted.filled_from(found.config)
+            return replace(found, identity=digest(wanted.as_dict())) if same else found
     return None
 
 
 def deviations(found: Trained, wanted: TrainingConfig) -> list[str]:
     """The settings in which a model's training differs from the one wanted, those aside that make no other model."""
-    return [key for key in differences(found.config.as_dict(), wanted.as_dict()) if key not in _IMMATERIAL]
+    asked = wanted.filled_from(found.config)  # what the machine that trained it was left to decide
+    return [key for key in differences(found.config.as_dict(), asked.as_dict()) if key not in _IMMATERIAL]
 
 
 def _fits(found: Trained, wanted: TrainingConfig, *, loosely: bool) -> bool:

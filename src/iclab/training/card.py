@@ -16,6 +16,7 @@ from iclab.training.linting import duration, lint
 if TYPE_CHECKING:
     import pandas as pd
 
+    from iclab.training.config import TrainingConfig
     from iclab.training.run import Run
 
 # The row of an evaluation that is the run's own prompts rather than a shift of a suite.
@@ -168,10 +169,17 @@ def _training(run: Run, facts: Mapping[str, Any]) -> str:
             if config.schedule.decay
             else "no decay"
         )
-        + f"; {config.precision}.",
+        + f"; {_precision(config)}.",
         f"- Time: {time}.",
     ]
     return "\n".join(lines)
+
+
+def _precision(config: TrainingConfig) -> str:
+    matrix = config.optimizer.matrix_precision
+    if config.optimizer.kind != "muon" or matrix == config.precision:
+        return config.precision
+    return f"{config.precision}, Newton-Schulz in {matrix}"
 
 
 def _held_out(line: Mapping[str, Any] | None, dimension: int, n_prompts: int, seed: int) -> list[str]:

@@ -46,8 +46,9 @@ class TrainingConfig:
         Squared error averaged over all positions, or at the last position only (Definition 1 of the paper).
     per_dimension : bool
         Whether the loss is divided by the number of visible dimensions.
-    precision : {"float32", "bfloat16", "float64"}
-        Of weights and products; "bfloat16" keeps float32 weights and multiplies under autocast.
+    precision : {"auto", "float32", "bfloat16", "float64"}
+        Of weights and products; "bfloat16" keeps float32 weights and multiplies under autocast. "auto" takes it where
+        it is clearly faster and float32 elsewhere, decided by the machine that begins the run and kept from then on.
     device : {"auto", "cpu", "cuda"}
         "auto" takes a GPU if there is one.
     compile : bool
@@ -73,7 +74,7 @@ class TrainingConfig:
     targets: Literal["labels", "posterior_mean"] = "labels"
     loss: Literal["all", "query"] = "all"
     per_dimension: bool = False
-    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compile: bool = False
     log_every: int | None = Field(default=None, ge=1)
@@ -153,12 +154,29 @@ class TrainingConfig:
         """A copy with other fields, validated anew."""
         return replace(self, **changes)
 
+    @property
+    def undecided(self) -> bool:
+        """Whether a precision is still left to the machine."""
+        optimizer = self.optimizer
+        return self.precision == "auto" or (optimizer.kind == "muon" and optimizer.matrix_precision == "auto")
+
+    def filled_from(self, other: TrainingConfig) -> Self:
+        """A copy whose precisions are those of another one where they were left to the machine."""
+        optimizer = self.optimizer
+        if optimizer.matrix_precision == "auto":
+            optimizer = replace(optimizer, matrix_precision=other.optimizer.matrix_precision)
+        return self.with_(
+            precision=other.precision if self.precision == "auto" else self.precision, optimizer=optimizer
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data that ``read_config`` reads back."""
         data = plain(self)
+        # Runs are kept under the digest of these data: fields that say nothing were unknown to earlier versions.
         if not self.curriculum.fields:
-            # Runs are kept under the digest of these data: those without ramps keep theirs of earlier versions.
             del data["curriculum"]["fields"]
+        if self.optimizer.matrix_precision == "auto":
+            del data["optimizer"]["matrix_precision"]
         return data
 
 

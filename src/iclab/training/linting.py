@@ -9,6 +9,8 @@ from typing import Any
 from iclab.training.batches import Batches
 from iclab.training.config import TrainingConfig
 from iclab.training.distributed import World
+from iclab.training.memory import keep_memory
+from iclab.training.precision import decided
 from iclab.training.step import Step, new_state
 
 # Measured on tiny models: beyond this, Muon (scaled to AdamW's size) never left the initial plateau.
@@ -83,23 +85,26 @@ class Cost:
     ----------
     sequences, products : float
         Prompts drawn, and multiply-adds of the weight matrices over the run, forward and backward.
-    seconds : float
-        Expected on this machine, from timing a few steps of the longest prompts.
+    seconds, step_seconds : float
+        Expected on this machine, from timing a few steps of the longest prompts, and of one of these.
     """
 
     sequences: float
     products: float
     seconds: float
+    step_seconds: float
 
     def __str__(self) -> str:
         return (
             f"{self.sequences:.3g} prompts, {self.products:.2g} multiply-adds, about {duration(self.seconds)} on this "
-            "machine"
+            f"machine ({1e3 * self.step_seconds:.3g} ms for a step of the longest prompts)"
         )
 
 
 def estimate_cost(config: TrainingConfig) -> Cost:
     """Cost of a training, from five steps on its longest prompts with scratch weights."""
+    keep_memory()
+    config = decided(config)
     state = new_state(config)
     step = Step(config, state, World())
     points = [config.curriculum.at(i, config.model.dimension, config.n_points).points for i in range(config.steps)]
@@ -116,7 +121,7 @@ def estimate_cost(config: TrainingConfig) -> Cost:
     weights = sum(parameter.numel() for parameter in state.model.blocks.parameters() if parameter.ndim == 2)
     weights *= config.model.layers if config.model.tied else 1
     tokens = sum((2 * n - 1) * count for n, count in zip(points, prompts, strict=True))
-    return Cost(sum(prompts), 3 * weights * tokens, each * sum(work) / max(work))
+    return Cost(sum(prompts), 3 * weights * tokens, each * sum(work) / max(work), each)
 
 
 def duration(seconds: float) -> str:

@@ -91,6 +91,7 @@ def train(
                 f"{directory} must hold no run yet; it holds one: resume it or choose another directory."
             )
         with exclusive(require_writable(directory)):
+            keep_memory()
             run = Run.create(directory, config)
             clean(directory)
             processes.wait()

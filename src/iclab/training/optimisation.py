@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from iclab.models import Transformer
+from iclab.training.muon import Muon
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -20,12 +21,14 @@ class Optimizer:
     Attributes
     ----------
     kind : {"muon", "adamw", "adam", "sgd"}
-        "muon" orthogonalises the updates of the blocks' matrices (torch.optim.Muon, scaled to AdamW's size)
-        and uses AdamW for everything else.
+        "muon" orthogonalises the updates of the blocks' matrices (scaled to AdamW's size) and uses AdamW for
+        everything else.
     learning_rate : float
         Peak rate of Adam, AdamW or SGD.
     matrix_learning_rate : float, optional
         Peak rate of Muon; ``learning_rate`` when omitted.
+    matrix_precision : {"auto", "float32", "bfloat16", "float64"}
+        In which Muon orthogonalises (Newton-Schulz): by default what is fast on the machine that begins the run.
     betas, weight_decay, momentum : tuple of float, float, float
         Adam's averages; decoupled decay; momentum of Muon and SGD.
     clip : float, optional
@@ -39,6 +42,7 @@ class Optimizer:
     weight_decay: float = Field(default=0.0, ge=0)
     momentum: float = Field(default=0.95, ge=0, lt=1)
     clip: float | None = Field(default=1.0, gt=0)
+    matrix_precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
 
     @model_validator(mode="after")
     def _uses_its_constants(self) -> Self:
@@ -62,7 +66,7 @@ class Optimizer:
         if rest:
             built["adamw"] = torch.optim.AdamW(rest, **self.options("adamw"), **how)
         if matrices:
-            built["muon"] = torch.optim.Muon(matrices, **self.options("muon"), adjust_lr_fn="match_rms_adamw")
+            built["muon"] = Muon(matrices, precision=getattr(torch, self.matrix_precision), **self.options("muon"))
         return built
 
     def options(self, name: str) -> dict[str, Any]:

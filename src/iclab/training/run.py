@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +16,7 @@ from iclab.models.storage import CONFIG
 from iclab.training.card import card_of, page_of
 from iclab.training.checkpoint import STATE
 from iclab.training.config import TrainingConfig, differences, write_yaml
+from iclab.training.precision import decided
 from iclab.training.reading import read_config
 
 if TYPE_CHECKING:
@@ -51,11 +52,18 @@ class Run:
         directory = Path(directory)
         if not (directory / CONFIG).exists():
             raise InvalidInputError(f"{directory} must be the folder of a run; it holds no {CONFIG}.")
-        return cls(directory, read_config(directory / CONFIG))
+        config = read_config(directory / CONFIG)
+        if config.optimizer.kind == "muon" and config.optimizer.matrix_precision == "auto":
+            # Begun by a version that had no choice.
+            config = config.with_(optimizer=replace(config.optimizer, matrix_precision="bfloat16"))
+        return cls(directory, config)
 
     @classmethod
     def create(cls, directory: Path, config: TrainingConfig) -> Self:
         """A run of ``config`` in a folder: a new one, or the one of the same configuration that is there.
+
+        What the configuration leaves to the machine is decided for a new run, and is as it was decided for one that is
+        there.
 
         Raises
         ------
@@ -64,13 +72,14 @@ class Run:
         """
         if (directory / CONFIG).exists():
             run = cls.open(directory)
-            changed = differences(run.config.as_dict(), config.as_dict())
+            changed = differences(run.config.as_dict(), config.filled_from(run.config).as_dict())
             if changed:
                 raise InvalidInputError(
                     f"{directory} must be empty or hold a run of the same configuration; it differs in "
                     f"{', '.join(changed)}: choose another directory."
                 )
             return run
+        config = decided(config)
         write_text(directory / CONFIG, write_yaml(config))
         return cls(directory, config)
 

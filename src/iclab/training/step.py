@@ -106,7 +106,9 @@ class Step:
 
 
 def new_state(config: TrainingConfig) -> State:
-    """The state before the first step."""
+    """The state before the first step of a training whose precisions are decided."""
+    if config.undecided:
+        raise ValueError("the precision must be decided before the first step")
     dtype = torch.float64 if config.precision == "float64" else torch.float32
     model = Transformer(config.model, config.seed).to(_device(config), dtype)
     return State(model, config.optimizer.build(model), 0, [])
