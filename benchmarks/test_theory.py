@@ -61,7 +61,7 @@ def test_flow_coefficients_of_a_large_spectrum(benchmark):
     benchmark(flow_coefficients, law, 4000)
 
 
-def test_spurious_minimum(benchmark):
+def test_local_minimum(benchmark):
     benchmark(mixed_point, Gaussian.isotropic(5), 100)
 
 

@@ -21,7 +21,7 @@ def test_same_ends_as_single_trajectories():
         assert kind in trajectory.status
 
 
-def test_normal_starts_end_at_the_spurious_minimum():
+def test_normal_starts_end_at_the_local_minimum():
     """d = 2, N = 20, starts from N(0, 1): 17 of 20 runs of the notes do; ours must be no rarer than half of that."""
     ends = flow_ends(np.random.default_rng(0).standard_normal((24, 9)), Gaussian.isotropic(2), 20)
     assert ends.count("local minimum") + ends.count("global minimum") == 24

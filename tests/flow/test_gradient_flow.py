@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import expon, gamma, lomax, pareto
 
-from iclab.flow import gradient_flow
+from iclab.flow import Status, gradient_flow
 from iclab.foundations import InvalidInputError
 from iclab.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
 from iclab.theory import (
@@ -19,7 +19,9 @@ from iclab.theory import (
     flow_coefficients,
     minimizer,
     minimum_loss,
+    mixed_point,
     population_loss,
+    rank_one_point,
 )
 
 from .problems import equation_27, equation_52, implicit, integrate, random_covariance, random_theta, start
@@ -126,7 +128,7 @@ def test_covariances_that_do_not_commute(seed):
 def test_laws_that_do_not_commute_reach_their_minimiser(law):
     trajectory = gradient_flow(assumption3(np.array([[2.0, 1.0], [1.0, 1.0]]), 0.1), law, 10, math.inf)
     expected = minimizer(law, 10)
-    assert "global minimum" in trajectory.status
+    assert trajectory.status is Status.GLOBAL_MINIMUM
     assert trajectory.parameters(math.inf).learner == pytest.approx(expected.learner, abs=1e-8)
 
 
@@ -226,7 +228,7 @@ def test_conserved_monotone_and_convergent(seed):
     expected = np.sqrt((balance + np.hypot(balance, 2 * rho)) / 2)
     assert abs(trajectory.u(math.inf)) == pytest.approx(expected, rel=1e-8)
     assert trajectory.loss(math.inf) == pytest.approx(minimum_loss(covariates, n_train), rel=1e-12)
-    assert "global minimum" in trajectory.status
+    assert trajectory.status is Status.GLOBAL_MINIMUM
 
 
 def test_limit_of_theorem_4(problem_a):
@@ -288,7 +290,7 @@ def test_singular_covariance_leaves_unseen_directions():
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_stable_manifold_of_the_saddle_isotropic(d):
     trajectory = gradient_flow(start(0.8, -0.8 * np.eye(d) / np.sqrt(d)), Gaussian(np.eye(d)), 6, math.inf)
-    assert "saddle" in trajectory.status
+    assert trajectory.status is Status.SADDLE
     assert trajectory.u(math.inf) == 0
     assert trajectory.loss(math.inf) == pytest.approx(d / 2)
     assert trajectory.time_to(0.9) == math.inf
@@ -307,16 +309,41 @@ def test_stable_manifold_of_the_saddle_anisotropic():
     assert u > 0.1
     trajectory = gradient_flow(start(u, U), Gaussian(covariance), 6, math.inf)
     assert np.min(trajectory.u(np.geomspace(0.1, 100, 400))) < 1e-8
-    assert "saddle" in trajectory.status
+    assert trajectory.status is Status.SADDLE
     nudged = gradient_flow(start(u, U + 1e-3 * square), Gaussian(covariance), 6, math.inf)
-    assert "global minimum" in nudged.status
+    assert nudged.status is Status.GLOBAL_MINIMUM
+    # The nearer the start is to the manifold, the more the passage amplifies: in inverse proportion, as is measured.
+    nearer = gradient_flow(start(u, U + 1e-6 * square), Gaussian(covariance), 6, math.inf)
+    assert nearer.status is Status.GLOBAL_MINIMUM
+    assert nearer.amplification == pytest.approx(1e3 * nudged.amplification, rel=0.02)
+    moved = gradient_flow(start(u, U + (1e-6 + 1e-10) * square), Gaussian(covariance), 6, math.inf)
+    half = nearer.time_to(0.5)
+    measured = abs(moved.u(half) / nearer.u(half) - 1) / 1e-10
+    assert 0.1 < measured / nearer.amplification < 10
+
+
+def test_what_the_integrators_reach_is_told_by_the_hessian():
+    """On all parameters: starts at local minima and at saddles stay, and a short time reaches no limit."""
+    covariates = Gaussian.isotropic(2)
+    for point, n_train, status in (
+        (rank_one_point(covariates, 3).parameters, 3, Status.LOCAL_MINIMUM),
+        (mixed_point(covariates, 20).parameters, 20, Status.LOCAL_MINIMUM),
+        (rank_one_point(covariates, 20).parameters, 20, Status.SADDLE),
+        (LSAParameters.from_vector(np.zeros(9)), 20, Status.SADDLE),
+    ):
+        trajectory = gradient_flow(point, covariates, n_train, math.inf)
+        assert trajectory.status is status
+        assert trajectory.limit is not None
+    moving = gradient_flow(LSAParameters.from_vector(np.arange(9) / 9), covariates, 20, 0.5)
+    assert moving.status is Status.MOVING
+    assert moving.limit is None
 
 
 def test_starts_that_never_move():
     covariates = Gaussian(np.diag([1.0, 0.5]))
     for U in (np.zeros((2, 2)), np.array([[0.0, 1.0], [-1.0, 0.0]])):
         trajectory = gradient_flow(start(0.0, U), covariates, 6, math.inf)
-        assert "saddle" in trajectory.status
+        assert trajectory.status is Status.SADDLE
         assert np.array_equal(trajectory.parameters(math.inf).blocks[2], U)
         assert trajectory.excess(math.inf) == pytest.approx(trajectory.excess(0.0))
 

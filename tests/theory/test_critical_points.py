@@ -34,7 +34,7 @@ def test_rank_one_minima_of_isotropic_inputs(dimension, longest):
     law = Gaussian.isotropic(dimension)
     for n in (1, longest):
         point = rank_one_point(law, n)
-        assert point.kind == "spurious minimum"
+        assert point.kind == "local minimum"
         g = 1 + (dimension + 1) / n
         assert point.excess == pytest.approx((dimension - 1) / (2 * g), rel=1e-12)
         assert point.symmetries == dimension  # scaling, and the d − 1 directions in which e can turn
@@ -45,14 +45,14 @@ def test_rank_one_minima_of_unequal_variances():
     covariance = np.diag([1.0, 0.1])
     g = np.diagonal(gamma(covariance, 150))
     point = rank_one_point(Gaussian(covariance), 150, direction=0)
-    assert point.kind == "spurious minimum"
+    assert point.kind == "local minimum"
     assert point.excess == pytest.approx(0.1**2 / (2 * g[1]), rel=1e-10)
     assert rank_one_point(Gaussian(covariance), 150, direction=1).kind == "saddle"
     assert 200 < rank_one_limit(Gaussian(covariance), 0) < 205
     assert rank_one_limit(Gaussian(covariance), 1) == 0
 
 
-def test_the_real_forward_pass_confirms_a_spurious_minimum():
+def test_the_real_forward_pass_confirms_a_local_minimum():
     covariance, n = np.eye(2), 2
     point = rank_one_point(Gaussian(covariance), n)
     value = cubature_loss(point.parameters, covariance, n)
@@ -67,7 +67,7 @@ def test_the_real_forward_pass_confirms_a_spurious_minimum():
 @pytest.mark.parametrize(("dimension", "n"), [(2, 5), (2, 20), (3, 18), (4, 80), (5, 80), (8, 231), (12, 545)])
 def test_mixed_minima_of_isotropic_inputs(dimension, n):
     point = mixed_point(Gaussian.isotropic(dimension), n)
-    assert point.kind == "spurious minimum"
+    assert point.kind == "local minimum"
     assert point.gradient_norm < 1e-13
     assert point.eigenvalues[0] > -1e-13 * point.eigenvalues[-1]
     assert point.curvature > 1e-6
@@ -102,7 +102,7 @@ def test_in_two_dimensions_one_family_begins_where_the_other_ends():
 def test_random_covariances_have_both_families():
     law = RandomDiagonal.exponential(2)
     point = mixed_point(law, 40)
-    assert point.kind == "spurious minimum"
+    assert point.kind == "local minimum"
     assert point.symmetries == 1  # coordinates are alike in law, but no rotation keeps them so
     # Along an axis the other family is a saddle: as ζ < γ, turning e_1 to (1, 1)/√2 lowers the loss.
     axis = rank_one_point(law, 2)
@@ -129,7 +129,7 @@ def test_the_same_point_in_rotated_coordinates():
 @pytest.mark.parametrize(("dimension", "n"), [(2, 20), (3, 40)])
 def test_random_starts_end_at_known_points(dimension, n):
     law = Gaussian.isotropic(dimension)
-    known = {"spurious minimum": mixed_point(law, n).loss, "global minimum": minimum_loss(law, n)}
+    known = {"local minimum": mixed_point(law, n).loss, "global minimum": minimum_loss(law, n)}
     ends = random_descents(law, n, 8, seed=1)
     assert {end.kind for end in ends} == set(known)
     for end in ends:

@@ -99,6 +99,7 @@ def _summary(trajectory: Trajectory, sigma: float, proof: Any) -> dict[str, Any]
         "minimum_loss": trajectory.minimum_loss,
         "time_to": {f"{p} %": trajectory.time_to(p / 100) for p in (50, 90, 99)},
         "balance_drift": trajectory.balance_drift(),
+        "amplification": trajectory.amplification,
     }
     if limit is not None:
         a, u, U, b = limit.blocks
@@ -139,6 +140,7 @@ def _as_text(summary: dict[str, Any]) -> str:
         values = " ".join(f"{value:.6g}" for value in limit["eigenvalues_of_uU"][:8])
         dots = " …" if len(limit["eigenvalues_of_uU"]) > 8 else ""
         lines.append(f"limit            u = {limit['u']:.10g}, eigenvalues of u·U: {values}{dots}")
+        lines.append(f"excess loss      {limit['excess_loss']:.6g} in the limit")
         sizes = [math.hypot(*limit[block]) for block in ("a", "b")]
         if any(sizes):
             lines.append(
@@ -149,6 +151,8 @@ def _as_text(summary: dict[str, Any]) -> str:
     )
     lines.append(f"part of the gain {times}")
     lines.append(f"conserved        u² + ‖a‖² − ‖U‖² − ‖b‖² drifts by {summary['balance_drift']:.1e}")
+    if summary["amplification"] > 1e3:
+        lines.append(f"rounding         amplified {summary['amplification']:.1e} times by a passage near the saddle")
     if "certificate" in summary:
         proof = summary["certificate"]
         word = "below" if proof["guaranteed"] else "not below"

@@ -17,6 +17,7 @@ from iclab.flow.descent import (
 from iclab.flow.ensemble import Ends, flow_ends
 from iclab.flow.factored import FactoredFlow, factored_flow
 from iclab.flow.gradient import gradient_flow
+from iclab.flow.status import Status
 from iclab.flow.tables import sample_times, trajectory_table
 from iclab.flow.trajectory import Trajectory
 from iclab.flow.two_layer import TwoLayerFlow, TwoLayerRisk, TwoLayerWeights, two_layer_flow
@@ -27,6 +28,7 @@ __all__ = [
     "Ends",
     "FactoredFlow",
     "Plateau",
+    "Status",
     "Trajectory",
     "TwoLayerFlow",
     "TwoLayerPath",

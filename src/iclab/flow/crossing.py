@@ -47,7 +47,7 @@ class CrossingSegment:
         return states[:, 0], states[:, 1:-1], states[:, -1]
 
     def scalars(self, t: Float64[np.ndarray, " n"]) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
-        """U and s at times t."""
+        """u and s at times t."""
         u, _, s = self.states(t)
         return u, s
 

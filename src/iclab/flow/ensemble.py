@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from iclab.flow.rosenbrock import GAMMA, ros2
 from iclab.foundations import InvalidInputError, check_integer, check_real, check_reals
-from iclab.theory import CovarianceLaw, LSAParameters, PopulationLoss, TrainLength, minimum_loss
+from iclab.theory import CovarianceLaw, LSAParameters, PointKind, PopulationLoss, TrainLength, minimum_loss
 
 _Vectors = Float64[np.ndarray, "R m"]
 # Excess, as a part of the gain ½ E tr Λ − min L, below which an end is the global minimum.
@@ -25,7 +25,8 @@ _GLOBAL = 1e-6
 _REST = 1e-7
 # Rounds of the explicit method; then the implicit one takes over.
 _EXPLICIT = 800
-GLOBAL, LOCAL, SADDLE, UNFINISHED = "global minimum", "local minimum", "saddle", "unfinished"
+GLOBAL, LOCAL, SADDLE = (kind.value for kind in (PointKind.GLOBAL_MINIMUM, PointKind.LOCAL_MINIMUM, PointKind.SADDLE))
+UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,8 @@ class Ends:
     vectors : ndarray, shape (R, (d + 1)²)
         Last parameters, in the coordinates t of Lemma 9.
     kinds : ndarray of str, shape (R,)
-        "global minimum", "local minimum", "saddle" (by the Hessian's smallest eigenvalue) or "unfinished".
+        "global minimum", "local minimum" (that is not global), "saddle" (by the Hessian's smallest eigenvalue), as
+        ``theory.PointKind`` names them, or "unfinished".
     excess : ndarray, shape (R,)
         L − min L there.
     times : ndarray, shape (R,)

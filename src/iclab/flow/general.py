@@ -7,6 +7,7 @@ from jaxtyping import Float64
 
 from iclab.flow.integration import Integration, State
 from iclab.flow.paths import BlockArrays, Times
+from iclab.flow.status import Status
 from iclab.foundations import InvalidInputError
 from iclab.theory import LSAParameters, PopulationLoss, minimum_loss
 
@@ -20,6 +21,8 @@ _HESSIAN_SIZE = 450
 
 class General:
     """Every start and every law of covariances: DOP853, then Radau where the problem is too stiff for it."""
+
+    amplification = 1.0
 
     def __init__(self, loss: PopulationLoss, initial: LSAParameters, t_end: float) -> None:
         self._loss = loss
@@ -35,7 +38,7 @@ class General:
         self.horizon = self._integration.times[-1]
 
     def u(self, t: Times) -> Times:
-        """U at times t."""
+        """u at times t."""
         return self._states(t)[:, -1]
 
     def excess(self, t: Times) -> Times:
@@ -59,7 +62,7 @@ class General:
     def _is_critical(self, t: float, y: State) -> bool:
         return float(np.linalg.norm(self._velocity(t, y))) <= self._critical
 
-    def _run(self, t_end: float) -> str:
+    def _run(self, t_end: float) -> Status:
         integration = self._integration
         if not self._is_critical(0.0, integration.states[0]):
             for stiff, tolerance, steps in _STAGES:
@@ -75,16 +78,14 @@ class General:
                 )
         t, y = integration.times[-1], integration.states[-1]
         if not self._is_critical(t, y):
-            return "follows the flow to t_end."
+            return Status.MOVING
         self.limit = self._split(y[None])
-        return self._describe(y)
+        return self._kind(y)
 
-    def _describe(self, y: State) -> str:
-        excess = float(self._loss.values(y)) - self._minimum
-        if excess <= 1e-9 * self._gain:
-            return "converges to a global minimum of the population loss."
-        kind = "critical point"
-        if self._size**2 <= _HESSIAN_SIZE:
-            values = np.linalg.eigvalsh(self._loss.hessian(LSAParameters.from_vector(y)))
-            kind = "saddle" if values[0] < -1e-6 * values[-1] else "local minimum"
-        return f"converges to a {kind} that is not a global minimum: its excess loss is {excess:.6g}."
+    def _kind(self, y: State) -> Status:
+        if float(self._loss.values(y)) - self._minimum <= 1e-9 * self._gain:
+            return Status.GLOBAL_MINIMUM
+        if self._size**2 > _HESSIAN_SIZE:
+            return Status.CRITICAL_POINT
+        values = np.linalg.eigvalsh(self._loss.hessian(LSAParameters.from_vector(y)))
+        return Status.SADDLE if values[0] < -1e-6 * values[-1] else Status.LOCAL_MINIMUM

@@ -54,8 +54,8 @@ def gradient_flow(initial: LSAParameters, covariates: CovarianceLaw, n_train: Tr
     >>> from iclab.prompts import Gaussian
     >>> from iclab.theory import assumption3
     >>> trajectory = gradient_flow(assumption3(np.eye(2), 0.1), Gaussian(np.diag([1.0, 0.5])), 20, math.inf)
-    >>> trajectory.status
-    'converges to a global minimum of the population loss.'
+    >>> print(trajectory.status)
+    converges to a global minimum of the population loss.
     >>> bool(abs(trajectory.excess(math.inf)) < 1e-30)
     True
     """

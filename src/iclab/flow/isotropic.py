@@ -56,7 +56,7 @@ class IsotropicFlow:
 
     @cached_property
     def margin(self) -> float:
-        """M = 1 + cos φ0; 0 on the saddle's stable manifold."""
+        """m = 1 + cos φ0; 0 on the saddle's stable manifold."""
         margin = float(np.sum((self._direction + self._axis) ** 2)) / 2
         return margin if margin > (4 * _EPS) ** 2 * len(self.matrix) else 0.0
 

@@ -13,6 +13,7 @@ from iclab.flow.crossing import CrossingSegment, cross
 from iclab.flow.isotropic import IsotropicFlow
 from iclab.flow.reduced import Reduced
 from iclab.flow.spectral import End, SpectralSegment, solve
+from iclab.flow.status import Status
 from iclab.foundations import InvalidInputError, Matrix
 from iclab.theory import FlowCoefficients
 
@@ -27,13 +28,15 @@ class Path(Protocol):
     """A trajectory of the blocks of θ."""
 
     method: str
-    status: str
+    status: Status
     limit: BlockArrays | None
+    # How much a passage near the saddle amplifies rounding, at least 1.
+    amplification: float
     # Time after which nothing changes but rounding; at most t_end.
     horizon: float
 
     def u(self, t: Times) -> Times:
-        """U at times t."""
+        """u at times t."""
         ...
 
     def excess(self, t: Times) -> Times:
@@ -49,6 +52,7 @@ class ClosedForm:
     """Isotropic covariance and a balanced start with a = b = 0 (see ``isotropic``)."""
 
     method = "closed form (isotropic covariance, balanced start)"
+    amplification = 1.0
 
     def __init__(self, problem: Reduced, coefficients: FlowCoefficients, t_end: float) -> None:
         self._sign = 1.0 if problem.u > 0 else -1.0
@@ -58,14 +62,14 @@ class ClosedForm:
         )
         self.limit: BlockArrays | None
         if self._flow.margin == 0:
-            self.limit, self.status = _point(0.0, np.zeros_like(problem.matrix)), _ON_SADDLE
+            self.limit, self.status = _point(0.0, np.zeros_like(problem.matrix)), Status.SADDLE
         else:
-            self.limit, self.status = _minimum(problem, self._sign, coefficients), _CONVERGES
+            self.limit, self.status = _minimum(problem, self._sign, coefficients), Status.GLOBAL_MINIMUM
         self._coefficients = coefficients
         self.horizon = min(t_end, self._flow.horizon)
 
     def u(self, t: Times) -> Times:
-        """U at times t."""
+        """u at times t."""
         return self._sign * self._flow.evaluate(t)[0]
 
     def excess(self, t: Times) -> Times:
@@ -102,20 +106,17 @@ class Spectral:
             t = np.array([last.path.last_computed])
             _, D, s = last.path.states(t)
             matrix = last.sign * last.path.problem.full(D, s)[0]
-            self.limit, self.status = _point(0.0, coefficients.from_eigenbasis(matrix)), _ON_SADDLE
+            self.limit, self.status = _point(0.0, coefficients.from_eigenbasis(matrix)), Status.SADDLE
         elif isinstance(last.path, SpectralSegment):
-            self.limit, self.status = _minimum(last.path.problem, last.sign, coefficients), _CONVERGES
+            self.limit, self.status = _minimum(last.path.problem, last.sign, coefficients), Status.GLOBAL_MINIMUM
         else:
-            self.limit, self.status = None, "ends near u = 0: the sign of the limit is not decided before t_end."
-        lost = max((s.path.lost for s in self._segments if isinstance(s.path, SpectralSegment)), default=1.0)
-        if self.limit is not None and self.limit[1][0] and lost > 1e3:
-            self.status += (
-                f" It passes so close to the saddle that rounding is amplified {lost:.1e} times: about"
-                f" {max(0, int(15 - np.log10(lost)))} digits are left after the passage."
-            )
+            self.limit, self.status = None, Status.UNDECIDED
+        lost = [s.path.lost for s in self._segments if isinstance(s.path, SpectralSegment)]
+        # Errors grow on the way in as on the way out: the saddle's rates are ±‖ξ‖.
+        self.amplification = max([1.0, *lost]) ** 2
 
     def u(self, t: Times) -> Times:
-        """U at times t."""
+        """u at times t."""
         u = np.empty(len(t))
         for segment, rows, local in self._split(t):
             u[rows] = segment.sign * segment.path.scalars(local)[0]
@@ -154,8 +155,6 @@ class Spectral:
 
 # Stretches of trajectory between passages of u = 0.
 _CROSSINGS = 64
-_CONVERGES = "converges to a global minimum of the population loss."
-_ON_SADDLE = "lies on the stable manifold of a saddle (to rounding) and converges to it: no learning from this start."
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,7 @@ _TOLERANCE = 2e-14
 _REACH = 42.0
 # With C < 0, hand over when u has fallen to this part of its largest value.
 _NEAR_CROSSING = 0.05
-# Rounding amplified beyond this on the way to u = 0: the start is on the saddle's stable manifold to rounding.
+# Rounding amplified beyond this on the way in to u = 0: the start is on the saddle's stable manifold to rounding.
 _LOST = 1e13
 
 
@@ -153,7 +153,8 @@ class SpectralSegment:
     end : End
         Why it stops.
     lost : float
-        Factor by which rounding is amplified on the way (large only after a passage near a saddle).
+        How much nearer the saddle the path came than it was before: rounding grows so much on the way in, and as much
+        on the way out.
     """
 
     problem: Reduced
@@ -183,7 +184,7 @@ class SpectralSegment:
         return index, x
 
     def scalars(self, t: Float64[np.ndarray, " n"]) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
-        """U and s at times t (infinite allowed where the limit is reached)."""
+        """u and s at times t (infinite allowed where the limit is reached)."""
         index, x = self._locate(t)
         f, s = np.empty(len(t)), np.empty(len(t))
         for panel, rows in self._by_panel(index):
@@ -210,7 +211,7 @@ class SpectralSegment:
 
 
 def _position(panel: Panel, t: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    """X in [0, 1] where the panel's time is t: inverse interpolation, then Newton on a monotone function."""
+    """x in [0, 1] where the panel's time is t: inverse interpolation, then Newton on a monotone function."""
     x = np.interp(t, panel.time, collocation.POINTS)
     start, goal = panel.time[0], np.clip(t, panel.time[0], panel.time[-1])
     elapsed = panel.time - start
@@ -325,7 +326,7 @@ class _Solver:
         return Panel(self.s, width, f, time, response)
 
     def _guess(self, s: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-        """F at clocks s, extrapolated as a quadratic of log f in log s: f goes through powers of s."""
+        """f at clocks s, extrapolated as a quadratic of log f in log s: f goes through powers of s."""
         previous = self.panels[-1] if self.panels else None
         if previous is None or previous.s == 0 or previous.width < previous.s / 8:
             return np.full(len(s), self.f)

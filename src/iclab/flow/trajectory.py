@@ -33,14 +33,17 @@ class Trajectory:
         Last time, possibly ∞.
     method : str
         How it is followed.
-    status : str
-        One sentence on where it goes.
+    status : Status
+        Where it goes: a member of an enumeration whose value is a sentence.
     limit : LSAParameters or None
         Where the flow tends to, known in closed form for a = b = 0; None if the integrator was not run to a limit.
     minimum_loss : float
         min L.
     horizon : float
         Time, at most t_end, after which only rounding changes.
+    amplification : float
+        How much a passage near the saddle amplifies relative errors of the start, rounding included, to order of
+        magnitude; 1 without one. Known for a = b = 0 only; 1 for the integrator.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Trajectory:
         self._path = path
         self.initial, self.covariates, self.n_train, self.t_end = initial, covariates, n_train, t_end
         self.method, self.status, self.horizon = path.method, path.status, path.horizon
+        self.amplification = path.amplification
         self.minimum_loss = minimum_loss(covariates, n_train)
         self.limit = None if path.limit is None else self._assemble(path.limit, 0)
 

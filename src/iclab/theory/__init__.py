@@ -21,6 +21,7 @@ from iclab.theory.covariance_rules import (
 )
 from iclab.theory.critical_points import (
     CriticalPoint,
+    PointKind,
     classify,
     descend,
     mixed_limit,
@@ -96,6 +97,7 @@ __all__ = [
     "LabelAttack",
     "LabelLaw",
     "MinimizerComparison",
+    "PointKind",
     "PopulationLoss",
     "PromptCubature",
     "RealLength",

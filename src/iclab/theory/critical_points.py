@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -32,6 +33,16 @@ _Directions: TypeAlias = Float64[np.ndarray, "..."]
 _ZERO = 1e-11
 
 
+class PointKind(StrEnum):
+    """What a point of the loss on all parameters is."""
+
+    GLOBAL_MINIMUM = "global minimum"
+    LOCAL_MINIMUM = "local minimum"  # that is not global
+    SADDLE = "saddle"
+    DEGENERATE = "degenerate"  # no negative eigenvalue, but more zeros than symmetries explain: higher orders decide
+    NOT_CRITICAL = "not critical"
+
+
 @dataclass(frozen=True, eq=False)
 class CriticalPoint:
     """A point where ∇L = 0, with what its Hessian says of it (beyond a = b = 0; not in the paper).
@@ -40,9 +51,8 @@ class CriticalPoint:
     ----------
     parameters : LSAParameters
         The point, scaled so that ‖a‖² + u² = ‖U‖² + ‖b‖² where both can be positive.
-    kind : str
-        "global minimum", "spurious minimum", "saddle", "degenerate" (no negative eigenvalue, but more zeros than
-        symmetries explain: higher orders decide) or "not critical".
+    kind : PointKind
+        What the gradient and the Hessian say it is.
     loss, excess, relative_excess : float
         L, L − min L, and the latter divided by ½ E trΛ − min L.
     gradient_norm : float
@@ -55,7 +65,7 @@ class CriticalPoint:
     """
 
     parameters: LSAParameters
-    kind: str
+    kind: PointKind
     loss: float
     excess: float
     relative_excess: float
@@ -167,7 +177,7 @@ def mixed_point(covariates: CovarianceLaw, n_train: TrainLength, direction: int 
     goal = -math.log(loss.inverse_length)
     for longer in (2, 4, 8):
         start = _mixed_by_descent(PopulationLoss(covariates, RealLength(longer / loss.inverse_length)), direction)
-        if start is not None and start.kind == "spurious minimum":
+        if start is not None and start.kind == PointKind.LOCAL_MINIMUM:
             reached, point = _follow(covariates, direction, start, goal + math.log(longer), goal, 1e-5)
             return point if reached <= goal else None
     return None
@@ -208,7 +218,7 @@ def mixed_limit(covariates: CovarianceLaw, direction: int = 0) -> float:
     log_n = math.log(8.0)
     while log_n < math.log(1e6):
         start = _mixed_by_descent(PopulationLoss(covariates, RealLength(math.exp(log_n))), direction)
-        if start is not None and start.kind == "spurious minimum":
+        if start is not None and start.kind == PointKind.LOCAL_MINIMUM:
             return math.exp(_follow(covariates, direction, start, log_n, -math.inf, 1e-9)[0])
         log_n += math.log(2.0)
     return math.inf
@@ -225,7 +235,7 @@ def _follow(
         basis = _symmetric_subspace(loss.coefficients, direction)
         follower = LSAParameters.from_vector(_newton(loss, basis, point.parameters.vector, 20))
         candidate = _classify(loss, follower) if _is_mixed(follower, loss.coefficients) else None
-        if candidate is not None and candidate.kind == "spurious minimum":
+        if candidate is not None and candidate.kind == PointKind.LOCAL_MINIMUM:
             point, log_n, step = candidate, trial, 1.5 * step
         else:
             step /= 2
@@ -261,15 +271,15 @@ def _classify(loss: PopulationLoss, parameters: LSAParameters) -> CriticalPoint:
     gain = loss(LSAParameters.from_vector(np.zeros_like(point.vector))) - best
     excess = value - best
     if gradient > 1e-9 * max(size, 1e-300) * max(1.0, _norm(point.vector)):
-        kind = "not critical"
+        kind = PointKind.NOT_CRITICAL
     elif eigenvalues[0] < -_ZERO * size:
-        kind = "saddle"
+        kind = PointKind.SADDLE
     elif excess <= 1e-9 * gain:
-        kind = "global minimum"
+        kind = PointKind.GLOBAL_MINIMUM
     elif int(np.sum(eigenvalues < _ZERO * size)) > symmetries:
-        kind = "degenerate"
+        kind = PointKind.DEGENERATE
     else:
-        kind = "spurious minimum"
+        kind = PointKind.LOCAL_MINIMUM
     return CriticalPoint(point, kind, value, excess, excess / gain, gradient, eigenvalues, symmetries)
 
 

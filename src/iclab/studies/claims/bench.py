@@ -42,12 +42,12 @@ class Problem:
 
     @property
     def dimension(self) -> int:
-        """D."""
+        """d."""
         return self.covariance.shape[0]
 
     @property
     def trace(self) -> float:
-        """Tr Λ."""
+        """tr Λ."""
         return float(np.trace(self.covariance))
 
     @cached_property

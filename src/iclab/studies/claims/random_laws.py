@@ -64,7 +64,7 @@ class RandomProblem:
 
     @property
     def dimension(self) -> int:
-        """D."""
+        """d."""
         return len(self.laws)
 
     @cached_property

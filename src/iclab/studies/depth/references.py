@@ -168,7 +168,7 @@ def _constants(spectral: SpectralRisk, steps: int, seed: int, curved: bool = Tru
 
 
 def _preconditioned(contexts: Contexts, steps: int) -> Weights:
-    """K equal steps of descent with the best diagonal preconditioner."""
+    """k equal steps of descent with the best diagonal preconditioner."""
     shape, risk = form(DESCENT, contexts.xs.shape[2], diagonal=True), MomentRisk(contexts)
 
     def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
