@@ -30,6 +30,15 @@ ARCHITECTURES = {
     ),
 }
 
+RECURRENT = ("retention", "gla", "delta", "gated_delta", "mesa", "mamba2", "lstm", "gru")
+for _kind in RECURRENT:
+    _parts = {"dimension": D, "max_points": P, "width": 8, "layers": 2, "mixers": (_kind,)}
+    ARCHITECTURES[_kind] = Architecture(**_parts)
+    ARCHITECTURES[f"stacked-{_kind}"] = Architecture(**_parts, embedding="stacked", positions="none", bare=True)
+ARCHITECTURES["mixed"] = Architecture(
+    dimension=D, max_points=P, width=8, layers=4, mixers=("mamba2", "softmax", "delta", "lstm"), convolution=3
+)
+
 
 def build(architecture: Architecture, dtype: torch.dtype = torch.float64) -> Transformer:
     model = Transformer(architecture).to(dtype)

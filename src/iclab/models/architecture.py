@@ -14,7 +14,9 @@ from iclab.foundations import InvalidInputError, check_choice
 SIZES: dict[str, tuple[int, int, int]] = {"tiny": (64, 3, 2), "small": (128, 6, 4), "standard": (256, 12, 8)}
 
 Attending = Literal["softmax", "linear", "merged"]
-Mixer = Attending
+Mixer = Literal[
+    "softmax", "linear", "merged", "retention", "gla", "delta", "gated_delta", "mesa", "mamba2", "lstm", "gru"
+]
 ATTENTION: tuple[Attending, ...] = get_args(Attending)
 """The mixers that are attention: each token weighs the tokens that it sees."""
 
@@ -53,6 +55,16 @@ class Architecture:
         Whether one block is applied ``layers`` times (a looped transformer).
     mixers : tuple of str
         A mixer for each layer, instead of ``attention`` in all; fewer than ``layers`` are repeated in their order.
+        Beside attention: "retention", "gla" (gated linear attention), "delta" and "gated_delta" (DeltaNet), "mesa",
+        "mamba2", "lstm", "gru" (see ``iclab.models.mixers``). They know the order of tokens without ``positions``.
+    convolution : int, optional
+        Tokens of the short convolution before "retention", "gla", "delta", "gated_delta", "mesa" and "mamba2", 0 for
+        none; as published when omitted: none for the first two, 4 for the others.
+    keys : {"unit", "plain"}, optional
+        Whether queries and keys of the first five of these have norm 1; as published when omitted: those of "delta",
+        "gated_delta" and "mesa".
+    bare : bool
+        Whether these six end in what they read, times the output matrix, without a norm and a gate between.
 
     Raises
     ------
@@ -75,6 +87,9 @@ class Architecture:
     layer_norm: bool = True
     tied: bool = False
     mixers: tuple[Mixer, ...] = ()
+    convolution: int | None = Field(default=None, ge=0)
+    keys: Literal["unit", "plain"] | None = None
+    bare: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -84,7 +99,7 @@ class Architecture:
             blocks = "the one block of a tied model" if self.tied else f"a divisor of the {self.layers} layers"
             raise ValueError(f"mixers must be as many as {blocks}, over which they repeat; {self.mixers} were given")
         kinds = set(self.kinds)
-        if kinds & {"softmax", "linear"} and self.width % self.heads:
+        if kinds - {"merged", "lstm", "gru"} and self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads; {self.width} and {self.heads} were given")
         turned = kinds & {"softmax", "linear"} and "merged" not in kinds
         if self.positions == "rotary" and (not turned or (self.width // self.heads) % 2):
@@ -149,7 +164,7 @@ class Architecture:
         return 2 * self.max_points if self.embedding == "interleaved" else self.max_points
 
 
-_LATER: dict[str, Any] = {"mixers": ()}
+_LATER: dict[str, Any] = {"mixers": (), "convolution": None, "keys": None, "bare": False}
 
 
 def _in_one_sentence(initialise: Any) -> Any:

@@ -33,6 +33,11 @@ class Layout:
         The tokens at which the P predictions are read.
     branches : int
         Number of tokens, the last ones, that only they themselves see.
+    stride : int
+        Tokens of an example: branch i has seen ``stride``·i tokens.
+    questions : bool
+        Whether branches carry no label that could be learned from, as stacked columns (x_q, 0): a mixer with a state
+        reads it for them and writes nothing. Otherwise they stand for tokens of the sequence, which write first.
     """
 
     positions: Int[Tensor, " T"]
@@ -40,6 +45,13 @@ class Layout:
     examples: Int[Tensor, " T"]
     readout: slice
     branches: int = 0
+    stride: int = 2
+    questions: bool = False
+
+    @property
+    def context(self) -> int:
+        """Number of tokens that are no branches."""
+        return len(self.positions) - self.branches
 
 
 @lru_cache(maxsize=256)
@@ -59,7 +71,8 @@ def layout(embedding: str, n_points: int, branches: bool, device: torch.device) 
     visible[len(context) :, : len(context)] = queries[:, None] > context[None, :]
     examples = torch.cat([(context + 1) // stride, queries // stride])
     readout = slice(len(context), None)
-    return Layout(torch.cat([context, queries]), visible, examples.clamp(min=1), readout, branches=n_points)
+    questions = embedding == "stacked"
+    return Layout(torch.cat([context, queries]), visible, examples.clamp(min=1), readout, n_points, stride, questions)
 
 
 def tokens(

@@ -13,12 +13,25 @@ from torch import nn
 
 from iclab.models.architecture import ATTENTION, Architecture
 from iclab.models.mixers.attention import Attention
+from iclab.models.mixers.decay import GatedLinearAttention, Retention
+from iclab.models.mixers.delta import DeltaNet, GatedDeltaNet
+from iclab.models.mixers.mamba2 import Mamba2
 from iclab.models.mixers.merged import MergedLinearAttention
+from iclab.models.mixers.mesa import Mesa
+from iclab.models.mixers.recurrent import Recurrent
 
 MIXERS: dict[str, Callable[[Architecture, str], nn.Module]] = {
     "softmax": Attention,
     "linear": Attention,
     "merged": MergedLinearAttention,
+    "retention": Retention,
+    "gla": GatedLinearAttention,
+    "delta": DeltaNet,
+    "gated_delta": GatedDeltaNet,
+    "mesa": Mesa,
+    "mamba2": Mamba2,
+    "lstm": Recurrent,
+    "gru": Recurrent,
 }
 
 __all__ = ["ATTENTION", "MIXERS", "Attention", "MergedLinearAttention"]
