@@ -163,8 +163,8 @@ def test_a_predictor_that_returns_nonsense_is_named(data, predictor, sentence):
 def test_pipeline_and_grid_search():
     X, y = load_diabetes(return_X_y=True)
     pipeline = make_pipeline(PolynomialFeatures(1, include_bias=False), InContextRegressor("ridge"))
-    search = GridSearchCV(pipeline, {"iclabregressor__noise": [0.1, 3.0, 1000.0]}, cv=3).fit(X, y)
-    assert search.best_params_["iclabregressor__noise"] != 1000.0
+    search = GridSearchCV(pipeline, {"incontextregressor__noise": [0.1, 3.0, 1000.0]}, cv=3).fit(X, y)
+    assert search.best_params_["incontextregressor__noise"] != 1000.0
     assert search.best_score_ > 0.4
     scores = {
         name: cross_val_score(InContextRegressor(model), X, y, cv=5).mean()

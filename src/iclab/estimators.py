@@ -16,10 +16,11 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from iclab.evaluation.curves import predictions
-from iclab.foundations import InvalidInputError, check_choice, check_covariance, check_integer, check_real
+from iclab.foundations import InvalidInputError, check_covariance, check_integer, check_real
 from iclab.predictors import Predictor, fit_prefixes
-from iclab.predictors.registry import shipped_models
+from iclab.predictors.limits import limits_of
 from iclab.prompts import Gaussian, Prompts
+from iclab.targets import resolve
 from iclab.theory import optimal_learner
 
 _LINEAR = ("lsa", "ridge", "least_squares")
@@ -33,7 +34,7 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    model : {"lsa", "ridge", "least_squares"}, name, path or predictor, optional
+    model : {"lsa", "ridge", "least_squares"}, name, path, "module:object" or predictor, optional
         The learner. "lsa" is the linear self-attention layer of Theorem 4 for contexts of n examples,
         ŷ = x_q'Γ⁻¹(1/n)Σ y_i x_i, with Γ from ``covariance``; "ridge" is Bayes for w ~ N(0, I) and label
         noise ``noise``; "least_squares" has minimum norm. A path is a run or saved model, and anything else
@@ -46,6 +47,8 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         Whether to centre and scale.
     random_state : int, default 0
         Seed of the order from which contexts are cut where one cannot hold all examples.
+    allow_code : bool, default False
+        Whether a model given as ``module:object`` may be imported, which runs it.
 
     Attributes
     ----------
@@ -82,12 +85,14 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         covariance: ArrayLike | None = None,
         standardize: bool = True,
         random_state: int = 0,
+        allow_code: bool = False,
     ) -> None:
         self.model = model
         self.noise = noise
         self.covariance = covariance
         self.standardize = standardize
         self.random_state = random_state
+        self.allow_code = allow_code
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Hold the examples as context.
@@ -134,8 +139,8 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
             self.coef_ = self.label_scale_ * weights / self.input_scale_
             self.intercept_ = self.label_mean_ - float(self.input_mean_ @ self.coef_)
         else:
-            self._predictor = _resolve(model)
-            size = _limits(self._predictor)[0]
+            self._predictor = cast(Predictor, resolve(model, _LINEAR, allow_code=self.allow_code))
+            size = limits_of(self._predictor).dimension
             if size is not None and dimension > size:
                 raise InvalidInputError(
                     f"X must have at most the model's {size} features; it has {dimension}: reduce them first, for "
@@ -181,7 +186,8 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
     def _answers(self, queries: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, " m"]:
         """What the predictor says to scaled queries, averaged over the contexts it can take."""
         predictor = cast(Predictor, self._predictor)
-        size, longest = _limits(predictor)
+        limits = limits_of(predictor)
+        size, longest = limits.dimension, limits.examples
         count, dimension = self._xs.shape
         padded = dimension if size is None else size
         total = np.zeros(len(queries))
@@ -214,23 +220,3 @@ def _scales(values: Any) -> Any:
     deviation = (values / unit).std(axis=0)
     rounding = 10 * len(values) * np.finfo(np.float64).eps
     return np.where(deviation > rounding, deviation * unit, 1.0)
-
-
-def _resolve(model: Any) -> Predictor:
-    if callable(model):
-        return cast(Predictor, model)
-    names = shipped_models()
-    if isinstance(model, (str, Path)) and (Path(model).exists() or model in names):
-        from iclab.models import load
-
-        return load(model)
-    if isinstance(model, str):
-        check_choice(model, "model (no such folder; as a name it)", (*_LINEAR, *names))
-    raise InvalidInputError(f"model must be {', '.join(_LINEAR)}, a path or a predictor; {model!r} was given.")
-
-
-def _limits(predictor: Predictor) -> tuple[int | None, int | None]:
-    """Dimension and number of examples that a model was trained for; None where there is no such limit."""
-    architecture = getattr(predictor, "architecture", None)
-    points, trained = getattr(architecture, "max_points", None), getattr(predictor, "n_train", None)
-    return getattr(architecture, "dimension", None), points - 1 if trained is None and points is not None else trained

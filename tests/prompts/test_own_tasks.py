@@ -45,14 +45,14 @@ GAUSSIAN = {"kind": "gaussian", "dimension": 2}
 
 
 def specification(**tasks):
-    return validated(PromptSpecification, {"covariates": GAUSSIAN, "tasks": {"kind": "own", **tasks}})
+    return validated(PromptSpecification, {"covariates": GAUSSIAN, "tasks": {"kind": "own", **tasks}}, allow_code=True)
 
 
 @pytest.mark.parametrize("bias", [None, 3.0])
 def test_own_covariates_are_the_inputs(bias):
     own = {"kind": "own", "object": "laws_of_mine:Ring", "arguments": {"radius": 2.0}}
     law = own if bias is None else {"kind": "affine", "covariates": own, "bias": bias}
-    given = validated(PromptSpecification, {"covariates": law})
+    given = validated(PromptSpecification, {"covariates": law}, allow_code=True)
     prompts = given.build().sample(5, 4, seed=0)
     np.testing.assert_allclose(np.linalg.norm(prompts.xs - (bias or 0), axis=2), 2.0, rtol=1e-14)
     assert validated(PromptSpecification, plain(given)) == given
@@ -75,7 +75,7 @@ def test_own_covariates_are_the_inputs(bias):
 )
 def test_objects_of_another_sort_are_refused_in_words(data):
     with pytest.raises(InvalidInputError, match=r"must have (dimension and sample|draw and mean_square); a .* has no"):
-        validated(PromptSpecification, data)
+        validated(PromptSpecification, data, allow_code=True)
 
 
 def test_own_tasks_label_the_prompts():

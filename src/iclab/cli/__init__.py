@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from cyclopts import App
@@ -15,6 +16,7 @@ EXIT_CHECK_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
+_TOO_LARGE_SIGNS = ("array is too big", "Maximum allowed dimension", "can't allocate memory", "out of memory")
 _TOO_LARGE = "the problem must fit into memory, which it does not; lower the dimension, the points or the prompts."
 
 app = App(
@@ -47,44 +49,58 @@ for _verb, _help in {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 a check failed, 2 bad input, 130 interrupted."""
-    sys.exit(_run(arguments))
+    # A notebook's backend does not exist here, and an unknown one keeps matplotlib from being imported.
+    os.environ["MPLBACKEND"] = "agg"
+    from iclab.cli.output import tolerant_streams
+
+    with tolerant_streams():
+        code = _run([_at_home(each) for each in (sys.argv[1:] if arguments is None else arguments)])
+    sys.exit(code)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _at_home(argument: str) -> str:
+    """An argument with ~ as the home folder, also behind an option's =, where shells leave it alone."""
+    option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    home = value == "~" or value.startswith("~/")
+    return f"{option}{equals}{os.path.expanduser(value)}" if home else argument
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         result = app(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
-    except UnusedCliTokensError as error:
-        unused = " ".join(error.unused_tokens or ())
-        return _refuse(f"every argument must belong to the command; {unused!r} does not: see `iclab --help`.")
-    except CycloptsError as error:
-        return _refuse(" ".join(str(error).split()))
-    except ValueError as error:
-        from iclab.foundations import InvalidInputError  # numpy would double the time of --help
-
-        # NumPy says so of arrays that no machine could address.
-        if str(error).startswith(("array is too big", "Maximum allowed dimension")):
-            return _refuse(_TOO_LARGE)
-        if not isinstance(error, InvalidInputError):
-            raise
-        return _refuse(str(error))
-    except MemoryError:
-        return _refuse(_TOO_LARGE)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            # The reader has gone (`iclab verify | head`): nothing more to say, and nothing is wrong.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        if error.strerror is None:
-            raise
-        return _refuse(f"{error.filename or 'a file'} could not be read or written: {error.strerror}.")
     except KeyboardInterrupt:
-        verb = next(iter(sys.argv[1:] if arguments is None else arguments), "")
+        verb = next(iter(arguments), "")
         sys.stderr.write(f"iclab: interrupted; {_GO_ON.get(verb, 'the same command begins anew')}.\n")
         return EXIT_INTERRUPTED
+    except Exception as error:
+        if os.environ.get("ICLAB_TRACEBACK"):
+            raise
+        from iclab.cli.output import sentence
+
+        sys.stderr.write(f"iclab: {sentence(_told(error))}\n")
+        return EXIT_BAD_INPUT
     return result if isinstance(result, int) else 0
 
 
-def _refuse(sentence: str) -> int:
-    sys.stderr.write(f"iclab: {sentence}\n")
-    return EXIT_BAD_INPUT
+def _told(error: Exception) -> str:
+    """What went wrong, as one sentence."""
+    from iclab.foundations import InvalidInputError  # numpy would double the time of --help
+
+    if isinstance(error, InvalidInputError):
+        return str(error)
+    if isinstance(error, UnusedCliTokensError):
+        unused = " ".join(error.unused_tokens or ())
+        return f"every argument must belong to the command; {unused!r} does not: see `iclab --help`."
+    if isinstance(error, CycloptsError):
+        return str(error)
+    # NumPy says so of arrays that no machine could address, torch of its own.
+    if isinstance(error, (MemoryError, OverflowError)) or any(part in str(error) for part in _TOO_LARGE_SIGNS):
+        return _TOO_LARGE
+    if isinstance(error, OSError) and error.strerror is not None:
+        return f"{error.filename or 'a file'} could not be read or written: {error.strerror}."
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"this failed in a way that nobody foresaw ({type(error).__name__} in {os.path.basename(place.filename)}, line "
+        f"{place.lineno}): set ICLAB_TRACEBACK=1 to see all of it, and please report it."
+    )

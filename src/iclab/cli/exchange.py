@@ -23,6 +23,7 @@ def exchange(
     suite: str | None = None,
     prompts: Whole | None = None,
     half: bool = False,
+    allow_code: bool = False,
 ) -> int:
     """Convert a model from and to other formats.
 
@@ -49,6 +50,8 @@ def exchange(
         Prompts per law for that; 1280 when omitted.
     half
         Store the weights of a run in half precision, half the size; they are judged as they are stored.
+    allow_code
+        Run code of your own that the source names (kind: own).
     """
     from iclab.cli.progress import Reporter, plain_warnings
     from iclab.foundations import InvalidInputError, check_integer, require_writable
@@ -74,7 +77,7 @@ def exchange(
         from iclab.training.card import judge
 
         n_prompts = 1280 if prompts is None else check_integer(prompts, "prompts", minimum=2)
-        table, run = None, Run.open(source)
+        table, run = None, Run.open(source, allow_code=allow_code)
         with plain_warnings():
             if suite is not None:
                 with Reporter() as progress:
@@ -88,7 +91,7 @@ def exchange(
         model = from_hugging_face(source, dimension=dimension)
     else:
         with plain_warnings():
-            model = load(source).model
+            model = load(source, allow_code=allow_code).model
     if to == "hugging-face":
         to_hugging_face(model, target)
     else:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from iclab.flow import Trajectory
 
+# Files that --output holds.
+_TABLE, _FIGURE = "trajectory.parquet", "flow.png"
+
 
 def flow(
     *,
@@ -43,9 +46,9 @@ def flow(
         two-level:d=5,top=1,low=0.1; exponential:d=5,rate=0.5; identity:d=5; random-exponential:d=5 (a new
         diag of Exponential(1) variables per prompt, Theorem 8). Each takes scale=….
     data
-        A CSV file with a header: the covariance of its numeric columns.
+        A CSV file with a header, or a Parquet file: the covariance of its columns, whose cells must all be numbers.
     columns
-        Columns of --data to use, separated by commas.
+        Columns of --data to use, separated by commas; the others may hold anything.
     scale
         σ of Assumption 3; a tenth of the threshold of the theorem when omitted.
     theta
@@ -78,9 +81,14 @@ def flow(
     trajectory = gradient_flow(initial, covariates, n_train, t_end)
     proof = certificate(covariates, n_train, matrix, sigma) if start == "assumption3" else None
     summary = _summary(trajectory, sigma, proof)
+    table = None
     if folder is not None:
-        summary["files"] = _save(trajectory, points, folder)
+        table = _save(trajectory, points, folder)
+        summary["files"] = [str(folder / name) for name in (_TABLE, _FIGURE)]
     sys.stdout.write(_as_json(summary) if json else _as_text(summary))
+    sys.stdout.flush()
+    if folder is not None and table is not None:  # last: nothing that drawing needs can cost the numbers
+        _draw(table, trajectory, folder / _FIGURE)
     return 0
 
 
@@ -127,7 +135,7 @@ def _as_json(summary: dict[str, Any]) -> str:
             return {key: finite(entry) for key, entry in value.items()}
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    return json.dumps(finite(summary), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(finite(summary), indent=2, allow_nan=False) + "\n"
 
 
 def _as_text(summary: dict[str, Any]) -> str:
@@ -167,16 +175,13 @@ def _as_text(summary: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _save(trajectory: Trajectory, points: int, folder: Path) -> list[str]:
+def _save(trajectory: Trajectory, points: int, folder: Path) -> pd.DataFrame:
     from iclab.flow.tables import trajectory_table
-    from iclab.foundations import atomic_path
+    from iclab.foundations.tables import write_table
 
     table = trajectory_table(trajectory, points)
-    files = [folder / "trajectory.parquet", folder / "flow.png"]
-    with atomic_path(files[0]) as temporary:
-        table.to_parquet(temporary)
-    _draw(table, trajectory, files[1])
-    return [str(path) for path in files]
+    write_table(table, folder / _TABLE)
+    return table
 
 
 def _draw(table: pd.DataFrame, trajectory: Trajectory, path: Path) -> None:

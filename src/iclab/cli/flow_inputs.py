@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from iclab.foundations import (
     check_matrix,
     check_real,
 )
+from iclab.foundations.tables import read_arrays, read_numbers
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.theory import LSAParameters, assumption3, random_theta
 
@@ -159,71 +159,30 @@ def _options(name: str, given: dict[str, str], defaults: Options) -> Options:
 
 def _matrix_file(path: Path) -> np.ndarray:
     """A square matrix, or a spectrum (one row or column), from CSV or NPY."""
-    if not path.is_file():
-        raise InvalidInputError(f"{path} must exist; no such file was found.")
-    try:
-        if path.suffix.lower() == ".npy":
-            array = np.load(path, allow_pickle=False)
-        else:
-            array = np.loadtxt(io.StringIO(_text(path)), delimiter=",", ndmin=2)
-    except (ValueError, EOFError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise InvalidInputError(f"{path} must hold a matrix of numbers without a header; {reason}.") from error
-    if array.ndim == 2 and 1 in array.shape and array.size > 1:
-        array = array.ravel()
-    if array.ndim == 1:
-        array = np.diag(check_array(array, f"the spectrum in {path}", (None,)))
+    array = read_numbers(path, header=False).values
+    if 1 in array.shape and array.size > 1:
+        array = np.diag(array.ravel())
     return check_matrix(array, f"the matrix in {path}")
 
 
-def _text(path: Path) -> str:
-    """What the file holds, which must be something: NumPy would warn and go on."""
-    text = path.read_text(encoding="utf-8")
-    if not text.strip():
-        raise ValueError("it is empty")
-    return text
-
-
 def _estimated(path: Path, columns: str | None) -> Matrix:
-    """Sample covariance of the numeric columns of a CSV file with a header, as real data have."""
-    import pandas as pd
-
-    if not path.is_file():
-        raise InvalidInputError(f"{path} must exist; no such file was found.")
-    try:
-        table = pd.read_csv(path)
-    except (ValueError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise InvalidInputError(f"{path} must be a CSV file with a header; {reason}.") from error
-    if columns is None:
-        table = table.select_dtypes("number")
-    else:
-        names = [name.strip() for name in columns.split(",")]
-        for name in names:
-            check_choice(name, "a column of --columns", [str(column) for column in table.columns])
-            if names.count(name) > 1:
-                raise InvalidInputError(
-                    f"--columns must name each column once; {name} was given {names.count(name)} times."
-                )
-        table = table[names]
-    values = check_array(table.to_numpy(), f"the columns {', '.join(map(str, table.columns))} of {path}", (None, None))
-    if values.shape[1] == 0 or values.shape[0] < 2:
-        raise InvalidInputError(
-            f"{path} must hold at least one numeric column and two rows; {values.shape[1]} such columns and "
-            f"{values.shape[0]} rows were found."
-        )
-    return np.atleast_2d(np.cov(values, rowvar=False))
+    """Sample covariance of the columns of a CSV or Parquet file, as real data have."""
+    chosen = None if columns is None else [name.strip() for name in columns.split(",")]
+    table = read_numbers(path, header=True, columns=chosen)
+    values = table.values
+    if table.left_out:
+        sys.stderr.write(f"of {path} these columns hold words and are left out: {', '.join(table.left_out)}\n")
+    if len(values) < 2:
+        raise InvalidInputError(f"{path} must hold at least two rows; {len(values)} was found.")
+    covariance = np.atleast_2d(np.cov(values, rowvar=False))
+    if not np.isfinite(covariance).all():
+        raise InvalidInputError(f"{path} must hold numbers whose squares are finite; change their units.")
+    return covariance
 
 
 def _start_file(path: Path, dimension: int) -> LSAParameters:
     """Weights from an NPZ file: w_pv and w_kq, or the blocks a, u, U, b (a and b may be missing: zero)."""
-    if not path.is_file():
-        raise InvalidInputError(f"{path} must exist; no such file was found.")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            held = {name: arrays[name] for name in arrays.files}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InvalidInputError(f"{path} must be an NPZ file of numeric arrays.") from error
+    held = read_arrays(path)
     if {"w_pv", "w_kq"} <= held.keys():
         start = LSAParameters(held["w_pv"], held["w_kq"])
     elif {"u", "U"} <= held.keys():

@@ -6,6 +6,7 @@ import json as jsonlib
 import math
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,7 @@ def train(
     check: Annotated[bool, Parameter(negative=())] = False,
     curve: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
+    allow_code: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Train a model from a configuration, or resume a run.
 
@@ -52,6 +54,8 @@ def train(
         Draw the losses of the run in the folder so far into this file (SVG, PNG or PDF), and train nothing.
     json
         Print the result as JSON.
+    allow_code
+        Run code of your own that the file or folder names (kind: own). What --set names runs without it.
     """
     from iclab.foundations import InvalidInputError
     from iclab.training import Run, TrainingDivergedError
@@ -61,7 +65,7 @@ def train(
             "--set must go with the configuration that it changes, and a run is resumed as it was configured; "
             f"{set_[0]!r} was given without one: drop it, or train a changed configuration in another directory."
         )
-    chosen = _configuration(config, set_) if config is not None else None
+    chosen = _configuration(config, set_, allow_code=allow_code) if config is not None else None
     if directory is None:
         if config is None:
             raise InvalidInputError("a configuration or a --directory must be given; neither was.")
@@ -75,7 +79,7 @@ def train(
     if chosen is None:
         if not resume:
             raise InvalidInputError("a configuration must be given to start a training; to go on, add --resume.")
-        chosen = Run.open(directory).config
+        chosen = Run.open(directory, allow_code=allow_code).config
     if check:
         return _check(chosen, as_json=json)
     leads = int(os.environ.get("RANK", "0")) == 0  # set by torchrun
@@ -89,10 +93,11 @@ def train(
     return 0
 
 
-def _configuration(config: str, changes: tuple[str, ...]) -> TrainingConfig:
+def _configuration(config: str, changes: tuple[str, ...], *, allow_code: bool) -> TrainingConfig:
     from iclab.training import read_config
 
-    return read_config(*configuration_source(config, changes))
+    source, overrides = configuration_source(config, changes)
+    return read_config(source, overrides, allow_code=allow_code or set(_words(list(overrides.values()))))
 
 
 def configuration_source(config: str, changes: tuple[str, ...]) -> tuple[Path | dict[str, Any], dict[str, Any]]:
@@ -101,17 +106,28 @@ def configuration_source(config: str, changes: tuple[str, ...]) -> tuple[Path | 
     from iclab.training import PRESETS
     from iclab.training.reading import parse_value
 
-    overrides: dict[str, Any] = {}
+    overrides: dict[str, Any] = {}  # of one key given twice the last holds, as of any option
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals or not key:
             raise InvalidInputError(f"--set must be given as key=value; {change!r} was given.")
         overrides[key] = parse_value(value)
-    path = Path(config)
+    path = Path(config).expanduser()
     # A bare word is a preset, whatever folders are called, unless there is such a file.
     if path.is_file() or path.name != config or path.suffix:
         return path, overrides
     return {"preset": check_choice(config, "the configuration, if no YAML file,", PRESETS)}, overrides
+
+
+def _words(value: Any) -> Iterator[str]:
+    """All words of the command line's own changes: code that these name was asked for."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _words(each)
+    elif isinstance(value, str):
+        yield value
 
 
 def _check(config: TrainingConfig, *, as_json: bool) -> int:

@@ -125,7 +125,7 @@ def device_of(name: str) -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else device
 
 
-def load(path_or_name: str | Path, *, device: str = "cpu") -> TransformerPredictor:
+def load(path_or_name: str | Path, *, device: str = "cpu", allow_code: bool = False) -> TransformerPredictor:
     """Load a trained model as a predictor.
 
     Parameters
@@ -135,6 +135,8 @@ def load(path_or_name: str | Path, *, device: str = "cpu") -> TransformerPredict
         model that ships with the package.
     device : str
         Where it computes: "cpu", "cuda", …; "auto" takes a GPU if there is one.
+    allow_code : bool
+        Whether a model of one's own, whose folder names its class, may be imported, which runs it.
 
     Returns
     -------
@@ -152,7 +154,7 @@ def load(path_or_name: str | Path, *, device: str = "cpu") -> TransformerPredict
     """
     if not isinstance(path_or_name, (str, Path)):
         raise InvalidInputError(f"a model must be given as a folder or a name; {path_or_name!r} was given.")
-    path = Path(path_or_name)
+    path = Path(path_or_name).expanduser()
     if not path.exists():
         known = shipped_models()
         if not known or len(path.parts) > 1:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo
 
 from iclab.foundations import InvalidInputError
 
@@ -24,9 +24,38 @@ Rows: TypeAlias = tuple[tuple[float, ...], ...]
 UNTAGGED = "untagged"
 
 _T = TypeVar("_T")
+# What the library's types of errors mean, in words.
+_MUST = {
+    "greater_than_equal": "be at least {ge}",
+    "greater_than": "be greater than {gt}",
+    "less_than_equal": "be at most {le}",
+    "less_than": "be less than {lt}",
+    "finite_number": "be finite",
+    "literal_error": "be {expected}",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "be true or false"),
+    **dict.fromkeys(("string_type", "string_sub_type"), "be a word"),
+    **dict.fromkeys(("tuple_type", "list_type"), "be a list"),
+    **dict.fromkeys(
+        ("dict_type", "mapping_type", "dataclass_type", "dataclass_exact_type", "model_attributes_type"),
+        "be a mapping of keys to values",
+    ),
+    "too_long": "have at most {max_length} entries",
+    "too_short": "have at least {min_length} entries",
+    "none_required": "be left out",
+}
+# Key of the validation's context, and what a record is marked with.
+_ALLOW_CODE, _CONSENT = "allow_code", "_code_allowed"
 
 
-def validated(cls: type[_T], data: Mapping[str, Any], name: str = "the configuration") -> _T:
+def validated(
+    cls: type[_T],
+    data: Mapping[str, Any],
+    name: str = "the configuration",
+    *,
+    allow_code: bool | Collection[str] = False,
+) -> _T:
     """Build the specification ``cls`` from plain data, as read from YAML or JSON.
 
     Parameters
@@ -37,6 +66,8 @@ def validated(cls: type[_T], data: Mapping[str, Any], name: str = "the configura
         Plain data.
     name : str
         What to call the whole in messages, for example a file.
+    allow_code : bool or collection of str
+        Whether code of one's own that the data name (``module:object``) may run later, or which. Reading imports none.
 
     Raises
     ------
@@ -44,9 +75,27 @@ def validated(cls: type[_T], data: Mapping[str, Any], name: str = "the configura
         If anything does not fit: the sentence names the place, and the closest known key or kind.
     """
     try:
-        return TypeAdapter(cls).validate_python(dict(data))
+        made = TypeAdapter(cls).validate_python(dict(data), context={_ALLOW_CODE: allow_code})
     except ValidationError as error:
         raise InvalidInputError(_sentence(cls, error.errors()[0], name)) from error
+    _check_converted(data, TypeAdapter(cls).dump_python(made), "", name)
+    return made
+
+
+def _check_converted(given: Any, read: Any, place: str, name: str) -> None:
+    """Refuse words that were taken for numbers, and truth values taken for either."""
+    if isinstance(given, Mapping) and isinstance(read, Mapping):
+        for key, value in cast(Mapping[str, Any], given).items():
+            if key in read:
+                _check_converted(value, read[key], f"{place}.{key}" if place else key, name)
+    elif isinstance(given, list | tuple) and isinstance(read, list | tuple):
+        for i, (one, other) in enumerate(zip(cast(list[Any], given), cast(list[Any], read), strict=False)):
+            _check_converted(one, other, f"{place}.{i}", name)
+    elif isinstance(read, int | float) and (
+        isinstance(given, str) or (isinstance(given, int | float) and isinstance(given, bool) != isinstance(read, bool))
+    ):
+        wanted = "true or false" if isinstance(read, bool) else "a number"
+        raise InvalidInputError(f"{place or name} must be {wanted}; {given!r} was given.")
 
 
 def plain(specification: Any) -> dict[str, Any]:
@@ -55,11 +104,35 @@ def plain(specification: Any) -> dict[str, Any]:
     return adapter.dump_python(specification, mode="json")
 
 
+def note_consent(record: Any, target: str, info: ValidationInfo) -> None:
+    """Keep with a record whether the code that it names may run; called while it is validated.
+
+    Consent is no field, so that no file can say it, and is not taken back when a record is validated again.
+    """
+    allowed = (info.context or {}).get(_ALLOW_CODE, False)
+    if allowed is True or (not isinstance(allowed, bool) and target in allowed):
+        vars(record)[_CONSENT] = True
+
+
+def code_allowed(record: Any) -> bool:
+    """Whether a record, or one within it, names code that may run."""
+    if isinstance(record, tuple):
+        return any(code_allowed(each) for each in cast(tuple[Any, ...], record))
+    if not dataclasses.is_dataclass(record):
+        return False
+    return vars(record).get(_CONSENT, False) or any(code_allowed(value) for value in vars(record).values())
+
+
+def allowing_code(record: _T) -> _T:
+    """The same record, with consent to run the code that it names."""
+    return validated(type(record), plain(record), allow_code=True)
+
+
 def _sentence(cls: type, error: Any, name: str) -> str:
     location, kind = [str(part) for part in error["loc"]], error["type"]
     if kind == "unexpected_keyword_argument":
         *place, key = location
-        known = _known_keys(cls, place)
+        known = known_keys(cls, place)
         return (
             f"{_where(place, name)} must have only the keys {', '.join(known)}; {key!r} was given.{_hint(key, known)}"
         )
@@ -77,10 +150,18 @@ def _sentence(cls: type, error: Any, name: str) -> str:
     if kind == "missing":
         *place, key = location
         return f"{_where(place, name)} must have the key {key!r}; it is missing."
-    reason = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+    reason = reason_of(error)
     if isinstance(error.get("ctx", {}).get("error"), InvalidInputError):
         return f"{reason} (at {_where(location, name)})."
     return f"{_where(location, name)} is not as it must be: {reason}; {error['input']!r} was given."
+
+
+def reason_of(error: Any) -> str:
+    """What must hold, in words of this package, of one of the errors that pydantic lists."""
+    if error["type"] == "value_error":
+        return str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+    must = _MUST.get(error["type"], "be of another form")
+    return f"it must {must.format(**error.get('ctx', {}))}"
 
 
 def _where(location: list[str], name: str) -> str:
@@ -96,7 +177,7 @@ def _tags(text: str) -> list[str]:
     return [tag for tag in (each.strip().strip("'") for each in text.split(",")) if tag != UNTAGGED]
 
 
-def _known_keys(cls: type, location: list[str]) -> list[str]:
+def known_keys(cls: type, location: list[str]) -> list[str]:
     """Fields of the dataclass at ``location``, following field names, list indices and the tags of unions."""
     here: list[Any] = [cls]
     for part in location:

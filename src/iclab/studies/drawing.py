@@ -164,8 +164,10 @@ def curves(
 
 @contextmanager
 def house_style() -> Generator[None]:
-    """Draw with the house's parameters and leave the user's matplotlib as it was."""
-    with mpl.rc_context(_PARAMETERS):
+    """Draw with matplotlib's defaults and the house's parameters; the user's do not matter and stay as they were."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_PARAMETERS)
         yield
 
 

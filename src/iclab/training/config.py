@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -11,7 +12,10 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from iclab.foundations import InvalidInputError
+from iclab.foundations.own_code import CodeNotAllowedError
 from iclab.models import Architecture
+from iclab.prompts import PromptDistribution
+from iclab.prompts.reading import code_allowed
 from iclab.prompts.specification import PromptSpecification, plain, validated
 from iclab.training.curriculum import Curriculum
 from iclab.training.optimisation import Optimizer, Schedule
@@ -84,21 +88,25 @@ class TrainingConfig:
     keep_checkpoints: int = Field(default=2, ge=2)
 
     def __post_init__(self) -> None:
-        dimension = self.prompts.build().dimension
-        if dimension != self.model.dimension:
-            raise InvalidInputError(
-                f"prompts and model must have the same dimension; {dimension} and {self.model.dimension} were given."
-            )
+        with suppress(CodeNotAllowedError):  # what nobody allowed to run is not tried
+            self._check(self.prompts.build())
         if self.n_points > self.model.max_points:
             raise InvalidInputError(
                 f"model.max_points must be at least n_train + 1 = {self.n_points}; {self.model.max_points} was given."
             )
-        if self.targets == "posterior_mean":
-            posterior_mean(self.prompts.build())
         for ramp in self.curriculum.fields.values():
             # Where it begins, after its first change, and where it ends: what is wrong is said before the start.
             for step in (0, ramp.begin + ramp.every, ramp.last_change):
                 self.at(step)
+
+    def _check(self, prompts: PromptDistribution) -> None:
+        if prompts.dimension != self.model.dimension:
+            raise InvalidInputError(
+                "prompts and model must have the same dimension; "
+                f"{prompts.dimension} and {self.model.dimension} were given."
+            )
+        if self.targets == "posterior_mean":
+            posterior_mean(prompts)
 
     @property
     def n_points(self) -> int:
@@ -138,7 +146,9 @@ class TrainingConfig:
             for part in reversed(name.split(".")):
                 nested = {part: nested}
             data = merge(data, nested)
-        return validated(TrainingConfig, data, f"the configuration of step {step}")
+        return validated(
+            TrainingConfig, data, f"the configuration of step {step}", allow_code=code_allowed(self.prompts)
+        )
 
     def batch_size_at(self, step: int) -> int:
         """Prompts of a step."""
@@ -211,7 +221,7 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
         if (
             isinstance(old, Mapping)
             and isinstance(value, Mapping)
-            and value.get("kind", old.get("kind")) == old.get("kind")
+            and old.get("kind", value.get("kind")) == value.get("kind", old.get("kind"))
         ):
             merged[key] = merge(old, value)
         else:

@@ -8,6 +8,7 @@ from typing import Any
 
 from iclab.foundations import InvalidInputError, exclusive, require_writable
 from iclab.models.storage import MANIFEST
+from iclab.prompts.reading import allowing_code
 from iclab.training.batches import Batches
 from iclab.training.checkpoint import clean, last_good, restore, save_checkpoint
 from iclab.training.config import TrainingConfig
@@ -31,6 +32,7 @@ def train(
     resume: bool | None = None,
     progress: Progress | None = None,
     until: Until | None = None,
+    allow_code: bool = False,
 ) -> Run:
     """Train a model into a folder, or go on where an interrupted training of it stands.
 
@@ -54,6 +56,8 @@ def train(
         Called with each line of held-out errors (``step``, ``error``, ``stderr``, … as in ``metrics.jsonl``). True
         ends the training there, its state saved; the same call again then returns at once, and one without
         ``until`` goes on.
+    allow_code : bool
+        Whether code of one's own that the configuration names (``module:object``) may run.
 
     Returns
     -------
@@ -76,11 +80,16 @@ def train(
         raise InvalidInputError(
             f"config must be a TrainingConfig; {config!r} was given: make one by preset or read_config."
         )
-    directory = Path(directory)
+    if allow_code:
+        config = allowing_code(config)
+    config.prompts.build().sample(
+        1, 1, seed=0
+    )  # code that may not run, or fails, is refused before anything is written
+    directory = Path(directory).expanduser()
     with world() as processes:
         if not processes.leads:
             processes.wait()  # until the folder is set up
-            return _fit(Run.open(directory), processes, None, None)
+            return _fit(Run(directory, config), processes, None, None)
         if (directory / MANIFEST).exists():
             raise InvalidInputError(f"{directory} must be the folder of a run; it holds a saved model: choose another.")
         exists = (directory / CONFIG).exists()

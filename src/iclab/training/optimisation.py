@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import torch
 from pydantic import ConfigDict, Field, model_validator
@@ -12,6 +12,9 @@ from torch import nn
 
 from iclab.models import Transformer
 from iclab.training.muon import Muon
+
+# Weight of the past in an average.
+_Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -38,7 +41,7 @@ class Optimizer:
     kind: Literal["muon", "adamw", "adam", "sgd"] = "muon"
     learning_rate: float = Field(default=2e-3, gt=0)
     matrix_learning_rate: float | None = Field(default=None, gt=0)
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[_Share, _Share] = (0.9, 0.95)
     weight_decay: float = Field(default=0.0, ge=0)
     momentum: float = Field(default=0.95, ge=0, lt=1)
     clip: float | None = Field(default=1.0, gt=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -41,6 +41,7 @@ def preset(
     n_train: int | None = None,
     covariates: str | Mapping[str, Any] | Any = "identity",
     max_points: int | None = None,
+    allow_code: bool | Collection[str] = False,
     **overrides: Any,
 ) -> TrainingConfig:
     """A named recipe as a configuration.
@@ -63,6 +64,8 @@ def preset(
         "identity", "exponential" (Λ = diag(λ), λ_i ~ Exponential(1) per prompt), a specification, or Λ itself.
     max_points : int, optional
         Longest prompt the model can read; enough for 5d examples when omitted, as in the paper's Figure 1.
+    allow_code : bool or collection of str
+        Whether code of one's own that the overrides name may run, or which (``module:object``).
     **overrides
         Fields of the configuration, as values or (for nested ones) mappings of what changes. A law of inputs is given
         by its dimension, spectrum, matrix or laws; the one in a change replaces the preset's.
@@ -101,7 +104,7 @@ def preset(
         "steps": steps,
         **recipe(Wish(dimension, n_train, max_points, steps, _attention(overrides.get("model")))),
     }
-    return validated(TrainingConfig, merge(data, overrides), f"the preset {name}")
+    return validated(TrainingConfig, merge(data, overrides), f"the preset {name}", allow_code=allow_code)
 
 
 def _attention(model: Any) -> str | None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from iclab.foundations import InvalidInputError, check_choice
+from iclab.foundations.documents import parse_yaml, read_yaml
+from iclab.prompts.reading import known_keys
 from iclab.prompts.specification import validated
 from iclab.training.config import TrainingConfig, merge
 from iclab.training.presets import KEYS, preset
 
 
-def read_config(source: Path | str | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> TrainingConfig:
+def read_config(
+    source: Path | str | Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    allow_code: bool | Collection[str] = False,
+) -> TrainingConfig:
     """Read a configuration from a YAML file or plain data.
+
+    Reading imports nothing and runs nothing that the configuration names.
 
     Parameters
     ----------
@@ -24,7 +30,10 @@ def read_config(source: Path | str | Mapping[str, Any], overrides: Mapping[str, 
         A file, or what it would hold. The key ``preset`` (with that preset's arguments) starts from a preset;
         the other keys then change it, as in :func:`preset`.
     overrides : mapping
-        Dotted keys to values, such as ``{"optimizer.clip": None}``; they win over the source.
+        Dotted keys to values, such as ``{"optimizer.clip": None}``. They are one change, whatever their order, and win
+        over the source. Where they give another ``kind``, what the source says and that kind has too is kept.
+    allow_code : bool or collection of str
+        Whether code of one's own that the configuration names may run later, or which (``module:object``).
 
     Raises
     ------
@@ -33,56 +42,74 @@ def read_config(source: Path | str | Mapping[str, Any], overrides: Mapping[str, 
         named), or a value does not fit.
     """
     name = "the configuration" if isinstance(source, Mapping) else str(source)
-    data = merge({}, source if isinstance(source, Mapping) else _read_yaml(Path(source)))
-    for key, value in (overrides or {}).items():
-        nested: Any = value
-        for part in reversed(key.split(".")):
-            nested = {part: nested}
-        data = merge(data, nested)
+    data = merge({}, source if isinstance(source, Mapping) else _read_mapping(Path(source).expanduser()))
+    data = _amended(data, nested((overrides or {}).items()), ())
     if "preset" in data:
         chosen = data.pop("preset")
         for key in data:
             check_choice(key, f"a key beside the preset {chosen}", KEYS)
-        return preset(chosen, **data)
-    return validated(TrainingConfig, data, name)
+        return preset(chosen, allow_code=allow_code, **data)
+    return validated(TrainingConfig, data, name, allow_code=allow_code)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as people write it: duplicate keys are an error, and 1e6 is a number."""
+def nested(changes: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Dotted keys and values as one nested change.
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                raise InvalidInputError(f"a key must be given once; {key!r} is given twice (again in line {line}).")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+    Raises
+    ------
+    InvalidInputError
+        If two of them give one field two values: which of them holds would be a matter of their order.
+    """
+    change: dict[str, Any] = {}
+    for key, value in changes:
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        _join(change, value, ())
+    return change
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
+def _join(change: dict[str, Any], more: Mapping[str, Any], place: tuple[str, ...]) -> None:
+    for key, value in more.items():
+        known = change.get(key)
+        if key not in change:
+            change[key] = merge({}, value) if isinstance(value, Mapping) else value
+        elif isinstance(known, dict) and isinstance(value, Mapping):
+            _join(known, value, (*place, key))
+        elif known != value or type(known) is not type(value):
+            raise InvalidInputError(
+                f"{'.'.join((*place, key))} must be changed once; {known!r} and {value!r} were given: keep one."
+            )
+
+
+def _amended(data: Mapping[str, Any], change: Mapping[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
+    """What a file says with the change made; of a mapping that gets another kind, what that kind has too is kept."""
+    return merge(_kept(data, change, place), change)
+
+
+def _kept(data: Mapping[str, Any], change: Mapping[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
+    kept = dict(data)
+    for key, value in change.items():
+        old = kept.get(key)
+        if not isinstance(old, Mapping) or not isinstance(value, Mapping):
+            continue
+        here = (*place, key)
+        kind = value.get("kind")
+        if "kind" in old and kind is not None and kind != old["kind"]:
+            # A preset's argument stands at the top.
+            path = ("prompts", *here) if here[0] == "covariates" else here
+            known = {*known_keys(TrainingConfig, [*path, str(kind)])} - {"kind"}
+            old = {name: entry for name, entry in old.items() if name in known}
+        kept[key] = _kept(old, value, here)
+    return kept
 
 
 def parse_value(text: str) -> Any:
     """A value as written on the command line, read as YAML."""
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise InvalidInputError(f"a value must be valid YAML; {text!r} was given.") from error
+    return parse_yaml(text, "a value")
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError as error:
-        raise InvalidInputError(f"{path} must be a configuration file; no such file was found.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInputError(f"{path} must be a readable YAML file; {' '.join(str(error).split())}.") from error
+def _read_mapping(path: Path) -> dict[str, Any]:
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise InvalidInputError(f"{path} must hold a YAML mapping of keys to values; {type(data).__name__} was found.")
     return data

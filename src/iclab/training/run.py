@@ -13,6 +13,7 @@ from iclab.foundations import InvalidInputError, read_json, write_text
 from iclab.models import TransformerPredictor, load, save_model
 from iclab.models.predictor import last_whole
 from iclab.models.storage import CONFIG
+from iclab.prompts.reading import code_allowed
 from iclab.training.card import card_of, page_of
 from iclab.training.checkpoint import STATE
 from iclab.training.config import TrainingConfig, differences, write_yaml
@@ -41,18 +42,25 @@ class Run:
     config: TrainingConfig
 
     @classmethod
-    def open(cls, directory: str | Path) -> Self:
-        """The run in a folder.
+    def open(cls, directory: str | Path, *, allow_code: bool = False) -> Self:
+        """The run in a folder. Opening it runs nothing that its configuration names.
+
+        Parameters
+        ----------
+        directory : str or Path
+            The folder.
+        allow_code : bool
+            Whether code of one's own that the configuration names (``module:object``) may run later.
 
         Raises
         ------
         InvalidInputError
             If there is none.
         """
-        directory = Path(directory)
+        directory = Path(directory).expanduser()
         if not (directory / CONFIG).exists():
             raise InvalidInputError(f"{directory} must be the folder of a run; it holds no {CONFIG}.")
-        config = read_config(directory / CONFIG)
+        config = read_config(directory / CONFIG, allow_code=allow_code)
         if config.optimizer.kind == "muon" and config.optimizer.matrix_precision == "auto":
             # Begun by a version that had no choice.
             config = config.with_(optimizer=replace(config.optimizer, matrix_precision="bfloat16"))
@@ -71,7 +79,7 @@ class Run:
             If the folder holds a run of another configuration.
         """
         if (directory / CONFIG).exists():
-            run = cls.open(directory)
+            run = cls.open(directory, allow_code=code_allowed(config.prompts))
             changed = differences(run.config.as_dict(), config.filled_from(run.config).as_dict())
             if changed:
                 raise InvalidInputError(

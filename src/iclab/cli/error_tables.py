@@ -1,0 +1,82 @@
+"""What ``iclab evaluate`` prints: the errors at a few lengths, and which predictor the target behaves like."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from iclab.cli.output import as_text, clean
+from iclab.foundations import plus_minus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def written_out(facts: dict[str, Any], table: pd.DataFrame, verdicts: pd.DataFrame | None) -> str:
+    """The tables as text.
+
+    Parameters
+    ----------
+    facts : dict
+        Target, dimension, prompts, seed, and the files to be written.
+    table : pandas.DataFrame
+        As ``evaluation.Suite.run`` returns it.
+    verdicts : pandas.DataFrame, optional
+        As ``evaluation.nearest_algorithm`` gives them.
+    """
+    parts = [
+        f"error / {table['normaliser'].iloc[0]:g} ± standard error, {facts['prompts']} prompts, seed {facts['seed']}\n",
+        as_text(_errors(table, facts["dimension"])),
+    ]
+    if verdicts is not None:
+        title = "behaves like (distance in mean squared targets; share of bootstraps):"
+        parts += [f"\n{clean(facts['target'])} {title}\n", as_text(_nearest(verdicts))]
+    parts += [f"wrote {clean(path)}\n" for path in facts.get("files", [])]
+    return "".join(parts)
+
+
+def as_json(facts: dict[str, Any], table: pd.DataFrame, verdicts: pd.DataFrame | None) -> str:
+    """Every row as one JSON object, in ASCII; a number that is unknown or infinite is null."""
+
+    def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+        return frame.astype(object).where(frame.notna() & ~frame.isin([np.inf]), None).to_dict("records")  # type: ignore[return-value]
+
+    content = {**facts, "errors": records(table)}
+    if verdicts is not None:
+        content["nearest"] = records(verdicts)
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def _errors(table: pd.DataFrame, dimension: int) -> Table:
+    """Rows at d/2, d, 2d and the last position of each shift, errors divided by the normaliser."""
+    last = table.groupby("distribution")["position"].transform("max")
+    wanted = table["position"].isin([dimension // 2, dimension, 2 * dimension]) | (table["position"] == last)
+    rows = table[wanted]
+    names = list(dict.fromkeys(table["predictor"]))
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    shown.add_column("shift")
+    for column in ("examples", *names):
+        shown.add_column(clean(column), justify="right", no_wrap=True)
+    for (shift, position), group in rows.groupby(["distribution", "position"], sort=False):
+        at = group.set_index("predictor")
+        mean, bar = at["mean"] / at["normaliser"], at["stderr"] / at["normaliser"]
+        shown.add_row(clean(shift), str(position), *(plus_minus(mean[name], bar[name]) for name in names))
+    return shown
+
+
+def _nearest(verdicts: pd.DataFrame) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in ("shift", "examples", "nearest", "closest", "distance", "share", "as near"):
+        shown.add_column(column, justify="right" if column in ("examples", "distance", "share") else "left")
+    for row in verdicts.to_dict("records"):
+        distance = plus_minus(row["distance"], row["stderr"])
+        named = (clean(str(row[key])) for key in ("nearest", "closest"))
+        ties = clean(str(row["ties"] or ""))
+        shown.add_row(
+            clean(row["distribution"]), str(row["position"]), *named, distance, f"{row['frequency']:.0%}", ties
+        )
+    return shown
