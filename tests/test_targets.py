@@ -84,7 +84,7 @@ def test_code_runs_only_with_consent(tmp_path):
 def test_a_slip_in_own_code_is_one_sentence_with_its_place(name, line, word):
     with pytest.raises(InvalidInputError, match=word) as error:
         resolve(f"code_for_targets:{name}", allow_code=True)(prompts())
-    assert f"(code_for_targets.py, line {line})" in str(error.value)
+    assert f"code_for_targets.py, line {line})" in str(error.value)
     assert "\n" not in str(error.value)
 
 
