@@ -148,8 +148,8 @@ def _finish(
     sys.stdout.write((as_json if json else written_out)(facts, table, verdicts))
     sys.stdout.flush()
     if figure is not None:
-        from iclab.report.figures.error_curves import draw_error_curves
-        from iclab.report.style import house_style
+        from iclab.report.error_curves import draw_error_curves
+        from iclab.studies.drawing import house_style
 
         with house_style(), atomic_path(figure) as temporary:
             draw_error_curves(table, [facts["target"]]).savefig(temporary, format=figure.suffix[1:])

@@ -188,7 +188,7 @@ def _draw(table: pd.DataFrame, trajectory: Trajectory, path: Path) -> None:
     from matplotlib.figure import Figure
 
     from iclab.foundations import atomic_path
-    from iclab.report.style import ACCENT, SECOND, house_style
+    from iclab.studies.drawing import ACCENT, SECOND, house_style
 
     with house_style():
         figure = Figure(figsize=(8.0, 3.2))

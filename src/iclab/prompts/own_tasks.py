@@ -21,9 +21,9 @@ from iclab.prompts.tasks import Functions
 class OwnTasksSpecification:
     """Tasks or covariates of one's own, made by an importable class or function.
 
-    What it makes has ``draw`` and ``mean_square`` (see ``Tasks``), or ``dimension`` and ``sample``. The configuration holds the name, not the code:
-    keep the module with the run. It is looked for where Python finds modules, and in the current folder. Reading a
-    configuration imports nothing: the code runs only if that was allowed (docs/security.md).
+    What it makes has ``draw`` and ``mean_square`` (see ``Tasks``), or ``dimension`` and ``sample``. The configuration
+    holds the name, not the code: keep the module with the run. It is looked for where Python finds modules, and in the
+    current folder. Reading a configuration imports nothing: the code runs only if that was allowed (docs/security.md).
 
     Attributes
     ----------
