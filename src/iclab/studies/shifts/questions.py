@@ -1,0 +1,142 @@
+"""What the study of shifts asks of its tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from iclab.studies.shifts.measure import LEAST_SQUARES, LSA, UNSHIFTED
+from iclab.studies.study import Answer, Question, Tables, verdict_of
+
+# A learner tolerates a shift when its error, less what no linear predictor can avoid and divided by the zero
+# estimator's error, exceeds the unshifted one by at most this, at M = N and every parameter.
+TOLERANCE = 0.1
+# Standard errors within which exact and Monte Carlo errors agree, and beyond which two measured errors differ.
+AGREEMENT, DIFFERENCE = 4.0, 2.0
+TOLERATED, INPUTS = ("labels", "tasks", "queries"), ("inputs",)
+
+
+def layer(tables: Tables, *changed: str) -> pd.DataFrame:
+    """How much the error of the trained layer grows under shifts of some kinds."""
+    growth = tables["growth"]
+    return growth[(growth["predictor"] == LSA) & growth["changed"].isin(changed)]
+
+
+def as_stated(tables: Tables) -> Answer:
+    """Shifts of labels, tasks and queries are tolerated, and shifts of inputs are not."""
+    others, inputs = (layer(tables, *changed)["growth"] <= TOLERANCE for changed in (TOLERATED, INPUTS))
+    met = int(others.sum() + (~inputs).sum())
+    missed = len(others) + len(inputs) - met
+    numbers = {"of labels, tasks, queries tolerated": int(others.sum()), "of inputs tolerated": int(inputs.sum())}
+    return Answer(verdict_of(met, missed), met, missed, 0, numbers)
+
+
+def tolerated(*changed: str, holds: bool = True) -> Callable[[Tables], Answer]:
+    """Whether shifts of these kinds are tolerated, or are not."""
+
+    def ask(tables: Tables) -> Answer:
+        rows = layer(tables, *changed)
+        met = int(((rows["growth"] <= TOLERANCE) == holds).sum())
+        numbers = {f"growth, {row['shift']}": float(row["growth"]) for row in rows.to_dict("records")}
+        if "labels" in changed:
+            numbers |= noise_limits(tables)
+        return Answer(verdict_of(met, len(rows) - met), met, len(rows) - met, 0, numbers)
+
+    return ask
+
+
+def noise_limits(tables: Tables) -> dict[str, float]:
+    """The label noise that each learner still tolerates: its error grows in proportion to the variance of the noise."""
+    growth = tables["growth"]
+    noisy = growth[growth["shift"] == "label noise"].set_index("predictor")
+    return {
+        f"largest noise, {name}": float(row["parameter"] * math.sqrt(TOLERANCE / row["growth"]))
+        for name, row in noisy.iterrows()
+        if 0 < row["growth"] < math.inf
+    }
+
+
+def steady(tables: Tables) -> Answer:
+    """Shifts under which the layer's relative error does not rise with the parameter."""
+    rows = layer(tables, *TOLERATED)
+    rows = rows[rows["parameters"] > 1]
+    met = int((~rows["rises"].astype(bool)).sum())
+    return Answer(verdict_of(met, len(rows) - met), met, len(rows) - met)
+
+
+def smaller(tables: Tables) -> Answer:
+    """Where least squares has the smaller error: exact errors, else those measured on the same prompts."""
+    errors = tables["errors"]
+    shifted = errors[errors["shift"] != UNSHIFTED].set_index(["shift", "parameter", "M"])
+    trained, squares = (shifted[shifted["predictor"] == name] for name in (LSA, LEAST_SQUARES))
+    squares = squares.loc[trained.index]
+    exact = trained["exact"].notna() & squares["exact"].notna()
+    difference = (trained["exact"] - squares["exact"]).where(exact, trained["mean"] - squares["mean"])
+    line = np.where(exact, 0.0, DIFFERENCE * np.hypot(trained["stderr"], squares["stderr"]))
+    met, missed = int((difference > line).sum()), int((difference < -line).sum())
+    return Answer(verdict_of(met, missed, len(difference) - met - missed), met, missed, len(difference) - met - missed)
+
+
+def agreement(tables: Tables) -> Answer:
+    """Distances of Monte Carlo means from exact errors, in standard errors."""
+    errors = tables["errors"]
+    # An error of zero is no comparison, and one that only scales with the shift is no second one.
+    scores = errors[np.isfinite(errors["z"]) & (errors["exact"] > 0)]["z"]
+    scores = scores[~scores.round(6).duplicated()].abs()
+    met = int((scores <= AGREEMENT).sum())
+    return Answer(verdict_of(met, len(scores) - met), met, len(scores) - met, 0, {"largest": float(scores.max())})
+
+
+QUESTIONS = (
+    Question(
+        "as_stated",
+        "The trained layer tolerates shifts of labels, tasks and queries, and none of the inputs.",
+        f"Relative error at M = N grows by at most {TOLERANCE:g} at every parameter, and by more for inputs.",
+        as_stated,
+        "§4.2",
+        lead=True,
+    ),
+    Question(
+        "tasks",
+        "Label noise and nonlinear tasks are tolerated.",
+        f"Growth at most {TOLERANCE:g} at every parameter tried.",
+        tolerated("labels", "tasks"),
+        "§4.2",
+    ),
+    Question(
+        "queries",
+        "Queries of another distribution are tolerated.",
+        f"Growth at most {TOLERANCE:g} at every parameter tried.",
+        tolerated("queries"),
+        "§4.2",
+    ),
+    Question(
+        "inputs",
+        "Inputs of another covariance, in context and query, are not tolerated.",
+        f"Growth above {TOLERANCE:g} at some parameter.",
+        tolerated(*INPUTS, holds=False),
+        "§4.2",
+    ),
+    Question(
+        "strength",
+        "Stronger shifts of labels, tasks and queries do no more harm.",
+        "Relative error does not rise with the parameter.",
+        steady,
+    ),
+    Question(
+        "least_squares",
+        "Least squares has the smaller error under every shift.",
+        "Smaller exact error at each parameter and M; where only one is exact, smaller by "
+        f"{DIFFERENCE:g} standard errors as measured.",
+        smaller,
+    ),
+    Question(
+        "agreement",
+        "Monte Carlo agrees with the exact errors.",
+        f"Within {AGREEMENT:g} standard errors; shifts share their draws.",
+        agreement,
+    ),
+)
