@@ -23,6 +23,10 @@ PREDICTORS = {
     "lsa-all-blocks": room.TrainedLSA(
         LSAParameters.from_blocks(RNG.normal(size=D), 0.7, RNG.normal(size=(D, D)), RNG.normal(size=D))
     ),
+    "delta_rule": room.DeltaRule(0.1),
+    "kaczmarz": room.Kaczmarz(),
+    "forgetting": room.ForgettingAverage(0.9),
+    "recursive_least_squares": room.RecursiveLeastSquares(0.5, 0.9),
     "pool": room.FinitePoolBayes(RNG.normal(size=(5, D)), 0.3),
     "pool-noiseless": room.FinitePoolBayes(RNG.normal(size=(5, D)), 0.0),
     "noise-mixture": room.NoiseMixtureBayes([0.1, 1.0]),

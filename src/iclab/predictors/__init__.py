@@ -21,6 +21,7 @@ from iclab.predictors.lsa import TrainedLSA
 from iclab.predictors.neighbours import NearestNeighbors
 from iclab.predictors.network import TwoLayerNetwork
 from iclab.predictors.ngrams import MarkovPoolBayes, NGramBayes, TrueLaw
+from iclab.predictors.online import DeltaRule, ForgettingAverage, Kaczmarz, RecursiveLeastSquares
 from iclab.predictors.registry import FAST, REGISTRY, predictor
 from iclab.predictors.rescaled import Rescaled
 from iclab.predictors.square_root_filter import PrefixFit, fit_prefixes
@@ -30,11 +31,14 @@ __all__ = [
     "REGISTRY",
     "Averaging",
     "BestLinear",
+    "DeltaRule",
     "FinitePoolBayes",
+    "ForgettingAverage",
     "GradientBoosting",
     "GradientDescent",
     "GradientDescentPlusPlus",
     "InFeatures",
+    "Kaczmarz",
     "Lasso",
     "LeastSquares",
     "LinearPredictor",
@@ -45,6 +49,7 @@ __all__ = [
     "NoiseMixtureBayes",
     "Predictor",
     "PrefixFit",
+    "RecursiveLeastSquares",
     "RegressionTree",
     "Rescaled",
     "Ridge",
