@@ -22,6 +22,7 @@ from iclab.foundations.files import (
     remove_unfinished,
     require_writable,
     require_writable_file,
+    user_path,
     write_json,
     write_text,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "standard_error",
     "student_interval",
     "student_quantile",
+    "user_path",
     "welch_freedom",
     "welch_interval",
     "wilson_interval",

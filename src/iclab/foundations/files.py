@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import json
 import os
-import tempfile
+import secrets
+import warnings
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,16 @@ from iclab.foundations.validation import check_choice
 
 # Marks temporary files, between the name of the file to be and random letters.
 _UNFINISHED = ".unfinished-"
+# How file systems say that they have no locks (Lustre without -o flock, some of NFS, FUSE and SMB).
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path as its user means it: a leading ``~`` is the home folder, also where no shell has replaced it.
+
+    ``~name`` of nobody known stays as it is.
+    """
+    return Path(os.path.expanduser(path))
 
 
 @contextmanager
@@ -25,19 +36,14 @@ def atomic_path(path: Path) -> Generator[Path]:
     The data are flushed to disk before the rename, so after a crash ``path`` holds either the old or the
     new content, whole.
     """
-    path = Path(path)
+    path = user_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}{_UNFINISHED}", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}{_UNFINISHED}{secrets.token_hex(8)}{path.suffix}")
+    temporary.open("xb").close()  # refused where nothing can be written, before the work that the block does
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp gives 0600; a result should be as readable as any file
-        descriptor = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -45,7 +51,7 @@ def atomic_path(path: Path) -> Generator[Path]:
 
 def remove_unfinished(directory: Path) -> None:
     """Remove what writes that were killed half-way left behind under ``directory``; hold it alone meanwhile."""
-    for path in Path(directory).rglob(f".*{_UNFINISHED}*"):
+    for path in user_path(directory).rglob(f".*{_UNFINISHED}*"):
         path.unlink()
 
 
@@ -69,7 +75,7 @@ def read_json(path: Path) -> Any:
         If the file is missing or not valid JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(user_path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InvalidInputError(f"{path} must exist; no such file was found.") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -84,12 +90,12 @@ def require_writable(directory: Path) -> Path:
     InvalidInputError
         If it cannot be created or written to, or is a file.
     """
-    directory = Path(directory)
+    directory = user_path(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=directory)
-        os.close(handle)
-        os.unlink(name)
+        probe = directory / f".{_UNFINISHED}{secrets.token_hex(8)}"
+        probe.open("xb").close()
+        probe.unlink()
     except OSError as error:
         reason = error.strerror or str(error)
         raise InvalidInputError(
@@ -106,7 +112,7 @@ def require_writable_file(path: Path, name: str, suffixes: Iterable[str]) -> Pat
     InvalidInputError
         If its suffix is none of ``suffixes``, it is a directory, or its directory cannot be written to.
     """
-    path = Path(path)
+    path = user_path(path)
     check_choice(path.suffix, f"the {name}'s suffix", suffixes)
     if path.is_dir():
         raise InvalidInputError(f"the {name} must be a file; {path} is a directory: name a file in it.")
@@ -114,28 +120,36 @@ def require_writable_file(path: Path, name: str, suffixes: Iterable[str]) -> Pat
     return path
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
-
-
 @contextmanager
 def exclusive(directory: Path) -> Generator[None]:
     """Hold ``directory`` alone for the length of the block; the lock vanishes with the process.
+
+    Where the file system has no locks, a warning says so and the block runs without one.
 
     Raises
     ------
     InvalidInputError
         If another process holds it.
     """
-    path = Path(directory) / ".lock"
-    with path.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InvalidInputError(
-                f"{directory} must be written by one process at a time; another one holds it: wait for it or choose "
-                "another directory."
-            ) from error
+    from filelock import FileLock, Timeout
+
+    directory = user_path(directory)
+    lock = FileLock(directory / ".lock", timeout=0, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise InvalidInputError(
+            f"{directory} must be written by one process at a time; another one holds it: wait for it or choose "
+            "another directory."
+        ) from error
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+            raise
+        warnings.warn(
+            f"the file system of {directory} has no locks: nothing keeps a second process from writing there.",
+            stacklevel=3,
+        )
+    try:
         yield
+    finally:
+        lock.release()
