@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_serializer, model
 from pydantic.dataclasses import dataclass
 
 from iclab.foundations import InvalidInputError, check_choice
+from iclab.prompts.labels import REAL, Labels
 
 # Garg et al.'s sizes: width, layers, heads.
 SIZES: dict[str, tuple[int, int, int]] = {"tiny": (64, 3, 2), "small": (128, 6, 4), "standard": (256, 12, 8)}
@@ -28,7 +29,7 @@ class Architecture:
     Attributes
     ----------
     dimension : int
-        Length d of an input x.
+        Length d of an input x; 0 for sequences of labels without inputs.
     max_points : int
         Largest number of positions P of a prompt. Learned positions need a bound; the other kinds
         keep it as the length the model was made for.
@@ -65,6 +66,11 @@ class Architecture:
         "gated_delta" and "mesa".
     bare : bool
         Whether these six end in what they read, times the output matrix, without a norm and a gate between.
+    head : {"mean", "mean_variance", "classes"}
+        What is answered at a position: a label; its mean and the logarithm of its variance, for a Gaussian likelihood;
+        or logits of the classes that it may be.
+    outputs : int
+        Numbers of a label: 1, the length k of a vector, or the number k of classes.
 
     Raises
     ------
@@ -72,7 +78,7 @@ class Architecture:
         If a size is below 1, a word unknown, or the parts do not go together.
     """
 
-    dimension: int = Field(ge=1)
+    dimension: int = Field(ge=0)
     max_points: int = Field(ge=1)
     width: int = Field(default=64, ge=1)
     layers: int = Field(default=3, ge=1)
@@ -90,6 +96,8 @@ class Architecture:
     convolution: int | None = Field(default=None, ge=0)
     keys: Literal["unit", "plain"] | None = None
     bare: bool = False
+    head: Literal["mean", "mean_variance", "classes"] = "mean"
+    outputs: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -106,12 +114,24 @@ class Architecture:
             raise ValueError("rotary positions need separate queries and keys with an even width per head")
         if self.positions == "alibi" and ("softmax" not in kinds or kinds & {"linear", "merged"}):
             raise ValueError("ALiBi is a bias on softmax scores; use it with softmax attention")
-        if self.read_in == "identity" and (self.embedding != "stacked" or self.width != self.dimension + 1):
+        if self.read_in == "identity" and (self.embedding != "stacked" or self.width != self.token_size):
             raise ValueError(
-                f"read_in 'identity' needs the stacked embedding and width dimension + 1 = {self.dimension + 1}; "
+                f"read_in 'identity' needs the stacked embedding and width dimension + outputs = {self.token_size}; "
                 f"{self.embedding!r} and {self.width} were given"
             )
+        self._check_head()
         return self
+
+    def _check_head(self) -> None:
+        if self.read_in == "identity" and self.head != "mean":
+            raise ValueError(f"read_in 'identity' answers labels themselves, head 'mean'; {self.head!r} was given")
+        if self.head == "classes" and self.outputs < 2:
+            raise ValueError(f"outputs must be the number of classes, at least 2; {self.outputs} was given")
+        if self.dimension == 0 and (self.labels == REAL or self.embedding == "stacked"):
+            raise ValueError(
+                "dimension 0 is a sequence of classes or vectors, read as 'interleaved' tokens; "
+                f"{self.labels.kind} labels and {self.embedding!r} were given"
+            )
 
     @classmethod
     def gpt2(cls, size: str, dimension: int, max_points: int) -> Architecture:
@@ -149,9 +169,27 @@ class Architecture:
         return pattern * (self.layers // len(pattern))
 
     @property
+    def labels(self) -> Labels:
+        """What the labels of its prompts are."""
+        if self.head == "classes":
+            return Labels("class", self.outputs)
+        return REAL if self.outputs == 1 else Labels("vector", self.outputs)
+
+    @property
+    def answer_shape(self) -> tuple[int, ...]:
+        """Shape of what is said at one position: (), or (k,), and with variances one more axis of 2."""
+        numbers = () if self.outputs == 1 else (self.outputs,)
+        return (*numbers, 2) if self.head == "mean_variance" else numbers
+
+    @property
+    def arrangement(self) -> str:
+        """How prompts become tokens: "interleaved", "stacked", or without inputs "sequence"."""
+        return self.embedding if self.dimension else "sequence"
+
+    @property
     def token_size(self) -> int:
-        """Length of a token before the read-in: d, or d + 1 for stacked columns."""
-        return self.dimension + (self.embedding == "stacked")
+        """Length of a token before the read-in: d + outputs, but d for interleaved labels of one number."""
+        return self.dimension + (0 if self.embedding == "interleaved" and self.labels == REAL else self.outputs)
 
     @property
     def bounded(self) -> bool:
@@ -161,10 +199,10 @@ class Architecture:
     @property
     def n_positions(self) -> int:
         """Number of distinct positions that tokens of a longest prompt take."""
-        return 2 * self.max_points if self.embedding == "interleaved" else self.max_points
+        return 2 * self.max_points if self.arrangement == "interleaved" else self.max_points
 
 
-_LATER: dict[str, Any] = {"mixers": (), "convolution": None, "keys": None, "bare": False}
+_LATER: dict[str, Any] = {"mixers": (), "convolution": None, "keys": None, "bare": False, "head": "mean", "outputs": 1}
 
 
 def _in_one_sentence(initialise: Any) -> Any:

@@ -5,6 +5,10 @@ that sees exactly i examples and its own query. Where the query of position i is
 in the sequence itself. Where it is not (shifted queries; stacked columns, whose example carries the
 label), queries are *branches*: tokens behind the sequence, each seeing its own context and itself, and
 seen by nobody. One forward pass therefore answers every position.
+
+A label that is a vector, or a class as an indicator vector of it, has coordinates of its own behind those of x, on
+which the read-in is an embedding. Without inputs (d = 0) the sequence is that of the labels: an empty token, then
+labels 0, 1, …, each of which predicts the next one.
 """
 
 from __future__ import annotations
@@ -57,6 +61,10 @@ class Layout:
 @lru_cache(maxsize=256)
 def layout(embedding: str, n_points: int, branches: bool, device: torch.device) -> Layout:
     """The layout of a prompt of ``n_points`` positions; stacked columns always use branches."""
+    if embedding == "sequence":
+        positions = torch.arange(n_points, device=device)
+        visible = positions[:, None] >= positions[None, :]
+        return Layout(positions, visible, positions.clamp(min=1), slice(None), stride=1)
     if embedding == "interleaved" and not branches:
         # The label of the last example is never seen by a prediction: 2P − 1 tokens.
         positions = torch.arange(2 * n_points - 1, device=device)
@@ -76,21 +84,33 @@ def layout(embedding: str, n_points: int, branches: bool, device: torch.device) 
 
 
 def tokens(
-    embedding: str, xs: Float[Tensor, "B P d"], ys: Float[Tensor, "B P"], queries: Float[Tensor, "B P d"] | None
+    embedding: str,
+    xs: Float[Tensor, "B P d"],
+    ys: Float[Tensor, "B P"] | Float[Tensor, "B P k"],
+    queries: Float[Tensor, "B P d"] | None,
 ) -> Float[Tensor, "B T s"]:
     """The tokens of a batch of prompts, in the order of ``layout(embedding, P, branches=queries is not None)``.
 
-    Interleaved tokens have size d, stacked ones d + 1. Stacked columns take ``xs`` as queries if none are given.
+    Interleaved tokens have size d, or d + k where labels are vectors; stacked ones d + 1 or d + k; those of a sequence
+    without inputs k. Stacked columns take ``xs`` as queries if none are given.
     """
     batch, n_points, dimension = xs.shape
+    labels = ys if ys.ndim == 3 else ys[..., None]
+    size = labels.shape[2]
+    if embedding == "sequence":
+        return torch.nn.functional.pad(labels[:, :-1], (0, 0, 1, 0))
     if embedding == "stacked":
-        columns = torch.cat([xs, ys[..., None]], -1)[:, :-1]  # (B, P−1, d+1)
-        asked = torch.nn.functional.pad(xs if queries is None else queries, (0, 1))  # (B, P, d+1), label 0
+        columns = torch.cat([xs, labels], -1)[:, :-1]  # (B, P−1, d+k)
+        asked = torch.nn.functional.pad(xs if queries is None else queries, (0, size))  # (B, P, d+k), label 0
         return torch.cat([columns, asked], 1)
-    pairs = xs.new_zeros(batch, n_points, 2, dimension)
-    pairs[:, :, 0] = xs
-    pairs[:, :, 1, 0] = ys
-    sequence = pairs.view(batch, 2 * n_points, dimension)
+    own = 0 if ys.ndim == 2 else size  # a number shares the first coordinate of x, as in Garg et al. (2022)
+    pairs = xs.new_zeros(batch, n_points, 2, dimension + own)
+    pairs[:, :, 0, :dimension] = xs
+    if own:
+        pairs[:, :, 1, dimension:] = labels
+    else:
+        pairs[:, :, 1, 0] = ys
+    sequence = pairs.view(batch, 2 * n_points, dimension + own)
     if queries is None:
         return sequence[:, :-1]
-    return torch.cat([sequence[:, :-2], queries], 1)
+    return torch.cat([sequence[:, :-2], torch.nn.functional.pad(queries, (0, own))], 1)

@@ -17,7 +17,7 @@ from iclab.models.architecture import Architecture
 from iclab.models.storage import CONFIG, read_mapping, read_model, verify
 from iclab.models.transformer import Transformer
 from iclab.predictors.registry import shipped_models
-from iclab.prompts import Prompts
+from iclab.prompts import Labels, Prompts
 
 # Tokens per forward pass: few enough for a CPU's cache, many for a GPU.
 _TOKENS_ON_CPU, _TOKENS_ON_GPU = 1 << 11, 1 << 14
@@ -55,7 +55,7 @@ class TransformerPredictor:
         return self.model.n_train
 
     def __call__(self, prompts: Prompts) -> PromptLabels:
-        """Predictions at every position, shape (B, P), float64.
+        """Predictions at every position, float64: shape (B, P), of vectors (B, P, k), of classes their probabilities.
 
         They are computed in the model's precision. What else is in the batch changes a prompt's predictions by
         rounding only (in float32 about 1e-6 of their size), because products of other shapes are summed in another
@@ -64,8 +64,29 @@ class TransformerPredictor:
         Raises
         ------
         InvalidInputError
-            If the prompts have another dimension than the model, or more positions than it has learned.
+            If the prompts have another dimension or other labels than the model, or more positions than it has learned.
         """
+        answers = self._answers(prompts)
+        if self.architecture.head == "classes":
+            return answers.softmax(-1).numpy()
+        return (answers[..., 0] if self.architecture.head == "mean_variance" else answers).numpy()
+
+    def variances(self, prompts: Prompts) -> PromptLabels:
+        """Variance of the label at every position as predicted by a head "mean_variance", in the shape of the labels.
+
+        Raises
+        ------
+        InvalidInputError
+            If the model has another head, or the prompts do not fit.
+        """
+        if self.architecture.head != "mean_variance":
+            raise InvalidInputError(
+                f"the model must have the head 'mean_variance' to predict variances; it has {self.architecture.head!r}."
+            )
+        return self._answers(prompts)[..., 1].exp().numpy()
+
+    def _answers(self, prompts: Prompts) -> Tensor:
+        """What the model says, batch by batch, in float64 on the CPU."""
         architecture = self.architecture
         if prompts.dimension != architecture.dimension:
             raise InvalidInputError(
@@ -76,10 +97,15 @@ class TransformerPredictor:
                 f"prompts must have at most the model's {architecture.max_points} positions; "
                 f"{prompts.n_points} were given."
             )
+        if prompts.labels != architecture.labels:
+            raise InvalidInputError(
+                f"prompts must have the labels of the model, {_told(architecture.labels)}; "
+                f"{_told(prompts.labels)} were given."
+            )
         parameter = next(self.model.parameters())
         tokens = _TOKENS_ON_CPU if parameter.device.type == "cpu" else _TOKENS_ON_GPU
         chunk = max(1, tokens // ((3 if prompts.shifted_queries else 2) * prompts.n_points))
-        predictions = np.empty(prompts.ys.shape)
+        answers = torch.empty(len(prompts), prompts.n_points, *architecture.answer_shape, dtype=torch.float64)
         training = self.model.training
         self.model.eval()
         # no_grad, not inference_mode: cached masks must stay usable in training.
@@ -89,18 +115,30 @@ class TransformerPredictor:
                 given = [prompts.xs[batch], prompts.ys[batch]]
                 if prompts.shifted_queries:
                     given.append(prompts.queries[batch])
-                # torch.tensor copies: arrays may be read-only.
-                out: Tensor = self.model(
-                    *(torch.tensor(part, dtype=parameter.dtype, device=parameter.device) for part in given)
+                # torch.tensor copies: arrays may be read-only. Classes stay whole numbers.
+                tensors = (
+                    torch.tensor(
+                        part, dtype=None if part.dtype == np.int64 else parameter.dtype, device=parameter.device
+                    )
+                    for part in given
                 )
-                predictions[batch] = out.double().cpu().numpy()
+                answers[batch] = self.model(*tensors).double().cpu()
         self.model.train(training)
-        return predictions
+        return answers
 
     def to(self, device: str | torch.device) -> Self:
         """Move the model to a device, such as "cuda", or "auto" for a GPU if there is one; returns itself."""
         self.model.to(device_of(device) if isinstance(device, str) else device)
         return self
+
+
+def _told(labels: Labels) -> str:
+    """Labels in words."""
+    return {
+        "real": "real numbers",
+        "vector": f"vectors of {labels.size} numbers",
+        "class": f"{labels.size} classes",
+    }[labels.kind]
 
 
 def device_of(name: str) -> torch.device:

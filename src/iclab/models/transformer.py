@@ -86,23 +86,24 @@ class Transformer(nn.Module):
         kinds = architecture.kinds[: 1 if architecture.tied else None]
         self.blocks = nn.ModuleList(Block(architecture, kind) for kind in kinds)
         self.norm = nn.LayerNorm(width) if architecture.layer_norm else nn.Identity()
-        self.read_out = nn.Linear(width, 1) if learned else None
+        numbers = architecture.outputs * (2 if architecture.head == "mean_variance" else 1)
+        self.read_out = nn.Linear(width, numbers) if learned else None
         if seed is not None:
             _initialise(self, seed)
 
     def forward(
         self,
         xs: Float[Tensor, "B P d"],
-        ys: Float[Tensor, "B P"],
+        ys: Float[Tensor, "B P"] | Float[Tensor, "B P k"] | Int[Tensor, "B P"],
         queries: Float[Tensor, "B P d"] | None = None,
         starts: Int[Tensor, " B"] | None = None,
-    ) -> Float[Tensor, "B P"]:
+    ) -> Float[Tensor, "B P *numbers"]:
         """Predictions for every position's query from the examples before it.
 
         Parameters
         ----------
-        xs, ys : Tensor, shapes (B, P, d) and (B, P)
-            Examples; the last label is never used.
+        xs, ys : Tensor, shapes (B, P, d) and (B, P), or (B, P, k) for vectors
+            Examples, classes as whole numbers; the last label is never used.
         queries : Tensor, shape (B, P, d), optional
             Query of each position, ``xs`` when omitted.
         starts : Tensor of int, shape (B,), optional
@@ -110,12 +111,15 @@ class Transformer(nn.Module):
 
         Returns
         -------
-        Tensor, shape (B, P)
-            Position i has seen i examples.
+        Tensor, shape (B, P), or (B, P, k)
+            Position i has seen i examples. The head "classes" answers logits; "mean_variance" has one more axis, of the
+            mean and the logarithm of the variance.
         """
-        embedding = self.architecture.embedding
-        where = layout(embedding, xs.shape[1], queries is not None, xs.device)
-        x = tokens(embedding, xs, ys, queries)  # (B, T, d or d+1)
+        arrangement = self.architecture.arrangement
+        if self.architecture.head == "classes":
+            ys = nn.functional.one_hot(ys.long(), self.architecture.outputs).to(xs.dtype)
+        where = layout(arrangement, xs.shape[1], queries is not None, xs.device)
+        x = tokens(arrangement, xs, ys, queries)  # (B, T, s)
         if self.read_in is not None:
             x = self.read_in(x)  # (B, T, w)
         if self.positions is not None:
@@ -128,7 +132,11 @@ class Transformer(nn.Module):
             # Of the last block only the tokens that are read out matter.
             x = block(x, where, where.readout if layer == depth - 1 else _ALL)
         x = self.norm(x)  # (B, P, w)
-        return x[..., -1] if self.read_out is None else self.read_out(x).squeeze(-1)
+        outputs = self.architecture.outputs
+        x = x[..., -outputs:] if self.read_out is None else self.read_out(x)  # (B, P, outputs or 2·outputs)
+        if self.architecture.head == "mean_variance":
+            x = x.unflatten(-1, (outputs, 2))
+        return x.squeeze(2) if outputs == 1 else x
 
     @property
     def n_parameters(self) -> int:

@@ -26,6 +26,7 @@ class MergedLinearAttention(nn.Module):
     def __init__(self, architecture: Architecture, kind: str = "merged") -> None:
         super().__init__()
         shape = (architecture.heads, architecture.width, architecture.width)
+        self.labels = architecture.outputs
         self.w_pv = nn.Parameter(torch.zeros(shape))
         self.w_kq = nn.Parameter(torch.zeros(shape))
 
@@ -40,11 +41,11 @@ class MergedLinearAttention(nn.Module):
     def initialise(self, rng: np.random.Generator) -> None:
         """Assumption 3 of the paper, head by head: w22^PV = σ and W11^KQ = σ·ΘΘ' with ‖ΘΘ'‖_F = 1."""
         for w_pv, w_kq in zip(self.w_pv, self.w_kq, strict=True):
-            size = w_pv.shape[0] - 1
+            size = w_pv.shape[0] - self.labels
             sigma = _SCALE / math.sqrt(size)
             m = rng.standard_normal((size, size))
-            w_pv[-1, -1] = sigma
-            w_kq[:-1, :-1] = torch.from_numpy(sigma * (m @ m.T) / np.linalg.norm(m @ m.T))
+            w_pv[size:, size:] = sigma * torch.eye(self.labels)
+            w_kq[:size, :size] = torch.from_numpy(sigma * (m @ m.T) / np.linalg.norm(m @ m.T))
 
 
 # σ of Assumption 3 is this over √d: below Theorem 4's threshold for isotropic x at any N > d.
