@@ -98,7 +98,7 @@ def test_no_folder_is_refused_in_words(tmp_path):
         ({"positions": "rotary", "width": 6}, "even width per head"),
         ({"positions": "alibi", "attention": "linear"}, "softmax"),
         ({"read_in": "identity"}, "dimension \\+ 1 = 4"),
-        ({"dimension": 0}, "dimension is not as it must be: .*greater than or equal to 1; 0 was given"),
+        ({"dimension": -1}, "dimension is not as it must be: .*greater than or equal to 0; -1 was given"),
         ({"attention": "hard"}, "'softmax', 'linear' or 'merged'; 'hard' was given"),
         ({"depth": 3}, "depth is not as it must be"),
     ],

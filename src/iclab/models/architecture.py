@@ -114,9 +114,10 @@ class Architecture:
             raise ValueError("rotary positions need separate queries and keys with an even width per head")
         if self.positions == "alibi" and ("softmax" not in kinds or kinds & {"linear", "merged"}):
             raise ValueError("ALiBi is a bias on softmax scores; use it with softmax attention")
-        if self.read_in == "identity" and (self.embedding != "stacked" or self.width != self.token_size):
+        columns = self.dimension + self.outputs
+        if self.read_in == "identity" and (self.embedding != "stacked" or self.width != columns):
             raise ValueError(
-                f"read_in 'identity' needs the stacked embedding and width dimension + outputs = {self.token_size}; "
+                f"read_in 'identity' needs the stacked embedding and width dimension + {self.outputs} = {columns}; "
                 f"{self.embedding!r} and {self.width} were given"
             )
         self._check_head()
