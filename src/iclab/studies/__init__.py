@@ -15,6 +15,7 @@ _HERE = "iclab.studies"
 
 REGISTRY = (
     Study("gradient-flow", f"{_HERE}.gradient_flow", paper=True),
+    Study("initialisation", f"{_HERE}.initialisation", paper=True),
     Study("shifts", f"{_HERE}.shifts", paper=True),
     Study("positions", f"{_HERE}.positions", trains=True),
 )

@@ -1,0 +1,1 @@
+"""Where gradient flow ends from other starts than Assumption 3, and what finite steps and samples change."""
