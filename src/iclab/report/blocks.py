@@ -86,6 +86,21 @@ class Blocks:
         ]
         return self._add("answers.html.j2", rows=rows, inline=to_inline, tones=TONES, cases=_cases, numbers=_numbers)
 
+    def side_by_side(self, columns: Sequence[tuple[str, str, Record]], questions: Sequence[Question]) -> str:
+        """Questions that several studies ask, with the verdict and the counts of each study in a column.
+
+        Parameters
+        ----------
+        columns : sequence of (str, str, Record)
+            What stands under a study's title, the address of its page, its record.
+        questions : sequence of Question
+            The rows; a study without an answer to one has an empty cell.
+        """
+        rows = [(question, [record.answers.get(question.name) for _, _, record in columns]) for question in questions]
+        return self._add(
+            "side_by_side.html.j2", columns=columns, rows=rows, inline=to_inline, tones=TONES, cases=_cases
+        )
+
     def table(
         self,
         frame: pd.DataFrame,
@@ -126,9 +141,11 @@ class Blocks:
         return self._add("table.html.j2", **_shown(shown, caption, folded))
 
     def figure(self, study: Study, record: Record, name: str, title: str, *, alt: str, caption: str) -> str:
-        """A figure with its title, which says what it shows, and its caption."""
+        """A figure with its title, which says what it shows, and its caption; its files are named after the study."""
         draw = study.figures[check_choice(name, f"figure of {study.name}", study.figures)]
-        return self.drawn(draw(record), name, title, alt=alt, caption=caption)
+        # A folder may be several studies, which draw figures of one name.
+        own = f"{name}-".startswith(f"{study.name}-")
+        return self.drawn(draw(record), name if own else f"{study.name}-{name}", title, alt=alt, caption=caption)
 
     def drawn(self, figure: Any, name: str, title: str, *, alt: str, caption: str) -> str:
         """A drawing, kept as files beside the page."""

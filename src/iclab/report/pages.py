@@ -75,10 +75,24 @@ def _over(results: Results, first: tuple[str, str], shared: Mapping[str, Any], f
     title, template = first
     blocks = Blocks(results.directory)
     by_name = {study.name: blocks.functions(study, record) for study, record in results.finished}
-    leads = [(record, q) for study, record in results.finished for q in study.questions if q.lead]
+    finished = {study.name: (study, record) for study, record in results.finished}
+
+    def leads(*names: str, without: Sequence[str] = ()) -> str:
+        """The questions of studies, of all unless some are named, that belong on this page."""
+        chosen = [finished[name] for name in finished if name in (names or finished) and name not in without]
+        asked = [(record, question) for study, record in chosen for question in study.questions if question.lead]
+        return blocks.answers(asked, lambda record: shared["links"][record.name]) if asked else ""
+
+    def side_by_side(*names: str, **settings: str) -> str:
+        """What studies of one folder say to its questions, under those settings by which they differ."""
+        chosen = [finished[name] for name in names if name in finished]
+        columns = [(_settings(record, settings), shared["links"][record.name], record) for _, record in chosen]
+        return blocks.side_by_side(columns, [question for question in chosen[0][0].questions if question.lead])
+
     functions = {
         "studies": by_name,
-        "leads": lambda: blocks.answers(leads, lambda record: shared["links"][record.name]),
+        "leads": leads,
+        "side_by_side": side_by_side,
         "link": lambda name, text: f"[{text}]({shared['links'][name]})" if name in by_name else text,
         "fold": blocks.fold,
     }
@@ -97,6 +111,13 @@ def _written(template: str, what: str, blocks: Blocks, functions: Mapping[str, A
         raise InvalidInputError(f"{what}{where} must be a template of what was measured; {error}.") from error
     except (TypeError, AttributeError) as error:
         raise InvalidInputError(f"{what} must be a template of what was measured; {error}.") from error
+
+
+def _settings(record: Record, settings: Mapping[str, str]) -> str:
+    """Settings of a record, by the symbols that they are given: "d = 5; N = 10, 18, 25"."""
+    values = {symbol: record.settings[key] for key, symbol in settings.items()}
+    lists = {symbol: value if isinstance(value, list) else [value] for symbol, value in values.items()}
+    return "; ".join(f"{symbol} = {', '.join(map(str, value))}" for symbol, value in lists.items())
 
 
 def _frame() -> Environment:

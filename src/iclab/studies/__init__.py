@@ -17,6 +17,10 @@ REGISTRY = (
     Study("gradient-flow", f"{_HERE}.gradient_flow", paper=True),
     Study("initialisation", f"{_HERE}.initialisation", paper=True),
     Study("shifts", f"{_HERE}.shifts", paper=True),
+    Study("figure1", f"{_HERE}.figure1", paper=True, trains=True),
+    Study("figure1-d20", f"{_HERE}.figure1", trains=True, settings={"reuse": True}),
+    Study("figure1-d20-columns", f"{_HERE}.figure1", trains=True, settings={"reuse": True}),
+    Study("figure1-seeds", f"{_HERE}.figure1", trains=True),
     Study("positions", f"{_HERE}.positions", trains=True),
 )
 

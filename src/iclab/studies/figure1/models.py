@@ -1,0 +1,141 @@
+"""The transformers of Figure 1: which there are, how each is trained, and where it is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from iclab.studies.lab import Lab
+from iclab.studies.measuring import COVARIATES, FAMILIES
+from iclab.studies.trainings import Job, Trained, deviations, digest, find, trained
+from iclab.training import TrainingConfig, preset
+
+
+class Model(NamedTuple):
+    """One transformer: the covariances in its training (``FAMILIES``), N, and the seed of its training."""
+
+    family: str
+    n_train: int
+    training_seed: int
+
+    def __str__(self) -> str:
+        return f"{self.family} N={self.n_train} seed={self.training_seed}"
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which transformers a study needs; studies with equal ones share their trainings.
+
+    Attributes
+    ----------
+    dimension : int
+        d.
+    n_train : tuple of int
+        Training lengths N, ascending.
+    max_context : int
+        Largest number of examples that a model can read.
+    preset : str
+        Name of the training preset.
+    overrides : dict
+        Fields of the preset that this profile changes.
+    training_seeds : tuple of int
+        One training per seed.
+    reuse : bool
+        Whether models at hand will do whose training differs in its number of steps, or that ship with the package.
+    train_missing : bool
+        Whether models that are not at hand are trained; otherwise they are left out.
+    """
+
+    dimension: int = 5
+    n_train: tuple[int, ...] = (10, 18, 25)
+    max_context: int = 25
+    preset: str = "tiny"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    training_seeds: tuple[int, ...] = (0,)
+    reuse: bool = False
+    train_missing: bool = True
+
+    @property
+    def models(self) -> list[Model]:
+        """All of them."""
+        return [Model(f, n, seed) for seed in self.training_seeds for f in FAMILIES for n in self.n_train]
+
+    def changes(self, model: Model) -> dict[str, Any]:
+        """What is changed in the preset to train a model."""
+        return {
+            "dimension": self.dimension,
+            "n_train": model.n_train,
+            "covariates": COVARIATES[model.family],
+            "max_points": self.max_context + 1,
+            "seed": model.training_seed,
+            **self.overrides,
+        }
+
+    def configuration(self, model: Model, **more: Any) -> TrainingConfig:
+        """How a model is trained, with further changes."""
+        return preset(self.preset, **{**self.changes(model), **more})
+
+
+def find_or_train(settings: ModelSettings, lab: Lab) -> dict[Model, Trained]:
+    """Each model from where it is: its own run, one at hand, or a new training; in the order of the settings."""
+    jobs: dict[Model, Job] = {}
+    found: dict[Model, Trained] = {}
+    for model in settings.models:
+        config = settings.configuration(model)
+        name = f"{model.family}cov-N{model.n_train}-seed{model.training_seed}-{digest(config.as_dict())}"
+        job = Job(f"training: {model}", config, lab.runs / name)
+        at_hand = None if job.directory.exists() else find(config, lab.runs, loosely=settings.reuse)
+        if at_hand is not None:
+            found[model] = at_hand
+        elif job.directory.exists() or settings.train_missing:
+            jobs[model] = job
+    lab.train(list(jobs.values()))
+    found |= {model: trained(job) for model, job in jobs.items()}
+    return {model: found[model] for model in settings.models if model in found}
+
+
+def describe(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.DataFrame:
+    """A row per model at hand: what it is, how it was trained, and where it comes from.
+
+    ``labels_seen`` are the points of all training prompts; ``differences`` the settings of its training that are not
+    those of the study with as many steps.
+    """
+    columns = [*Model._fields, "embedding", "attention", "width", "layers", "steps", "wanted_steps", "labels_seen"]
+    rows = []
+    for model, run in found.items():
+        config, wanted = run.config, settings.configuration(model)
+        other = deviations(run, settings.configuration(model, steps=config.steps))
+        architecture = [config.model.embedding, config.model.attention, config.model.width, config.model.layers]
+        training = [config.steps, wanted.steps, _labels_seen(config), config.targets, ", ".join(other), run.origin]
+        rows.append([*model, *architecture, *training])
+    return pd.DataFrame(rows, columns=[*columns, "targets", "differences", "origin"])
+
+
+def missing(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.DataFrame:
+    """A row per model that is not at hand, with the command that trains it; DIRECTORY is the folder of the results."""
+    rows = []
+    for model in (each for each in settings.models if each not in found):
+        options = " ".join(f"--set {key}={value}" for key, value in _dotted(settings.changes(model)))
+        command = f"iclab train {settings.preset} {options} --directory DIRECTORY/runs/{model.family}-{model.n_train}"
+        rows.append([*model, command])
+    return pd.DataFrame(rows, columns=[*Model._fields, "command"])
+
+
+def _labels_seen(config: TrainingConfig) -> int:
+    dimension, points = config.model.dimension, config.n_points
+    return sum(
+        config.curriculum.at(step, dimension, points).points * config.batch_size_at(step)
+        for step in range(config.steps)
+    )
+
+
+def _dotted(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested changes one by one, as ``--set`` takes them."""
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
