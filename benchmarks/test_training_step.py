@@ -3,7 +3,9 @@
 Each side runs as its users run it, in a process of its own: ours keeps freed memory, as ``iclab train`` does,
 theirs has the C library's defaults. The two alternate, one thread each, and CPU seconds are compared by their medians,
 so that a busy machine slows both alike. With ours' memory on both sides the ratios are lower; they are printed beside.
-Run with ``pytest benchmarks/test_training_step.py -n 0 -s`` to see the table.
+Run with ``pytest benchmarks/test_training_step.py -n 0 -s`` to see the table. The bars hold on processors with and
+without instructions for bfloat16; with ``ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2`` one that has them stands
+for one that has not.
 """
 
 import subprocess
@@ -23,9 +25,9 @@ from iclab.training.memory import keep_memory
 from iclab.training.step import Step, new_state
 
 ROUNDS = 7
-# By the preset `fast` (bfloat16 products under autocast), and in float32. Both sides read the same prompts, theirs as
-# tokens in turn, ours as columns of x and y: as many tokens, of which half are queries that no other token sees, and
-# attention is linear. Ours on tokens in turn, with softmax, is GPT-2 itself and timed as well.
+# By the preset `fast`: in the precision that `auto` takes here, and in float32. Both sides read the same prompts,
+# theirs as tokens in turn, ours as columns of x and y: as many tokens, of which half are queries that no other token
+# sees, and attention is linear. Ours on tokens in turn, with softmax, is GPT-2 itself and timed as well.
 LEAST_RATIO = {"bfloat16": 2.4, "float32": 1.4}
 MOST_HOST_SHARE = 0.05
 
@@ -51,11 +53,11 @@ def test_a_step_is_faster_than_hugging_faces(size, n_train):
     keep_memory()
     takes = {}
     for embedding, label in (("stacked", ""), ("interleaved", ", tokens in turn")):
-        for precision in LEAST_RATIO:
+        for precision in ("auto", "float32"):
             config = config_of(size, n_train, precision, embedding)
             batch = last_batch(config)
             step = Step(config, new_state(config), World())
-            takes[precision + label] = lambda step=step, batch=batch: seconds_of(lambda: step(batch))
+            takes[config.precision + label] = lambda step=step, batch=batch: seconds_of(lambda: step(batch))
     with (
         their_step(size, n_train, "default") as takes["theirs"],
         their_step(size, n_train, "keep") as takes["theirs, keeping memory"],
@@ -79,11 +81,11 @@ def test_a_step_is_faster_than_hugging_faces(size, n_train):
         )
     )
     for name, least in LEAST_RATIO.items():
-        assert ratios[name] >= least, (name, ratios)
+        assert ratios.get(name, least) >= least, (name, ratios)
 
 
 @pytest.mark.parametrize("n_train", [40, 100])
-@pytest.mark.parametrize("precision", LEAST_RATIO)
+@pytest.mark.parametrize("precision", ["auto", "float32"])
 @pytest.mark.parametrize("size", ["tiny", "small"])
 def test_the_host_takes_little_of_a_step(size, n_train, precision, monkeypatch):
     """Of the CPU seconds of a training's step, what neither forward, nor backward, nor the optimiser takes.
