@@ -82,14 +82,13 @@ def train(
         )
     if allow_code:
         config = allowing_code(config)
-    config.prompts.build().sample(
-        1, 1, seed=0
-    )  # code that may not run, or fails, is refused before anything is written
+    # Code that may not run, or fails, is refused before anything is written.
+    config.prompts.build().sample(1, 1, seed=0)
     directory = Path(directory).expanduser()
     with world() as processes:
         if not processes.leads:
             processes.wait()  # until the folder is set up
-            return _fit(Run(directory, config), processes, None, None)
+            return _fit(Run.create(directory, config), processes, None, None)
         if (directory / MANIFEST).exists():
             raise InvalidInputError(f"{directory} must be the folder of a run; it holds a saved model: choose another.")
         exists = (directory / CONFIG).exists()
