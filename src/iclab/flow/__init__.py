@@ -3,8 +3,9 @@
 A *trajectory* gives the parameters θ(t) of a linear self-attention layer, its loss and its conserved quantity at any
 time. ``gradient_flow`` makes one; it picks the method: a closed form, the spectral method, an adaptive integrator.
 A *descent* is the same in steps: gradient descent, momentum, or SGD on fresh prompts. ``flow_ends`` follows many starts
-at once and says where each ends; ``factored_flow`` keeps keys and queries apart; ``two_layer_flow`` and
-``two_layer_runs`` stack two layers.
+at once and says where each ends; ``factored_flow`` keeps keys and queries apart; ``head_flow`` follows several heads,
+merged or apart, and ``predicted_drops`` tells when it leaves its plateaus; ``two_layer_flow`` and ``two_layer_runs``
+stack two layers.
 """
 
 from iclab.flow.descent import (
@@ -17,6 +18,10 @@ from iclab.flow.descent import (
 from iclab.flow.ensemble import Ends, flow_ends
 from iclab.flow.factored import FactoredFlow, factored_flow
 from iclab.flow.gradient import gradient_flow
+from iclab.flow.head_descent import HeadDescent, head_descent
+from iclab.flow.head_flow import HeadFlow, head_flow
+from iclab.flow.heads import FactoredHeads, HeadsLoss, MergedHeads
+from iclab.flow.predicted_drops import PredictedDrops, predicted_drops
 from iclab.flow.status import Status
 from iclab.flow.tables import sample_times, trajectory_table
 from iclab.flow.trajectory import Trajectory
@@ -27,7 +32,13 @@ __all__ = [
     "Descent",
     "Ends",
     "FactoredFlow",
+    "FactoredHeads",
+    "HeadDescent",
+    "HeadFlow",
+    "HeadsLoss",
+    "MergedHeads",
     "Plateau",
+    "PredictedDrops",
     "Status",
     "Trajectory",
     "TwoLayerFlow",
@@ -39,6 +50,9 @@ __all__ = [
     "flow_ends",
     "gradient_descent",
     "gradient_flow",
+    "head_descent",
+    "head_flow",
+    "predicted_drops",
     "sample_times",
     "stability_limit",
     "stochastic_gradient_descent",
