@@ -1,9 +1,11 @@
-"""What all tests share: one BLAS thread each, and no GPU but for those that ask for one."""
+"""What all tests share: one BLAS thread each, no GPU but for those that ask for one, and the command line."""
 
 import os
 
 import pytest
 import threadpoolctl
+
+from iclab.cli import main
 
 
 def pytest_configure(config):
@@ -17,3 +19,16 @@ def one_thread():
     """Two cores, two workers: one BLAS thread each keeps them from fighting."""
     with threadpoolctl.threadpool_limits(1):
         yield
+
+
+@pytest.fixture
+def iclab(capsys, monkeypatch, tmp_path):
+    """Run a command in ``tmp_path``: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        return stop.value.code, *capsys.readouterr()
+
+    return run

@@ -118,15 +118,15 @@ def _read(module: str, path: Path, changed: int) -> _Source:
     homes = {} if is_package else dict(_imports(tree, module))
     uses = {name: frozenset(_names(node)) for node in tree.body for name in _bound(node)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body[0] = ast.Pass()
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _is_text(node.body):
+            del node.body[0]
     return _Source(sha256(ast.dump(tree).encode()).hexdigest(), homes, uses)
+
+
+def _is_text(body: list[ast.stmt]) -> bool:
+    """Whether a body begins with a docstring."""
+    first = body[0] if body else None
+    return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
 
 
 def _bound(node: ast.stmt) -> Iterator[str]:

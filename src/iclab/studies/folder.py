@@ -118,9 +118,9 @@ class Study:
 
     def _profile(self, profile: str) -> Mapping[str, Any]:
         """What a profile changes: from the profiles of the package, or from the study's own file."""
-        check_choice(profile, "profile", PROFILE_NAMES)
         if self._ours:
             return read_profile(profile)["studies"].get(self.name) or {}
+        check_choice(profile, "profile", PROFILE_NAMES)
         path = self.folder / PROFILES
         if not path.exists():
             return {}
@@ -207,6 +207,7 @@ def load_package(folder: Path) -> str:
 
 def read_profile(name: str) -> dict[str, Any]:
     """A profile of the package: ``studies`` maps a study's name to its settings, ``minutes`` to how long it takes."""
+    check_choice(name, "profile", PROFILE_NAMES)
     return _read_yaml(Path(str(files("iclab.studies"))) / "profiles" / f"{name}.yaml")
 
 

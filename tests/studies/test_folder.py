@@ -1,0 +1,118 @@
+"""A study of one's own: begun, run, edited, resumed; what is wrong with it is said in one sentence."""
+
+import json
+
+import pandas as pd
+import pytest
+import yaml
+
+from iclab.studies import REGISTRY, open_folder
+from iclab.studies.folder import PROFILE_NAMES, read_profile, write_example
+from iclab.studies.runner import run_all
+
+
+def test_every_profile_knows_every_study_and_its_settings_fit():
+    for profile in PROFILE_NAMES:
+        assert set(read_profile(profile)["studies"]) >= {study.name for study in REGISTRY}
+        for study in REGISTRY:
+            study.settings_of(profile)
+
+
+def test_editing_a_page_or_a_question_recomputes_nothing(own_study, iclab, tmp_path):
+    folder = own_study()
+    assert iclab("study", "run", folder, "--workers", 1)[0] == 0
+    units = {path: path.stat().st_mtime_ns for path in (folder / "results" / "units").iterdir()}
+    assert len(units) == 3
+    own_study(page="Only {{ s.n_prompts }}.")
+    questions = (folder / "questions.py").read_text().replace("above=False", "above=True")
+    (folder / "questions.py").write_text(questions)
+    assert iclab("study", "run", folder, "--workers", 1)[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in (folder / "results" / "units").iterdir()} == units
+    assert "Only 50." in (folder / "results" / "own.html").read_text()
+
+
+def test_settings_are_set_and_tables_equal_in_processes(own_study, iclab, tmp_path):
+    folder = own_study()
+    for workers in (1, 2):
+        arguments = ("--set", "n_prompts=20", "--workers", workers, "--directory", tmp_path / str(workers))
+        code, _, err = iclab("study", "run", folder, *arguments)
+        assert code == 0, err
+    one, two = (pd.read_parquet(tmp_path / n / "studies/own/errors.parquet") for n in ("1", "2"))
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+    record = json.loads((tmp_path / "1/studies/own/record.json").read_text())
+    assert record["settings"] == {"n_prompts": 20, "lengths": [2, 3]}
+    assert record["answers"]["small"]["verdict"] == "confirmed"
+
+
+def test_profiles_of_ones_own(own_study, iclab, tmp_path):
+    folder = own_study()
+    (folder / "profiles.yaml").write_text(yaml.safe_dump({"smoke": {"lengths": [2]}}))
+    assert open_folder(folder).settings_of("smoke").lengths == (2,)
+    assert open_folder(folder).settings_of("laptop").lengths == (2, 3)
+
+
+def test_the_example_is_whole(tmp_path):
+    study = open_folder(write_example(tmp_path / "mine"))
+    assert study.name == "mine"
+    assert {question.name for question in study.questions} == {"learned"}
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"questions": None}, "it holds no questions.py"),
+        ({"measure": "import nothing_such"}, "measure.py, line 1: ModuleNotFoundError: No module named 'nothing_such'"),
+        ({"measure": "def f(:\n"}, "SyntaxError"),
+        ({"questions": "QUESTIONS = [\n"}, "SyntaxError"),
+        ({"page": "{{ table('nothing') }}"}, "table must be one of errors, other; 'nothing' was given"),
+        ({"page": "{{ table('errors', columns=['nothing']) }}"}, "column must be one of length, mean"),
+        ({"page": "{{ answers('nothing') }}"}, "question must be one of small"),
+        ({"page": "{{ nothing }}"}, "'nothing' is undefined"),
+        ({"page": "{% if %}"}, "line 1"),
+        ({"page": "{{ curves('errors', x='nothing') }}"}, "column for x must be one of"),
+    ],
+)
+def test_what_is_wrong_with_a_study_is_one_sentence(own_study, iclab, files, expected):
+    code, _, err = iclab("study", "run", own_study(**files), "--workers", 1)
+    assert code == 2
+    assert expected in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("study", "run", "nowhere"), "must be one of"),
+        (("study", "run", "."), "it holds no measure.py"),
+        (("study", "run", "positions", "--profile", "labtop"), "Did you mean 'laptop'"),
+        (("study", "run", "positions", "--set", "n_prompt=3"), "Did you mean 'n_prompts'"),
+        (("study", "run", "positions", "--set", "n_prompts=many"), "n_prompts: "),
+        (("study", "run", "positions", "--set", "n_prompts"), "must be given as key=value"),
+        (("study", "run", "positions", "--dask", "nothing.yaml"), "could not be read"),
+    ],
+)
+def test_bad_input_is_one_sentence(iclab, arguments, expected):
+    code, _, err = iclab(*arguments)
+    assert code == 2
+    assert expected in err
+    assert err.startswith("iclab: ")
+    assert err.count("\n") == 1
+
+
+def test_a_new_study_overwrites_nothing(iclab, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("precious")
+    code, _, err = iclab("study", "new", tmp_path / "mine")
+    assert code == 2
+    assert "not empty" in err
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_pages_grow_while_studies_finish(own_study, tmp_path):
+    studies = [open_folder(own_study(name=name)) for name in ("one", "two")]
+    seen = []
+    results = run_all(studies, "smoke", tmp_path / "r", lambda *_: None, registry=studies, after=seen.append)
+    assert [[study.name for study, _ in state.finished] for state in seen] == [["one"], ["one", "two"]]
+    assert [study.name for study, _ in seen[0].pending] == ["two"]
+    again = run_all([], "smoke", tmp_path / "r", lambda *_: None, registry=studies)
+    assert [study.name for study, _ in again.finished] == [study.name for study, _ in results.finished]
