@@ -1,0 +1,1 @@
+"""Steps to error: how soon recipes of training reach a given error."""

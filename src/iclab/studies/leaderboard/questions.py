@@ -1,0 +1,77 @@
+"""What the leaderboard asks of its tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from iclab.studies.leaderboard.recipes import OURS
+from iclab.studies.study import Answer, Question, Tables, cases, verdict_of
+
+# How many times the steps of ours another recipe must take.
+TENFOLD = 10.0
+
+
+def first(tables: Tables) -> Answer:
+    """Whether no recipe reaches a threshold within as few steps as ours, over recipes and thresholds.
+
+    A case is met if our range over seeds lies below the other's, missed if above; one seed has no range.
+    """
+    met = missed = undecided = 0
+    ranking = tables["ranking"].set_index(["recipe", "threshold"])
+    for (recipe, threshold), row in ranking.iterrows():
+        if recipe == OURS:
+            continue
+        ours = ranking.loc[(OURS, threshold)]
+        if row["seeds"] > 1 and ours["most_steps"] < row["least_steps"]:
+            met += 1
+        elif row["seeds"] > 1 and row["most_steps"] < ours["least_steps"]:
+            missed += 1
+        else:
+            undecided += 1
+    mine = tables["ranking"].query("recipe == @OURS")
+    steps = {f"steps_to_{row['threshold']:g}": row["median_steps"] for row in mine.to_dict("records")}
+    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, steps)
+
+
+def tenfold(tables: Tables) -> Answer:
+    """Whether Garg et al.'s recipe takes ten times our steps, by threshold and seed; bounds decide where they can."""
+    ratios = tables["ratios"]
+    at_least = ratios["relation"].isin(["=", "≥"]) & (ratios["ratio"] >= TENFOLD)
+    less = ratios["relation"].isin(["=", "≤"]) & (ratios["ratio"] < TENFOLD)
+    met, missed = int(at_least.sum()), int(less.sum())
+    known = ratios.loc[ratios["relation"] == "=", "ratio"]
+    spread = {"lowest": known.min(), "highest": known.max()} if len(known) else {}
+    undecided = len(ratios) - met - missed
+    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, spread)
+
+
+def lower(tables: Tables) -> Answer:
+    """Whether every other recipe ends above ours after as many steps."""
+    ends = tables["ends"]
+    answer = cases(ends.rename(columns={"ratio": "last_error"} | _ENDS), "last_error", 1.0)
+    steps = float(ends["length"].max()) if len(ends) else np.nan
+    return Answer(answer.verdict, answer.met, answer.missed, answer.undecided, {**answer.numbers, "steps": steps})
+
+
+_ENDS = {"ratio_low": "last_error_low", "ratio_high": "last_error_high"}
+
+QUESTIONS = (
+    Question(
+        "first",
+        "The default recipe reaches each error in the fewest steps.",
+        "Its range over seeds lies below that of the other recipe, among runs of equal lengths.",
+        first,
+    ),
+    Question(
+        "lower",
+        "After as many steps, every other recipe has a larger error.",
+        "Its last error over that of the default recipe is above 1 in every seed.",
+        lower,
+    ),
+    Question(
+        "tenfold",
+        "The recipe of Garg et al., not retuned for this size, takes ten times as many steps.",
+        "Ratio of steps, by threshold and seed; where one of the two never arrives, its length bounds the ratio.",
+        tenfold,
+    ),
+)
