@@ -6,8 +6,9 @@ text that is too long, too deep or grows beyond bounds through its anchors is re
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,17 @@ _WHOLE: tuple[tuple[re.Pattern[str], int], ...] = (
 )
 
 
-def read_yaml(path: Path, name: str | None = None) -> Any:
+def read_yaml(path: Path, name: str | None = None, *, ignored_tags: Collection[str] = ()) -> Any:
     """The plain data in a YAML (or JSON) file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str, optional
+        What to call it in messages; its path when omitted.
+    ignored_tags : collection of str
+        As in ``parse_yaml``.
 
     Raises
     ------
@@ -39,7 +49,49 @@ def read_yaml(path: Path, name: str | None = None) -> Any:
         If it is missing, no regular file, not UTF-8, or as in ``parse_yaml``.
     """
     name = str(path) if name is None else name
-    return parse_yaml(read_text(path, name), name)
+    return parse_yaml(read_text(path, name), name, ignored_tags=ignored_tags)
+
+
+def read_document(path: Path, name: str | None = None, *, most: int = _BYTES) -> Any:
+    """The plain data in a JSON file.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is missing, no regular file, too long, not UTF-8, no JSON, or nests too deep.
+    """
+    name = str(path) if name is None else name
+    return parse_json(read_text(path, name, most=most), name)
+
+
+def parse_json(text: str, name: str) -> Any:
+    """The plain data that a JSON text describes; a key given twice, NaN and infinity are refused.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is none, or goes beyond a limit.
+    """
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[\]{}]", text):  # those within words count too: no harm
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > _DEPTH:
+        raise InvalidInputError(f"{name} must nest at most {_DEPTH} levels; it nests deeper.")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key is given twice")
+        return found
+
+    def refused(word: str) -> Any:
+        raise ValueError(f"{word} is no number of JSON")
+
+    try:
+        return json.loads(text, object_pairs_hook=once, parse_constant=refused)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{name} must be readable JSON; {error}.") from error
 
 
 def read_text(path: Path, name: str | None = None, *, most: int = _BYTES) -> str:
@@ -69,7 +121,7 @@ def read_text(path: Path, name: str | None = None, *, most: int = _BYTES) -> str
         raise InvalidInputError(f"{name} must be UTF-8 text; byte {error.start} is not.") from error
 
 
-def parse_yaml(text: str, name: str) -> Any:
+def parse_yaml(text: str, name: str, *, ignored_tags: Collection[str] = ()) -> Any:
     """The plain data that a YAML text describes: mappings with words as keys, lists, words, numbers, true, false, null.
 
     Parameters
@@ -78,6 +130,8 @@ def parse_yaml(text: str, name: str) -> Any:
         One document.
     name : str
         What to call it in messages.
+    ignored_tags : collection of str
+        Tags that other programs write and that say nothing; any other is refused, and none has an effect.
 
     Raises
     ------
@@ -87,7 +141,7 @@ def parse_yaml(text: str, name: str) -> Any:
     try:
         if len(text.encode()) > _BYTES:
             raise InvalidInputError(f"{name} must have at most {_BYTES} bytes; it has more.")
-        _check_events(text, name)
+        _check_events(text, name, ignored_tags)
         node = yaml.compose(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -107,7 +161,7 @@ def parse_yaml(text: str, name: str) -> Any:
         raise InvalidInputError(f"{name} must nest at most {_DEPTH} levels; it nests deeper.") from error
 
 
-def _check_events(text: str, name: str) -> None:
+def _check_events(text: str, name: str, ignored_tags: Collection[str]) -> None:
     depth = 0
     for event in yaml.parse(text, _Loader):
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
@@ -117,7 +171,7 @@ def _check_events(text: str, name: str) -> None:
         if depth > _DEPTH:
             raise InvalidInputError(f"{name} must nest at most {_DEPTH} levels; it nests deeper.")
         tag = getattr(event, "tag", None)
-        if tag is not None:
+        if tag is not None and tag not in ignored_tags:
             raise InvalidInputError(f"{name} must do without tags; {tag.rpartition(':')[2]!r} was found{_line(event)}.")
 
 

@@ -7,26 +7,91 @@
 
 from __future__ import annotations
 
+import argparse
+import difflib
 import json
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
-from iclab.foundations import InvalidInputError, check_integer, read_json
+from iclab.foundations import InvalidInputError, check_integer
+from iclab.foundations.documents import read_document, read_yaml
+from iclab.foundations.folders import whole_folder
 from iclab.models.architecture import Architecture
+from iclab.models.storage import built, load_tensors
 from iclab.models.transformer import Transformer
+from iclab.prompts.reading import validated
 
 READ = "read.safetensors"
-# What the configurations must hold.
-_GARG = ("family", "n_dims", "n_positions", "n_embd", "n_layer", "n_head")
+# Ours to the names in Garg et al.'s configurations, and the tags that these carry.
+_GARG_SIZES = {
+    "dimension": "n_dims",
+    "max_points": "n_positions",
+    "width": "n_embd",
+    "layers": "n_layer",
+    "heads": "n_head",
+}
+_MUNCH = ("!munch.Munch", "tag:yaml.org,2002:python/object:munch.Munch")
+# Of a GPT-2's configuration: what it must hold, what must have a value that our model has, and what does not change the
+# function from tokens to hidden states in evaluation.
 _GPT2 = ("n_positions", "n_embd", "n_layer", "n_head")
+_FIXED: dict[str, tuple[Any, ...]] = {
+    "activation_function": ("gelu_new", "gelu"),
+    "layer_norm_epsilon": (1e-5,),
+    "scale_attn_weights": (True,),
+    "scale_attn_by_inverse_layer_idx": (False,),
+    "add_cross_attention": (False,),
+    "is_encoder_decoder": (False,),
+    "chunk_size_feed_forward": (0,),
+}
+_HARMLESS = [
+    "_attn_implementation",
+    "_name_or_path",
+    "architectures",
+    "attn_implementation",
+    "attn_pdrop",
+    "bos_token_id",
+    "dtype",
+    "embd_pdrop",
+    "eos_token_id",
+    "gradient_checkpointing",
+    "id2label",
+    "initializer_range",
+    "is_decoder",
+    "label2id",
+    "model_type",
+    "n_ctx",
+    "n_train",
+    "num_labels",
+    "output_attentions",
+    "output_hidden_states",
+    "pad_token_id",
+    "problem_type",
+    "reorder_and_upcast_attn",
+    "resid_pdrop",
+    "return_dict",
+    "sep_token_id",
+    "summary_activation",
+    "summary_first_dropout",
+    "summary_proj_to_labels",
+    "summary_type",
+    "summary_use_proj",
+    "task_specific_params",
+    "tie_word_embeddings",
+    "tokenizer_class",
+    "torch_dtype",
+    "torchscript",
+    "transformers_version",
+    "use_cache",
+    "vocab_size",
+]
 # Ours to theirs, within a block; their Conv1D stores matrices transposed.
 _BLOCK = {
     "norm1": "ln_1",
@@ -58,47 +123,80 @@ def from_garg(run: str | Path, step: int | None = None) -> Transformer:
     InvalidInputError
         If a file is missing, holds more than tensors and numbers, or is no GPT-2 of that code.
     """
-    run = Path(run)
-    try:
-        config, n_train = _garg_settings(run / "config.yaml")
-        if config["family"] != "gpt2":
-            raise InvalidInputError(f"{run} must hold a model of the family gpt2; {config['family']!r} was found.")
-        architecture = Architecture(
-            dimension=config["n_dims"],
-            max_points=config["n_positions"],
-            width=config["n_embd"],
-            layers=config["n_layer"],
-            heads=config["n_head"],
-        )
-        path = run / ("state.pt" if step is None else f"model_{step}.pt")
-        # weights_only: nothing in the file is executed.
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InvalidInputError(f"{error.filename} must exist; no such file was found.") from error
-    except (EOFError, ValueError, OSError, RuntimeError, yaml.YAMLError, pickle.UnpicklingError) as error:
-        if isinstance(error, InvalidInputError):
-            raise
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        raise InvalidInputError(f"{run} must be a run of Garg et al.'s code; {reason}.") from error
-    if not isinstance(content, Mapping):
-        raise InvalidInputError(f"{path} must hold weights by name; {type(content).__name__} was found.")
-    weights: Mapping[str, Tensor] = content.get("model_state_dict", content)
+    run = Path(run).expanduser()
+    config, n_train = _garg_settings(run / "config.yaml")
+    if config["family"] != "gpt2":
+        raise InvalidInputError(f"{run} must hold a model of the family gpt2; {config['family']!r} was found.")
+    architecture = validated(
+        Architecture,
+        {ours: config[theirs] for ours, theirs in _GARG_SIZES.items()},
+        f"the model of {run / 'config.yaml'}",
+    )
+    path = run / ("state.pt" if step is None else f"model_{step}.pt")
+    content = _unpickled(path)
+    weights = content.get("model_state_dict", content)
+    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise InvalidInputError(f"{path} must hold weights by name, under 'model_state_dict' or as they are.")
+    weights = _unwrapped(weights, str(path))
     backbone = {key.removeprefix("_backbone."): value for key, value in weights.items() if key.startswith("_backbone.")}
-    ours = _from_gpt2(backbone, architecture, str(run))
+    ours = _from_gpt2(backbone, architecture, str(path), "_backbone.")
     for name in ("read_in", "read_out"):
         for part in ("weight", "bias"):
-            ours[f"{name}.{part}"] = _take(weights, f"_{name}.{part}", str(run))
-    return _built(architecture, ours, str(run), n_train)
+            ours[f"{name}.{part}"] = _take(weights, f"_{name}.{part}", str(path))
+    model = built(architecture, ours, str(path))
+    # A longest prompt beyond the table of positions was never trained.
+    model.n_train = n_train if n_train is not None and n_train < architecture.max_points else None
+    return model
+
+
+def _unpickled(path: Path) -> Mapping[str, Any]:
+    """What torch saved, read without running code: tensors, numbers, and arguments as people save them beside."""
+    if not path.exists():
+        raise InvalidInputError(f"{path} must exist; no such file was found.")
+    if not path.is_file():
+        raise InvalidInputError(f"{path} must be a regular file; it is none.")
+    numbers = [np.dtype, type(np.dtype(np.int64)), type(np.dtype(np.float64)), type(np.dtype(np.bool_))]
+    scalar = np.float64(0).__reduce__()[0]
+    # None of these does more than to hold values.
+    harmless: list[Any] = [argparse.Namespace, *numbers, scalar, (scalar, "numpy.core.multiarray.scalar")]
+    try:
+        with torch.serialization.safe_globals(harmless):
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        held = f"a {found.group(1)}, which is code" if found else "what no tensor and no number is"
+        raise InvalidInputError(
+            f"{path} must be a run of Garg et al.'s code, of tensors and numbers only; it holds {held}."
+        ) from error
+    except Exception as error:  # whatever a damaged archive makes of torch's reader
+        raise InvalidInputError(
+            f"{path} must be a run of Garg et al.'s code; it is damaged or of another kind."
+        ) from error
+    if not isinstance(content, Mapping):
+        raise InvalidInputError(f"{path} must hold weights by name; {type(content).__name__} was found.")
+    return content
+
+
+def _unwrapped(weights: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Weights without the names that torch.compile and DataParallel put around a model or a part of it."""
+    found: dict[str, Tensor] = {}
+    for key, value in weights.items():
+        name = ".".join(part for part in key.split(".") if part not in ("_orig_mod", "module"))
+        if name in found:
+            raise InvalidInputError(f"{where} must hold each weight once; {name!r} stands there twice, as {key!r} too.")
+        found[name] = value
+    return found
 
 
 def _garg_settings(path: Path) -> tuple[dict[str, Any], int | None]:
     """What that code's configuration says of the model, and N if it says it: one less than its longest prompt."""
-    content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path, ignored_tags=_MUNCH)
     model = content.get("model") if isinstance(content, dict) else None
-    missing = [key for key in _GARG if key not in model] if isinstance(model, dict) else ["model"]
+    wanted = ("family", *_GARG_SIZES.values())
+    missing = [key for key in wanted if key not in model] if isinstance(model, dict) else ["model"]
     if not isinstance(model, dict) or missing:
         raise InvalidInputError(
-            f"{path} must have the section 'model' with {', '.join(_GARG)}, as the code of Garg et al. writes it; "
+            f"{path} must have the section 'model' with {', '.join(wanted)}, as the code of Garg et al. writes it; "
             f"{missing[0]!r} is missing."
         )
     points: Any = content
@@ -129,23 +227,16 @@ def from_hugging_face(
     InvalidInputError
         If a file is missing or no GPT-2, or ``dimension`` is missing or not that of the folder's read-in.
     """
-    folder = Path(folder)
-    config = read_json(folder / "config.json")
+    folder = Path(folder).expanduser()
+    config = read_document(folder / "config.json")
     if not isinstance(config, dict) or config.get("model_type") != "gpt2":
         raise InvalidInputError(f"{folder} must hold a GPT-2; its config.json names no model_type 'gpt2'.")
-    missing = [key for key in _GPT2 if key not in config]
-    if missing:
-        raise InvalidInputError(f"{folder}'s config.json must have {', '.join(_GPT2)}; {missing[0]!r} is missing.")
-    activation = config.get("activation_function", "gelu_new")
-    if activation not in ("gelu_new", "gelu") or config.get("layer_norm_epsilon", 1e-5) != 1e-5:
-        raise InvalidInputError(f"{folder} must hold GPT-2's blocks (gelu_new or gelu, layer_norm_epsilon 1e-5).")
-    try:
-        theirs = load_file(folder / "model.safetensors")
-        read = load_file(folder / READ) if (folder / READ).exists() else None
-    except (OSError, SafetensorError) as error:
-        raise InvalidInputError(f"{folder} must hold readable safetensors; {error}.") from error
+    _check_gpt2(config, str(folder / "config.json"))
+    theirs = load_tensors(folder / "model.safetensors")
+    read = load_tensors(folder / READ) if (folder / READ).exists() else None
     if read is not None:
-        own = _take(read, "read_in.weight", str(folder)).shape[1]
+        weight = _take(read, "read_in.weight", str(folder / READ))
+        own = weight.shape[-1]
         if dimension not in (None, own):
             raise InvalidInputError(
                 f"dimension must be the {own} of {folder}'s read-in; {dimension} was given: leave it out."
@@ -153,20 +244,63 @@ def from_hugging_face(
         dimension = own
     if dimension is None:
         raise InvalidInputError(f"dimension must be given; {folder} holds no read-in of prompts.")
-    architecture = Architecture(
-        dimension=check_integer(dimension, "dimension", minimum=1),
-        max_points=config["n_positions"] // 2 if max_points is None else max_points,
-        width=config["n_embd"],
-        layers=config["n_layer"],
-        heads=config["n_head"],
-        activation=activation,
+    architecture = validated(
+        Architecture,
+        {
+            "dimension": dimension,
+            "max_points": config["n_positions"] // 2 if max_points is None else max_points,
+            "width": config["n_embd"],
+            "layers": config["n_layer"],
+            "heads": config["n_head"],
+            "activation": config.get("activation_function", "gelu_new"),
+        },
+        str(folder / "config.json"),
     )
-    ours = _from_gpt2({key.removeprefix("transformer."): t for key, t in theirs.items()}, architecture, str(folder))
+    named = {key.removeprefix("transformer."): tensor for key, tensor in theirs.items()}
+    where = str(folder / "model.safetensors")
+    ours = _from_gpt2(named, architecture, where)
+    known = {"wpe.weight", "wte.weight", "lm_head.weight", "ln_f.weight", "ln_f.bias"}
+    known |= {
+        f"h.{layer}.{other}.{part}"
+        for layer in range(architecture.layers)
+        for other in _BLOCK.values()
+        for part in ("weight", "bias")
+    }
+    for name in named.keys() - known:
+        # Masks that older versions kept with the weights.
+        if not re.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name):
+            raise InvalidInputError(f"{where} must hold the weights of a GPT-2 only; {name!r} is of something else.")
     if read is None:
         fresh = Transformer(architecture, seed)
         read = {key: value for key, value in fresh.state_dict().items() if key.startswith(("read_in", "read_out"))}
-    n_train = config.get("n_train")
-    return _built(architecture, ours | read, str(folder), n_train if isinstance(n_train, int) else None)
+    model = built(architecture, ours | read, where)
+    if config.get("n_train") is not None:
+        model.n_train = check_integer(config["n_train"], "n_train", minimum=1)
+    return model
+
+
+def _check_gpt2(config: Mapping[str, Any], where: str) -> None:
+    """Refuse every field that is not known to leave the function alone, or has another value than ours has."""
+    missing = [key for key in _GPT2 if key not in config]
+    if missing:
+        raise InvalidInputError(f"{where} must have {', '.join(_GPT2)}; {missing[0]!r} is missing.")
+    for key in _GPT2:
+        check_integer(config[key], f"{key} in {where}", minimum=1)
+    for key, value in config.items():
+        if key in _FIXED:
+            if value not in _FIXED[key] or isinstance(value, bool) != isinstance(_FIXED[key][0], bool):
+                raise InvalidInputError(
+                    f"{key} in {where} must be {' or '.join(map(str, _FIXED[key]))}, as in the models read here; "
+                    f"{value!r} was found."
+                )
+        elif key == "n_inner":
+            if value not in (None, 4 * config["n_embd"]):
+                raise InvalidInputError(f"n_inner in {where} must be 4·n_embd; {value!r} was found.")
+        elif key not in _HARMLESS and key not in _GPT2:
+            raise InvalidInputError(
+                f"{where} must have only fields that are understood here; {key!r} may change what the model computes: "
+                "remove it if it does not."
+            )
 
 
 def to_hugging_face(model: Transformer, folder: str | Path) -> None:
@@ -191,9 +325,10 @@ def to_hugging_face(model: Transformer, folder: str | Path) -> None:
     )
     if architecture != plain:
         raise InvalidInputError(f"only a GPT-2 can be written for Hugging Face; {architecture} was given.")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    ours = model.state_dict()
+    folder = Path(folder).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidInputError(f"{folder} must be new or empty, so that nothing is lost; it holds something.")
+    ours = {key: value.detach().cpu() for key, value in model.state_dict().items()}
     theirs = {"wpe.weight": ours["positions.weight"], "wte.weight": torch.zeros(1, architecture.width)}
     for part in ("weight", "bias"):
         theirs[f"ln_f.{part}"] = ours[f"norm.{part}"]
@@ -201,12 +336,7 @@ def to_hugging_face(model: Transformer, folder: str | Path) -> None:
             for mine, other in _BLOCK.items():
                 tensor = ours[f"blocks.{layer}.{mine}.{part}"]
                 theirs[f"h.{layer}.{other}.{part}"] = tensor.T if tensor.ndim == 2 else tensor
-    # As bytes: safetensors' own files are readable by their owner only.
-    (folder / "model.safetensors").write_bytes(
-        save({key: value.contiguous() for key, value in theirs.items()}, {"format": "pt"})
-    )
     read = {key: value.contiguous() for key, value in ours.items() if key.startswith(("read_in", "read_out"))}
-    (folder / READ).write_bytes(save(read))
     config = {
         "architectures": ["GPT2Model"],
         "model_type": "gpt2",
@@ -225,32 +355,35 @@ def to_hugging_face(model: Transformer, folder: str | Path) -> None:
     }
     if model.n_train is not None:
         config["n_train"] = model.n_train
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    with whole_folder(folder) as temporary:
+        # As bytes: safetensors' own files are readable by their owner only.
+        (temporary / "model.safetensors").write_bytes(
+            save({key: value.contiguous() for key, value in theirs.items()}, {"format": "pt"})
+        )
+        (temporary / READ).write_bytes(save(read))
+        (temporary / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _from_gpt2(theirs: Mapping[str, Tensor], architecture: Architecture, where: str) -> dict[str, Tensor]:
-    ours = {"positions.weight": _take(theirs, "wpe.weight", where)[: architecture.n_positions]}
+def _from_gpt2(
+    theirs: Mapping[str, Tensor], architecture: Architecture, where: str, prefix: str = ""
+) -> dict[str, Tensor]:
+    if architecture.layers > len(theirs):
+        raise InvalidInputError(f"{where} must hold {architecture.layers} layers; it holds {len(theirs)} tensors.")
+    ours = {"positions.weight": _take(theirs, "wpe.weight", where, prefix)[: architecture.n_positions]}
     for part in ("weight", "bias"):
-        ours[f"norm.{part}"] = _take(theirs, f"ln_f.{part}", where)
+        ours[f"norm.{part}"] = _take(theirs, f"ln_f.{part}", where, prefix)
         for layer in range(architecture.layers):
             for mine, other in _BLOCK.items():
-                tensor = _take(theirs, f"h.{layer}.{other}.{part}", where)
+                tensor = _take(theirs, f"h.{layer}.{other}.{part}", where, prefix)
                 ours[f"blocks.{layer}.{mine}.{part}"] = tensor.T if tensor.ndim == 2 else tensor
     return ours
 
 
-def _take(weights: Mapping[str, Tensor], key: str, where: str) -> Tensor:
+def _take(weights: Mapping[str, Tensor], key: str, where: str, prefix: str = "") -> Tensor:
     if key not in weights:
-        raise InvalidInputError(f"{where} must hold the weights {key!r}; they are missing.")
+        close = difflib.get_close_matches(key, list(weights), n=1, cutoff=0.3) or list(weights)[:1]
+        found = f"{prefix}{close[0]}" if close else "nothing"
+        raise InvalidInputError(
+            f"{where} must hold the weights {prefix + key!r}; they are missing: the closest are {found!r}."
+        )
     return weights[key]
-
-
-def _built(architecture: Architecture, weights: Mapping[str, Tensor], where: str, n_train: int | None) -> Transformer:
-    model = Transformer(architecture, seed=None).to(weights["positions.weight"].dtype)
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise InvalidInputError(f"{where} must hold weights that fit its configuration; {reason}.") from error
-    model.n_train = n_train
-    return model

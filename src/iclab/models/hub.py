@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,7 +13,7 @@ from huggingface_hub import ModelHubMixin, snapshot_download
 from iclab.foundations import PromptLabels
 from iclab.models.architecture import Architecture
 from iclab.models.predictor import TransformerPredictor, load
-from iclab.models.storage import CONFIG, MANIFEST, describe, read_model, save_model, verify
+from iclab.models.storage import CONFIG, MANIFEST, describe, listed_files, read_model, save_model, verify
 from iclab.models.transformer import Transformer
 from iclab.prompts import Prompts
 
@@ -125,5 +124,4 @@ def _files(folder: Path) -> set[str]:
     """Names of the files that make up a saved model."""
     if not (folder / MANIFEST).is_file():
         return set()
-    listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
-    return {MANIFEST, *(name for name in listed if Path(name).name == name)}
+    return {MANIFEST, *(name for name in listed_files(folder) if Path(name).name == name)}

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from iclab.foundations import InvalidInputError, PromptLabels, check_choice
 from iclab.models.architecture import Architecture
-from iclab.models.storage import CONFIG, read_mapping, read_model, verify
+from iclab.models.storage import CONFIG, MANIFEST, read_mapping, read_model, verify
 from iclab.models.transformer import Transformer
 from iclab.predictors.registry import shipped_models
 from iclab.prompts import Labels, Prompts
@@ -198,6 +198,7 @@ def load(path_or_name: str | Path, *, device: str = "cpu", allow_code: bool = Fa
         if not known or len(path.parts) > 1:
             raise InvalidInputError(f"{path} must be the folder of a run or model; no such folder was found.")
         path = known[check_choice(str(path_or_name), "the model's name (no such folder)", sorted(known))]
+    _refuse_other_formats(path)
     name = path.name
     if (path / "checkpoints").is_dir():
         run = path
@@ -210,6 +211,24 @@ def load(path_or_name: str | Path, *, device: str = "cpu", allow_code: bool = Fa
         if remark is not None:
             warnings.warn(f"{run}: {remark}.", stacklevel=2)
     return TransformerPredictor(read_model(path), name, path).to(device)
+
+
+def _refuse_other_formats(path: Path) -> None:
+    """Say which command imports what is no model of ours."""
+    if not path.is_dir():
+        raise InvalidInputError(f"{path} must be the folder of a run or model; it is a file.")
+    if (path / MANIFEST).exists() or (path / "checkpoints").exists():
+        return
+    if (path / "state.pt").exists():
+        kind, origin = "a run of Garg et al.'s code", "garg"
+    elif (path / "config.json").exists():
+        kind, origin = "a Hugging Face model", "hugging-face"
+    else:
+        return
+    raise InvalidInputError(
+        f"{path} must be a run or model of this package; it is {kind}: import it with "
+        f"`iclab exchange {path} NEW --from {origin}`."
+    )
 
 
 def last_whole(run: Path) -> tuple[Path | None, str | None]:
@@ -231,5 +250,6 @@ def last_whole(run: Path) -> tuple[Path | None, str | None]:
 def checkpoints(run: Path) -> Iterator[Path]:
     """The checkpoint folders of a run, latest first, whole or not."""
     folder = run / "checkpoints"
-    steps = sorted((int(path.name) for path in folder.iterdir() if path.name.isdigit()), reverse=True)
-    return (folder / str(step) for step in steps)
+    # Only names that a step has: "²" is a digit too, and "007" no number of ours.
+    steps = [int(path.name) for path in folder.iterdir() if path.name.isascii() and path.name.isdecimal()]
+    return (folder / str(step) for step in sorted(steps, reverse=True) if (folder / str(step)).exists())

@@ -9,21 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from iclab.foundations import InvalidInputError, read_json
+from iclab.foundations import InvalidInputError, check_integer
+from iclab.foundations.documents import parse_json, read_document, read_yaml
+from iclab.foundations.folders import whole_folder
 from iclab.models.architecture import Architecture
 from iclab.models.transformer import Transformer
+from iclab.prompts.reading import validated
 
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
@@ -31,6 +32,9 @@ ARCHITECTURE = "architecture.json"
 CARD = "card.json"
 CONFIG = "config.yaml"
 _ADAPTER = TypeAdapter(Architecture)
+# Types of weights, most bytes of a header, and most passes through one block.
+_REAL = ("F16", "BF16", "F32", "F64")
+_HEADER, _LOOPS = 1 << 23, 10_000
 
 
 def write_folder(
@@ -54,9 +58,7 @@ def write_folder(
     OSError
         If the disk is full or the place not writable; then nothing is left behind.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with whole_folder(folder) as temporary:
         for name, values in tensors.items():
             # safetensors refuses tensors that share memory or are not contiguous.
             ready = {key: value.detach().cpu().contiguous().clone() for key, value in values.items()}
@@ -66,32 +68,52 @@ def write_folder(
             (temporary / name).write_text(text, encoding="utf-8", newline="\n")
         sums = {path.name: _checksum(path) for path in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(json.dumps({"sha256": sums}, indent=2) + "\n", encoding="utf-8")
-        for path in [*temporary.iterdir(), temporary]:
-            _flush(path)
-        temporary.chmod(0o755)  # mkdtemp gives 0700; a model should be as readable as any folder
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
-        _flush(folder.parent)
-    except OSError as error:
-        # A failed write does not know its file: say which folder is missing now.
-        raise OSError(error.errno, error.strerror, str(folder)) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def verify(folder: Path) -> str | None:
     """What is wrong with a folder that ``write_folder`` wrote, in words; None if it is whole."""
     try:
-        sums: dict[str, str] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
-        for name, expected in sums.items():
-            if _checksum(folder / name) != expected:
+        for name, expected in listed_files(folder).items():
+            if _checksum(plain_file(folder, name)) != expected:
                 return f"{name} does not match its checksum"
-    except FileNotFoundError as error:
-        return f"{Path(error.filename).name} is missing"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"it cannot be read ({error})"
+    except InvalidInputError as error:
+        return str(error).rstrip(".")
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
     return None
+
+
+def listed_files(folder: Path) -> dict[str, str]:
+    """The files of a folder and their checksums, as its manifest lists them."""
+    content = read_document(plain_file(folder, MANIFEST), MANIFEST)
+    sums = content.get("sha256") if isinstance(content, dict) else None
+    if not isinstance(sums, dict) or not all(isinstance(value, str) for value in sums.values()):
+        raise InvalidInputError(f"{MANIFEST} must list the checksums of files; it does not.")
+    return sums
+
+
+def plain_file(folder: Path, name: str) -> Path:
+    """The path of a regular file of a folder, and of nothing else: no link, device, pipe or file elsewhere.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is something else, or missing.
+    """
+    if not name or Path(name).name != name or name in (".", ".."):
+        raise InvalidInputError(f"files must lie in the folder itself; {name!r} was listed.")
+    path = folder / name
+    if not os.path.lexists(path):
+        raise InvalidInputError(f"{name} is missing")
+    if path.is_symlink():
+        # The cache of the Hugging Face hub keeps a snapshot's files beside it.
+        target = path.resolve()
+        blobs = folder.resolve().parent.parent / "blobs"
+        if folder.resolve().parent.name != "snapshots" or target.parent != blobs:
+            raise InvalidInputError(f"{name} must be a file of the folder; it is a link out of it.")
+    if not path.is_file():
+        raise InvalidInputError(f"{name} must be a regular file; it is none.")
+    return path
 
 
 def save_model(
@@ -146,17 +168,117 @@ def read_model(folder: Path) -> Transformer:
     fault = verify(folder)
     if fault is not None:
         raise InvalidInputError(f"{folder} must hold a whole model; {fault}.")
+    described = read_document(plain_file(folder, ARCHITECTURE), str(folder / ARCHITECTURE))
+    if not isinstance(described, dict):
+        raise InvalidInputError(f"{folder / ARCHITECTURE} must map keys to values; it does not.")
     try:
-        architecture = _ADAPTER.validate_python(read_json(folder / ARCHITECTURE))
-        weights = load_file(folder / WEIGHTS)
-        # The file says the precision: a float64 model comes back as one. Half is how it was stored, not what it is.
-        dtype = next(iter(weights.values())).dtype
-        dtype = torch.float32 if dtype == torch.float16 else dtype
-        model = Transformer(architecture, seed=None).to(dtype)
-        model.load_state_dict(weights)
-    except (ValidationError, RuntimeError, OSError, StopIteration) as error:
-        raise InvalidInputError(f"{folder} must hold a model of this version; {error}.") from error
+        architecture = validated(Architecture, described, ARCHITECTURE)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{folder} must hold a model of this version; {error}") from error
+    model = built(architecture, read_weights(plain_file(folder, WEIGHTS), architecture), str(folder))
     model.n_train = _trained_length(folder)
+    return model
+
+
+def read_weights(path: Path, architecture: Architecture) -> dict[str, Tensor]:
+    """The weights of an architecture from a safetensors file, whose header is checked before anything is made.
+
+    Raises
+    ------
+    InvalidInputError
+        If names, shapes or types are not those of the architecture.
+    """
+    header = tensor_shapes(path)
+    check_shapes({name: shape for name, (_, shape) in header.items()}, architecture, str(path))
+    return load_tensors(path)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, once its header is found to be sound.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is damaged, or holds anything but real numbers.
+    """
+    tensor_shapes(path)
+    try:
+        return load_file(path)
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise InvalidInputError(f"{path} must be a whole safetensors file; it is damaged.") from error
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Type and shape of every tensor of a safetensors file, from its header alone.
+
+    Raises
+    ------
+    InvalidInputError
+        If the header is damaged or longer than 8 MiB, or a tensor is not of floating-point numbers.
+    """
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= _HEADER:
+            raise InvalidInputError(f"{path} must be a whole safetensors file; its header is damaged.")
+        text = file.read(length)
+    content = parse_json(text.decode("utf-8", errors="replace"), f"the header of {path}")
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for name, entry in content.items() if isinstance(content, dict) else ():
+        if name == "__metadata__":
+            continue
+        kind, shape = (entry.get(key) for key in ("dtype", "shape")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(shape, list) or not all(isinstance(size, int) and 0 <= size < 1 << 48 for size in shape):
+            raise InvalidInputError(f"{path} must be a whole safetensors file; its header is damaged.")
+        if kind not in _REAL:
+            raise InvalidInputError(f"weights must be of {', '.join(_REAL)}; {name} in {path} is of {kind}.")
+        shapes[name] = (str(kind), tuple(shape))
+    return shapes
+
+
+def check_shapes(found: Mapping[str, tuple[int, ...]], architecture: Architecture, where: str) -> None:
+    """Compare weights with what an architecture has, before a model of it is made.
+
+    Raises
+    ------
+    InvalidInputError
+        If a weight is missing, there is one too many, or it has another shape.
+    """
+    # Every layer has weights of its own; a looped block is one, and as deep as the forward pass takes.
+    most = _LOOPS if architecture.tied else len(found)
+    if architecture.layers > most:
+        raise InvalidInputError(
+            f"{where} must hold weights of every layer; its architecture has {architecture.layers} layers and it holds "
+            f"{len(found)} tensors."
+        )
+    try:
+        with torch.device("meta"):
+            model = Transformer(architecture, seed=None)
+    except RuntimeError as error:
+        raise InvalidInputError(f"{where} must have sizes that a computer can address; they are larger.") from error
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    for name in [*wanted, *found]:
+        if wanted.get(name) != found.get(name):
+            raise InvalidInputError(
+                f"{where} must hold weights that fit its configuration; {name!r} has the shape "
+                f"{found.get(name, 'of nothing')}, and there {wanted.get(name, 'of nothing')}."
+            )
+
+
+def built(architecture: Architecture, weights: Mapping[str, Tensor], where: str) -> Transformer:
+    """A model with the given weights: in float64 if they are, else in float32, however they are stored.
+
+    Raises
+    ------
+    InvalidInputError
+        If they do not fit, or are not finite.
+    """
+    check_shapes({name: tuple(value.shape) for name, value in weights.items()}, architecture, where)
+    for name, value in weights.items():
+        if not value.is_floating_point() or not bool(value.isfinite().all()):
+            raise InvalidInputError(f"{where} must hold finite real weights; {name!r} are not.")
+    double = any(value.dtype == torch.float64 for value in weights.values())
+    model = Transformer(architecture, seed=None).to(torch.float64 if double else torch.float32)
+    model.load_state_dict(dict(weights))
     return model
 
 
@@ -165,8 +287,8 @@ def _trained_length(folder: Path) -> int | None:
     for place in (folder / CONFIG, folder / CARD, folder.parent.parent / CONFIG):
         if place.is_file():
             n_train = read_mapping(place).get("n_train")
-            if isinstance(n_train, int):
-                return n_train
+            if n_train is not None:
+                return check_integer(n_train, f"n_train in {place}", minimum=1)
     return None
 
 
@@ -178,10 +300,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     InvalidInputError
         If it cannot be read.
     """
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInputError(f"{path} must be readable; {' '.join(str(error).split())}.") from error
+    found = read_document(path) if path.suffix == ".json" else read_yaml(path)
     return found if isinstance(found, dict) else {}
 
 
@@ -193,11 +312,3 @@ def describe(architecture: Architecture) -> dict[str, Any]:
 def _checksum(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

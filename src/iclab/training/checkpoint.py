@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from iclab.foundations import read_json
 from iclab.models import Transformer
 from iclab.models.predictor import checkpoints, last_whole
-from iclab.models.storage import ARCHITECTURE, WEIGHTS, describe, write_folder
+from iclab.models.storage import ARCHITECTURE, WEIGHTS, describe, load_tensors, read_weights, write_folder
 
 OPTIMIZERS = "optimizers.safetensors"
 STATE = "state.json"
@@ -87,8 +86,8 @@ def last_good(run: Path) -> Path | None:
 
 def restore(state: State, folder: Path) -> None:
     """Put the content of a checkpoint into ``state``."""
-    state.model.load_state_dict(load_file(folder / WEIGHTS))
-    packed = load_file(folder / OPTIMIZERS)
+    state.model.load_state_dict(read_weights(folder / WEIGHTS, state.model.architecture))
+    packed = load_tensors(folder / OPTIMIZERS)
     for name, optimizer in state.optimizers.items():
         content = optimizer.state_dict()
         moments: dict[int, dict[str, Tensor]] = {}
