@@ -1,6 +1,8 @@
 """Other formats: what is read predicts what its origin predicts, and nothing in a file is executed."""
 
+import argparse
 import dataclasses
+import json
 import os
 
 import numpy as np
@@ -232,3 +234,75 @@ def test_files_for_hugging_face_are_as_readable_as_any(tmp_path):
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "hf").iterdir()} == {0o640}
+
+
+def _wrapped(weights, prefix):
+    return {prefix + key: value for key, value in weights.items()}
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod.", "_orig_mod.module."])
+def test_wrappers_around_a_2022_run_make_no_difference(garg_run, prompts, prefix):
+    expected = TransformerPredictor(from_garg(garg_run))(unshifted(prompts))
+    content = torch.load(garg_run / "state.pt", weights_only=True)
+    weights = _wrapped(content["model_state_dict"], prefix)
+    beside = {"loss": np.float64(0.1), "train_step": np.int64(5), "args": argparse.Namespace(lr=1e-4)}
+    torch.save({**beside, "model_state_dict": weights}, garg_run / "state.pt")
+    np.testing.assert_array_equal(TransformerPredictor(from_garg(garg_run))(unshifted(prompts)), expected)
+    inner = {key.replace("_backbone.h", "_backbone._orig_mod.h"): value for key, value in weights.items()}
+    torch.save({"model_state_dict": inner}, garg_run / "state.pt")
+    np.testing.assert_array_equal(TransformerPredictor(from_garg(garg_run))(unshifted(prompts)), expected)
+    torch.save({"model_state_dict": {**weights, **_wrapped(weights, "module.")}}, garg_run / "state.pt")
+    with pytest.raises(InvalidInputError, match="each weight once"):
+        from_garg(garg_run)
+
+
+def test_half_precision_weights_compute_in_single_precision(garg_run, prompts):
+    whole = TransformerPredictor(from_garg(garg_run))
+    content = torch.load(garg_run / "state.pt", weights_only=True)
+    half = {key: value.half() for key, value in content["model_state_dict"].items()}
+    torch.save({"model_state_dict": half}, garg_run / "state.pt")
+    whole.model.half().float()  # the same rounded weights, in single precision
+    np.testing.assert_array_equal(
+        TransformerPredictor(from_garg(garg_run))(unshifted(prompts)), whole(unshifted(prompts))
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"scale_attn_by_inverse_layer_idx": True},
+        {"scale_attn_weights": False},
+        {"n_inner": 20},
+        {"layer_norm_epsilon": 1e-6},
+        {"activation_function": "relu"},
+        {"add_cross_attention": True},
+        {"pruned_heads": {"0": [1]}},
+        {"quantization_config": {"bits": 8}},
+        {"a_field_of_tomorrow": 1},
+        {"n_head": "2"},
+        {"n_layer": 200_000},
+    ],
+)
+def test_a_field_that_changes_the_function_is_refused(garg_run, tmp_path, changed):
+    to_hugging_face(from_garg(garg_run), tmp_path / "hf")
+    path = tmp_path / "hf" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    with pytest.raises(InvalidInputError, match=next(iter(changed)) + "|layers"):
+        from_hugging_face(tmp_path / "hf")
+
+
+def test_what_transformers_writes_is_read_as_transformers_computes_it(garg_run, tmp_path, prompts):
+    to_hugging_face(from_garg(garg_run), tmp_path / "hf")
+    read = (tmp_path / "hf" / "read.safetensors").read_bytes()
+    GPT2Model.from_pretrained(tmp_path / "hf").save_pretrained(tmp_path / "theirs")
+    (tmp_path / "theirs" / "read.safetensors").write_bytes(read)
+    one, other = (TransformerPredictor(from_hugging_face(tmp_path / name)) for name in ("hf", "theirs"))
+    np.testing.assert_array_equal(one(unshifted(prompts)), other(unshifted(prompts)))
+
+
+@pytest.mark.parametrize(("kind", "file"), [("garg", "state.pt"), ("hugging-face", "config.json")])
+def test_a_folder_of_another_format_says_how_it_is_imported(tmp_path, kind, file):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / file).write_text("{}")
+    with pytest.raises(InvalidInputError, match=f"--from {kind}"):
+        load(tmp_path / "theirs")

@@ -44,7 +44,8 @@ def sums_before(values: Float64[np.ndarray, "B P *rest"]) -> Float64[np.ndarray,
 def power_of_two(xs: PromptInputs) -> Float64[np.ndarray, " B"]:
     """A power of two near the largest entry of every prompt, to divide by without rounding; 1 where all are 0."""
     size = np.abs(xs).max(axis=(1, 2))
-    return np.ldexp(1.0, np.frexp(np.where((size > 0) & np.isfinite(size), size, 1.0))[1])
+    exponents = np.frexp(np.where((size > 0) & np.isfinite(size), size, 1.0))[1]
+    return np.ldexp(1.0, np.minimum(exponents, 1023))  # 2^1024 is infinite
 
 
 def counts(n_points: int) -> Float64[np.ndarray, " P"]:

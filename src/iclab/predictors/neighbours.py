@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64, Int64
 
 from iclab.foundations import PromptInputs, PromptLabels, check_integer
 from iclab.predictors.base import power_of_two
+from iclab.predictors.exact_order import nearest_rows
 from iclab.prompts import Prompts
 
 # Positions answered together, and distances held at once: what stays in a core's cache.
 _ROWS = 51
 _BLOCK = 1 << 17
+# Squared distances that underflow could have changed, inputs being of size 1e-100 at least.
+_VANISHING = 1e-290
 
 
 @dataclass(frozen=True)
@@ -43,48 +46,78 @@ class NearestNeighbors:
         n_prompts, n_points, dimension = prompts.xs.shape
         predictions = np.zeros((n_prompts, n_points))
         batch = max(1, _BLOCK // (n_points * min(_ROWS, n_points)))
+        # Relative rounding error of an expanded squared distance, beside |x|² + |q|² (Higham 2002, §3.1).
+        rounding = 4 * (dimension + 6) * np.finfo(np.float64).eps
         for start in range(0, n_prompts, batch):
             some = slice(start, start + batch)
             # Distances are expanded as |x|² − 2q·x; centring keeps their digits when inputs lie far from 0.
             xs, queries = _in_range(prompts.xs[some], prompts.queries[some])
-            centre = xs[:, :1]
+            # The middle one of three inputs in every coordinate: an outlier does not move it.
+            centre = np.sort(xs[:, [0, n_points // 2, -1]], axis=1)[:, 1:2]
             # One more coordinate adds |x|² within the product: a pass over all distances less.
             extended = np.empty((len(xs), dimension + 1, n_points))
             inputs = np.subtract(xs.transpose(0, 2, 1), centre.transpose(0, 2, 1), out=extended[:, :dimension])
-            np.einsum("bdp,bdp->bp", inputs, inputs, out=extended[:, dimension])
+            squares = np.einsum("bdp,bdp->bp", inputs, inputs, out=extended[:, dimension])
             inputs *= -2
             asked = np.ones((len(xs), n_points, dimension + 1))
             np.subtract(queries, centre, out=asked[..., :dimension])
+            lengths = np.einsum("bpd,bpd->bp", asked[..., :dimension], asked[..., :dimension])
             for first in range(0, n_points, _ROWS):
                 rows = slice(first, min(first + _ROWS, n_points))
                 distances = asked[:, rows] @ extended[:, :, : rows.stop]
-                predictions[some, rows] = self._means(distances, prompts.ys[some, : rows.stop], first)
+                doubts = rounding * squares[:, : rows.stop], rounding * lengths[:, rows] + _VANISHING
+                near, doubtful = _nearest(distances, first, self.k, *doubts)
+                if doubtful.any():
+                    which, row = np.nonzero(doubtful)
+                    near[which, row] = nearest_rows(prompts.xs[some], prompts.queries[some], which, first + row, self.k)
+                predictions[some, rows] = _means(near, prompts.ys[some], first)
         predictions[:, 0] = 0.0
         return predictions
 
-    def _means(self, distances: Float64[np.ndarray, "B rows n"], ys: PromptLabels, first: int) -> PromptLabels:
-        """Predictions at position ``first`` and after, from the distances to all inputs before the last."""
-        n_prompts, rows, last = distances.shape
-        distances[:, :, first:] += np.where(np.tri(rows, k=-1), 0.0, np.inf)  # the query's own and later examples
-        positions = np.arange(first, last)
-        used = np.maximum(np.minimum(positions, self.k), 1)
-        if self.k > 8:  # one sort beats many scans
-            order = np.argsort(distances, axis=2, kind="stable")[:, :, : self.k]
-            labels = np.take_along_axis(ys[:, None], order, axis=2)
-            known = np.arange(order.shape[2]) < positions[:, None]
-            return np.where(known, labels, 0.0).sum(axis=2) / used
-        total = np.zeros((n_prompts, rows))
-        flat, labels = distances.reshape(n_prompts * rows, last), np.ascontiguousarray(ys).ravel()
-        row = last * np.arange(n_prompts * rows)
-        prompt = last * np.repeat(np.arange(n_prompts), rows)
-        for j in range(self.k):
+
+def _nearest(
+    distances: Float64[np.ndarray, "B rows n"],
+    first: int,
+    k: int,
+    of_inputs: Float64[np.ndarray, "B n"],
+    of_queries: Float64[np.ndarray, "B rows"],
+) -> tuple[Int64[np.ndarray, "B rows k"], Bool[np.ndarray, "B rows"]]:
+    """The k nearest of the examples before each position, and where rounding may have chosen others.
+
+    A distance has a rounding error of at most that of its input and that of its query together. Positions with fewer
+    examples have any index in the places left.
+    """
+    n_prompts, rows, last = distances.shape
+    distances[:, :, first:] += np.where(np.tri(rows, k=-1), 0.0, np.inf)  # the query's own and later examples
+    if k > 8:  # one sort beats many scans
+        near = np.argsort(distances, axis=2, kind="stable")[:, :, :k]
+        if near.shape[2] < k:
+            near = np.concatenate([near, np.zeros((n_prompts, rows, k - near.shape[2]), dtype=near.dtype)], axis=2)
+        chosen = np.take_along_axis(distances, near, axis=2)
+        np.put_along_axis(distances, near, np.inf, axis=2)
+    else:
+        near = np.empty((n_prompts, rows, k), dtype=np.int64)
+        chosen = np.empty((n_prompts, rows, k))
+        flat, row = distances.reshape(n_prompts * rows, last), last * np.arange(n_prompts * rows)
+        for j in range(k):
             nearest = flat.argmin(axis=1)
-            found = labels.take(prompt + nearest).reshape(n_prompts, rows)
-            found[:, : max(0, j + 1 - first)] = 0.0  # fewer than j + 1 examples
-            total += found
-            if j + 1 < self.k:
-                np.put(flat, row + nearest, np.inf)
-        return total / used
+            near[:, :, j] = nearest.reshape(n_prompts, rows)
+            chosen[:, :, j] = flat.take(row + nearest).reshape(n_prompts, rows)
+            np.put(flat, row + nearest, np.inf)
+    upper = (chosen + np.take_along_axis(of_inputs[:, None], near, axis=2)).max(axis=2)
+    distances -= of_inputs[:, None]
+    with np.errstate(invalid="ignore"):
+        sure = distances.min(axis=2) - of_queries > upper + of_queries
+    return near, ~sure & (np.arange(first, last) > k)
+
+
+def _means(near: Int64[np.ndarray, "B rows k"], ys: PromptLabels, first: int) -> PromptLabels:
+    """Mean labels of the neighbours; of all examples where there are fewer."""
+    rows, k = near.shape[1:]
+    positions = np.arange(first, first + rows)
+    labels = np.take_along_axis(ys[:, None], near, axis=2)
+    known = np.arange(k) < positions[:, None]
+    return np.where(known, labels, 0.0).sum(axis=2) / np.maximum(np.minimum(positions, k), 1)
 
 
 def _in_range(xs: PromptInputs, queries: PromptInputs) -> tuple[PromptInputs, PromptInputs]:

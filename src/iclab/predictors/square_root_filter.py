@@ -43,6 +43,8 @@ _RELIEF = 1e3  # …and is forgiven where the present one is within a factor 30 
 _DOUBTFUL_RANK = 1e22
 # A penalty that inputs of size 1 cannot feel, and whose inverse may be out of range.
 _NO_PENALTY = 1e-290
+# A penalty beyond which inputs of size 1 do not count beside it.
+_ALL_PENALTY = 1e250
 # Largest |X|²/penalty at which the inverse itself is good enough.
 _MILD = 1e5
 # Entries of S kept at once: its passes should stay in a core's cache.
@@ -100,13 +102,16 @@ def fit_prefixes(xs: PromptInputs, ys: PromptLabels, penalty: float = 0.0) -> Pr
     size = max(16, _CACHE // dimension**2)
     for start in range(0, n_prompts, size):
         rows = slice(start, min(start + size, n_prompts))
-        # Scaling by a power of two is exact; it keeps squares of tiny or huge inputs in range.
-        scale = power_of_two(xs[rows])
+        # Scaling by a power of two is exact; it keeps squares of tiny or huge inputs, and labels, in range.
+        scale, unit = power_of_two(xs[rows]), power_of_two(ys[rows, :, None])
         with np.errstate(over="ignore"):
             scaled = penalty / scale / scale
         scaled[scaled < _NO_PENALTY] = 0.0
         inputs = np.ascontiguousarray((xs[rows] / scale[:, None, None]).transpose(1, 2, 0))
-        labels = np.ascontiguousarray(ys[rows].T)
+        labels = np.ascontiguousarray((ys[rows] / unit[:, None]).T)
+        # A penalty beyond which X'X does not count: weights are X'y/penalty, computed as if it were so large.
+        beyond = scaled > _ALL_PENALTY
+        scaled[beyond] = _ALL_PENALTY
         mild = (scaled > 0) & (np.einsum("pib,pib->b", inputs, inputs) <= _MILD * scaled)
         for which, fit in ((mild, _well_conditioned), (~mild, _any_condition)):
             if which.all():
@@ -115,8 +120,18 @@ def fit_prefixes(xs: PromptInputs, ys: PromptLabels, penalty: float = 0.0) -> Pr
                 fitted, leverage = fit(inputs[..., which], labels[:, which], scaled[which])
             else:
                 continue
-            weights[rows][which] = fitted.transpose(2, 0, 1) / scale[which, None, None]
+            power = np.frexp(unit[which])[1] - np.frexp(scale[which])[1]
+            weights[rows][which] = np.ldexp(fitted.transpose(2, 0, 1), power[:, None, None])
             leverages[rows][which] = leverage.T
+            far = beyond[which]
+            if far.any():
+                part, exponent = np.frexp(penalty)
+                own, of_labels = np.frexp(scale[which][far])[1] - 1, np.frexp(unit[which][far])[1] - 1
+                of_weights = fitted.transpose(2, 0, 1)[far] * (_ALL_PENALTY / part)
+                of_leverages = leverage.T[far] * (_ALL_PENALTY / part)
+                where = np.flatnonzero(which)[far] + rows.start
+                weights[where] = np.ldexp(of_weights, (own + of_labels - exponent)[:, None, None])
+                leverages[where] = np.ldexp(of_leverages, (2 * own - exponent)[:, None])
     return PrefixFit(weights, leverages)
 
 
