@@ -124,11 +124,11 @@ def _learned(heads: list[_Head], loss: HeadsLoss) -> tuple[list[tuple[float, int
             "initial must be small beside the weights of the minimum; "
             f"its largest is {size:.3g}, and {small:.3g} is the most."
         )
-    left = dict(enumerate(heads))
+    left: dict[int, _Head] = dict(enumerate(heads))
     mutual = np.sqrt(loss.decay * loss.decay.T)
     clock, drops, kept = 0.0, list[tuple[float, int, int]](), True
     while drive.any() and left and kept:
-        ends = {index: head.escape(drive, small) for index, head in left.items()}
+        ends: dict[int, tuple[float, int]] = {index: head.escape(drive, small) for index, head in left.items()}
         (wait, direction), winner = min((end, index) for index, end in ends.items())
         if math.isinf(wait):
             break

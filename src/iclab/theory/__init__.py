@@ -7,6 +7,7 @@ prompt) enters through a ``CovarianceRule`` that integrates polynomials of degre
 of gradient flow, and the risk of what was learned. Everything is NumPy in float64; docstrings name the theorem.
 """
 
+from iclab.theory.adversarial import RobustLayer, attacked_risk, robust_layer
 from iclab.theory.asymptotics import Asymptotics, mismatch_asymptotics, ridge_asymptotics, ridgeless_asymptotics
 from iclab.theory.attacks import LabelAttack, label_attack, label_attack_sizes, label_influence, minimal_label_attack
 from iclab.theory.certificates import Certificate, asymptotic_rate, certificate
@@ -34,6 +35,7 @@ from iclab.theory.cubature import PromptCubature, cubature_loss, prompt_cubature
 from iclab.theory.depth_asymptotics import DepthAsymptotics, depth_asymptotics
 from iclab.theory.finite_attention import Extrapolation, FiniteAttention, extrapolate, simulate_attention
 from iclab.theory.general_rules import ScaledCovariance
+from iclab.theory.input_attacks import InputAttack, context_attack, query_attack, ridge_attack
 from iclab.theory.label_laws import (
     EstimatedLabelLaw,
     LabelLaw,
@@ -93,6 +95,7 @@ __all__ = [
     "Extrapolation",
     "FiniteAttention",
     "FlowCoefficients",
+    "InputAttack",
     "LSAParameters",
     "LabelAttack",
     "LabelLaw",
@@ -102,16 +105,19 @@ __all__ = [
     "PromptCubature",
     "RealLength",
     "RiskDistribution",
+    "RobustLayer",
     "SampleComplexity",
     "ScaledCovariance",
     "ScaledRisk",
     "TrainLength",
     "assumption3",
     "asymptotic_rate",
+    "attacked_risk",
     "attention",
     "certificate",
     "classify",
     "compare_to_minimizer",
+    "context_attack",
     "coordinate_scaling",
     "corollary6_bound",
     "corollary6_floor",
@@ -151,14 +157,17 @@ __all__ = [
     "prompt_cubature",
     "quadratic_form",
     "quadratic_law",
+    "query_attack",
     "random_descents",
     "random_theta",
     "rank_one_limit",
     "rank_one_point",
     "ridge_asymptotics",
+    "ridge_attack",
     "ridgeless_asymptotics",
     "risk_by_condition_number",
     "risk_distribution",
+    "robust_layer",
     "sample_complexity",
     "shift_risk",
     "simulate_attention",
