@@ -22,6 +22,7 @@ REGISTRY = (
     Study("figure1-d20-columns", f"{_HERE}.figure1", trains=True, settings={"reuse": True}),
     Study("figure1-seeds", f"{_HERE}.figure1", trains=True),
     Study("positions", f"{_HERE}.positions", trains=True),
+    Study("covariances", f"{_HERE}.covariances", trains=True),
     Study("leaderboard", f"{_HERE}.leaderboard", trains=True),
     Study("leaderboard-d10", f"{_HERE}.leaderboard", trains=True),
 )

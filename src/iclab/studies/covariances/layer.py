@@ -1,8 +1,8 @@
-"""The linear layer trained on varying covariances: its exact errors as the law of λ varies, and classical learners.
+"""The linear layer trained on varying covariances: its exact errors, and classical learners beside it.
 
-In the limit M, N → ∞ the layer of Theorem 8 has error Σ (E λ_i − (E λ_i²)²/E λ_i³) on its own law. With λ weighted by
-itself, Ẽ f(λ) = E λf(λ)/E λ, this is E λ · c²/(1 + c²) per dimension, c² the squared coefficient of variation of the
-weighted law: the layer says k w'Λx_q, and k λ ≈ 1 must hold where the weight λ is.
+In the limit M, N → ∞ the layer of Theorem 8 has error Σ (E λ_i − (E λ_i²)²/E λ_i³) on prompts like those of training.
+With λ weighted by itself, Ẽ f(λ) = E λf(λ)/E λ, this is E λ · c²/(1 + c²) per dimension, c² the squared coefficient of
+variation of the weighted distribution: the layer says k w'Λx_q, and k λ ≈ 1 must hold where the weight λ is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from iclab.evaluation.streaming import Moments, accumulate
 from iclab.predictors import LeastSquares, Ridge, TrainedLSA
 from iclab.prompts import Gaussian, Linear, PromptDistribution
 from iclab.prompts.specification import build_law
-from iclab.studies.covariance_laws import EigenvalueLaw
+from iclab.studies.covariances.eigenvalues import Eigenvalues
 from iclab.theory import (
     CovarianceLaw,
     ScaledCovariance,
@@ -31,20 +31,21 @@ from iclab.theory import (
     trace_scaling,
 )
 
-INDEPENDENT, COMMON = "one λ per coordinate", "one λ for all"
+# One λ per coordinate, or one for all.
+INDEPENDENT, COMMON = "independent", "common"
+# How prompts are scaled at test: not, so that tr Λ̂ is as in training, or every Λ̂_ii.
 NONE, TRACE, COORDINATES = "none", "trace", "coordinates"
-OWN, IDENTITY, RETRAINED = "on this law", "on Λ = I", "on scaled prompts"
-LEAST_SQUARES, RIDGE, LSA, GPT2 = "least squares", "ridge = Bayes", "LSA", "GPT-2"
-# The test law that is not a model's own.
-ISOTROPIC = "Λ = I"
+# What the layer was trained on: the prompts it is tested on, Λ = I, or scaled prompts.
+OWN, IDENTITY, RETRAINED = "own", "identity", "scaled"
+LEAST_SQUARES, RIDGE, LSA, GPT2 = "least squares", "ridge = Bayes", "linear layer", "GPT-2"
 
 
-def layer_errors(law: EigenvalueLaw, coupling: str, dimension: int, lengths: Sequence[float]) -> pd.DataFrame:
-    """Exact error/d on new prompts of the law at M = N: the layer by what it was trained on and how prompts are scaled.
+def layer_errors(eigenvalues: Eigenvalues, coupling: str, dimension: int, lengths: Sequence[float]) -> pd.DataFrame:
+    """Exact error/d at M = N on prompts with these eigenvalues, by training and by scaling of the prompts.
 
     Parameters
     ----------
-    law : EigenvalueLaw
+    eigenvalues : Eigenvalues
         Of λ, at test.
     coupling : {INDEPENDENT, COMMON}
         Λ = diag(λ_1, …, λ_d) with independent λ_i, or Λ = λI.
@@ -58,8 +59,8 @@ def layer_errors(law: EigenvalueLaw, coupling: str, dimension: int, lengths: Seq
     DataFrame
         family, cv2, biased_cv2, coupling, n, trained, scaling, coefficient (the k of K = kI), error.
     """
-    test = _covariances(law, coupling, dimension)
-    one = law.covariates(dimension) if coupling == INDEPENDENT else Gaussian.isotropic(dimension)
+    test = _covariances(eigenvalues, coupling, dimension)
+    one = eigenvalues.covariates(dimension) if coupling == INDEPENDENT else Gaussian.isotropic(dimension)
     rows = []
     for n in lengths:
         scaled = {TRACE: trace_scaling(one, n)}
@@ -76,23 +77,25 @@ def layer_errors(law: EigenvalueLaw, coupling: str, dimension: int, lengths: Seq
     table["n"] = table["n"].astype(float)
     for column, value in (
         ("coupling", coupling),
-        ("biased_cv2", law.biased_cv2),
-        ("cv2", law.cv2),
-        ("family", law.family),
+        ("biased_cv2", eigenvalues.biased_cv2),
+        ("cv2", eigenvalues.cv2),
+        ("family", eigenvalues.family),
     ):
         table.insert(0, column, value)
     return table
 
 
-def _covariances(law: EigenvalueLaw, coupling: str, dimension: int) -> CovarianceLaw:
-    if coupling == INDEPENDENT or law.cv2 == 0:
-        return law.covariates(dimension)
-    return ScaledCovariance(np.eye(dimension), build_law(law.parameters))
+def _covariances(eigenvalues: Eigenvalues, coupling: str, dimension: int) -> CovarianceLaw:
+    if coupling == INDEPENDENT or eigenvalues.cv2 == 0:
+        return eigenvalues.covariates(dimension)
+    return ScaledCovariance(np.eye(dimension), build_law(eigenvalues.parameters))
 
 
-def layer_on(law: EigenvalueLaw, n_train: int, test: CovarianceLaw, n_test: int, scaling: str, dimension: int) -> float:
-    """Exact error of the layer trained on ``law`` at N, on new prompts of another law at M, plain or scaled."""
-    own = law.covariates(dimension)
+def layer_on(
+    eigenvalues: Eigenvalues, n_train: int, test: CovarianceLaw, n_test: int, scaling: str, dimension: int
+) -> float:
+    """Exact error of the layer trained on ``eigenvalues`` at N, on prompts of other inputs at M, plain or scaled."""
+    own = eigenvalues.covariates(dimension)
     if scaling == NONE:
         return expected_risk(own, n_train, n_test, test)
     risk: ScaledRisk = (trace_scaling if scaling == TRACE else coordinate_scaling)(test, n_test)  # type: ignore[arg-type]
@@ -100,7 +103,13 @@ def layer_on(law: EigenvalueLaw, n_train: int, test: CovarianceLaw, n_test: int,
 
 
 def classical_errors(
-    law: EigenvalueLaw, dimension: int, n_train: int, lengths: Sequence[int], noise: float, n_prompts: int, seed: int
+    eigenvalues: Eigenvalues,
+    dimension: int,
+    n_train: int,
+    lengths: Sequence[int],
+    noise: float,
+    n_prompts: int,
+    seed: int,
 ) -> pd.DataFrame:
     """Measured errors/d of least squares, of ridge with the Bayes penalty and of the layer, on the same prompts.
 
@@ -109,7 +118,7 @@ def classical_errors(
     DataFrame
         family, cv2, noise, position, predictor, mean, stderr, n, exact (of the layer).
     """
-    covariates = law.covariates(dimension)
+    covariates = eigenvalues.covariates(dimension)
     layer = minimizer(covariates, n_train, noise**2)
     classical = (RIDGE, Ridge.bayes(noise)) if noise else (LEAST_SQUARES, LeastSquares())
     measure = SquaredErrors((classical, (LSA, TrainedLSA(layer))))
@@ -122,7 +131,7 @@ def classical_errors(
         for i, (name, _) in enumerate(measure.predictors):
             value = exact / dimension if name == LSA else math.nan
             mean, stderr = float(found.mean[i, m]), float(found.stderr[i, m])
-            key = (law.family, law.cv2, noise, m, name)
+            key = (eigenvalues.family, eigenvalues.cv2, noise, m, name)
             rows.append((*key, mean / dimension, stderr / dimension, found.n, value))
     names = ["family", "cv2", "noise", "position", "predictor", "mean", "stderr", "n", "exact"]
     return pd.DataFrame(rows, columns=names)

@@ -1,4 +1,4 @@
-"""Laws of one eigenvalue λ with mean 1, by family and squared coefficient of variation cv² = Var λ/(E λ)²."""
+"""Distributions of one eigenvalue λ with mean 1, by family and squared coefficient of variation cv² = Var λ/(E λ)²."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FAMILIES = tuple(_FAMILIES)
 
 
 @dataclass(frozen=True)
-class EigenvalueLaw:
+class Eigenvalues:
     """λ_i of one family, independent, with mean 1 and squared coefficient of variation ``cv2``.
 
     Parameters
@@ -61,14 +61,8 @@ class EigenvalueLaw:
         check_choice(self.family, "family", _FAMILIES)
         object.__setattr__(self, "cv2", check_real(self.cv2, "cv2", minimum=0.0))
 
-    @property
-    def name(self) -> str:
-        """In words."""
-        if self.cv2 == 0:
-            return "point mass"
-        if self.family == "gamma" and self.cv2 == 1:
-            return "Exp(1)"
-        return f"{self.family}, cv² = {self.cv2:g}"
+    def __str__(self) -> str:
+        return f"{self.family} {self.cv2:g}"
 
     @property
     def known(self) -> bool:
@@ -77,7 +71,7 @@ class EigenvalueLaw:
 
     @property
     def parameters(self) -> dict[str, str | float]:
-        """As a law of scipy.stats: its name and parameters.
+        """As a distribution of scipy.stats: its name and parameters.
 
         Raises
         ------
@@ -85,7 +79,9 @@ class EigenvalueLaw:
             For the point mass, which is none.
         """
         if self.cv2 == 0:
-            raise InvalidInputError("cv2 must be greater than 0 for a law of scipy.stats; 0 is the point mass at 1.")
+            raise InvalidInputError(
+                "cv2 must be greater than 0 for a distribution of scipy.stats; 0 is the point mass at 1."
+            )
         return _FAMILIES[self.family][0](self.cv2)
 
     def covariates(self, dimension: int, scale: float = 1.0) -> Gaussian | RandomDiagonal:
@@ -114,7 +110,7 @@ class EigenvalueLaw:
 
     @property
     def biased_cv2(self) -> float:
-        """cv² of λ under the law weighted by λ, E λ³ E λ/(E λ²)² − 1: what the layer's limit depends on."""
+        """cv² of λ under its distribution weighted by λ, E λ³ E λ/(E λ²)² − 1: what the layer's limit depends on."""
         first, second, third = self.moments
         return third * first / second**2 - 1
 

@@ -1,0 +1,265 @@
+"""Training on varying covariances: what one linear layer cannot learn, what GPT-2 learns, what scaling at test does.
+
+The distribution of the eigenvalues λ of Λ = diag(λ) goes from a point mass over Exponential(1) to heavy tails. For the
+layer of Theorem 8 everything is exact; transformers are trained with some of the distributions and judged on prompts
+like those of training, at other scales of them, and on Λ = I, as they are and with prompts scaled by what the context
+shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from iclab.foundations import standard_error
+from iclab.models import load
+from iclab.predictors import LeastSquares, Predictor, Rescaled
+from iclab.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
+from iclab.studies.covariances.eigenvalues import FAMILIES, Eigenvalues
+from iclab.studies.covariances.layer import (
+    COMMON,
+    COORDINATES,
+    GPT2,
+    INDEPENDENT,
+    LEAST_SQUARES,
+    LSA,
+    NONE,
+    TRACE,
+    classical_errors,
+    layer_errors,
+    layer_on,
+)
+from iclab.studies.lab import Lab
+from iclab.studies.store import Unit
+from iclab.studies.trainings import Job, Trained, digest, trained
+from iclab.training import preset
+
+TITLE = "Training on varying covariances"
+# How a transformer's prompts are scaled.
+_SCALINGS: Mapping[str, Callable[[Predictor], Rescaled]] = {
+    "inputs": lambda model: Rescaled(model, "inputs"),
+    TRACE: lambda model: Rescaled(model, "inputs and labels"),
+    COORDINATES: lambda model: Rescaled(model, "coordinates"),
+}
+_CHUNK = 500
+Inputs: TypeAlias = Gaussian | RandomDiagonal
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of the study.
+
+    Attributes
+    ----------
+    dimension, n_train : int
+        d and N of the transformers, and of the layers that are held against them.
+    cv2 : tuple of float
+        Squared coefficients of variation of λ in the exact part; a family takes part where its E λ³ is finite.
+    laws : tuple of (family, cv2)
+        Distributions of λ that transformers are trained with.
+    lengths : tuple of int
+        Test lengths M.
+    scales : tuple of float
+        Factors c of a model's own covariances at test.
+    preset : str
+        Training preset.
+    overrides : dict
+        Fields of the preset that this profile changes.
+    n_prompts : int
+        Test prompts per distribution.
+    noise : float
+        Standard deviation of the label noise with which ridge is compared.
+    training_seeds : tuple of int
+        One training per distribution and seed.
+    seed : int
+        Of the test prompts.
+    """
+
+    dimension: int = 5
+    n_train: int = 10
+    cv2: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 0.9, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+    laws: tuple[tuple[str, float], ...] = (
+        ("gamma", 0.0),
+        ("gamma", 0.25),
+        ("gamma", 1.0),
+        ("gamma", 4.0),
+        ("lognormal", 4.0),
+    )
+    lengths: tuple[int, ...] = (5, 10)
+    scales: tuple[float, ...] = (1.0, 4.0, 9.0)
+    preset: str = "tiny"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    n_prompts: int = 4_000
+    noise: float = 0.5
+    training_seeds: tuple[int, ...] = (0, 1)
+    seed: int = 0
+
+    @property
+    def sample(self) -> dict[str, Any]:
+        """What test prompts depend on."""
+        return {"d": self.dimension, "lengths": self.lengths, "n_prompts": self.n_prompts, "seed": self.seed}
+
+
+class Test(NamedTuple):
+    """Inputs at test: those of training ("own") or Λ = I ("identity"), covariances times ``scale``."""
+
+    inputs: str
+    scale: float
+
+    def covariates(self, eigenvalues: Eigenvalues, dimension: int) -> Inputs:
+        """The distribution of x."""
+        if self.inputs == "own":
+            return eigenvalues.covariates(dimension, self.scale)
+        return Gaussian.isotropic(dimension, self.scale)
+
+
+def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
+    """Compute the exact part, train what is missing, judge every model on every distribution.
+
+    Returns
+    -------
+    dict of DataFrame
+        ``layer`` (exact): as ``layer.layer_errors``; ``classical``: as ``classical_errors``; ``models``: family, cv2,
+        training_seed, inputs, scale, predictor, position, scaling, error (over the zero predictor's), stderr, n, then
+        gain (error without scaling less error with it, on the same prompts) with gain_stderr, and NaN for standard
+        errors of exact numbers; ``means``: the same over training seeds.
+    """
+    every = [Eigenvalues(*pair) for pair in settings.laws]
+    tables = {
+        "layer": pd.concat(lab.tables(list(_layers(settings)), "exact errors"), ignore_index=True),
+        "classical": pd.concat(lab.tables(list(_classical(settings, every)), "classical learners"), ignore_index=True),
+    }
+    jobs = {(one, seed): _job(one, seed, settings, lab) for one in every for seed in settings.training_seeds}
+    lab.train(list(jobs.values()))
+    pairs = [(one, test) for one in every for test in _tests(one, settings)]
+    cases = [(one, test, seed) for one, test in pairs for seed in settings.training_seeds]
+    units = [
+        Unit(
+            judge,
+            {"eigenvalues": one, "test": test, "model": trained(jobs[one, seed]), **settings.sample},
+            f"{one} seed {seed} on {test.inputs} {test.scale:g}",
+        )
+        for one, test, seed in cases
+    ]
+    judged = dict(zip(cases, lab.tables(units, "testing"), strict=True))
+    parts: list[pd.DataFrame] = []
+    for one, test in pairs:
+        exact = exact_errors(one, test, settings.n_train, settings.lengths, settings.dimension)
+        parts.append(exact.assign(training_seed=None))
+        parts += [judged[one, test, seed].assign(training_seed=seed) for seed in settings.training_seeds]
+    tables["models"] = pd.concat(parts, ignore_index=True).astype({"training_seed": "Int64"})
+    tables["means"] = _over_seeds(tables["models"])
+    return tables
+
+
+def _layers(settings: Settings) -> Iterator[Unit]:
+    lengths = [settings.n_train, 4 * settings.n_train, np.inf]
+    for coupling in (INDEPENDENT, COMMON):
+        for family in FAMILIES:
+            for v in settings.cv2:
+                if (one := Eigenvalues(family, v)).known:
+                    given = {"eigenvalues": one, "coupling": coupling, "lengths": lengths}
+                    yield Unit(layer_errors, {**given, "dimension": settings.dimension}, f"layer {one} {coupling}")
+
+
+def _classical(settings: Settings, every: Sequence[Eigenvalues]) -> Iterator[Unit]:
+    sizes = {"dimension": settings.dimension, "n_train": settings.n_train, "lengths": settings.lengths}
+    sizes |= {"n_prompts": settings.n_prompts, "seed": settings.seed}
+    for one in every:
+        for noise in (0.0, settings.noise):
+            yield Unit(
+                classical_errors, {"eigenvalues": one, "noise": noise, **sizes}, f"classical {one} noise {noise:g}"
+            )
+
+
+def _job(one: Eigenvalues, seed: int, settings: Settings, lab: Lab) -> Job:
+    config = preset(
+        settings.preset,
+        dimension=settings.dimension,
+        n_train=settings.n_train,
+        covariates=one.specification(settings.dimension),
+        **{"seed": seed, **settings.overrides},
+    )
+    directory = lab.runs / f"covariances-{one.family}-{one.cv2:g}-seed{seed}-{digest(config.as_dict())}".replace(
+        " ", "-"
+    )
+    return Job(f"training: {one}, seed {seed}", config, directory)
+
+
+def _tests(one: Eigenvalues, settings: Settings) -> list[Test]:
+    """A model's own inputs at every scale, and Λ = I."""
+    return [*(Test("own", c) for c in settings.scales), *([Test("identity", 1.0)] if one.cv2 > 0 else [])]
+
+
+def exact_errors(one: Eigenvalues, test: Test, n_train: int, lengths: Sequence[int], d: int) -> pd.DataFrame:
+    """The layer trained with these eigenvalues, in the form of the models' table; gains are exact too."""
+    covariates = test.covariates(one, d)
+    rows: list[tuple[Any, ...]] = []
+    for m in lengths:
+        plain = layer_on(one, n_train, covariates, m, NONE, d) / (test.scale * d)
+        for scaling in (NONE, TRACE, COORDINATES):
+            error = layer_on(one, n_train, covariates, m, scaling, d) / (test.scale * d)
+            rows.append((LSA, m, scaling, error, np.nan, 0, plain - error, np.nan))
+    return _tidy(rows, one, test)
+
+
+def judge(
+    eigenvalues: Eigenvalues, test: Test, model: Trained, d: int, lengths: Sequence[int], n_prompts: int, seed: int
+) -> pd.DataFrame:
+    """Errors over the zero predictor's of a transformer, plain and scaled, and of least squares; paired gains."""
+    transformer = load(model.path, device="auto")
+    distribution = PromptDistribution(test.covariates(eigenvalues, d), Linear())
+    found: dict[tuple[str, int, str], list[np.ndarray]] = {}
+    for start in range(0, n_prompts, _CHUNK):
+        count = min(_CHUNK, n_prompts - start)
+        prompts = distribution.sample(count, max(lengths) + 1, seed=seed, start=start)
+        plain, squares = transformer(prompts), LeastSquares()(prompts)
+        for m in lengths:
+            predicted = {(LEAST_SQUARES, m, NONE): squares[:, m], (GPT2, m, NONE): plain[:, m]}
+            predicted |= {(GPT2, m, scaling): make(transformer).at(prompts, m) for scaling, make in _SCALINGS.items()}
+            for key, values in predicted.items():
+                error = (values - prompts.targets[:, m]) ** 2 / (test.scale * d)
+                found.setdefault(key, []).append(error)
+    errors = {key: np.concatenate(blocks) for key, blocks in found.items()}
+    rows: list[tuple[Any, ...]] = []
+    for (predictor, m, scaling), values in errors.items():
+        gain = errors[predictor, m, NONE] - values
+        spread = float(standard_error(values)), float(standard_error(gain))
+        rows.append((predictor, m, scaling, values.mean(), spread[0], len(values), gain.mean(), spread[1]))
+    return _tidy(rows, eigenvalues, test)
+
+
+def _tidy(rows: list[tuple[Any, ...]], one: Eigenvalues, test: Test) -> pd.DataFrame:
+    names = ["predictor", "position", "scaling", "error", "stderr", "n", "gain", "gain_stderr"]
+    table = pd.DataFrame(rows, columns=names)
+    for i, (column, value) in enumerate({"family": one.family, "cv2": one.cv2, **test._asdict()}.items()):
+        table.insert(i, column, value)
+    return table
+
+
+def _over_seeds(models: pd.DataFrame) -> pd.DataFrame:
+    """Means over training seeds; all seeds see the same prompts, so that errors of prompts do not average out.
+
+    ``stderr`` is the largest over the seeds, ``error_low`` and ``error_high`` span the seeds.
+    """
+    keys = ["family", "cv2", "inputs", "scale", "predictor", "position", "scaling"]
+    return (
+        models.groupby(keys, sort=False)
+        .agg(
+            error=("error", "mean"),
+            error_low=("error", "min"),
+            error_high=("error", "max"),
+            stderr=("stderr", "max"),
+            n=("n", "max"),
+            seeds=("error", "size"),
+            gain=("gain", "mean"),
+            gain_stderr=("gain_stderr", "max"),
+            least_gain=("gain", "min"),
+            largest_gain=("gain", "max"),
+        )
+        .reset_index()
+    )

@@ -1,0 +1,224 @@
+"""What the study of varying covariances asks of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from iclab.foundations import normal_quantile
+from iclab.studies.covariances.layer import (
+    COORDINATES,
+    GPT2,
+    IDENTITY,
+    INDEPENDENT,
+    LSA,
+    NONE,
+    OWN,
+    RETRAINED,
+    RIDGE,
+    TRACE,
+)
+from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
+
+# A training has learned when its error on prompts like its own is at most this part of the zero predictor's.
+LEARNED = 0.1
+# Largest deviation of an exact number from its formula.
+EXACT = 1e-6
+# Further off than this many standard errors, a measured error does not agree with the exact one.
+FAR = 4.0
+
+
+def own_runs(models: pd.DataFrame) -> pd.DataFrame:
+    """GPT-2 on prompts like those of training at the largest M, one row per training, with the layer's exact error."""
+    rows = models[(models["inputs"] == "own") & (models["scale"] == 1) & (models["scaling"] == NONE)]
+    rows = rows[rows["position"] == rows["position"].max()]
+    layer = rows[rows["predictor"] == LSA].set_index(["family", "cv2"])["error"].rename("layer")
+    runs = rows[rows["predictor"] == GPT2].join(layer, on=["family", "cv2"])
+    return runs.assign(learned=runs["error"] <= LEARNED)
+
+
+def lower(tables: Tables) -> Answer:
+    """Whether GPT-2 has a lower error than the layer; models that learned nothing refute nothing."""
+    runs = own_runs(tables["models"])
+    reach = normal_quantile() * runs["stderr"]
+    met = int((runs["error"] + reach < runs["layer"]).sum())
+    missed = int((runs["error"] - reach > runs["layer"]).sum())
+    varying = runs[runs["cv2"] > 0]
+    numbers: dict[str, float | Number] = {"learned": int(varying["learned"].sum()), "of": len(varying)}
+    learned = varying.loc[varying["learned"], "error"]
+    if len(learned):
+        numbers["GPT-2"] = Number(float(learned.mean()), float(learned.min()), float(learned.max()))
+    layer = varying["layer"]
+    numbers["linear layer"] = Number(float(layer.mean()), float(layer.min()), float(layer.max()))
+    denied = Verdict.REFUTED if runs["learned"].any() else Verdict.UNDECIDED
+    verdict = Verdict.CONFIRMED if met == len(runs) else Verdict.IN_PART if met else denied
+    return Answer(verdict, met, missed, len(runs) - met - missed, numbers)
+
+
+def _limits(tables: Tables) -> pd.DataFrame:
+    layer = tables["layer"]
+    independent = layer[(layer["coupling"] == INDEPENDENT) & np.isinf(layer["n"])]
+    return independent[(independent["trained"] == OWN) & (independent["scaling"] == NONE)]
+
+
+def limit(tables: Tables) -> Answer:
+    """Whether the layer's limit is cv_λ²/(1 + cv_λ²)."""
+    limits = _limits(tables)
+    off = (limits["error"] - limits["biased_cv2"] / (1 + limits["biased_cv2"])).abs()
+    met = int((off <= EXACT).sum())
+    numbers: dict[str, float | Number] = {"largest deviation": float(off.max())}
+    exponential = limits[(limits["family"] == "gamma") & (limits["cv2"] == 1)]["error"]
+    if len(exponential):
+        numbers["limit for Exp(1)"] = float(exponential.iloc[0])
+    return Answer(verdict_of(met, len(off) - met), met, len(off) - met, 0, numbers)
+
+
+def variance(tables: Tables) -> Answer:
+    """Whether eigenvalues of one variance leave one error."""
+    limits = _limits(tables)
+    spans = limits[limits["cv2"] > 0].groupby("cv2")["error"].agg(["min", "max", "size"])
+    spans = spans[spans["size"] > 1]
+    met = int((spans["max"] - spans["min"] <= EXACT).sum())
+    widest = (spans["max"] / spans["min"]).max() if len(spans) else np.nan
+    return Answer(verdict_of(met, len(spans) - met), met, len(spans) - met, 0, {"largest ratio": float(widest)})
+
+
+def _at_n(tables: Tables) -> pd.DataFrame:
+    """Errors of the layer at the smallest N = M by distribution (rows), training and scaling (columns)."""
+    layer = tables["layer"]
+    rows = layer[(layer["coupling"] == INDEPENDENT) & (layer["n"] == layer["n"].min()) & (layer["cv2"] > 0)]
+    return rows.pivot_table(index=["family", "cv2"], columns=["trained", "scaling"], values="error")
+
+
+def helps(trained: str, scaling: str, against: str = OWN) -> Callable[[Tables], Answer]:
+    """Whether scaled prompts have a lower error than a plain layer's, by distribution of λ."""
+
+    def ask(tables: Tables) -> Answer:
+        table = _at_n(tables)
+        met = int((table[trained, scaling] < table[against, NONE]).sum())
+        ratio = table[trained, scaling] / table[against, NONE]
+        numbers = {"lowest ratio": float(ratio.min()), "highest ratio": float(ratio.max())}
+        return Answer(verdict_of(met, len(table) - met), met, len(table) - met, 0, numbers)
+
+    return ask
+
+
+def spread(tables: Tables) -> Answer:
+    """Whether GPT-2's error grows from the first distribution to the last, in every seed and beyond its errors."""
+    runs = own_runs(tables["models"])
+    order = list(dict.fromkeys(zip(runs["family"], runs["cv2"], strict=True)))
+    indexed = runs.set_index(["family", "cv2", "training_seed"]).sort_index()
+    met = missed = 0
+    factors: list[float] = []
+    for seed in runs["training_seed"].unique():
+        first, last = (indexed.loc[(*key, seed)] for key in (order[0], order[-1]))
+        reach = normal_quantile() * float(np.hypot(first["stderr"], last["stderr"]))
+        change = float(last["error"] - first["error"])
+        met, missed = met + (change > reach), missed + (change < -reach)
+        factors.append(float(last["error"] / first["error"]))
+    total = runs["training_seed"].nunique()
+    numbers = {"smallest factor": min(factors), "largest factor": max(factors)}
+    return Answer(verdict_of(met, missed, total - met - missed), met, missed, total - met - missed, numbers)
+
+
+def gains(scaling: str) -> Callable[[Tables], Answer]:
+    """Whether scaling prompts lowers GPT-2's error, by training and test inputs; a case holds in every seed."""
+
+    def ask(tables: Tables) -> Answer:
+        models = tables["models"]
+        runs = models[(models["predictor"] == GPT2) & (models["position"] == models["position"].max())]
+        runs = runs[runs["scaling"] == scaling]
+        reach = normal_quantile() * runs["gain_stderr"]
+        runs = runs.assign(better=runs["gain"] > reach, worse=runs["gain"] < -reach)
+        counts = runs.groupby(["family", "cv2", "inputs", "scale"])[["better", "worse"]].all()
+        met, missed = int(counts["better"].sum()), int(counts["worse"].sum())
+        undecided = len(counts) - met - missed
+        top = runs[runs["scale"] == runs["scale"].max()]["error"]
+        numbers = {"lowest error at the largest c": float(top.min()), "highest": float(top.max())}
+        return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+
+    return ask
+
+
+def agreement(tables: Tables) -> Answer:
+    """Whether the layer's measured errors agree with the exact ones."""
+    classical = tables["classical"]
+    scored = classical[np.isfinite(classical["exact"]) & (classical["stderr"] > 0)]
+    z = (scored["mean"] - scored["exact"]) / scored["stderr"]
+    met = int((z.abs() <= FAR).sum())
+    farthest = {"farthest, in standard errors": float(z.iloc[int(z.abs().argmax())])} if len(z) else {}
+    return Answer(verdict_of(met, len(z) - met), met, len(z) - met, 0, farthest)
+
+
+def noisy(tables: Tables) -> Answer:
+    """How many times the error of ridge the layer has, with label noise."""
+    classical = tables["classical"]
+    rows = classical[(classical["noise"] > 0) & (classical["position"] == classical["position"].max())]
+    table = rows.pivot_table(index=["family", "cv2"], columns="predictor", values="mean")
+    ratio = table[LSA] / table[RIDGE]
+    return Answer(Verdict.MEASURED, numbers={"smallest ratio": float(ratio.min()), "largest ratio": float(ratio.max())})
+
+
+_PAIRED = "Paired difference of errors above 0 in every training seed, by training and test inputs."
+_COUNTED = "Exact error lower, by distribution of λ."
+QUESTIONS = (
+    Question(
+        "lower",
+        "Trained on varying covariances, GPT-2 has a lower error than the linear layer of Theorem 8.",
+        "95 % interval of its error below the layer's exact error, by training.",
+        lower,
+        "§4.3",
+        lead=True,
+    ),
+    Question(
+        "limit",
+        "As M, N → ∞ the layer keeps $c^2/(1 + c^2)$ of the zero predictor's error, c the coefficient of variation of "
+        "λ weighted by itself.",
+        "Theorem 8's value equals the formula.",
+        limit,
+    ),
+    Question(
+        "variance",
+        "The variance of λ alone decides what the layer keeps.",
+        "Distributions of one variance leave one error.",
+        variance,
+    ),
+    Question(
+        "trace",
+        "Matching the trace of the context's covariance at test repairs the layer.",
+        _COUNTED,
+        helps(OWN, TRACE),
+    ),
+    Question("trained-trace", "Training with matched traces does.", _COUNTED, helps(RETRAINED, TRACE)),
+    Question("coordinates", "Matching every coordinate at test does.", _COUNTED, helps(OWN, COORDINATES)),
+    Question(
+        "identity-coordinates",
+        "Matching every coordinate at test does, for a layer trained on Λ = I.",
+        _COUNTED,
+        helps(IDENTITY, COORDINATES),
+    ),
+    Question("trained-coordinates", "Training with matched coordinates does.", _COUNTED, helps(RETRAINED, COORDINATES)),
+    Question(
+        "spread",
+        "GPT-2's error grows from the first distribution of λ to the last.",
+        "Difference above 0 by its 95 % interval, by training seed.",
+        spread,
+    ),
+    Question("gain-inputs", "Scaling the inputs at test lowers GPT-2's error.", _PAIRED, gains("inputs")),
+    Question("gain-trace", "Scaling inputs and labels does.", _PAIRED, gains(TRACE)),
+    Question("gain-coordinates", "Scaling every coordinate, and labels, does.", _PAIRED, gains(COORDINATES)),
+    Question(
+        "noisy",
+        "With label noise, what does the layer lose against ridge, which is Bayes for every Λ?",
+        "Ratio of measured errors at the largest M.",
+        noisy,
+    ),
+    Question(
+        "agreement",
+        "Measured errors of the layer agree with the exact ones.",
+        f"Within {FAR:g} standard errors.",
+        agreement,
+    ),
+)
