@@ -151,12 +151,12 @@ def _check(config: TrainingConfig, *, as_json: bool) -> int:
 def _train(config: TrainingConfig, directory: Path, *, resume: bool, loud: bool) -> Run:
     from iclab.training import train as fit
     from iclab.training.linting import duration, lint
-    from iclab.training.reporting import reference_lines
+    from iclab.training.reporting import reference_lines, reference_of
     from iclab.training.run import METRICS, read_metrics
 
     def losses(loss: float) -> str:
-        zero, least_squares = reference_lines(config, read_metrics(directory / METRICS))
-        lines = {"least squares": least_squares, "zero": zero}
+        zero, reference = reference_lines(config, read_metrics(directory / METRICS))
+        lines = {reference_of(config.model.labels).replace("_", " "): reference, "zero": zero}
         known = ", ".join(f"{name} {value:.3g}" for name, value in lines.items() if not math.isnan(value))
         return f"loss {loss:.4g} ({known})" if known else f"loss {loss:.4g}"
 
@@ -188,7 +188,7 @@ def _train(config: TrainingConfig, directory: Path, *, resume: bool, loud: bool)
 
 
 def _print_result(run: Run, *, as_json: bool) -> None:
-    from iclab.training.reporting import least_squares_diverges
+    from iclab.training.reporting import least_squares_diverges, reference_of, scale_of
 
     errors = run.evaluations()
     last = errors[errors["step"] == errors["step"].max()] if len(errors) else errors
@@ -201,11 +201,15 @@ def _print_result(run: Run, *, as_json: bool) -> None:
         }
         sys.stdout.write(jsonlib.dumps(content, indent=2) + "\n")
         return
-    dimension = run.config.model.dimension
+    (scale, error_name), name = scale_of(run.config), reference_of(run.config.model.labels)
     sys.stdout.write(f"{run.directory}: {run.config.steps} steps on {run.config.targets.replace('_', ' ')} targets\n")
-    sys.stdout.write("examples  error/d  ± s.e.   least squares/d\n")
+    if name == "least_squares":
+        sys.stdout.write("examples  error/d  ± s.e.   least squares/d\n")
+    else:
+        sys.stdout.write(f"examples  {error_name}  ± s.e.   {name.replace('_', ' ')}\n")
     for row in last.to_dict("records"):
-        error, bar, reference = (row[key] / dimension for key in ("mean", "stderr", "least_squares"))
+        error, bar, reference = (row[key] / scale for key in ("mean", "stderr", name))
         # A sample's mean says nothing where the law's is infinite.
-        known = "infinite" if least_squares_diverges(run.config, row["position"]) else f"{reference:.4f}"
+        diverges = name == "least_squares" and least_squares_diverges(run.config, row["position"])
+        known = "infinite" if diverges else f"{reference:.4f}"
         sys.stdout.write(f"{row['position']:8d}  {error:.4f}   {bar:.4f}   {known}\n")

@@ -11,7 +11,9 @@ from iclab import __version__
 from iclab.evaluation import Suite, compare
 from iclab.foundations import plus_minus
 from iclab.predictors import LeastSquares, Predictor, Ridge
+from iclab.prompts.labels import REAL
 from iclab.training.linting import duration, lint
+from iclab.training.reporting import reference_of, scale_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +62,8 @@ def judge(
     """Errors of a run's model and of least squares on the run's own law and under every shift of a suite.
 
     If the run's labels are noisy, ridge with the noise's variance stands beside them on its own law: Bayes for
-    w ~ N(0, I).
+    w ~ N(0, I). A suite has real labels: a model of others is judged on its own law alone, one of classes by
+    cross-entropy and without least squares.
 
     Parameters
     ----------
@@ -89,9 +92,10 @@ def judge(
     import pandas as pd
 
     config = run.config
-    members = Suite.named(suite, config.model.dimension)
-    predictors: dict[str, Predictor] = {"model": run.predictor(half=half), "least_squares": LeastSquares()}
-    noise = config.prompts.noise
+    predictors: dict[str, Predictor] = {"model": run.predictor(half=half)}
+    if config.model.labels.kind != "class":
+        predictors["least_squares"] = LeastSquares()
+    noise = config.noise
     own = compare(
         {**predictors, "ridge": Ridge(noise**2)} if noise else predictors,
         {OWN_LAW: config.prompts.build()},
@@ -99,7 +103,10 @@ def judge(
         n_prompts=n_prompts,
         seed=seed,
         progress=progress,
-    ).assign(normaliser=float(config.model.dimension))
+    ).assign(normaliser=float(scale_of(config)[0]))
+    if config.model.labels != REAL:
+        return own
+    members = Suite.named(suite, config.model.dimension)
     shifted = members.run(predictors, config.n_points, n_prompts=n_prompts, seed=seed, progress=progress)
     return pd.concat([own, shifted.drop(columns="zero")], ignore_index=True)
 
@@ -120,11 +127,8 @@ def page_of(run: Run, name: str, table: pd.DataFrame | None = None) -> str:
     model = run.predictor().model
     parts = [
         f"# {name}",
-        f"A transformer of {model.n_parameters / 1e6:.3g} million parameters ({config.model.layers} layers, width "
-        f"{config.model.width}, {config.model.heads} heads, {config.model.attention} attention, "
-        f"{config.model.positions} positions, reading {_TOKENS[config.model.embedding]}) that learns in context: from "
-        f"up to {config.n_train} labelled examples in {config.model.dimension} dimensions it predicts the label of a "
-        "query, without any change of its weights.",
+        f"{_model(config, model.n_parameters)} that learns in context: {_problem(config)}, without any change of its "
+        "weights.",
         "## How it was trained",
         _training(run, facts),
         "Prompts:",
@@ -134,15 +138,37 @@ def page_of(run: Run, name: str, table: pd.DataFrame | None = None) -> str:
         "## How well it does",
     ]
     if table is None:
-        parts += _held_out(facts["evaluation"], config.model.dimension, config.n_evaluation, config.seed)
+        parts += _held_out(facts["evaluation"], config)
     else:
-        parts += _own_law(table)
-        parts += _suite(table, config.model.dimension)
+        parts += _own_law(table, scale_of(config)[1])
+        parts += _suite(table, config.model.dimension) if config.model.labels == REAL else []
     remarks = lint(config)
     if remarks:
         parts += ["## Limits", "\n".join(f"- {remark}" for remark in remarks)]
-    parts += ["## How to use it", _usage(name, config.model.dimension, facts["iclab"])]
+    parts += ["## How to use it", _usage(name, config, facts["iclab"])]
     return "\n\n".join(parts) + "\n"
+
+
+def _model(config: TrainingConfig, n_parameters: int) -> str:
+    model = config.model
+    mixers = f"{model.attention} attention" if not model.mixers else f"mixers {', '.join(model.mixers)} in turn"
+    reading = _TOKENS[model.embedding] if model.dimension else "labels as tokens"
+    return (
+        f"A transformer of {n_parameters / 1e6:.3g} million parameters ({model.layers} layers, width {model.width}, "
+        f"{model.heads} heads, {mixers}, {model.positions} positions, reading {reading})"
+    )
+
+
+def _problem(config: TrainingConfig) -> str:
+    model = config.model
+    kind, size = model.labels.kind, model.outputs
+    if not model.dimension:
+        following = f"one of {size}" if kind == "class" else f"of {size} numbers"
+        return f"from up to {config.n_train} labels it predicts the next, {following}"
+    what = {"real": "the label", "vector": f"the {size} labels", "class": f"the class, one of {size},"}[kind]
+    return (
+        f"from up to {config.n_train} labelled examples in {model.dimension} dimensions it predicts {what} of a query"
+    )
 
 
 def _training(run: Run, facts: Mapping[str, Any]) -> str:
@@ -182,21 +208,24 @@ def _precision(config: TrainingConfig) -> str:
     return f"{config.precision}, Newton-Schulz in {matrix}"
 
 
-def _held_out(line: Mapping[str, Any] | None, dimension: int, n_prompts: int, seed: int) -> list[str]:
+def _held_out(line: Mapping[str, Any] | None, config: TrainingConfig) -> list[str]:
     if line is None:
         return ["It was never evaluated."]
-    rows = zip(line["error"], line["stderr"], line["least_squares"], strict=True)
+    (scale, error), name = scale_of(config), reference_of(config.model.labels)
+    columns = ["error", "stderr", *([name] if name in line else [])]
+    rows = zip(*(line[column] for column in columns), strict=True)
+    titles = ("examples", "model", "standard error", name.replace("_", " "))
     return [
-        f"Squared error / d by number of examples, on {n_prompts} held-out prompts of its own law (seed {seed}, step "
-        f"{line['step']:,}), with standard errors:",
+        f"{error.capitalize()} by number of examples, on {config.n_evaluation} held-out prompts of its own law (seed "
+        f"{config.seed}, step {line['step']:,}), with standard errors:",
         _table(
-            ("examples", "model", "standard error", "least squares"),
-            ((str(i), *(_number(value / dimension) for value in row)) for i, row in enumerate(rows)),
+            titles[: len(columns) + 1],
+            ((str(i), *(_number(value / scale) for value in row)) for i, row in enumerate(rows)),
         ),
     ]
 
 
-def _own_law(table: pd.DataFrame) -> list[str]:
+def _own_law(table: pd.DataFrame, error: str) -> list[str]:
     own = table[table["distribution"] == OWN_LAW]
     by_predictor = {str(name): rows.sort_values("position") for name, rows in own.groupby("predictor", sort=False)}
     model = by_predictor.pop("model")
@@ -207,9 +236,10 @@ def _own_law(table: pd.DataFrame) -> list[str]:
         (model["stderr"] / scale).map("{:.2g}".format),
         *((rows["mean"] / scale).map(_number) for rows in by_predictor.values()),
     ]
+    divided = "" if scale == 1 else f" / {scale:g}"
     return [
-        f"Squared error / {scale:g} by number of examples on its own law, {int(model['n'].iloc[0])} prompts, with "
-        "standard errors:",
+        f"{error.removesuffix(' / d').capitalize()}{divided} by number of examples on its own law, "
+        f"{int(model['n'].iloc[0])} prompts, with standard errors:",
         _table(
             ("examples", "model", "standard error", *(name.replace("_", " ") for name in by_predictor)),
             zip(*columns, strict=True),
@@ -234,7 +264,12 @@ def _suite(table: pd.DataFrame, dimension: int) -> list[str]:
     ]
 
 
-def _usage(name: str, dimension: int, version: str) -> str:
+def _usage(name: str, config: TrainingConfig, version: str) -> str:
+    real = config.model.labels == REAL
+    estimator = (
+        ">>> from iclab.estimators import InContextRegressor\n"
+        f'>>> regressor = InContextRegressor(model="{name}")  # fit(X, y), predict(X), as in scikit-learn\n'
+    )
     return "\n\n".join(
         [
             f"With iclab {version} and its extra `train`; a model that does not ship with the package is loaded by "
@@ -243,11 +278,8 @@ def _usage(name: str, dimension: int, version: str) -> str:
             ">>> from iclab.models import load\n"
             f'>>> predictor = load("{name}")                     # maps prompts to predictions at every position\n'
             ">>> predictor.architecture.dimension\n"
-            f"{dimension}\n"
-            ">>> from iclab.estimators import InContextRegressor\n"
-            f'>>> regressor = InContextRegressor(model="{name}")  # fit(X, y), predict(X), as in scikit-learn\n'
-            "\n```",
-            f"```sh\niclab evaluate {name} --suite garg\n```",
+            f"{config.model.dimension}\n" + (estimator if real else "") + "\n```",
+            *([f"```sh\niclab evaluate {name} --suite garg\n```"] if real else []),
         ]
     )
 

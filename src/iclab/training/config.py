@@ -15,8 +15,10 @@ from iclab.foundations import InvalidInputError
 from iclab.foundations.own_code import CodeNotAllowedError
 from iclab.models import Architecture
 from iclab.prompts import PromptDistribution
+from iclab.prompts.labels import labels_of
+from iclab.prompts.problem_specifications import ProblemSpecification
 from iclab.prompts.reading import code_allowed
-from iclab.prompts.specification import PromptSpecification, plain, validated
+from iclab.prompts.specification import plain, validated
 from iclab.training.curriculum import Curriculum
 from iclab.training.optimisation import Optimizer, Schedule
 from iclab.training.targets import posterior_mean
@@ -33,8 +35,8 @@ class TrainingConfig:
 
     Attributes
     ----------
-    prompts : PromptSpecification
-        Where training and evaluation prompts come from.
+    prompts : specification
+        Where training and evaluation prompts come from: functions of inputs, or another problem by its ``kind``.
     model : Architecture
         What is trained.
     n_train : int
@@ -47,7 +49,9 @@ class TrainingConfig:
         What predictions are fitted to: the labels, or their exact posterior mean given the context
         (Rao-Blackwell: the same expected gradient with less noise).
     loss : {"all", "query"}
-        Squared error averaged over all positions, or at the last position only (Definition 1 of the paper).
+        Loss averaged over all positions, or at the last position only (Definition 1 of the paper). It is the squared
+        error for the model's head "mean", the negative log-likelihood for "mean_variance" (a Gaussian's, without the
+        constant) and for "classes" (cross-entropy).
     per_dimension : bool
         Whether the loss is divided by the number of visible dimensions.
     precision : {"auto", "float32", "bfloat16", "float64"}
@@ -66,7 +70,7 @@ class TrainingConfig:
         How many of the latest checkpoints stay on disk.
     """
 
-    prompts: PromptSpecification
+    prompts: ProblemSpecification
     model: Architecture
     n_train: int = Field(ge=1)
     steps: int = Field(ge=1)
@@ -99,14 +103,42 @@ class TrainingConfig:
             for step in (0, ramp.begin + ramp.every, ramp.last_change):
                 self.at(step)
 
-    def _check(self, prompts: PromptDistribution) -> None:
+    def _check(self, prompts: Any) -> None:
         if prompts.dimension != self.model.dimension:
             raise InvalidInputError(
                 "prompts and model must have the same dimension; "
                 f"{prompts.dimension} and {self.model.dimension} were given."
             )
+        labels, known = labels_of(prompts), self.model.labels
+        if labels != known:
+            head = "classes" if labels.kind == "class" else "mean"
+            raise InvalidInputError(
+                f"the model's head must fit the labels, with model.head {head!r} and model.outputs {labels.size}; "
+                f"{self.model.head!r} and {self.model.outputs} were given."
+            )
+        functions = isinstance(prompts, PromptDistribution)
         if self.targets == "posterior_mean":
+            if self.model.head != "mean" or not functions:
+                raise InvalidInputError(
+                    "targets 'posterior_mean' need linear functions and the head 'mean', whose loss is squared error; "
+                    f"{type(prompts).__name__} and {self.model.head!r} were given: use 'labels'."
+                )
             posterior_mean(prompts)
+        if self.curriculum.dimensions is not None and not functions:
+            raise InvalidInputError(
+                f"a curriculum of dimensions must be of inputs of a law of functions; {type(prompts).__name__} was "
+                "given: leave it out."
+            )
+        if self.per_dimension and (labels.kind == "class" or not prompts.dimension):
+            raise InvalidInputError(
+                "per_dimension must be false for labels that are classes or prompts without inputs: their loss does "
+                "not grow with the dimension."
+            )
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the label noise; 0 for problems whose labels have a law of their own."""
+        return getattr(self.prompts, "noise", 0.0)
 
     @property
     def n_points(self) -> int:

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from iclab.evaluation.scores import score_for
 from iclab.models import TransformerPredictor
 from iclab.predictors import LeastSquares
-from iclab.prompts import Prompts
+from iclab.prompts import Labels, Prompts
 from iclab.training.batches import Batch
 from iclab.training.checkpoint import State
 from iclab.training.config import TrainingConfig
@@ -73,7 +74,11 @@ def metrics_line(state: State, batch: Batch, ramps: Mapping[str, Ramp], clock: C
 
 
 class Examiner:
-    """Squared errors by position on held-out prompts, always the same ones, beside least squares."""
+    """Scores by position on held-out prompts, always the same ones, beside a reference.
+
+    Numbers and vectors have squared errors, beside least squares; classes cross-entropies, beside the true law's where
+    it is known.
+    """
 
     def __init__(self, config: TrainingConfig) -> None:
         self._config = config
@@ -86,43 +91,65 @@ class Examiner:
         )
 
     @cached_property
-    def _reference(self) -> list[float]:
-        return ((LeastSquares()(self._prompts) - self._prompts.targets) ** 2).mean(0).tolist()
+    def _reference(self) -> dict[str, list[float]]:
+        prompts = self._prompts
+        name = reference_of(prompts.labels)
+        found = prompts.probabilities if name == "true_law" else LeastSquares()(prompts)
+        return {} if found is None else {name: self._scored(found).mean(0).tolist()}
+
+    def _scored(self, predicted: np.ndarray) -> np.ndarray:
+        return score_for(self._prompts.labels).of(predicted, self._prompts)
 
     def __call__(self, state: State) -> dict[str, Any]:
-        """One line of metrics: ``error``, ``stderr`` and ``least_squares`` by position, raw."""
-        prompts = self._prompts
-        errors = (TransformerPredictor(state.model)(prompts) - prompts.targets) ** 2
+        """One line of metrics: ``error``, ``stderr`` and ``least_squares`` or ``true_law`` by position, raw."""
+        errors = self._scored(TransformerPredictor(state.model)(self._prompts))
         return {
             "step": state.step,
             "error": errors.mean(0).tolist(),
-            "stderr": (errors.std(0, ddof=1) / np.sqrt(len(prompts))).tolist(),
-            "least_squares": self._reference,
+            "stderr": (errors.std(0, ddof=1) / np.sqrt(len(errors))).tolist(),
+            **self._reference,
         }
+
+
+def reference_of(labels: Labels) -> str:
+    """What stands beside held-out errors: "least_squares", or for classes "true_law"."""
+    return "true_law" if labels.kind == "class" else "least_squares"
+
+
+def scale_of(config: TrainingConfig) -> tuple[int, str]:
+    """What held-out errors are divided by when shown, and what they are then called."""
+    if config.model.labels.kind == "class":
+        return 1, "cross-entropy"
+    dimension = config.model.dimension
+    return (dimension, "squared error / d") if dimension else (1, "squared error")
 
 
 def least_squares_diverges(config: TrainingConfig, position: int) -> bool:
     """Whether least squares' mean error from so many examples is infinite: noisy labels, as many as d or one off."""
-    noisy = config.prompts.noise > 0 or config.prompts.outliers is not None
+    noisy = config.noise > 0 or getattr(config.prompts, "outliers", None) is not None
     return noisy and position > 0 and abs(position - config.model.dimension) <= 1
 
 
 def reference_lines(config: TrainingConfig, metrics: list[dict[str, Any]]) -> tuple[float, float]:
-    """The training losses of predicting 0 and of least squares, to read a loss against; NaN before they are known.
+    """The training losses of predicting 0 and of the reference, to read a loss against; NaN before they are known.
 
     Zero's is that of the latest line of metrics, at its stage of the curriculum. Least squares' is 0 where it is
     itself the target, and otherwise its error on the held-out prompts (with the labels' noise), at full length; NaN
-    where its mean error is infinite, as no finite sample tells it.
+    where its mean error is infinite, as no finite sample tells it, or the loss is a likelihood of numbers. The true
+    law's is its cross-entropy on the held-out prompts.
     """
     zero = next((line["zero"] for line in reversed(metrics) if "zero" in line), math.nan)
-    if config.targets == "posterior_mean" and not config.prompts.noise:
+    if config.targets == "posterior_mean" and not config.noise:
         return zero, 0.0
-    errors = next((line["least_squares"] for line in reversed(metrics) if "least_squares" in line), None)
-    if errors is None:
+    name = reference_of(config.model.labels)
+    errors = next((line[name] for line in reversed(metrics) if name in line), None)
+    if errors is None or config.model.head == "mean_variance":
         return zero, math.nan
     asked = range(len(errors))[-1:] if config.loss == "query" else range(len(errors))
+    if name == "true_law":
+        return zero, float(np.mean([errors[position] for position in asked]))
     if any(least_squares_diverges(config, position) for position in asked):
         return zero, math.nan
-    noise = config.prompts.noise**2 if config.targets == "labels" else 0.0
+    noise = config.noise**2 if config.targets == "labels" else 0.0
     mean = float(np.mean([errors[position] for position in asked]))
     return zero, (mean + noise) / (config.model.dimension if config.per_dimension else 1)

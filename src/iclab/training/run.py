@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from iclab.training.checkpoint import STATE
 from iclab.training.config import TrainingConfig, differences, write_yaml
 from iclab.training.precision import decided
 from iclab.training.reading import read_config
+from iclab.training.reporting import reference_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,18 +165,22 @@ class Run:
         return pd.DataFrame([line for line in self.metrics if "loss" in line])
 
     def evaluations(self) -> pd.DataFrame:
-        """Tidy held-out errors: step, position, mean, stderr, least_squares (all raw, squared)."""
+        """Tidy held-out errors: step, position, mean, stderr, least_squares (all raw, squared).
+
+        Those of classes are cross-entropies, with ``true_law`` in place of ``least_squares`` (NaN where it is unknown).
+        """
         import pandas as pd
 
+        name = reference_of(self.config.model.labels)
         rows = [
-            {"step": line["step"], "position": i, "mean": mean, "stderr": stderr, "least_squares": reference}
+            {"step": line["step"], "position": i, "mean": mean, "stderr": stderr, name: reference}
             for line in self.metrics
             if "error" in line
             for i, (mean, stderr, reference) in enumerate(
-                zip(line["error"], line["stderr"], line["least_squares"], strict=True)
+                zip(line["error"], line["stderr"], line.get(name, [math.nan] * len(line["error"])), strict=True)
             )
         ]
-        return pd.DataFrame(rows, columns=["step", "position", "mean", "stderr", "least_squares"])
+        return pd.DataFrame(rows, columns=["step", "position", "mean", "stderr", name])
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from iclab.training.batches import Batch
 from iclab.training.checkpoint import State
 from iclab.training.config import TrainingConfig
 from iclab.training.distributed import World
+from iclab.training.losses import LOSSES
 from iclab.training.recording import Recorded, Tensors
 
 # A loss this many times the zero predictor's has left the task.
@@ -59,7 +60,7 @@ class Step:
         asked = 1 if config.loss == "query" else batch.targets.shape[1]
         # The mean over the global batch, of which this process holds a share.
         count = config.batch_size * asked * (batch.stage.dimensions if config.per_dimension else 1)
-        given = [torch.from_numpy(part).to(like.device, like.dtype) for part in (batch.xs, batch.ys, batch.targets)]
+        given = [_on(torch.from_numpy(part), like) for part in (batch.xs, batch.ys, batch.targets)]
         given.append(like.new_tensor(count))
         if batch.starts is not None:
             given.append(torch.from_numpy(batch.starts).to(like.device))
@@ -74,16 +75,17 @@ class Step:
     def _find_gradients(
         self, xs: Tensor, ys: Tensor, targets: Tensor, count: Tensor, starts: Tensor | None = None
     ) -> Tensors:
-        """Put the gradients where they belong; returns the loss and that of predicting 0."""
+        """Put the gradients where they belong; returns the loss and that of having learned nothing."""
         config = self._config
         with torch.autocast(xs.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             predictions = self._forward(xs, ys, starts=starts)
         asked = slice(-1, None) if config.loss == "query" else slice(None)
         predictions, targets = predictions.to(xs.dtype)[:, asked], targets[:, asked]
-        loss = (predictions - targets).square().sum() / count
+        rule, size = LOSSES[config.model.head], config.model.outputs
+        loss = rule.of(predictions, targets).sum() / count
         for own, found in zip(self._gradients, torch.autograd.grad(loss, self._parameters), strict=True):
             own.copy_(found)
-        return (torch.stack([loss.detach(), targets.square().sum() / count]).double(),)
+        return (torch.stack([loss.detach(), rule.zero(targets, size).sum().to(loss.dtype) / count]).double(),)
 
     @torch.no_grad()
     def _apply_gradients(self, share: Tensor) -> Tensors:
@@ -103,6 +105,11 @@ class Step:
             for parameter, old in zip(self._parameters, before, strict=True):
                 parameter.copy_(old.lerp(parameter, share.to(old.dtype)))
         return ()
+
+
+def _on(given: Tensor, like: Tensor) -> Tensor:
+    """Numbers in the model's precision, classes as whole numbers."""
+    return given.to(like.device, like.dtype if given.is_floating_point() else given.dtype)
 
 
 def new_state(config: TrainingConfig) -> State:
