@@ -1,9 +1,8 @@
-"""The table of claims: its verdicts, its honesty, and that a wrong formula flips a verdict."""
+"""The table of claims: its verdicts, that nothing is recomputed, and that a wrong formula flips a verdict."""
 
 import math
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,12 +13,16 @@ from iclab.prompts import Gaussian
 from iclab.studies import claims
 from iclab.studies.claims import CLAIMS, SECTIONS, Finding, agreement, inequality, sampling, verdict_of
 from iclab.studies.claims.bench import Bench, Problem, written_gamma
-from iclab.studies.claims.claim import Section
+from iclab.studies.claims.claim import Section, find
 from iclab.studies.claims.cubature import LinearPrompts, quartic_gradient, symmetric_rule, tensor_rule
 from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED, Evidence, Outcome, positivity
+from iclab.studies.claims.measure import Settings, measure
+from iclab.studies.claims.questions import QUESTIONS
 from iclab.studies.claims.random_laws import Atoms, random_problems
+from iclab.studies.claims.table import arguments
 from iclab.studies.claims.trajectories import pl_constant, restricted_loss, threshold, u_lower_bound
-from iclab.studies.store import Store
+from iclab.studies.lab import Lab
+from iclab.studies.study import Verdict, ask
 from iclab.theory import LSAParameters, certificate, flow_coefficients, minimizer
 
 # What the table must cover, in the paper's numbering, beside its errata and the summary document.
@@ -42,8 +45,18 @@ ITEMS = (
 
 
 @pytest.fixture(scope="module")
-def table() -> pd.DataFrame:
-    return claims.verify(seed=0, effort="quick")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def tables(folder) -> dict[str, pd.DataFrame]:
+    return measure(Settings(effort="quick"), Lab(folder, lambda *_: None))
+
+
+@pytest.fixture(scope="module")
+def table(tables) -> pd.DataFrame:
+    return tables["claims"]
 
 
 def bench(name: str = "test", seed: int = 0, critical: float = 4.0) -> Bench:
@@ -102,70 +115,45 @@ def test_rows_are_complete(table: pd.DataFrame) -> None:
 def test_same_seed_same_table_whatever_is_selected(table: pd.DataFrame) -> None:
     chosen = claims.verify(seed=0, effort="quick", only=["lemma-3*", "Corollary 6", "equation-7"])
     assert 4 < len(chosen) < len(table)
-    expected = table[table["claim"].isin(chosen["claim"])].reset_index(drop=True)
+    expected = table[table["claim"].isin(chosen["claim"])].reset_index(drop=True).drop(columns="origin")
     pd.testing.assert_frame_equal(chosen, expected)
 
 
-def test_a_killed_table_goes_on(tmp_path) -> None:
-    class KilledError(Exception):
-        pass
-
-    def killer(label: str, done: int, total: int) -> None:
-        if done == 3:
-            raise KilledError
-
-    names = ["lemma-29", "lemma-30", "lemma-31", "lemma-9", "corollary-16"]
-    with pytest.raises(KilledError):
-        claims.verify(effort="quick", only=names, store=Store(tmp_path), progress=killer)
-    assert len(list(tmp_path.glob("claim-*.parquet"))) == 3
-    resumed = claims.verify(effort="quick", only=names, store=Store(tmp_path))
-    pd.testing.assert_frame_equal(resumed, claims.verify(effort="quick", only=names))
+def test_nothing_finished_is_computed_again(folder, tables, monkeypatch) -> None:
+    monkeypatch.setattr("iclab.studies.claims.claim.find", lambda **_: pytest.fail("computed again"))
+    again = measure(Settings(effort="quick"), Lab(folder, lambda *_: None))
+    for name, table in tables.items():
+        pd.testing.assert_frame_equal(again[name], table)
 
 
-def test_other_words_need_no_new_computation(tmp_path, monkeypatch) -> None:
-    before = claims.verify(effort="quick", only="lemma-29", store=Store(tmp_path))
-    reworded = [
-        replace(claim, statement="In other words.", check=lambda bench: pytest.fail("computed again"))
-        if claim.name == "lemma-29"
-        else claim
-        for claim in CLAIMS
-    ]
-    monkeypatch.setattr("iclab.studies.claims.table.CLAIMS", reworded)
-    after = claims.verify(effort="quick", only="lemma-29", store=Store(tmp_path))
-    pd.testing.assert_frame_equal(after, before.assign(statement="In other words."))
+def test_every_claim_is_a_question_of_its_evidence(tables) -> None:
+    answers = ask(QUESTIONS, tables)
+    assert set(answers) == {"paper", "summary", "beyond", "recorded", *(claim.name for claim in CLAIMS)}
+    held = (tables["claims"]["verdict"] == HOLDS).sum()
+    assert sum(answers[origin].met for origin in ("paper", "summary", "beyond")) == held
+    assert answers["recorded"].verdict is Verdict.CONFIRMED
+    assert answers["query-orthogonal"].verdict is Verdict.IN_PART
 
 
-def test_another_check_needs_a_new_computation(tmp_path, monkeypatch) -> None:
-    claims.verify(effort="quick", only="lemma-29", store=Store(tmp_path))
-    changed = Finding("Another number.", "closed form", [agreement([(2.0, 1.0)])])
-    revised = [
-        replace(claim, revision=1, check=lambda bench: changed) if claim.name == "lemma-29" else claim
-        for claim in CLAIMS
-    ]
-    monkeypatch.setattr("iclab.studies.claims.table.CLAIMS", revised)
-    after = claims.verify(effort="quick", only="lemma-29", store=Store(tmp_path))
-    assert after["computed"].tolist() == ["Another number."]
-    assert after["verdict"].tolist() == [FAILS]
-    assert not after["as_expected"].any()
+@pytest.mark.parametrize(
+    ("name", "part", "deviation", "verdict"),
+    [
+        ("lemma-9", "stated", 1.0, Verdict.REFUTED),
+        ("lemma-9", "stated", 1e-7, Verdict.UNDECIDED),
+        ("query-orthogonal", "under", 1.0, Verdict.REFUTED),
+        ("query-orthogonal", "stated", 0.0, Verdict.CONFIRMED),
+    ],
+)
+def test_a_moved_deviation_flips_the_verdict(tables, name, part, deviation, verdict) -> None:
+    evidence = tables["evidence"].copy()
+    evidence.loc[(evidence["claim"] == name) & (evidence["part"] == part), "deviation"] = deviation
+    answers = ask(QUESTIONS, {**tables, "evidence": evidence})
+    assert answers[name].verdict is verdict
+    assert answers["recorded"].missed == 1
 
 
 def test_slips_hold_only_under_a_condition(table: pd.DataFrame) -> None:
     assert set(table.loc[table["slip"], "verdict"]) == {ONLY_IF}
-
-
-def test_run_records_the_table(tmp_path, monkeypatch, table: pd.DataFrame) -> None:
-    kept = tuple(claim for claim in CLAIMS if claim.name in {"lemma-29", "lemma-9", "query-orthogonal"})
-    monkeypatch.setattr("iclab.studies.claims.table.CLAIMS", kept)
-    seen = []
-    record = claims.run(effort="quick", store=Store(tmp_path), progress=lambda *state: seen.append(state))
-    assert record.name == "claims"
-    assert len(record.tables["claims"]) == record.facts["claims"] == 3
-    assert record.facts["verdicts"] == {HOLDS: 2, ONLY_IF: 1}
-    assert record.facts["disagreements"] == []
-    assert seen[-1][1:] == (3, 3)
-    record.save(tmp_path / "studies")
-    again = type(record).load(tmp_path / "studies" / "claims")
-    pd.testing.assert_frame_equal(again.tables["claims"], record.tables["claims"])
 
 
 def test_claims_need_no_torch() -> None:
@@ -231,7 +219,7 @@ def test_a_wrong_formula_flips_the_verdict(monkeypatch, names: tuple[str, ...], 
     monkeypatch.setattr(*replace)
     by_name = {claim.name: claim for claim in CLAIMS}
     for name in names:
-        row = by_name[name].row(bench(name))
+        row = by_name[name].row(find(**arguments(by_name[name], 0, "quick")))
         assert row["verdict"] in {FAILS, UNDECIDED}, (name, row["deviation_text"])
         assert not row["as_expected"]
 
@@ -251,7 +239,10 @@ def test_monte_carlo_rows_keep_their_level() -> None:
     # |z| ≤ 2 in about 95 % of true tests: the rows' worst scores, each a maximum over few tests, must look like that.
     names = ("equation-7", "theorem-5-sampled", "corollary-6-exact", "figure-1-lsa-limit")
     scores = [
-        claim.row(bench(claim.name, seed))["deviation"] for claim in CLAIMS if claim.name in names for seed in range(3)
+        claim.row(find(**arguments(claim, seed, "quick")))["deviation"]
+        for claim in CLAIMS
+        if claim.name in names
+        for seed in range(3)
     ]
     assert sum(score > 3 for score in scores) <= 1  # probability of two or more: below 1 %
     assert max(scores) > 0.3  # and they are no fabricated zeros
@@ -303,7 +294,7 @@ def test_a_claim_must_announce_its_z_scores() -> None:
         return Finding("", "", [sampling([(estimate, 1.0)], given.critical)])
 
     with pytest.raises(InvalidInputError, match="announce"):
-        section.claims[0].row(bench())
+        find(**arguments(section.claims[0], 0, "quick"))
 
 
 def test_the_critical_z_shares_the_level() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from iclab.foundations import InvalidInputError, check_choice, format_number
 from iclab.report.cells import Table, format_cell, table_of
@@ -110,6 +111,8 @@ class Blocks:
         sort: str | Sequence[str] = (),
         caption: str = "",
         folded: bool | None = None,
+        text: Sequence[str] = (),
+        badges: Mapping[str, Mapping[str, str]] | None = None,
     ) -> str:
         """A table.
 
@@ -128,10 +131,19 @@ class Blocks:
             What stands above it.
         folded : bool, optional
             Whether it opens on demand; when omitted, if it has many rows.
+        text : sequence of str
+            Columns of Markdown, with formulas between dollar signs.
+        badges : mapping, optional
+            Column to the tone of each of its values: good, some, bad, new or none.
         """
         frame = _chosen(frame, where)
         if sort:
             frame = frame.sort_values([sort] if isinstance(sort, str) else list(sort), kind="stable")
+        dressed = {key: [Markup(to_inline(str(cell))) for cell in frame[key]] for key in text}
+        for key, tones in (badges or {}).items():
+            dressed[key] = [_badge(str(cell), tones[str(cell)]) for cell in frame[key]]
+        for key, cells in dressed.items():
+            frame = frame.assign(**{key: pd.Series(cells, frame.index, dtype=object)})
         if columns is not None:
             for key in columns:
                 check_choice(key, "column", [str(known) for known in frame.columns])
@@ -182,6 +194,10 @@ def _chosen(frame: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFram
 
 def _mark(index: int) -> str:
     return f"<!--block {index}-->"
+
+
+def _badge(value: str, tone: str) -> Markup:
+    return Markup('<span class="badge {}">{}</span>').format(tone, value)
 
 
 def _shown(table: Table, caption: str, folded: bool | None) -> dict[str, Any]:

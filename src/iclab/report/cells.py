@@ -94,7 +94,9 @@ def table_of(frame: pd.DataFrame) -> Table:
 
 
 def format_cell(value: Any) -> str:
-    """A table cell: numbers to four significant digits, truth as yes or no, missing values as a dash."""
+    """A table cell: numbers to four significant digits, truth as yes or no, missing values as a dash; HTML as it is."""
+    if hasattr(value, "__html__"):
+        return value
     if isinstance(value, Measured | Interval | Bounded):
         return str(value)
     if isinstance(value, bool) or type(value).__name__ == "bool":

@@ -14,6 +14,7 @@ from iclab.studies.folder import Study, open_folder
 _HERE = "iclab.studies"
 
 REGISTRY = (
+    Study("claims", f"{_HERE}.claims", paper=True),
     Study("gradient-flow", f"{_HERE}.gradient_flow", paper=True),
     Study("initialisation", f"{_HERE}.initialisation", paper=True),
     Study("shifts", f"{_HERE}.shifts", paper=True),

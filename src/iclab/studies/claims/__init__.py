@@ -15,7 +15,7 @@ the arXiv version are given where they differ; it counts items and formulas by s
 from iclab.studies.claims.claim import Claim, Finding, Section
 from iclab.studies.claims.evidence import Evidence, Outcome, agreement, inequality, sampling, verdict_of
 from iclab.studies.claims.printing import as_json, as_text
-from iclab.studies.claims.table import CLAIMS, SECTIONS, SIGNIFICANCE, critical_z, facts, run, select, verify
+from iclab.studies.claims.table import CLAIMS, SECTIONS, SIGNIFICANCE, critical_z, select, verify
 
 __all__ = [
     "CLAIMS",
@@ -30,9 +30,7 @@ __all__ = [
     "as_json",
     "as_text",
     "critical_z",
-    "facts",
     "inequality",
-    "run",
     "sampling",
     "select",
     "verdict_of",

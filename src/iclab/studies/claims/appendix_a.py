@@ -26,7 +26,8 @@ SECTION = Section("Appendix A: proof of Theorem 4")
 @SECTION.claim(
     "equation-37",
     "(37) and the display before it",
-    "E[Λ̂²] = ΓΛ with Λ̂ = (1/N)Σx_ix_i' and Γ = (1 + 1/N)Λ + (tr Λ/N)I.",
+    r"$E[\hat\Lambda^2] = \Gamma\Lambda$ with $\hat\Lambda = \frac1N\sum x_ix_i^\top$ and $\Gamma = (1 + "
+    r"\frac1N)\Lambda + \frac{\mathrm{tr}\Lambda}{N}I$.",
 )
 def equation_37(bench: Bench) -> Finding:
     pairs = []
@@ -45,7 +46,8 @@ def equation_37(bench: Bench) -> Finding:
 @SECTION.claim(
     "equation-33",
     "(33)-(34)",
-    "E[w'x_q H]t is ½(uΛ², Λ²u21, Λ²u12, tr(Λ²U11)) in the blocks (U11, u12, u21, u).",
+    r"$E[w^\top x_q H]t$ is $\frac12(u\Lambda^2, \Lambda^2u_{21}, \Lambda^2u_{12}, \mathrm{tr}(\Lambda^2U_{11}))$ in "
+    r"the blocks $(U_{11}, u_{12}, u_{21}, u)$.",
 )
 def equation_33(bench: Bench) -> Finding:
     # A symmetric matrix is its quadratic form: t'E[w'x_q H]t = E[w'x_q ŷ].
@@ -72,7 +74,7 @@ def equation_33(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-15",
     "Lemma 15, (41) (arXiv Lemma A.3)",
-    "Gradient flow over L from Assumption 3 is gradient flow on ℓ of (41) in (U11, u).",
+    r"Gradient flow over $L$ from Assumption 3 is gradient flow on $\ell$ of (41) in $(U_{11}, u)$.",
 )
 def lemma_15(bench: Bench) -> Finding:
     pairs = []
@@ -98,7 +100,8 @@ def lemma_15(bench: Bench) -> Finding:
 @SECTION.claim(
     "corollary-16",
     "Corollary 16 (arXiv Corollary A.4)",
-    "min ℓ = −½ tr(Λ²Γ⁻¹) and ℓ − min ℓ = ½‖Γ^½(uΛ^½U11Λ^½ − ΛΓ⁻¹)‖_F².",
+    r"$\min\ell = -\frac12\mathrm{tr}(\Lambda^2\Gamma^{-1})$ and $\ell - \min\ell = "
+    r"\frac12\|\Gamma^{1/2}(u\Lambda^{1/2}U_{11}\Lambda^{1/2} - \Lambda\Gamma^{-1})\|_F^2$.",
 )
 def corollary_16(bench: Bench) -> Finding:
     pairs = []
@@ -116,10 +119,10 @@ def corollary_16(bench: Bench) -> Finding:
 @SECTION.claim(
     "corollary-16-line-ii",
     "a reading of the proof of Corollary 16, line (ii), whose extracted text is damaged",
-    "u tr[ΓΛΓ⁻¹Λ^½UΛ^½ + ΓΛ^½UΛ^{3/2}Γ⁻¹] = 2u tr[Λ²UΛ^½].",
+    r"$u\,\mathrm{tr}[\Gamma\Lambda\Gamma^{-1}\Lambda^{1/2}U\Lambda^{1/2} + "
+    r"\Gamma\Lambda^{1/2}U\Lambda^{3/2}\Gamma^{-1}] = 2u\,\mathrm{tr}[\Lambda^2U\Lambda^{1/2}]$.",
     expected=FAILS,
     erratum=True,
-    revision=1,
 )
 def corollary_16_line_ii(bench: Bench) -> Finding:
     printed, meant = [], []
@@ -144,7 +147,7 @@ def corollary_16_line_ii(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-17",
     "Lemma 17, (42) (arXiv Lemma A.5)",
-    "u² = tr(U11U11') for all t ≥ 0.",
+    r"$u^2 = \mathrm{tr}(U_{11}U_{11}^\top)$ for all $t \ge 0$.",
 )
 def lemma_17(bench: Bench) -> Finding:
     pairs = []
@@ -168,7 +171,8 @@ def lemma_17(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-18-initial-loss",
     "Lemma 18, proof, (43) (arXiv Lemma A.6)",
-    "ℓ(0) ≤ (σ²/2)‖ΛΘ‖_F²[√d σ²‖Γ‖_op − 2] < 0 when σ < √(2/(√d‖Γ‖_op)).",
+    r"$\ell(0) \le \frac{\sigma^2}{2}\|\Lambda\Theta\|_F^2[\sqrt d\,\sigma^2\|\Gamma\|_{op} - 2] < 0$ when $\sigma < "
+    r"\sqrt{2/(\sqrt d\,\|\Gamma\|_{op})}$.",
 )
 def lemma_18_initial_loss(bench: Bench) -> Finding:
     bounds, negative = [], []
@@ -190,7 +194,7 @@ def lemma_18_initial_loss(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-18",
     "Lemma 18 (arXiv Lemma A.6)",
-    "Below the threshold (43), u(t) > 0 for all t ≥ 0.",
+    r"Below the threshold (43), $u(t) > 0$ for all $t \ge 0$.",
 )
 def lemma_18(bench: Bench) -> Finding:
     pairs = []
@@ -208,8 +212,8 @@ def lemma_18(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-19",
     "Lemma 19, (44) (arXiv Lemma A.7)",
-    "u(t) ≥ √(σ²‖ΛΘ‖_F²[2 − √dσ²‖Γ‖_op]/(2√d‖Λ‖_op²)) > 0.",
-    revision=1,
+    r"$u(t) \ge \sqrt{\sigma^2\|\Lambda\Theta\|_F^2[2 - \sqrt d\,\sigma^2\|\Gamma\|_{op}]/(2\sqrt "
+    r"d\,\|\Lambda\|_{op}^2)} > 0$.",
 )
 def lemma_19(bench: Bench) -> Finding:
     pairs, positive = [], []
@@ -229,7 +233,8 @@ def lemma_19(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-19-loss-bound",
     "Lemma 19, proof (arXiv Lemma A.7)",
-    "ℓ(U11, u) ≥ −tr(uΛ²U11') ≥ −√d u‖Λ²‖_op‖U11‖_F for u > 0.",
+    r"$\ell(U_{11}, u) \ge -\mathrm{tr}(u\Lambda^2U_{11}^\top) \ge -\sqrt d\,u\,\|\Lambda^2\|_{op}\|U_{11}\|_F$ for "
+    r"$u > 0$.",
 )
 def lemma_19_loss_bound(bench: Bench) -> Finding:
     pairs = []
@@ -252,7 +257,9 @@ def lemma_19_loss_bound(bench: Bench) -> Finding:
 @SECTION.claim(
     "appendix-a-norms",
     "(45)-(46), proof of Lemma 20 (arXiv Lemma A.8)",
-    "‖Γ^½G‖_F² ≤ ‖ΓΛ^½GΛ^½‖_F² tr(Γ⁻¹Λ⁻¹) tr(Λ⁻¹) for G = uΛ^½U11Λ^½ − ΛΓ⁻¹.",
+    r"$\|\Gamma^{1/2}G\|_F^2 \le "
+    r"\|\Gamma\Lambda^{1/2}G\Lambda^{1/2}\|_F^2\,\mathrm{tr}(\Gamma^{-1}\Lambda^{-1})\,\mathrm{tr}(\Lambda^{-1})$ for "
+    r"$G = u\Lambda^{1/2}U_{11}\Lambda^{1/2} - \Lambda\Gamma^{-1}$.",
 )
 def norms(bench: Bench) -> Finding:
     pairs = []
@@ -271,7 +278,8 @@ def norms(bench: Bench) -> Finding:
 @SECTION.claim(
     "theorem-4-scales",
     "Theorem 4, role of its threshold",
-    "σ²‖Γ‖_op√d < 2 is used only for ℓ(0) < 0; √d can be dropped: σ²‖Γ‖_op‖ΘΘ'‖_op < 2 suffices (not in the paper).",
+    r"$\sigma^2\|\Gamma\|_{op}\sqrt d < 2$ is used only for $\ell(0) < 0$; $\sqrt d$ can be dropped: "
+    r"$\sigma^2\|\Gamma\|_{op}\|\Theta\Theta^\top\|_{op} < 2$ suffices (not in the paper).",
 )
 def without_root_d(bench: Bench) -> Finding:
     pairs = []

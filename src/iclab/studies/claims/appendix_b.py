@@ -18,8 +18,10 @@ SECTION = Section("Appendix B: proof of Theorem 5")
 @SECTION.claim(
     "appendix-b-decomposition",
     "Appendix B, (47)-(48)",
-    "With a = Λ⁻¹E[yx] and b = Γ⁻¹E[yx], E(ŷ − y)² = I + II + III, II = (1/M)tr(ΣΓ⁻²Λ), III = a'Λ(Γ⁻¹ − Λ⁻¹)Λ(Γ⁻¹ − "
-    "Λ⁻¹)Λa, and the cross terms IV, V, VI vanish.",
+    r"With $a = \Lambda^{-1}E[yx]$ and $b = \Gamma^{-1}E[yx]$, $E(\hat y - y)^2 = \mathrm{I} + \mathrm{II} + "
+    r"\mathrm{III}$, $\mathrm{II} = \frac1M\mathrm{tr}(\Sigma\Gamma^{-2}\Lambda)$, $\mathrm{III} = "
+    r"a^\top\Lambda(\Gamma^{-1} - \Lambda^{-1})\Lambda(\Gamma^{-1} - \Lambda^{-1})\Lambda a$, and the cross terms IV, "
+    r"V, VI vanish.",
 )
 def decomposition(bench: Bench) -> Finding:
     crosses, terms = [], []

@@ -20,8 +20,9 @@ SECTION = Section("Appendix C: proof of Theorem 8")
 @SECTION.claim(
     "lemma-21",
     "Lemma 21, (49) (arXiv Lemma C.1)",
-    "For random positive definite Λ_τ, not only diagonal: dU11/dt = −u²E[Γ_τΛ_τU11Λ_τ] + uE[Λ_τ²], du/dt = "
-    "−u tr E[Γ_τΛ_τU11Λ_τU11'] + tr E[Λ_τ²U11'], u12 = u21 = 0.",
+    r"For random positive definite $\Lambda_\tau$, not only diagonal: $dU_{11}/dt = -u^2E[\Gamma_\tau\Lambda_\tau "
+    r"U_{11}\Lambda_\tau] + uE[\Lambda_\tau^2]$, $du/dt = -u\,\mathrm{tr}E[\Gamma_\tau\Lambda_\tau U_{11}\Lambda_\tau "
+    r"U_{11}^\top] + \mathrm{tr}E[\Lambda_\tau^2U_{11}^\top]$, $u_{12} = u_{21} = 0$.",
 )
 def lemma_21(bench: Bench) -> Finding:
     pairs = []
@@ -49,8 +50,10 @@ def lemma_21(bench: Bench) -> Finding:
 @SECTION.claim(
     "corollary-22",
     "Corollary 22, (51)-(52) (arXiv Corollary C.2)",
-    "For diagonal Λ_τ: du_ii/dt = −γ_iu²u_ii + ξ_iu, du_ij/dt = −ζ_iju²u_ij, du/dt = −Σγ_iuu_ii² − Σζ_ijuu_ij² + "
-    "Σξ_iu_ii with γ_i = (N+1)/N Eλ_i³ + E[λ_i²trΛ]/N, ξ_i = Eλ_i², ζ_ij = (N+1)/N E[λ_i²λ_j] + E[λ_iλ_jtrΛ]/N.",
+    r"For diagonal $\Lambda_\tau$: $du_{ii}/dt = -\gamma_iu^2u_{ii} + \xi_iu$, $du_{ij}/dt = -\zeta_{ij}u^2u_{ij}$, "
+    r"$du/dt = -\sum\gamma_iuu_{ii}^2 - \sum\zeta_{ij}uu_{ij}^2 + \sum\xi_iu_{ii}$ with $\gamma_i = \frac{N+1}{N} "
+    r"E\lambda_i^3 + \frac1NE[\lambda_i^2\mathrm{tr}\Lambda]$, $\xi_i = E\lambda_i^2$, $\zeta_{ij} = \frac{N+1}{N} "
+    r"E[\lambda_i^2\lambda_j] + \frac1NE[\lambda_i\lambda_j\mathrm{tr}\Lambda]$.",
 )
 def corollary_22(bench: Bench) -> Finding:
     constants, dynamics = [], []
@@ -90,8 +93,8 @@ def corollary_22(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-23",
     "Lemma 23, (53) (arXiv Lemma C.3)",
-    "(52) is gradient flow on ℓ_rdm = ½Σγ_iu²u_ii² + ½Σζ_iju²u_ij² − Σξ_iu_iiu, which is L up to a constant when u12 = "
-    "u21 = 0.",
+    r"(52) is gradient flow on $\ell_{rdm} = \frac12\sum\gamma_iu^2u_{ii}^2 + \frac12\sum\zeta_{ij}u^2u_{ij}^2 - "
+    r"\sum\xi_iu_{ii}u$, which is $L$ up to a constant when $u_{12} = u_{21} = 0$.",
 )
 def lemma_23(bench: Bench) -> Finding:
     slopes, values = [], []
@@ -120,7 +123,8 @@ def lemma_23(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-24",
     "Lemma 24, (54)-(56) (arXiv Lemma C.4)",
-    "min ℓ_rdm = −½Σξ_i²/γ_i; ℓ_rdm − min ℓ_rdm is a sum of squares; all minima have u·u_ij = 1(i = j)ξ_i/γ_i.",
+    r"$\min\ell_{rdm} = -\frac12\sum\xi_i^2/\gamma_i$; $\ell_{rdm} - \min\ell_{rdm}$ is a sum of squares; all minima "
+    r"have $u\,u_{ij} = 1(i = j)\xi_i/\gamma_i$.",
 )
 def lemma_24(bench: Bench) -> Finding:
     values, squares, minima = [], [], []
@@ -154,7 +158,7 @@ def lemma_24(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-25",
     "Lemma 25, (57) (arXiv Lemma C.5)",
-    "u² = tr(U11U11') for all t ≥ 0.",
+    r"$u^2 = \mathrm{tr}(U_{11}U_{11}^\top)$ for all $t \ge 0$.",
 )
 def lemma_25(bench: Bench) -> Finding:
     pairs = []
@@ -195,7 +199,8 @@ def lemma_25_citation(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-26",
     "Lemma 26, (58)-(59), and (21) (arXiv Lemma C.6, (4.11))",
-    "If σ² < 2‖EΛΘ‖_F²/(√d E[‖Γ‖_op‖Λ‖_F²]), then ℓ_rdm(0) < 0 and u(t) > 0 for all t ≥ 0.",
+    r"If $\sigma^2 < 2\|E\Lambda\Theta\|_F^2/(\sqrt d\,E[\|\Gamma\|_{op}\|\Lambda\|_F^2])$, then $\ell_{rdm}(0) < 0$ "
+    r"and $u(t) > 0$ for all $t \ge 0$.",
 )
 def lemma_26(bench: Bench) -> Finding:
     initial, positive = [], []
@@ -214,7 +219,7 @@ def lemma_26(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-26-equality",
     "proof of Lemma 26",
-    "E tr[σ²Λ_τ²ΘΘ'] = σ²‖EΛ_τΘ‖_F².",
+    r"$E\,\mathrm{tr}[\sigma^2\Lambda_\tau^2\Theta\Theta^\top] = \sigma^2\|E\Lambda_\tau\Theta\|_F^2$.",
     condition="'=' is read as '≥' (Jensen), which is the direction that the proof needs",
     erratum=True,
     slip=True,
@@ -238,8 +243,8 @@ def lemma_26_equality(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-27",
     "Lemma 27, (60) (arXiv Lemma C.7)",
-    "u(t)² ≥ σ²[2‖EΛΘ‖_F² − √dσ²E(‖Γ‖_op‖Λ‖_F²)]/(2√d‖EΛ²‖_op) > 0.",
-    revision=1,
+    r"$u(t)^2 \ge \sigma^2[2\|E\Lambda\Theta\|_F^2 - \sqrt d\,\sigma^2E(\|\Gamma\|_{op}\|\Lambda\|_F^2)]/(2\sqrt "
+    r"d\,\|E\Lambda^2\|_{op}) > 0$.",
 )
 def lemma_27(bench: Bench) -> Finding:
     pairs, positive = [], []
@@ -258,7 +263,8 @@ def lemma_27(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-27-citations",
     "proof of Lemma 27",
-    "Γ_τΛ_τ ⪰ 0 and tr(½u²Γ_τΛ_τU11Λ_τU11') ≥ 0 'from Lemma 29' (twice), whose identities hold for all matrices.",
+    r"$\Gamma_\tau\Lambda_\tau \succeq 0$ and $\mathrm{tr}(\frac12u^2\Gamma_\tau\Lambda_\tau U_{11}\Lambda_\tau "
+    r"U_{11}^\top) \ge 0$ 'from Lemma 29' (twice), whose identities hold for all matrices.",
     condition="Lemma 32 is meant, with positive semi-definite factors",
     erratum=True,
     slip=True,
@@ -292,8 +298,8 @@ def lemma_27_citations(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-28-pl",
     "Lemma 28, (61)-(62) (arXiv Lemma C.8)",
-    "‖∇ℓ_rdm‖² ≥ ν(ℓ_rdm − min ℓ_rdm) with ν = 2 min(γ_i, ζ_ij)·(60) > 0, hence ℓ_rdm(t) − min ≤ e^{−νt}(ℓ_rdm(0) − "
-    "min).",
+    r"$\|\nabla\ell_{rdm}\|^2 \ge \nu(\ell_{rdm} - \min\ell_{rdm})$ with $\nu = 2\min(\gamma_i, \zeta_{ij})\cdot(60) "
+    r"> 0$, hence $\ell_{rdm}(t) - \min \le e^{-\nu t}(\ell_{rdm}(0) - \min)$.",
 )
 def lemma_28_pl(bench: Bench) -> Finding:
     pairs, decay, positive = [], [], []
@@ -318,7 +324,8 @@ def lemma_28_pl(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-28-limit",
     "Lemma 28, (63)-(65) (arXiv Lemma C.8)",
-    "u_ij → 0 for i ≠ j, u_ii → (ξ_i/γ_i)(Σξ²/γ²)^{−1/4}, u → (Σξ²/γ²)^{1/4}.",
+    r"$u_{ij} \to 0$ for $i \ne j$, $u_{ii} \to (\xi_i/\gamma_i)(\sum\xi^2/\gamma^2)^{-1/4}$, $u \to "
+    r"(\sum\xi^2/\gamma^2)^{1/4}$.",
 )
 def lemma_28_limit(bench: Bench) -> Finding:
     pairs = []

@@ -18,8 +18,10 @@ SECTION = Section("Appendix D: technical lemmas")
 @SECTION.claim(
     "lemma-29",
     "Lemma 29 (arXiv Lemma D.1)",
-    "∂(x'Bx)/∂x = (B + B')x; Vec(AXB) = (B' ⊗ A)Vec(X); tr(A'B) = Vec(A)'Vec(B); ∂tr(XBX')/∂X = XB' + XB; "
-    "∂tr(AX')/∂X = A; ∂tr(AXBX'C)/∂X = A'C'XB' + CAXB.",
+    r"$\partial(x^\top Bx)/\partial x = (B + B^\top)x$; $\mathrm{Vec}(AXB) = (B^\top \otimes A)\mathrm{Vec}(X)$; "
+    r"$\mathrm{tr}(A^\top B) = \mathrm{Vec}(A)^\top\mathrm{Vec}(B)$; $\partial\,\mathrm{tr}(XBX^\top)/\partial X = "
+    r"XB^\top + XB$; $\partial\,\mathrm{tr}(AX^\top)/\partial X = A$; $\partial\,\mathrm{tr}(AXBX^\top C)/\partial X "
+    r"= A^\top C^\top XB^\top + CAXB$.",
 )
 def lemma_29(bench: Bench) -> Finding:
     pairs = []
@@ -47,7 +49,8 @@ def lemma_29(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-30",
     "Lemma 30 (arXiv Lemma D.2)",
-    "E[xx'Axx'] = Λ(A + A')Λ + tr(AΛ)Λ for x ~ N(0, Λ) and any fixed A.",
+    r"$E[xx^\top Axx^\top] = \Lambda(A + A^\top)\Lambda + \mathrm{tr}(A\Lambda)\Lambda$ for $x \sim N(0, \Lambda)$ "
+    r"and any fixed $A$.",
 )
 def lemma_30(bench: Bench) -> Finding:
     pairs = []
@@ -69,7 +72,8 @@ def lemma_30(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-31",
     "Lemma 31, von Neumann's trace inequality (arXiv Lemma D.3)",
-    "tr(U'V) ≤ Σσ_i(U)σ_i(V) ≤ ‖U‖_op Σσ_i(V) ≤ √d ‖U‖_op ‖V‖_F for U, V of shape d × n, d ≤ n.",
+    r"$\mathrm{tr}(U^\top V) \le \sum\sigma_i(U)\sigma_i(V) \le \|U\|_{op} \sum\sigma_i(V) \le \sqrt d\,\|U\|_{op} "
+    r"\|V\|_F$ for $U, V$ of shape $d \times n$, $d \le n$.",
 )
 def lemma_31(bench: Bench) -> Finding:
     pairs = []
@@ -93,7 +97,7 @@ def lemma_31(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-32-if",
     "Lemma 32, if (arXiv Lemma D.4)",
-    "If positive semi-definite A and B commute, AB is positive semi-definite.",
+    r"If positive semi-definite $A$ and $B$ commute, $AB$ is positive semi-definite.",
 )
 def lemma_32_if(bench: Bench) -> Finding:
     asymmetry, forms = [], []
@@ -112,7 +116,7 @@ def lemma_32_if(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-32-only-if",
     "Lemma 32, only if (arXiv Lemma D.4)",
-    "For positive semi-definite A and B, AB is positive semi-definite only if A and B commute.",
+    r"For positive semi-definite $A$ and $B$, $AB$ is positive semi-definite only if $A$ and $B$ commute.",
     condition="positive semi-definite includes symmetric (x'ABx ≥ 0 for all x alone does not make A and B commute)",
     slip=True,
 )
@@ -140,7 +144,8 @@ def lemma_32_only_if(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-32-in-the-proofs",
     "proofs of Corollary 16 and Lemmas 19 and 27, where Lemma 32 gives tr(AB) ≥ 0",
-    "tr(ΓΛ UΛU') ≥ 0 'from Lemma 32', whose hypothesis is that ΓΛ and UΛU' commute.",
+    r"$\mathrm{tr}(\Gamma\Lambda U\Lambda U^\top) \ge 0$ 'from Lemma 32', whose hypothesis is that $\Gamma\Lambda$ "
+    r"and $U\Lambda U^\top$ commute.",
     condition="the hypothesis is dropped: tr(AB) ≥ 0 for all positive semi-definite A and B, commuting or not",
     erratum=True,
     slip=True,

@@ -8,7 +8,7 @@ import numpy as np
 from iclab.flow import gradient_flow
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.studies.claims.bench import Bench, Problem
-from iclab.studies.claims.claim import Finding, Section
+from iclab.studies.claims.claim import OURS, Finding, Section
 from iclab.studies.claims.cubature import quartic_gradient
 from iclab.studies.claims.evidence import agreement, inequality, positivity
 from iclab.studies.claims.trajectories import (
@@ -31,16 +31,15 @@ from iclab.theory import (
     shift_risk,
 )
 
-SECTION = Section("Beyond the paper")
+SECTION = Section("Beyond the paper", OURS)
 SOURCE = "not in the paper"
 
 
 @SECTION.claim(
     "beyond-prior-and-noise",
     f"{SOURCE}; extends Lemma 11",
-    "For w ~ (0, W) and training labels with noise variance s², the best learner is K = W[(1 + 1/N)ΛW + ((tr WΛ + "
-    "s²)/N)"
-    "I]⁻¹.",
+    r"For $w \sim (0, W)$ and training labels with noise variance $s^2$, the best learner is $K = W[(1 + "
+    r"\frac1N)\Lambda W + \frac{\mathrm{tr}(W\Lambda) + s^2}{N}I]^{-1}$.",
 )
 def prior_and_noise(bench: Bench) -> Finding:
     pairs, slopes = [], []
@@ -65,8 +64,8 @@ def prior_and_noise(bench: Bench) -> Finding:
 @SECTION.claim(
     "beyond-all-positions",
     f"{SOURCE}; Appendix E's training objective",
-    "Trained on all positions 1, …, N with equal weight, the layer minimises with H_N/N in place of 1/N in Γ (H_N "
-    "harmonic).",
+    r"Trained on all positions $1, \dots, N$ with equal weight, the layer minimises with $H_N/N$ in place of $1/N$ in "
+    r"$\Gamma$ ($H_N$ harmonic).",
 )
 def all_positions(bench: Bench) -> Finding:
     pairs, slopes = [], []
@@ -89,8 +88,8 @@ def all_positions(bench: Bench) -> Finding:
 @SECTION.claim(
     "beyond-strict-minimum",
     f"{SOURCE}; extends Theorem 4",
-    "For d ≥ 2 the minimisers over all of (u, U11, u12, u21) are exactly uU11 = Γ⁻¹, u12 = u21 = 0: strict up to "
-    "scaling.",
+    r"For $d \ge 2$ the minimisers over all of $(u, U_{11}, u_{12}, u_{21})$ are exactly $uU_{11} = \Gamma^{-1}$, "
+    r"$u_{12} = u_{21} = 0$: strict up to scaling.",
 )
 def strict_minimum(bench: Bench) -> Finding:
     flat, curved = [], []
@@ -111,7 +110,8 @@ def strict_minimum(bench: Bench) -> Finding:
 @SECTION.claim(
     "beyond-asymptotic-rate",
     f"{SOURCE}; compare (30)",
-    "The loss converges at the exact rate 2λ_min(ρK^½(I + v̂v̂')K^½), ρ = ‖Γ⁻¹‖_F, K = diag(g_il_il_j), v̂ = vec(Γ⁻¹)/ρ.",
+    r"The loss converges at the exact rate $2\lambda_{\min}(\rho K^{1/2}(I + \hat v\hat v^\top)K^{1/2})$, $\rho = "
+    r"\|\Gamma^{-1}\|_F$, $K = \mathrm{diag}(g_il_il_j)$, $\hat v = \mathrm{vec}(\Gamma^{-1})/\rho$.",
 )
 def rate(bench: Bench) -> Finding:
     pairs, measured, ratios = [], [], []
@@ -148,8 +148,8 @@ def rate(bench: Bench) -> Finding:
 @SECTION.claim(
     "beyond-sharp-bounds",
     f"{SOURCE}; sharpens (30) and (44)",
-    "u(t) and ‖∇ℓ‖² obey larger lower bounds: the smallest u that a balanced point with loss ℓ(0) can have, and "
-    "2 min(k_ij)·that bound squared.",
+    r"$u(t)$ and $\|\nabla\ell\|^2$ obey larger lower bounds: the smallest $u$ that a balanced point with loss "
+    r"$\ell(0)$ can have, and $2\min(k_{ij})$ times that bound squared.",
 )
 def sharp_bounds(bench: Bench) -> Finding:
     bounds, sharper = [], []
@@ -175,8 +175,9 @@ def sharp_bounds(bench: Bench) -> Finding:
 @SECTION.claim(
     "beyond-isotropic-path",
     f"{SOURCE}; extends Theorem 4",
-    "For Λ = λI the whole trajectory from Assumption 3 is elementary: tan(φ/2) = e^{c − x}, x = λ²√d t, and u⁻² = "
-    "sech²(x − c)[cosh²c/u₀² + (2κ/β)(x/2 + (sinh 2(x − c) + sinh 2c)/4)].",
+    r"For $\Lambda = \lambda I$ the whole trajectory from Assumption 3 is elementary: $\tan(\varphi/2) = e^{c - x}$, "
+    r"$x = \lambda^2\sqrt d\,t$, and $u^{-2} = \mathrm{sech}^2(x - c)[\cosh^2c/u_0^2 + \frac{2\kappa}{\beta}(\frac x2 "
+    r"+ \frac{\sinh 2(x - c) + \sinh 2c}{4})]$.",
 )
 def isotropic_path(bench: Bench) -> Finding:
     pairs = []
@@ -209,8 +210,9 @@ def isotropic_path(bench: Bench) -> Finding:
 @SECTION.claim(
     "beyond-exponential-error",
     f"{SOURCE}; finite N and M of Figure 1's LSA limit",
-    "On c·diag(Exp(1)) the layer with coefficient k has error/d c³k²(6 + (2d + 10)/M) − 4c²k + c, with k = 1/(3 + (d "
-    "+ 5)/N) after random and 1/(1 + (d + 1)/N) after identity training; on I it is k²(1 + (d + 1)/M) − 2k + 1.",
+    r"On $c\,\mathrm{diag}(\mathrm{Exp}(1))$ the layer with coefficient $k$ has an error over $d$ of "
+    r"$c^3k^2(6 + (2d + 10)/M) - 4c^2k + c$, with $k = 1/(3 + (d + 5)/N)$ after random and $1/(1 + (d + 1)/N)$ after "
+    r"identity training; on $I$ it is $k^2(1 + (d + 1)/M) - 2k + 1$.",
 )
 def exponential_error(bench: Bench) -> Finding:
     pairs = []
@@ -238,7 +240,8 @@ def exponential_error(bench: Bench) -> Finding:
 @SECTION.claim(
     "beyond-step-size",
     f"{SOURCE}; Section 6 asks about finite step sizes",
-    "For Λ = I gradient descent on (u, U11) is stable at the limit if and only if its step is below 1/√d.",
+    r"For $\Lambda = I$ gradient descent on $(u, U_{11})$ is stable at the limit if and only if its step is below "
+    r"$1/\sqrt d$.",
 )
 def step_size(bench: Bench) -> Finding:
     pairs = []

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from iclab.foundations import InvalidInputError
 from iclab.studies.claims.bench import Bench
 from iclab.studies.claims.evidence import HOLDS, ONLY_IF, Evidence, verdict_of
+
+PAPER, SUMMARY, OURS = "paper", "summary", "iclab"
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,24 @@ class Finding:
     method: str
     stated: Sequence[Evidence]
     under: Sequence[Evidence] = ()
+
+    def as_table(self) -> pd.DataFrame:
+        """A row per piece of evidence: part ("stated" or "under"), the evidence's fields, computed, method."""
+        parts = (("stated", self.stated), ("under", self.under))
+        rows = [{"part": part, **asdict(piece)} for part, pieces in parts for piece in pieces]
+        return pd.DataFrame(rows).assign(computed=self.computed, method=self.method)
+
+    @classmethod
+    def from_table(cls, table: pd.DataFrame) -> Finding:
+        """What ``as_table`` made a table of."""
+        stated, under = (evidence_in(table[table["part"] == part]) for part in ("stated", "under"))
+        return cls(str(table["computed"].iloc[0]), str(table["method"].iloc[0]), stated, under)
+
+
+def evidence_in(table: pd.DataFrame) -> list[Evidence]:
+    """The pieces of evidence in the rows of a table."""
+    names = [field.name for field in fields(Evidence)]
+    return [Evidence(*values) for values in table[names].itertuples(index=False, name=None)]
 
 
 @dataclass(frozen=True)
@@ -60,8 +83,8 @@ class Claim:
         Whether the row corrects the paper.
     slip : bool
         Whether the condition mends a citation, a sign or a word, and not the mathematics.
-    revision : int
-        Raised when the check changes, so that what an earlier one found is computed again.
+    origin : str
+        Who says so: "paper", "summary" (the summary document of the paper) or "iclab".
     """
 
     name: str
@@ -74,10 +97,16 @@ class Claim:
     tests: int = 0
     erratum: bool = False
     slip: bool = False
-    revision: int = 0
+    origin: str = PAPER
 
-    def said(self, verdict: str) -> dict[str, Any]:
-        """What the table's row holds besides what was computed."""
+    def row(self, finding: Finding) -> dict[str, Any]:
+        """The table's row for what was found."""
+        verdict = verdict_of(finding.stated, finding.under)
+        # The evidence that decided: the condition's when the claim holds only under it, otherwise the worst.
+        deciding = finding.under if verdict == ONLY_IF else finding.stated
+        as_stated, worst = (max(pieces, key=_weight) for pieces in (finding.stated, deciding))
+        margins = [e.margin for e in deciding if e.measure == "violation"]
+        text = f"as stated {as_stated.text}; under the condition {worst.text}" if verdict == ONLY_IF else worst.text
         return {
             "claim": self.name,
             "section": self.section,
@@ -88,24 +117,6 @@ class Claim:
             "as_expected": verdict == self.expected,
             "erratum": self.erratum,
             "slip": self.slip,
-        }
-
-    def row(self, bench: Bench) -> dict[str, Any]:
-        """Run the check and write the table's row."""
-        finding = self.check(bench)
-        scores = sum(e.problems for e in (*finding.stated, *finding.under) if e.measure == "z-score")
-        if scores > self.tests:
-            raise InvalidInputError(
-                f"the claim {self.name} must announce its z-scores; {scores} were computed and {self.tests} announced."
-            )
-        verdict = verdict_of(finding.stated, finding.under)
-        # The evidence that decided: the condition's when the claim holds only under it, otherwise the worst.
-        deciding = finding.under if verdict == ONLY_IF else finding.stated
-        as_stated, worst = (max(pieces, key=_weight) for pieces in (finding.stated, deciding))
-        margins = [e.margin for e in deciding if e.measure == "violation"]
-        text = f"as stated {as_stated.text}; under the condition {worst.text}" if verdict == ONLY_IF else worst.text
-        return {
-            **self.said(verdict),
             "computed": finding.computed,
             "method": finding.method,
             "problems": max(e.problems for e in (*finding.stated, *finding.under)),
@@ -119,11 +130,35 @@ class Claim:
         }
 
 
+def find(check: Callable[[Bench], Finding], name: str, tests: int, seed: int, effort: str, critical: float) -> Finding:
+    """Run a claim's check.
+
+    Raises
+    ------
+    InvalidInputError
+        If it computes more z-scores than the claim announces.
+    """
+    with threadpool_limits(1):  # the matrices are tiny: more threads only wait for one another
+        finding = check(Bench(name, seed, effort, critical))
+    scores = sum(e.problems for e in (*finding.stated, *finding.under) if e.measure == "z-score")
+    if scores > tests:
+        raise InvalidInputError(
+            f"the claim {name} must announce its z-scores; {scores} were computed and {tests} announced."
+        )
+    return finding
+
+
+def evidence_of(**given: Any) -> pd.DataFrame:
+    """What ``find`` finds, as a table."""
+    return find(**given).as_table()
+
+
 @dataclass
 class Section:
     """A part of the paper: collects its claims in order."""
 
     title: str
+    origin: str = PAPER
     claims: list[Claim] = field(default_factory=list)
 
     def claim(
@@ -137,14 +172,14 @@ class Section:
         tests: int = 0,
         erratum: bool = False,
         slip: bool = False,
-        revision: int = 0,
+        origin: str = "",
     ) -> Callable[[Callable[[Bench], Finding]], Callable[[Bench], Finding]]:
         """Register the decorated check as a claim; with a ``condition`` the verdict on record is "holds only if …"."""
         verdict = ONLY_IF if condition else expected
 
         def register(check: Callable[[Bench], Finding]) -> Callable[[Bench], Finding]:
             words = (name, self.title, source, statement)
-            self.claims.append(Claim(*words, check, verdict, condition, tests, erratum, slip, revision))
+            self.claims.append(Claim(*words, check, verdict, condition, tests, erratum, slip, origin or self.origin))
             return check
 
         return register

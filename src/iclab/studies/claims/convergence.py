@@ -30,7 +30,8 @@ SECTION = Section("Section 4.1: convergence")
 @SECTION.claim(
     "theorem-4-convergence",
     "Theorem 4 (arXiv Theorem 4.1)",
-    "From Assumption 3 with σ²‖Γ‖_op√d < 2, gradient flow over the population loss converges to a global minimum.",
+    r"From Assumption 3 with $\sigma^2\|\Gamma\|_{op}\sqrt d < 2$, gradient flow over the population loss converges "
+    r"to a global minimum.",
 )
 def theorem_4_convergence(bench: Bench) -> Finding:
     left, flows = [], []
@@ -56,7 +57,8 @@ def theorem_4_convergence(bench: Bench) -> Finding:
 @SECTION.claim(
     "theorem-4-limit",
     "Theorem 4, (11) (arXiv Theorem 4.1, (4.1))",
-    "W^KQ → [tr Γ⁻²]^{−1/4} diag(Γ⁻¹, 0) and W^PV → [tr Γ⁻²]^{1/4} diag(0_d, 1).",
+    r"$W^{KQ} \to [\mathrm{tr}\,\Gamma^{-2}]^{-1/4}\,\mathrm{diag}(\Gamma^{-1}, 0)$ and $W^{PV} \to "
+    r"[\mathrm{tr}\,\Gamma^{-2}]^{1/4}\,\mathrm{diag}(0_d, 1)$.",
 )
 def theorem_4_limit(bench: Bench) -> Finding:
     pairs = []
@@ -80,8 +82,8 @@ def theorem_4_limit(bench: Bench) -> Finding:
 @SECTION.claim(
     "theorem-4-global",
     "Theorem 4 (arXiv Theorem 4.1)",
-    "The limit is a global minimum of the population loss (8), over all of θ; the proof compares it only with "
-    "u12 = u21 = 0.",
+    r"The limit is a global minimum of the population loss (8), over all of $\theta$; the proof compares it only with "
+    r"$u_{12} = u_{21} = 0$.",
     erratum=True,
 )
 def theorem_4_global(bench: Bench) -> Finding:
@@ -111,7 +113,7 @@ def theorem_4_global(bench: Bench) -> Finding:
 @SECTION.claim(
     "theorem-4-scale-invariance",
     "after Theorem 4",
-    "The prediction is the same if W^PV is multiplied by c ≠ 0 and W^KQ by 1/c.",
+    r"The prediction is the same if $W^{PV}$ is multiplied by $c \ne 0$ and $W^{KQ}$ by $1/c$.",
 )
 def scale_invariance(bench: Bench) -> Finding:
     pairs = []
@@ -128,8 +130,8 @@ def scale_invariance(bench: Bench) -> Finding:
 @SECTION.claim(
     "von-oswald-construction",
     "after Theorem 4",
-    "For Λ = I the limit is, up to scaling, the construction of von Oswald et al. (2022), whose W^KQ has I where the "
-    "limit has (1 + (d + 1)/N)⁻¹I.",
+    r"For $\Lambda = I$ the limit is, up to scaling, the construction of von Oswald et al. (2022), whose $W^{KQ}$ has "
+    r"$I$ where the limit has $(1 + (d + 1)/N)^{-1}I$.",
 )
 def von_oswald(bench: Bench) -> Finding:
     weights, predictions = [], []
@@ -157,7 +159,8 @@ def von_oswald(bench: Bench) -> Finding:
 @SECTION.claim(
     "equation-12",
     "(12) (arXiv (4.2))",
-    "At the limit the prediction for (x_i, ⟨w, x_i⟩) is x_q'Γ⁻¹((1/M)Σx_ix_i')w.",
+    r"At the limit the prediction for $(x_i, \langle w, x_i\rangle)$ is $x_q^\top\Gamma^{-1}(\frac1M\sum "
+    r"x_ix_i^\top)w$.",
 )
 def equation_12(bench: Bench) -> Finding:
     pairs = []
@@ -175,7 +178,8 @@ def equation_12(bench: Bench) -> Finding:
 @SECTION.claim(
     "equation-13",
     "(13) and Corollary 6's formula (arXiv (4.3) and Corollary 4.3)",
-    "At the limit the prediction for any prompt (x_i, y_i) is x_q'Γ⁻¹(1/M)Σy_ix_i, for every length M.",
+    r"At the limit the prediction for any prompt $(x_i, y_i)$ is $x_q^\top\Gamma^{-1}\frac1M\sum y_ix_i$, for every "
+    r"length $M$.",
 )
 def equation_13(bench: Bench) -> Finding:
     pairs = []
@@ -196,7 +200,8 @@ def equation_13(bench: Bench) -> Finding:
 @SECTION.claim(
     "equation-14",
     "(14) (arXiv (4.4))",
-    "When N and M are large, ŷ ≈ x_q'Λ⁻¹E[yx] = x_q' argmin_w E(y − ⟨w, x⟩)².",
+    r"When $N$ and $M$ are large, $\hat y \approx x_q^\top\Lambda^{-1}E[yx] = x_q^\top \mathrm{argmin}_w\, E(y - "
+    r"\langle w, x\rangle)^2$.",
 )
 def equation_14(bench: Bench) -> Finding:
     normal, distances = [], []

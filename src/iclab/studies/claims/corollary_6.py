@@ -11,7 +11,7 @@ from iclab.foundations import Draws, Estimate, Matrix, plus_minus
 from iclab.predictors import LeastSquares, Predictor, TrainedLSA
 from iclab.prompts import Gaussian, Linear, PromptDistribution
 from iclab.studies.claims.bench import Bench, Problem, written_gamma
-from iclab.studies.claims.claim import Finding, Section
+from iclab.studies.claims.claim import SUMMARY, Finding, Section
 from iclab.studies.claims.cubature import LinearPrompts
 from iclab.studies.claims.evidence import agreement, inequality, positivity, sampling
 from iclab.studies.claims.monte_carlo import describe, mean_over_prompts, prompts_at
@@ -24,8 +24,11 @@ SECTION = Section("Section 4.1: Corollary 6")
 @SECTION.claim(
     "section-4.1-noiseless-bound",
     "after Theorem 5, the two displays before Corollary 6",
-    "For fixed w the error is at most ((d + 1)/M)‖w‖²_Λ + (1/N²)[‖w‖²_Λ + 2‖w‖²trΛ + ‖w‖²_{Λ⁻¹}(trΛ)²]; averaged "
-    "over w at most (d + 1)trΛ/M + (1/N²)[trΛ + 2d trΛ + tr(Λ⁻¹)(trΛ)²] ≤ (d + 1)trΛ/M + (1 + 2d + d²κ)trΛ/N².",
+    r"For fixed $w$ the error is at most $\frac{d + 1}{M}\|w\|^2_\Lambda + \frac{1}{N^2}[\|w\|^2_\Lambda + "
+    r"2\|w\|^2\mathrm{tr}\Lambda + \|w\|^2_{\Lambda^{-1}}(\mathrm{tr}\Lambda)^2]$; averaged over $w$ at most $(d + "
+    r"1)\mathrm{tr}\Lambda/M + \frac{1}{N^2}[\mathrm{tr}\Lambda + 2d\,\mathrm{tr}\Lambda + "
+    r"\mathrm{tr}(\Lambda^{-1})(\mathrm{tr}\Lambda)^2] \le (d + 1)\mathrm{tr}\Lambda/M + (1 + 2d + "
+    r"d^2\kappa)\mathrm{tr}\Lambda/N^2$.",
 )
 def noiseless_bound(bench: Bench) -> Finding:
     pairs = []
@@ -49,7 +52,8 @@ def noiseless_bound(bench: Bench) -> Finding:
 @SECTION.claim(
     "corollary-6",
     "Corollary 6 (arXiv Corollary 4.3)",
-    "Provided M ≥ (d + 1)tr(Λ)/ε, the error is at most η + ε with η = (1 + 2d + d²κ)trΛ/N².",
+    r"Provided $M \ge (d + 1)\mathrm{tr}(\Lambda)/\varepsilon$, the error is at most $\eta + \varepsilon$ with $\eta "
+    r"= (1 + 2d + d^2\kappa)\mathrm{tr}\Lambda/N^2$.",
 )
 def corollary_6(bench: Bench) -> Finding:
     pairs = []
@@ -69,7 +73,8 @@ def corollary_6(bench: Bench) -> Finding:
 @SECTION.claim(
     "corollary-6-exact",
     "the quantity that Corollary 6 bounds",
-    "Averaged over w ~ N(0, I) the error is exactly trΛ − 2tr(Γ⁻¹Λ²) + tr(Γ⁻²Λ²Γ_M) (the paper gives the bound only).",
+    r"Averaged over $w \sim N(0, I)$ the error is exactly $\mathrm{tr}\Lambda - 2\mathrm{tr}(\Gamma^{-1}\Lambda^2) + "
+    r"\mathrm{tr}(\Gamma^{-2}\Lambda^2\Gamma_M)$ (the paper gives the bound only).",
     tests=2,
 )
 def corollary_6_exact(bench: Bench) -> Finding:
@@ -140,7 +145,6 @@ def greater_variance(bench: Bench) -> Finding:
     "The bound suggests that a more ill-conditioned covariance means a higher risk at the same lengths.",
     condition="M ≫ N ≫ d (at M = N the risk is lower)",
     erratum=True,
-    revision=1,
 )
 def ill_conditioned(bench: Bench) -> Finding:
     def risks(covariance: Matrix, n: int, m: int) -> tuple[float, float]:
@@ -179,6 +183,7 @@ def ill_conditioned(bench: Bench) -> Finding:
     condition="N, M → ∞ with label noise fixed, up to the factor (d + 1 + s²)/s² when Λ = I",
     tests=1,
     erratum=True,
+    origin=SUMMARY,
 )
 def competitive(bench: Bench) -> Finding:
     # A factor of at most 100 over least squares would count as competitive.

@@ -22,7 +22,8 @@ SECTION = Section("Section 4.3: the Exponential example")
 @SECTION.claim(
     "exponential-moments",
     "Section 4.3, the Exponential example",
-    "For λ_i iid Exponential(1), EΛ = I, EΛ² = 2I, EΛ³ = 6I, so EΛ²(EΛ³)⁻¹ = ⅓I as N → ∞.",
+    r"For $\lambda_i$ iid Exponential(1), $E\Lambda = I$, $E\Lambda^2 = 2I$, $E\Lambda^3 = 6I$, so "
+    r"$E\Lambda^2(E\Lambda^3)^{-1} = \frac13I$ as $N \to \infty$.",
 )
 def exponential_moments(bench: Bench) -> Finding:
     moments = [quad(lambda x, k=k: x**k * math.exp(-x), 0, math.inf)[0] for k in (1, 2, 3)]
@@ -47,7 +48,7 @@ def exponential_moments(bench: Bench) -> Finding:
 @SECTION.claim(
     "exponential-third",
     "Section 4.3, the Exponential example",
-    "E[ŷ | x_q, w] → ⅓⟨w, x_q⟩.",
+    r"$E[\hat y \mid x_q, w] \to \frac13\langle w, x_q\rangle$.",
     condition="x_q is independent of Λ_new, as in section-4.3-conditional-mean (otherwise it is "
     "⅓Σw_ix_qi(½ + |x_qi|/√2))",
     erratum=True,
@@ -76,7 +77,7 @@ def exponential_third(bench: Bench) -> Finding:
 @SECTION.claim(
     "exponential-slope",
     "a reading of Section 4.3, the Exponential example, as a shrinkage",
-    "The least-squares slope of ŷ on y is ⅓.",
+    r"The least-squares slope of $\hat y$ on $y$ is $\frac13$.",
     expected=FAILS,
     tests=2,
     erratum=True,
@@ -104,8 +105,9 @@ def exponential_slope(bench: Bench) -> Finding:
 @SECTION.claim(
     "figure-1-lsa-limit",
     "Figure 1, the line 'LSA limit'",
-    "By (23), as M, N → ∞ the layer trained on diag(Exp(1)) has error/d c³·6/9 − 4c²/3 + c on c·diag(Exp(1)) and 4/9 "
-    "on I (the paper draws the line without numbers).",
+    r"By (23), as $M, N \to \infty$ the layer trained on $\mathrm{diag}(\mathrm{Exp}(1))$ has an error over $d$ of "
+    r"$c^3\cdot 6/9 - 4c^2/3 + c$ on $c\,\mathrm{diag}(\mathrm{Exp}(1))$ and $4/9$ on $I$ (the paper draws the line "
+    r"without numbers).",
     tests=4,
 )
 def lsa_limit(bench: Bench) -> Finding:

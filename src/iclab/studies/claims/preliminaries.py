@@ -34,8 +34,8 @@ SECTION = Section("Section 3: preliminaries")
 @SECTION.claim(
     "definition-1",
     "Definition 1, (1) (arXiv Definition 3.1, (3.1))",
-    "A model is trained on in-context examples if θ* minimises E ℓ(f_θ(P), h(x_query)) over all θ; Section 4 states "
-    "that gradient flow finds such a θ*.",
+    r"A model is trained on in-context examples if $\theta^*$ minimises $E\,\ell(f_\theta(P), h(x_{\mathrm{query}}))$ "
+    r"over all $\theta$; Section 4 states that gradient flow finds such a $\theta^*$.",
 )
 def definition_1(bench: Bench) -> Finding:
     pairs, runs = [], 0
@@ -63,7 +63,8 @@ def definition_1(bench: Bench) -> Finding:
 @SECTION.claim(
     "definition-2",
     "Definition 2, (2) (arXiv Definition 3.2, (3.2))",
-    "f in-context learns a class up to error η if its error is at most η + ε for all prompts of length M ≥ M(ε).",
+    r"$f$ in-context learns a class up to error $\eta$ if its error is at most $\eta + \varepsilon$ for all prompts "
+    r"of length $M \ge M(\varepsilon)$.",
 )
 def definition_2(bench: Bench) -> Finding:
     pairs, floors, gaps = [], [], []
@@ -89,8 +90,8 @@ def definition_2(bench: Bench) -> Finding:
 @SECTION.claim(
     "equation-6",
     "(3)-(6) (arXiv (3.3)-(3.6))",
-    "The prediction is the bottom-right entry of f_LSA(E); only the last row of W^PV and the first d columns of W^KQ "
-    "affect it.",
+    r"The prediction is the bottom-right entry of $f_{LSA}(E)$; only the last row of $W^{PV}$ and the first $d$ "
+    r"columns of $W^{KQ}$ affect it.",
 )
 def equation_6(bench: Bench) -> Finding:
     pairs = []
@@ -122,7 +123,8 @@ def equation_6(bench: Bench) -> Finding:
 @SECTION.claim(
     "equation-7",
     "(7)-(8) (arXiv (3.7)-(3.8))",
-    "The empirical risk ½B⁻¹Σ(ŷ − ⟨w, x_query⟩)² tends to the population loss L(θ) as B → ∞.",
+    r"The empirical risk $\frac{1}{2B}\sum(\hat y - \langle w, x_{\mathrm{query}}\rangle)^2$ tends to the population "
+    r"loss $L(\theta)$ as $B \to \infty$.",
     tests=4,
 )
 def equation_7(bench: Bench) -> Finding:
@@ -151,8 +153,9 @@ def equation_7(bench: Bench) -> Finding:
 @SECTION.claim(
     "equation-8",
     "(8) (arXiv (3.8))",
-    "L(θ) = ½E(ŷ − ⟨w, x_query⟩)² over w ~ N(0, I), x_i, x_query ~ N(0, Λ): here with its closed form on all "
-    "parameters, which the paper gives only for u12 = u21 = 0.",
+    r"$L(\theta) = \frac12 E(\hat y - \langle w, x_{\mathrm{query}}\rangle)^2$ over $w \sim N(0, I)$, $x_i, "
+    r"x_{\mathrm{query}} \sim N(0, \Lambda)$: here with its closed form on all parameters, which the paper gives only "
+    r"for $u_{12} = u_{21} = 0$.",
 )
 def equation_8(bench: Bench) -> Finding:
     pairs = []
@@ -174,7 +177,7 @@ def equation_8(bench: Bench) -> Finding:
 @SECTION.claim(
     "equation-9",
     "(9) (arXiv (3.9))",
-    "Gradient flow is dθ/dt = −∇L(θ): here with the closed form of ∇L on all parameters.",
+    r"Gradient flow is $d\theta/dt = -\nabla L(\theta)$: here with the closed form of $\nabla L$ on all parameters.",
 )
 def equation_9(bench: Bench) -> Finding:
     pairs = []
@@ -195,8 +198,8 @@ def equation_9(bench: Bench) -> Finding:
 @SECTION.claim(
     "assumption-3",
     "Assumption 3 and the paragraph after it (arXiv Assumption 3.3)",
-    "ΘΘ' = MM'/‖MM'‖_F with M of iid continuous entries satisfies ‖ΘΘ'‖_F = 1 and ΘΛ ≠ 0 almost surely; layers are "
-    "then balanced.",
+    r"$\Theta\Theta^\top = MM^\top/\|MM^\top\|_F$ with $M$ of iid continuous entries satisfies "
+    r"$\|\Theta\Theta^\top\|_F = 1$ and $\Theta\Lambda \ne 0$ almost surely; layers are then balanced.",
 )
 def assumption_3(bench: Bench) -> Finding:
     norms, sizes, balance = [], [], []
@@ -218,7 +221,8 @@ def assumption_3(bench: Bench) -> Finding:
 @SECTION.claim(
     "footnote-2-limit",
     "footnote 2",
-    "One step of gradient descent from zero predicts x'(1/n)Σy_i x_i = x'((1/n)Σx_i x_i')w → x'Λw.",
+    r"One step of gradient descent from zero predicts $x^\top(1/n)\sum y_i x_i = x^\top((1/n)\sum x_i x_i^\top)w \to "
+    r"x^\top\Lambda w$.",
     tests=2,
 )
 def footnote_2_limit(bench: Bench) -> Finding:
@@ -256,8 +260,9 @@ def footnote_2_limit(bench: Bench) -> Finding:
 @SECTION.claim(
     "footnote-2-gap",
     "footnote 2 and Section 2",
-    "For anisotropic covariates a single step of gradient descent cannot reach small error: x'Λw differs from x'w when "
-    "Λ ≠ I, whereas the trained transformer's error vanishes as N, M → ∞.",
+    r"For anisotropic covariates a single step of gradient descent cannot reach small error: $x^\top\Lambda w$ "
+    r"differs from $x^\top w$ when $\Lambda \ne I$, whereas the trained transformer's error vanishes as $N, M \to "
+    r"\infty$.",
 )
 def footnote_2_gap(bench: Bench) -> Finding:
     gaps, trained = [], []

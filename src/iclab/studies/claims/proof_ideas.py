@@ -20,7 +20,8 @@ SECTION = Section("Section 5: proof ideas")
 @SECTION.claim(
     "lemma-9",
     "Lemma 9 and its restatement Lemma 13, (24) (arXiv Lemma 5.1, (5.1))",
-    "ŷ = t'Ht with t = Vec[[U11, u12], [u21', u_{−1}]] and H = ½ X ⊗ (EE'/N), X = [[0, x_q], [x_q', 0]].",
+    r"$\hat y = t^\top Ht$ with $t = \mathrm{Vec}[[U_{11}, u_{12}], [u_{21}^\top, u_{-1}]]$ and $H = \frac12 X "
+    r"\otimes (EE^\top/N)$, $X = [[0, x_q], [x_q^\top, 0]]$.",
 )
 def lemma_9(bench: Bench) -> Finding:
     pairs = []
@@ -43,7 +44,8 @@ def lemma_9(bench: Bench) -> Finding:
 @SECTION.claim(
     "section-5.1-determinant",
     "Section 5.1",
-    "det(μI − X) = μ^{d−1}(μ² − ‖x_q‖²); the eigenvalues of H are the products of those of X/2 and EE'/N.",
+    r"$\det(\mu I - X) = \mu^{d-1}(\mu^2 - \|x_q\|^2)$; the eigenvalues of $H$ are the products of those of $X/2$ and "
+    r"$EE^\top/N$.",
 )
 def characteristic_polynomial(bench: Bench) -> Finding:
     pairs = []
@@ -62,7 +64,7 @@ def characteristic_polynomial(bench: Bench) -> Finding:
 @SECTION.claim(
     "section-5.1-nonconvex",
     "Section 5.1",
-    "X has one negative eigenvalue, so H has negative eigenvalues and t'Ht (and the loss) is not convex.",
+    r"$X$ has one negative eigenvalue, so $H$ has negative eigenvalues and $t^\top Ht$ (and the loss) is not convex.",
 )
 def nonconvex(bench: Bench) -> Finding:
     lowest, counts, midpoints = [], [], []
@@ -96,7 +98,7 @@ def nonconvex(bench: Bench) -> Finding:
 @SECTION.claim(
     "section-5.1-eigenvalue-count",
     "Section 5.1",
-    "Almost surely H has at least d + 1 negative eigenvalues.",
+    r"Almost surely $H$ has at least $d + 1$ negative eigenvalues.",
     condition="N ≥ d (the count is min(N, d) + 1)",
     erratum=True,
 )
@@ -126,7 +128,8 @@ def eigenvalue_count(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-10",
     "Lemma 10 and its restatement Lemma 14, (27) (arXiv Lemma 5.2, (5.4))",
-    "dU11/dt = −u²ΓΛU11Λ + uΛ², du/dt = −tr[uΓΛU11ΛU11' − Λ²U11'], and u12 = u21 = 0 for all t.",
+    r"$dU_{11}/dt = -u^2\Gamma\Lambda U_{11}\Lambda + u\Lambda^2$, $du/dt = -\mathrm{tr}[u\Gamma\Lambda U_{11}\Lambda "
+    r"U_{11}^\top - \Lambda^2U_{11}^\top]$, and $u_{12} = u_{21} = 0$ for all $t$.",
 )
 def lemma_10(bench: Bench) -> Finding:
     pairs = []
@@ -158,7 +161,8 @@ def lemma_10(bench: Bench) -> Finding:
 @SECTION.claim(
     "equation-28",
     "(28) and (41) (arXiv (5.5))",
-    "ℓ(U11, u) = tr[½u²ΓΛU11ΛU11' − uΛ²U11'] is the loss L 'plus some constants that do not depend on the parameter'.",
+    r"$\ell(U_{11}, u) = \mathrm{tr}[\frac12u^2\Gamma\Lambda U_{11}\Lambda U_{11}^\top - u\Lambda^2U_{11}^\top]$ is "
+    r"the loss $L$ 'plus some constants that do not depend on the parameter'.",
     condition="u12 = u21 = 0",
     erratum=True,
 )
@@ -187,7 +191,7 @@ def equation_28(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-11",
     "Lemma 11, (29) (arXiv Lemma 5.3, (5.6))",
-    "Any global minimum of ℓ satisfies u_{−1}U11 = Γ⁻¹.",
+    r"Any global minimum of $\ell$ satisfies $u_{-1}U_{11} = \Gamma^{-1}$.",
 )
 def lemma_11(bench: Bench) -> Finding:
     pairs, losses = [], []
@@ -213,7 +217,8 @@ def lemma_11(bench: Bench) -> Finding:
 @SECTION.claim(
     "section-5.2-prediction",
     "Section 5.2, after Lemma 11",
-    "At the minima (U11 = (cΓ)⁻¹, u = c, u12 = u21 = 0) the prediction is w'(1/M Σx_ix_i')Γ⁻¹x_q.",
+    r"At the minima ($U_{11} = (c\Gamma)^{-1}$, $u = c$, $u_{12} = u_{21} = 0$) the prediction is $w^\top(\frac1M\sum "
+    r"x_ix_i^\top)\Gamma^{-1}x_q$.",
 )
 def prediction_at_minima(bench: Bench) -> Finding:
     pairs = []
@@ -235,7 +240,8 @@ def prediction_at_minima(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-12-pl",
     "Lemma 12 and its restatement Lemma 20, (30) (arXiv Lemma 5.4, (5.7))",
-    "With σ below the threshold, μ of (30) is positive and ‖∇ℓ‖² ≥ μ(ℓ − min ℓ) along the whole flow.",
+    r"With $\sigma$ below the threshold, $\mu$ of (30) is positive and $\|\nabla\ell\|^2 \ge \mu(\ell - \min\ell)$ "
+    r"along the whole flow.",
 )
 def lemma_12_pl(bench: Bench) -> Finding:
     positive, pairs = [], []
@@ -262,7 +268,7 @@ def lemma_12_pl(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-12-rate",
     "Lemma 12, proof (arXiv Lemma 5.4)",
-    "ℓ(t) − min ℓ ≤ e^{−μt}(ℓ(0) − min ℓ).",
+    r"$\ell(t) - \min\ell \le e^{-\mu t}(\ell(0) - \min\ell)$.",
 )
 def lemma_12_rate(bench: Bench) -> Finding:
     pairs = []
@@ -281,7 +287,7 @@ def lemma_12_rate(bench: Bench) -> Finding:
 @SECTION.claim(
     "lemma-12-limit",
     "Lemma 12 and its restatement Lemma 20 (arXiv Lemma 5.4)",
-    "u(t) → ‖Γ⁻¹‖_F^{1/2} and U11(t) → ‖Γ⁻¹‖_F^{−1/2}Γ⁻¹.",
+    r"$u(t) \to \|\Gamma^{-1}\|_F^{1/2}$ and $U_{11}(t) \to \|\Gamma^{-1}\|_F^{-1/2}\Gamma^{-1}$.",
 )
 def lemma_12_limit(bench: Bench) -> Finding:
     pairs = []

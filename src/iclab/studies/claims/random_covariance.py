@@ -30,7 +30,8 @@ SECTION = Section("Section 4.3: random covariances")
 @SECTION.claim(
     "definition-7",
     "Definition 7, (19) (arXiv Definition 4.4, (4.9))",
-    "Training with random covariate distributions recovers Definition 1 when Δ is concentrated on one distribution.",
+    r"Training with random covariate distributions recovers Definition 1 when $\Delta$ is concentrated on one "
+    r"distribution.",
 )
 def definition_7(bench: Bench) -> Finding:
     pairs = []
@@ -56,7 +57,8 @@ def definition_7(bench: Bench) -> Finding:
 @SECTION.claim(
     "theorem-8-convergence",
     "Theorem 8 (arXiv Theorem 4.5)",
-    "From Assumption 3 with ‖EΛΘ‖_F ≠ 0 and σ below (21), gradient flow over (20) converges to a global minimum.",
+    r"From Assumption 3 with $\|E\Lambda\Theta\|_F \ne 0$ and $\sigma$ below (21), gradient flow over (20) converges "
+    r"to a global minimum.",
 )
 def theorem_8_convergence(bench: Bench) -> Finding:
     left = []
@@ -74,7 +76,8 @@ def theorem_8_convergence(bench: Bench) -> Finding:
 @SECTION.claim(
     "theorem-8-limit",
     "Theorem 8 (arXiv Theorem 4.5)",
-    "W^KQ → ‖A‖_F^{−1/2}diag(A, 0) and W^PV → ‖A‖_F^{1/2}diag(0_d, 1) with A = [EΓ_τΛ_τ²]⁻¹EΛ_τ².",
+    r"$W^{KQ} \to \|A\|_F^{-1/2}\mathrm{diag}(A, 0)$ and $W^{PV} \to \|A\|_F^{1/2}\mathrm{diag}(0_d, 1)$ with $A = "
+    r"[E\,\Gamma_\tau\Lambda_\tau^2]^{-1}E\Lambda_\tau^2$.",
 )
 def theorem_8_limit(bench: Bench) -> Finding:
     pairs = []
@@ -97,8 +100,8 @@ def theorem_8_limit(bench: Bench) -> Finding:
 @SECTION.claim(
     "theorem-8-global",
     "Theorem 8 (arXiv Theorem 4.5)",
-    "The limit is a global minimum of the population loss (20), over all of θ; the proof compares it only with "
-    "u12 = u21 = 0.",
+    r"The limit is a global minimum of the population loss (20), over all of $\theta$; the proof compares it only "
+    r"with $u_{12} = u_{21} = 0$.",
     erratum=True,
 )
 def theorem_8_global(bench: Bench) -> Finding:
@@ -134,7 +137,7 @@ def theorem_8_global(bench: Bench) -> Finding:
 @SECTION.claim(
     "equation-22",
     "(22) (arXiv (4.12))",
-    "At the limit the prediction is x_q'EΛ²[EΓΛ²]⁻¹((1/M)Σx_ix_i')w.",
+    r"At the limit the prediction is $x_q^\top E\Lambda^2[E\,\Gamma\Lambda^2]^{-1}(\frac1M\sum x_ix_i^\top)w$.",
 )
 def equation_22(bench: Bench) -> Finding:
     pairs = []
@@ -153,7 +156,8 @@ def equation_22(bench: Bench) -> Finding:
 @SECTION.claim(
     "equation-23",
     "(23) (arXiv (4.13))",
-    "ŷ → x_q'EΛ²[EΓΛ²]⁻¹Λ_new w almost surely as M → ∞.",
+    r"$\hat y \to x_q^\top E\Lambda^2[E\,\Gamma\Lambda^2]^{-1}\Lambda_{\mathrm{new}} w$ almost surely as $M \to "
+    r"\infty$.",
     tests=2,
 )
 def equation_23(bench: Bench) -> Finding:
@@ -197,8 +201,8 @@ def equation_23(bench: Bench) -> Finding:
 @SECTION.claim(
     "section-4.3-failure",
     "Section 4.3, after (23), and abstract",
-    "For random Λ_τ, EΛ²[EΓΛ²]⁻¹Λ_new is in general not close to I: an error remains even when N, M → ∞; when Λ_τ is "
-    "deterministic it vanishes.",
+    r"For random $\Lambda_\tau$, $E\Lambda^2[E\,\Gamma\Lambda^2]^{-1}\Lambda_{\mathrm{new}}$ is in general not close "
+    r"to $I$: an error remains even when $N, M \to \infty$; when $\Lambda_\tau$ is deterministic it vanishes.",
 )
 def section_4_3_failure(bench: Bench) -> Finding:
     remains, vanishes = [], []
@@ -220,8 +224,8 @@ def section_4_3_failure(bench: Bench) -> Finding:
 @SECTION.claim(
     "section-4.3-brittle",
     "abstract and Section 4.3",
-    "Even when trained on a variety of covariate distributions, the layer fails under covariate shift: on "
-    "c·diag(Exp(1)) with c = 4, 9 its error exceeds that of predicting zero.",
+    r"Even when trained on a variety of covariate distributions, the layer fails under covariate shift: on "
+    r"$c\,\mathrm{diag}(\mathrm{Exp}(1))$ with $c = 4, 9$ its error exceeds that of predicting zero.",
 )
 def brittle(bench: Bench) -> Finding:
     pairs, texts = [], []
@@ -243,7 +247,7 @@ def brittle(bench: Bench) -> Finding:
 @SECTION.claim(
     "section-4.3-conditional-mean",
     "Section 4.3, display before the Exponential example",
-    "E[ŷ | x_q, w] → x_q'EΛ²(EΛ³)⁻¹[EΛ]w as M, N → ∞.",
+    r"$E[\hat y \mid x_q, w] \to x_q^\top E\Lambda^2(E\Lambda^3)^{-1}[E\Lambda]w$ as $M, N \to \infty$.",
     condition="x_q is independent of Λ_new",
     erratum=True,
 )

@@ -23,7 +23,7 @@ SECTION = Section("Section 4.2: distribution shifts")
 @SECTION.claim(
     "equation-17",
     "(17) (arXiv (4.7))",
-    "For N large, x_q'Γ⁻¹(1/M)Σy_ix_i ≈ x_q'Λ⁻¹(1/M)Σy_ix_i.",
+    r"For $N$ large, $x_q^\top\Gamma^{-1}\frac1M\sum y_ix_i \approx x_q^\top\Lambda^{-1}\frac1M\sum y_ix_i$.",
 )
 def equation_17(bench: Bench) -> Finding:
     pairs, sizes = [], []
@@ -47,8 +47,10 @@ def equation_17(bench: Bench) -> Finding:
 @SECTION.claim(
     "section-4.2-exact-error",
     "Section 4.2, the error under shift (the paper gives approximations only)",
-    "With x_i ~ N(0, Λ'), x_q ~ N(0, Λ_q), any w and noise s², E(ŷ − x_q'w)² = tr(Λ_q[K((1 + 1/M)Λ'WΛ' + "
-    "tr(WΛ')Λ'/M)K' − KΛ'W − WΛ'K' + W]) + (s²/M)tr(Λ_qKΛ'K').",
+    r"With $x_i \sim N(0, \Lambda')$, $x_q \sim N(0, \Lambda_q)$, $W = ww^\top$ for any $w$ and noise $s^2$, $E(\hat "
+    r"y - x_q^\top w)^2 = \mathrm{tr}(\Lambda_q[K((1 + \frac1M)\Lambda' W\Lambda' + "
+    r"\frac1M\mathrm{tr}(W\Lambda')\Lambda')K^\top - K\Lambda' W - W\Lambda' K^\top + W]) + "
+    r"\frac{s^2}{M}\mathrm{tr}(\Lambda_qK\Lambda' K^\top)$.",
     tests=4,
 )
 def exact_error(bench: Bench) -> Finding:
@@ -99,8 +101,9 @@ def exact_error(bench: Bench) -> Finding:
 @SECTION.claim(
     "task-shift-noise",
     "Section 4.2, task shifts",
-    "For y_i = ⟨w, x_i⟩ + ε_i with independent sub-Gaussian noise, x_q'Λ⁻¹(1/M)Σε_ix_i has mean zero and ŷ ≈ x_q'w "
-    "when N and M are large.",
+    r"For $y_i = \langle w, x_i\rangle + \varepsilon_i$ with independent sub-Gaussian noise, "
+    r"$x_q^\top\Lambda^{-1}\frac1M\sum\varepsilon_ix_i$ has mean zero and $\hat y \approx x_q^\top w$ when $N$ and "
+    r"$M$ are large.",
 )
 def task_shift_noise(bench: Bench) -> Finding:
     means, limits = [], []
@@ -130,7 +133,7 @@ def task_shift_noise(bench: Bench) -> Finding:
 @SECTION.claim(
     "task-shift-any-weight",
     "Section 4.2, task shifts",
-    "The calculation holds for an arbitrary vector w, not just those drawn from N(0, I) or of a particular norm.",
+    r"The calculation holds for an arbitrary vector $w$, not just those drawn from $N(0, I)$ or of a particular norm.",
 )
 def task_shift_any_weight(bench: Bench) -> Finding:
     pairs, scaling = [], []
@@ -156,7 +159,8 @@ def task_shift_any_weight(bench: Bench) -> Finding:
 @SECTION.claim(
     "query-shift",
     "(18) (arXiv (4.8))",
-    "Very general shifts of the query distribution are tolerated: ŷ → x_q'w when N and M are large and x_i ~ N(0, Λ).",
+    r"Very general shifts of the query distribution are tolerated: $\hat y \to x_q^\top w$ when $N$ and $M$ are large "
+    r"and $x_i \sim N(0, \Lambda)$.",
 )
 def query_shift(bench: Bench) -> Finding:
     pairs, ordered = [], []
@@ -182,7 +186,7 @@ def query_shift(bench: Bench) -> Finding:
 @SECTION.claim(
     "query-orthogonal",
     "Section 4.2, query shifts",
-    "If the query is orthogonal to the span of the x_i, the prediction is zero.",
+    r"If the query is orthogonal to the span of the $x_i$, the prediction is zero.",
     condition="Γ ∝ I or the query is an eigenvector of Γ",
     erratum=True,
 )
@@ -215,8 +219,8 @@ def query_orthogonal(bench: Bench) -> Finding:
 @SECTION.claim(
     "covariate-shift",
     "Section 4.2, covariate shifts",
-    "When the covariate laws of training and test differ, (18) fails: (1/M)Σx_ix_i' does not cancel Γ⁻¹ for large M, "
-    "N.",
+    r"When the covariate laws of training and test differ, (18) fails: $\frac1M\sum x_ix_i^\top$ does not cancel "
+    r"$\Gamma^{-1}$ for large $M, N$.",
 )
 def covariate_shift(bench: Bench) -> Finding:
     pairs, exact = [], []
@@ -240,7 +244,7 @@ def covariate_shift(bench: Bench) -> Finding:
 @SECTION.claim(
     "covariate-shift-scaling",
     "Section 4.2, the scaling example",
-    "If covariates are scaled by c ≠ 1, ŷ → c²x_q'w ≠ x_q'w.",
+    r"If covariates are scaled by $c \ne 1$, $\hat y \to c^2x_q^\top w \ne x_q^\top w$.",
 )
 def covariate_shift_scaling(bench: Bench) -> Finding:
     means, limits, wrong = [], [], []

@@ -11,7 +11,7 @@ import numpy as np
 from iclab.flow import gradient_flow
 from iclab.prompts import Gaussian
 from iclab.studies.claims.bench import Bench, Problem, written_gamma
-from iclab.studies.claims.claim import Finding, Section
+from iclab.studies.claims.claim import SUMMARY, Finding, Section
 from iclab.studies.claims.cubature import GeneralPrompts, LinearPrompts, block_gradient, symmetric_rule
 from iclab.studies.claims.cubature import root as square_root
 from iclab.studies.claims.evidence import FAILS, agreement, inequality, positivity
@@ -27,7 +27,7 @@ from iclab.theory import (
     theorem5_risk,
 )
 
-SECTION = Section("Summary document: mechanisms, break conditions, failure signatures")
+SECTION = Section("Summary document: mechanisms, break conditions, failure signatures", SUMMARY)
 SOURCE = "summary document"
 
 
@@ -58,7 +58,6 @@ def mechanism_1(bench: Bench) -> Finding:
     f"{SOURCE}, mechanism 1, core assumption",
     "Convergence to the global minimum needs Assumption 3: balanced layers and a scale below the threshold.",
     expected=FAILS,
-    revision=1,
 )
 def core_assumption_1(bench: Bench) -> Finding:
     needed, ends = [], []
@@ -135,7 +134,8 @@ def break_1(bench: Bench) -> Finding:
 @SECTION.claim(
     "mechanism-2",
     f"{SOURCE}, mechanism 2",
-    "The trained transformer predicts about x_q'Λ⁻¹(1/M Σy_ix_i), the best linear predictor for the test prompt's law.",
+    r"The trained transformer predicts about $x_q^\top\Lambda^{-1}\frac1M\sum y_ix_i$, the best linear predictor for "
+    r"the test prompt's law.",
 )
 def mechanism_2(bench: Bench) -> Finding:
     pairs, exact = [], []
@@ -161,7 +161,8 @@ def mechanism_2(bench: Bench) -> Finding:
 @SECTION.claim(
     "mechanism-2-core-assumption",
     f"{SOURCE}, mechanism 2, core assumption",
-    "N and M must be large enough that Γ ≈ Λ and the empirical covariance approximates Λ.",
+    r"$N$ and $M$ must be large enough that $\Gamma \approx \Lambda$ and the empirical covariance approximates "
+    r"$\Lambda$.",
 )
 def core_assumption_2(bench: Bench) -> Finding:
     gaps, spreads = [], []
@@ -236,7 +237,7 @@ def mechanism_3(bench: Bench) -> Finding:
 @SECTION.claim(
     "mechanism-3-query",
     f"{SOURCE}, mechanism 3",
-    "Query shifts are tolerated if x_query is independent of the training covariates.",
+    r"Query shifts are tolerated if $x_{\mathrm{query}}$ is independent of the training covariates.",
 )
 def mechanism_3_query(bench: Bench) -> Finding:
     independent, dependent = [], []
@@ -284,7 +285,7 @@ def break_3(bench: Bench) -> Finding:
 @SECTION.claim(
     "failure-2-test-length",
     f"{SOURCE}, failure signature 2",
-    "If M is too small, the prediction error is large.",
+    r"If $M$ is too small, the prediction error is large.",
 )
 def too_small_m(bench: Bench) -> Finding:
     ordered, sizes = [], []
@@ -305,7 +306,7 @@ def too_small_m(bench: Bench) -> Finding:
 @SECTION.claim(
     "failure-2-training-length",
     f"{SOURCE}, failure signature 2",
-    "The shorter the training prompts (N), the larger the prediction error.",
+    r"The shorter the training prompts ($N$), the larger the prediction error.",
     condition="N ≤ M (beyond M, longer training prompts make the error larger: the best N is M)",
 )
 def too_small_n(bench: Bench) -> Finding:
@@ -331,7 +332,7 @@ def too_small_n(bench: Bench) -> Finding:
 @SECTION.claim(
     "failure-2-both-lengths",
     f"{SOURCE}, failure signature 2 with Corollary 6",
-    "Both lengths matter: the error tends to zero only when N and M both grow.",
+    r"Both lengths matter: the error tends to zero only when $N$ and $M$ both grow.",
 )
 def both_lengths(bench: Bench) -> Finding:
     floors, together = [], []

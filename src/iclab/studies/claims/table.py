@@ -8,7 +8,6 @@ from statistics import NormalDist
 from typing import Any
 
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from iclab.foundations import InvalidInputError, check_choice, check_integer
 from iclab.studies.claims import (
@@ -27,11 +26,8 @@ from iclab.studies.claims import (
     summary,
     theorem_5,
 )
-from iclab.studies.claims.bench import EFFORTS, Bench
-from iclab.studies.claims.claim import Claim, Section
-from iclab.studies.claims.evidence import EXACT_REFUTATION, EXACT_TOLERANCE, RESOLUTION
-from iclab.studies.record import StudyRecord
-from iclab.studies.store import Store
+from iclab.studies.claims.bench import EFFORTS
+from iclab.studies.claims.claim import Claim, Section, find
 
 Progress = Callable[[str, int, int], None]
 
@@ -88,7 +84,6 @@ def verify(
     *,
     seed: int = 0,
     effort: str = "standard",
-    store: Store | None = None,
     progress: Progress | None = None,
     only: str | Sequence[str] | None = None,
 ) -> pd.DataFrame:
@@ -100,8 +95,6 @@ def verify(
         Seed of all problems; the same seed gives the same table.
     effort : str
         "standard", or "quick" for a quarter of the problems and two thirds of the samples.
-    store : Store, optional
-        Keeps each finished claim, so that an interrupted table goes on where it was.
     progress : callable, optional
         Called with (claim, done, total).
     only : str or sequence of str, optional
@@ -129,80 +122,27 @@ def verify(
     seed = check_integer(seed, "seed", minimum=0)
     check_choice(effort, "effort", EFFORTS)
     chosen = select(only)
-    critical = critical_z(sum(claim.tests for claim in CLAIMS))
-    rows = []
-    with threadpool_limits(1):  # the matrices are tiny: more threads only wait for one another
-        for done, claim in enumerate(chosen):
-            if progress is not None:
-                progress(f"claims: {claim.name}", done, len(chosen))
-            rows.append(_row(claim, Bench(claim.name, seed, effort, critical), store))
+    rows: list[dict[str, Any]] = []
+    for done, claim in enumerate(chosen):
+        if progress is not None:
+            progress(f"claims: {claim.name}", done, len(chosen))
+        rows.append(claim.row(find(**arguments(claim, seed, effort))))
     if progress is not None:
         progress("claims: all checked", len(chosen), len(chosen))
-    return pd.concat(rows, ignore_index=True)
+    return pd.DataFrame(rows)
 
 
-def run(*, seed: int = 0, effort: str = "standard", store: Store, progress: Progress) -> StudyRecord:
-    """The table of claims as a study: the table ``claims`` and the facts that the page prints.
-
-    Parameters
-    ----------
-    seed, effort : int, str
-        As for :func:`verify`.
-    store : Store
-        Finished claims.
-    progress : callable
-        Called with (claim, done, total).
-
-    Returns
-    -------
-    StudyRecord
-        Named "claims".
-    """
-    table = verify(seed=seed, effort=effort, store=store, progress=progress)
-    return StudyRecord("claims", "Every claim of the paper", {"claims": table}, facts(table, seed, effort))
-
-
-def facts(table: pd.DataFrame, seed: int, effort: str) -> dict[str, Any]:
-    """What the page says about a table: counts by verdict, seed, thresholds, disagreements."""
-    tests = sum(claim.tests for claim in CLAIMS)
-    return {
-        "seed": seed,
-        "effort": effort,
-        "claims": len(table),
-        "verdicts": {str(verdict): int(count) for verdict, count in table["verdict"].value_counts().items()},
-        "errata": int(table["erratum"].sum()),
-        "disagreements": table.loc[~table["as_expected"], "claim"].tolist(),
-        "significance": SIGNIFICANCE,
-        "monte_carlo_tests": tests,
-        "critical_z": critical_z(tests),
-        "exact_tolerance": EXACT_TOLERANCE,
-        "exact_refutation": EXACT_REFUTATION,
-        "resolution": RESOLUTION,
-    }
+def arguments(claim: Claim, seed: int, effort: str) -> dict[str, Any]:
+    """What ``find`` is called with for a claim of the whole table."""
+    critical = critical_z(sum(other.tests for other in CLAIMS))
+    given = {"check": claim.check, "name": claim.name, "tests": claim.tests}
+    return {**given, "seed": seed, "effort": effort, "critical": critical}
 
 
 def _matches(claim: Claim, pattern: str) -> bool:
     lowered = pattern.lower()
     texts = (claim.name.lower(), claim.source.lower())
     return any(lowered in text or fnmatch.fnmatchcase(text, lowered) for text in texts)
-
-
-def _row(claim: Claim, bench: Bench, store: Store | None) -> pd.DataFrame:
-    def compute() -> pd.DataFrame:
-        return pd.DataFrame([claim.row(bench)])
-
-    if store is None:
-        return compute()
-    configuration: dict[str, Any] = {
-        "claim": claim.name,
-        "seed": bench.seed,
-        "effort": bench.effort,
-        "critical": bench.critical,
-    }
-    if claim.revision:
-        configuration["revision"] = claim.revision
-    row = store.table(f"claim-{claim.name}", configuration, compute)
-    return row.assign(**claim.said(str(row["verdict"].iloc[0])))  # the words may have changed since
 
 
 def check_registry(claims: Sequence[Claim]) -> None:

@@ -31,7 +31,9 @@ CUBATURE = "Gaussian cubature through the forward pass, exact for the polynomial
 @SECTION.claim(
     "theorem-5-linear",
     "Theorem 5, (16) (arXiv Theorem 4.2, (4.6)), noisy linear labels",
-    "E(ŷ − y)² = min_w E(⟨w, x⟩ − y)² + (1/M)tr(ΣΓ⁻²Λ) + (1/N²)[‖a‖²_{Γ⁻²Λ³} + 2trΛ‖a‖²_{Γ⁻²Λ²} + (trΛ)²‖a‖²_{Γ⁻²Λ}].",
+    r"$E(\hat y - y)^2 = \min_w E(\langle w, x\rangle - y)^2 + \frac1M\mathrm{tr}(\Sigma\Gamma^{-2}\Lambda) + "
+    r"\frac{1}{N^2}[\|a\|^2_{\Gamma^{-2}\Lambda^3} + 2\,\mathrm{tr}\Lambda\,\|a\|^2_{\Gamma^{-2}\Lambda^2} + "
+    r"(\mathrm{tr}\Lambda)^2\|a\|^2_{\Gamma^{-2}\Lambda}]$.",
 )
 def theorem_5_linear(bench: Bench) -> Finding:
     pairs = []
@@ -46,7 +48,7 @@ def theorem_5_linear(bench: Bench) -> Finding:
 @SECTION.claim(
     "theorem-5-quadratic",
     "Theorem 5, (16), labels with a quadratic part",
-    "The same formula for a nonlinear task y = w'x + c((v'x)² − v'Λv).",
+    r"The same formula for a nonlinear task $y = w^\top x + c((v^\top x)^2 - v^\top\Lambda v)$.",
 )
 def theorem_5_quadratic(bench: Bench) -> Finding:
     pairs = []
@@ -66,7 +68,7 @@ def theorem_5_quadratic(bench: Bench) -> Finding:
 @SECTION.claim(
     "theorem-5-cubic",
     "Theorem 5, (16), cubic labels",
-    "The same formula for y = c(v'x)³, whose best linear predictor a = 3c(v'Λv)v is not zero.",
+    r"The same formula for $y = c(v^\top x)^3$, whose best linear predictor $a = 3c(v^\top\Lambda v)v$ is not zero.",
 )
 def theorem_5_cubic(bench: Bench) -> Finding:
     pairs = []
@@ -81,7 +83,7 @@ def theorem_5_cubic(bench: Bench) -> Finding:
 @SECTION.claim(
     "theorem-5-sampled",
     "Theorem 5, (16), larger prompts",
-    "The same formula at d up to 8 and M up to 60.",
+    r"The same formula at $d$ up to 8 and $M$ up to 60.",
     tests=3,
 )
 def theorem_5_sampled(bench: Bench) -> Finding:
@@ -112,7 +114,7 @@ def theorem_5_sampled(bench: Bench) -> Finding:
 @SECTION.claim(
     "theorem-5-assumptions",
     "Theorem 5, assumptions",
-    "It is enough that E y, E xy and E y²xx' are finite.",
+    r"It is enough that $E\,y$, $E\,xy$ and $E\,y^2xx^\top$ are finite.",
     condition="E y² is finite too (otherwise both sides are infinite)",
     erratum=True,
 )
@@ -142,7 +144,7 @@ def theorem_5_assumptions(bench: Bench) -> Finding:
 @SECTION.claim(
     "theorem-5-rates",
     "after Theorem 5",
-    "The error above the best linear predictor is at most O(1/M + 1/N²): it falls faster with N than with M.",
+    r"The error above the best linear predictor is at most $O(1/M + 1/N^2)$: it falls faster with $N$ than with $M$.",
 )
 def theorem_5_rates(bench: Bench) -> Finding:
     bounds, slopes_m, slopes_n = [], [], []
@@ -171,7 +173,7 @@ def theorem_5_rates(bench: Bench) -> Finding:
 @SECTION.claim(
     "section-4.1-noiseless-sigma",
     "after Theorem 5",
-    "For noiseless linear labels Σ = ‖w‖²_Λ Λ + Λww'Λ.",
+    r"For noiseless linear labels $\Sigma = \|w\|^2_\Lambda \Lambda + \Lambda ww^\top\Lambda$.",
 )
 def noiseless_sigma(bench: Bench) -> Finding:
     pairs = []

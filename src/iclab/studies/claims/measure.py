@@ -1,0 +1,66 @@
+"""Every claim of the paper, checked on problems of its own; each check is a unit of work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import pandas as pd
+from pydantic import Field
+
+from iclab.studies.claims.claim import Finding, evidence_of
+from iclab.studies.claims.evidence import EXACT_REFUTATION, EXACT_TOLERANCE, RESOLUTION
+from iclab.studies.claims.table import CLAIMS, SIGNIFICANCE, arguments, critical_z
+from iclab.studies.lab import Lab
+from iclab.studies.store import Unit
+
+TITLE = "Every claim of the paper"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of the study.
+
+    Attributes
+    ----------
+    seed : int
+        Seed of all problems and samples.
+    effort : str
+        "standard", or "quick" for a quarter of the problems and two thirds of the samples.
+    """
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    effort: Literal["quick", "standard"] = "standard"
+
+
+def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
+    """Check every claim.
+
+    Returns
+    -------
+    dict of DataFrame
+        ``claims``: the table of :func:`iclab.studies.claims.verify`, with ``origin`` (who says so). ``evidence``: a
+        row per piece of evidence, with claim, part ("stated" or "under", the claim's condition), measure, deviation,
+        tolerance, refutation, problems, margin, decisive, computed, method. ``thresholds``: one row.
+    """
+    units = [Unit(evidence_of, arguments(claim, settings.seed, settings.effort), claim.name) for claim in CLAIMS]
+    found = lab.tables(units, "claims")
+    rows = [
+        {**claim.row(Finding.from_table(table)), "origin": claim.origin}
+        for claim, table in zip(CLAIMS, found, strict=True)
+    ]
+    tests = sum(claim.tests for claim in CLAIMS)
+    thresholds = {
+        "significance": SIGNIFICANCE,
+        "monte_carlo_tests": tests,
+        "critical_z": critical_z(tests),
+        "exact_tolerance": EXACT_TOLERANCE,
+        "exact_refutation": EXACT_REFUTATION,
+        "resolution": RESOLUTION,
+    }
+    evidence = [table.assign(claim=claim.name) for claim, table in zip(CLAIMS, found, strict=True)]
+    return {
+        "claims": pd.DataFrame(rows),
+        "evidence": pd.concat(evidence, ignore_index=True),
+        "thresholds": pd.DataFrame([thresholds]),
+    }

@@ -1,0 +1,103 @@
+"""Every claim as a question of its evidence, and how many claims hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from iclab.studies.claims.claim import OURS, PAPER, SUMMARY, Claim, evidence_in
+from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED, Outcome, verdict_of
+from iclab.studies.claims.table import CLAIMS
+from iclab.studies.study import Answer, Question, Tables, Verdict
+from iclab.studies.study import verdict_of as verdict_of_counts
+
+_VERDICTS = {
+    HOLDS: Verdict.CONFIRMED,
+    ONLY_IF: Verdict.IN_PART,
+    FAILS: Verdict.REFUTED,
+    UNDECIDED: Verdict.UNDECIDED,
+}
+
+
+def verdict_on(claim: Claim, tables: Tables) -> str:
+    """The verdict that follows from a claim's evidence."""
+    rows = tables["evidence"]
+    stated, under = (
+        evidence_in(rows[(rows["claim"] == claim.name) & (rows["part"] == part)]) for part in ("stated", "under")
+    )
+    return verdict_of(stated, under)
+
+
+def answer_on(claim: Claim, tables: Tables) -> Answer:
+    """A claim's verdict, with its evidence as stated counted by outcome."""
+    rows = tables["evidence"]
+    rows = rows[(rows["claim"] == claim.name) & (rows["part"] == "stated")]
+    outcomes = [piece.outcome for piece in evidence_in(rows)]
+    met, missed, undecided = (outcomes.count(kind) for kind in (Outcome.CONFIRMED, Outcome.REFUTED, Outcome.OPEN))
+    return Answer(_VERDICTS[verdict_on(claim, tables)], met, missed, undecided)
+
+
+def counted(origin: str) -> Callable[[Tables], Answer]:
+    """How many claims of an origin hold as stated."""
+
+    def ask(tables: Tables) -> Answer:
+        claims = [claim for claim in CLAIMS if claim.origin == origin]
+        verdicts = [verdict_on(claim, tables) for claim in claims]
+        met, undecided = verdicts.count(HOLDS), verdicts.count(UNDECIDED)
+        slips = sum(claim.slip for claim, verdict in zip(claims, verdicts, strict=True) if verdict == ONLY_IF)
+        numbers = {
+            "only under a condition": verdicts.count(ONLY_IF),
+            "of these slips of citation, sign or wording": slips,
+            "do not hold": verdicts.count(FAILS),
+        }
+        missed = len(claims) - met - undecided
+        return Answer(verdict_of_counts(met, missed, undecided), met, missed, undecided, numbers)
+
+    return ask
+
+
+def recorded(tables: Tables) -> Answer:
+    """How many verdicts are those that are recorded with the package."""
+    met = sum(verdict_on(claim, tables) == claim.expected for claim in CLAIMS)
+    return Answer(verdict_of_counts(met, len(CLAIMS) - met), met, len(CLAIMS) - met)
+
+
+QUESTIONS = (
+    Question(
+        "paper",
+        "The statements of the paper hold as they are stated.",
+        "Every piece of evidence on a statement within its limit.",
+        counted(PAPER),
+        "whole paper",
+        lead=True,
+    ),
+    Question(
+        "summary",
+        "So do those of its summary document.",
+        "Likewise.",
+        counted(SUMMARY),
+        "summary document",
+    ),
+    Question(
+        "beyond",
+        "So do ours that sharpen or extend it.",
+        "Likewise.",
+        counted(OURS),
+    ),
+    Question(
+        "recorded",
+        "Every verdict is the one recorded with the package.",
+        "Equal verdicts.",
+        recorded,
+    ),
+    *(
+        Question(
+            claim.name,
+            claim.statement,
+            f"Every deviation within its limit{f', if {claim.condition}' if claim.condition else ''}.",
+            partial(answer_on, claim),
+            claim.source,
+        )
+        for claim in CLAIMS
+    ),
+)
