@@ -11,6 +11,7 @@ from iclab.theory.adversarial import RobustLayer, attacked_risk, robust_layer
 from iclab.theory.asymptotics import Asymptotics, mismatch_asymptotics, ridge_asymptotics, ridgeless_asymptotics
 from iclab.theory.attacks import LabelAttack, label_attack, label_attack_sizes, label_influence, minimal_label_attack
 from iclab.theory.certificates import Certificate, asymptotic_rate, certificate
+from iclab.theory.concentration import RiskConcentration, risk_concentration
 from iclab.theory.conditioning import ConditioningCurve, geometric_spectrum, risk_by_condition_number
 from iclab.theory.covariance_rules import (
     CovarianceLaw,
@@ -104,6 +105,7 @@ __all__ = [
     "PopulationLoss",
     "PromptCubature",
     "RealLength",
+    "RiskConcentration",
     "RiskDistribution",
     "RobustLayer",
     "SampleComplexity",
@@ -166,6 +168,7 @@ __all__ = [
     "ridge_attack",
     "ridgeless_asymptotics",
     "risk_by_condition_number",
+    "risk_concentration",
     "risk_distribution",
     "robust_layer",
     "sample_complexity",

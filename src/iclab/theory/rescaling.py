@@ -82,7 +82,7 @@ def trace_scaling(covariates: Gaussian | RandomDiagonal, n_test: PromptLength) -
     inverse, _ = inverse_moments(n_test, "n_test")
     laws = _laws(covariates)
     keys = [id(law) for law in laws]
-    known = {key: _nodes(law) for key, law in dict(zip(keys, laws, strict=True)).items()}
+    known = {key: law_nodes(law) for key, law in dict(zip(keys, laws, strict=True)).items()}
     scale = covariates.scale if isinstance(covariates, RandomDiagonal) else 1.0
     d = len(laws)
     t = np.exp(_TIMES)
@@ -132,7 +132,7 @@ def _laws(covariates: Gaussian | RandomDiagonal) -> list[Any]:
     return list(variances)
 
 
-def _nodes(law: Any) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+def law_nodes(law: Any) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
     """Values and weights that integrate functions of λ, heavy tails too: double exponential sums from the median."""
     if isinstance(law, float):  # a variance that is known
         return np.array([law]), np.ones(1)
