@@ -1,4 +1,4 @@
-"""What the study of tolerance asks: a named shift of the law that a predictor was made for, and what is known of it."""
+"""A named shift of the prompts that a predictor was made for, its best predictor, and the layer's exact error."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 from iclab.predictors import LeastSquares, Predictor, Ridge, Zero
 from iclab.prompts import Linear, PromptDistribution, RandomDiagonal, Shift, shift
-from iclab.studies.panels import training_covariates
+from iclab.studies.measuring import OWN
 from iclab.theory import expected_risk, optimal_learner, shift_risk
 
-# The member of the suites that is the law a family was made for.
-OWN_LAW = {"fixed": "standard", "random": "random-covariance"}
-# Members that are laws of x themselves and not a change of one.
-LAWS = ("standard", "random-covariance", "random-covariance+covariance=4", "random-covariance+covariance=9")
-# Inputs of random covariances times 2 and 3 have the laws with c = 4 and 9, which are members themselves.
-SAME_LAW = ("scale-x=2", "scale-x=3")
+# The member of the suites that is what a family was made for.
+UNSHIFTED = {"fixed": "standard", "random": "random-covariance"}
+# Members that are distributions of x themselves and not a change of one.
+DISTRIBUTIONS = ("standard", "random-covariance", "random-covariance+covariance=4", "random-covariance+covariance=9")
+# Inputs of random covariances times 2 and 3 are those with c = 4 and 9, which are members themselves.
+SAME_INPUTS = ("scale-x=2", "scale-x=3")
 # Label noise of standard deviation 1 in other units of the labels: noise=1, which is a member itself.
 SAME_NOISE = "noisyLR"
 ORTHOGONAL, _INDEPENDENT = "orthogonal_train_test", "independent-query"
@@ -32,7 +32,7 @@ class Problem:
     name : str
         Of the member.
     family : {"fixed", "random"}
-        Whose law is shifted; "fixed" for a member that is a law itself.
+        Whose inputs are shifted; "fixed" for a member that is a distribution itself.
     """
 
     name: str
@@ -41,15 +41,11 @@ class Problem:
     @classmethod
     def of(cls, name: str, family: str) -> Problem:
         """What a predictor of a family meets under that name."""
-        return cls(name, "fixed" if name in LAWS else family)
+        return cls(name, "fixed" if name in DISTRIBUTIONS else family)
 
     def base(self, dimension: int) -> PromptDistribution:
         """What is shifted."""
-        return PromptDistribution(training_covariates(self.family, dimension), Linear())
-
-    def is_for(self, family: str) -> bool:
-        """Whether the predictors of a family are judged on it."""
-        return Problem.of(self.name, family) == self
+        return PromptDistribution(OWN[self.family].covariates(dimension), Linear())
 
 
 def kind_of(member: Shift) -> str:
@@ -76,21 +72,21 @@ def best_predictor(member: Shift, base: PromptDistribution) -> Predictor:
 
 
 def exact_error(family: str, name: str, dimension: int, n_train: int, n_test: int) -> float:
-    """Error of the layer trained on a family's law under a shift of that law; NaN where no formula is at hand.
+    """Error of the layer trained on a family's inputs under a shift of them; NaN where no formula is at hand.
 
-    The learner is a multiple of the identity for both laws, so a rotation of isotropic inputs does not matter.
+    The learner is a multiple of the identity for both families, so a rotation of isotropic inputs does not matter.
     """
     d = dimension
-    law = training_covariates(family, d)
+    trained_on = OWN[family].covariates(d)
     if name.startswith("random-covariance"):
         scale = float(name.partition("covariance=")[2] or 1)
-        return expected_risk(law, n_train, n_test, RandomDiagonal.exponential(d, scale))
+        return expected_risk(trained_on, n_train, n_test, RandomDiagonal.exponential(d, scale))
     if name == ORTHOGONAL:
         return float(d)  # no answer is orthogonal to nothing: the prediction is 0
-    learner = optimal_learner(law, n_train)
+    learner = optimal_learner(trained_on, n_train)
     spectra = {"half_subspace": np.arange(d) < d // 2, "skewed": 1 / np.arange(1.0, d + 1)}
     # What the shift makes of isotropic inputs: covariances a²I of the context and b²I of the query, E ww' = cI.
-    setting = shift(name).setting(PromptDistribution(training_covariates("fixed", d), Linear()))
+    setting = shift(name).setting(PromptDistribution(OWN["fixed"].covariates(d), Linear()))
     context, query, weights = setting.context_covariance, setting.query_covariance, setting.weight_moment
     if Problem.of(name, family).family == "fixed":
         if name in spectra:
@@ -105,4 +101,4 @@ def exact_error(family: str, name: str, dimension: int, n_train: int, n_test: in
     # Random inputs times a, queries times b instead of a: the error is quadratic in the query and in the labels.
     a, b, c = float(context[0, 0]), float(query[0, 0]), float(weights[0, 0])
     scaled = RandomDiagonal.exponential(d, a)
-    return b / a * c * expected_risk(law, n_train, n_test, scaled, setting.noise_variance / c)
+    return b / a * c * expected_risk(trained_on, n_train, n_test, scaled, setting.noise_variance / c)

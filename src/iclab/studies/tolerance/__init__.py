@@ -1,0 +1,1 @@
+"""Which shifts trained transformers, the linear layer and classical learners tolerate."""

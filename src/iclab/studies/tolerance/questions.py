@@ -1,0 +1,140 @@
+"""What the study of tolerance asks of its tables."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+
+from iclab.studies.shifts.questions import TOLERANCE
+from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
+from iclab.studies.tolerance.views import BENIGN
+
+# A model whose excess on what it was made for is above this has little to lose by a shift: it has not learned.
+LEARNED = 0.5
+# Measured differences below this are zero but for rounding.
+ROUNDING = 1e-9
+# By how much the error of a tolerated shift may have grown.
+FOLDS = (10, 100)
+# Standard errors between a measurement and the closed form.
+AGREE = 4.0
+
+
+def _cells(tables: Tables, group: str, family: str | None = None) -> pd.DataFrame:
+    """Counted shifts of those that learned."""
+    cells = tables["cells"]
+    rows = cells[cells["counted"] & cells["learned"] & (cells["group"] == group)]
+    return rows if family is None else rows[rows["family"] == family]
+
+
+def _count(rows: pd.DataFrame, wanted: str, **numbers: float | Number) -> Answer:
+    met, undecided = (int((rows["verdict"] == verdict).sum()) for verdict in (wanted, "undecided"))
+    missed = len(rows) - met - undecided
+    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+
+
+def layer(tables: Tables, benign: bool) -> Answer:
+    """Which shifts the layer of the fixed covariance tolerates, and how many it cannot fail."""
+    rows = _cells(tables, "linear layer", "fixed")
+    rows = rows[rows["kind"].isin(BENIGN) == benign]
+    if not benign:
+        return _count(rows, "not tolerated")
+    # Nothing changes, or the prediction is as good as the best one.
+    same = (rows["growth"].abs() < ROUNDING) | ((rows["relative"] - rows["best"]).abs() < ROUNDING)
+    return _count(rows, "tolerated", cannot_fail=int(same.sum()))
+
+
+def transformers(tables: Tables, family: str) -> Answer:
+    """How many shifts the transformers of a family tolerate, beside the layer of the same training."""
+    rows, alone = _cells(tables, "transformer", family), _cells(tables, "linear layer", family)
+    counted = _count(rows, "tolerated")
+    per_model = (rows["verdict"] == "tolerated").groupby(rows["predictor"]).sum()
+    numbers: dict[str, float | Number] = {"models": len(per_model), "shifts": len(alone)}
+    numbers["linear_layer"] = int((alone["verdict"] == "tolerated").sum())
+    if len(per_model):
+        numbers |= {"fewest": int(per_model.min()), "most": int(per_model.max())}
+    return Answer(Verdict.MEASURED, counted.met, counted.missed, counted.undecided, numbers)
+
+
+def unlike(tables: Tables, other: str, family: str | None) -> Answer:
+    """How many kinds of models differ from another predictor, all models of a kind alike."""
+    models = _cells(tables, "transformer", family)
+    kinds = models.groupby(["family", "embedding", "attention"]).ngroups
+    rows = tables["differences"][tables["differences"]["unlike"] == other]
+    rows = rows if family is None else rows[rows["family"] == family]
+    differing = rows.groupby(["family", "embedding", "attention"]).ngroups
+    return Answer(verdict_of(differing, kinds - differing), differing, kinds - differing, 0, {"shifts": len(rows)})
+
+
+def cost(tables: Tables) -> Answer:
+    """How often a tolerated shift raises the error much: the line is absolute."""
+    rows = _cells(tables, "transformer")
+    ratio = rows[rows["verdict"] == "tolerated"]["ratio"]
+    numbers = {f"above_{fold}_fold": int((ratio > fold).sum()) for fold in FOLDS}
+    return Answer(Verdict.MEASURED if len(ratio) else Verdict.UNDECIDED, numbers={"tolerated": len(ratio), **numbers})
+
+
+def closed_form(tables: Tables) -> Answer:
+    """How many measured errors of the layer are where its closed form is."""
+    z = _cells(tables, "linear layer")["z"].dropna().abs()
+    met = int((z <= AGREE).sum())
+    numbers = {"largest_distance": float(z.max())} if len(z) else {}
+    return Answer(verdict_of(met, len(z) - met), met, len(z) - met, 0, numbers)
+
+
+TOLERATED = f"The excess grows by at most {TOLERANCE:g}: the 95 % interval of its growth lies below."
+QUESTIONS = (
+    Question(
+        "layer_others",
+        "The linear layer trained on a fixed covariance tolerates other tasks, labels and queries.",
+        f"{TOLERATED} Some it cannot fail: its prediction scales with them, or is as good as the best.",
+        partial(layer, benign=True),
+        "§4.2",
+        lead=True,
+    ),
+    Question(
+        "layer_inputs",
+        "It does not tolerate other inputs.",
+        f"The excess grows by more than {TOLERANCE:g}: the 95 % interval of its growth lies above.",
+        partial(layer, benign=False),
+        "§4.2",
+        lead=True,
+    ),
+    Question(
+        "transformers_fixed",
+        "How many shifts do transformers trained on the fixed covariance tolerate?",
+        f"{TOLERATED} Counted by model and shift, beside the linear layer of the same training.",
+        partial(transformers, family="fixed"),
+        lead=True,
+    ),
+    Question(
+        "transformers_random",
+        "How many do transformers trained on random covariances tolerate?",
+        "The same, for shifts of random covariances.",
+        partial(transformers, family="random"),
+    ),
+    Question(
+        "unlike_layer",
+        "Transformers tolerate shifts that the linear layer of the same training does not.",
+        "A shift that all models of one kind tolerate and the layer does not, by kind of model.",
+        partial(unlike, other="linear layer", family=None),
+    ),
+    Question(
+        "unlike_least_squares",
+        "Trained on the fixed covariance, transformers fail where least squares does not.",
+        "A shift that no model of one kind tolerates and least squares does on the same prompts, by kind of model.",
+        partial(unlike, other="least squares", family="fixed"),
+    ),
+    Question(
+        "cost",
+        "How much does a tolerated shift raise the error of a transformer?",
+        "Error over the unshifted one, both in units of the zero predictor's; tolerated shifts counted by model.",
+        cost,
+    ),
+    Question(
+        "closed_form",
+        "The layer's measured errors agree with its closed form.",
+        f"Within {AGREE:g} standard errors; all shifts share their draws, so these distances do too.",
+        closed_form,
+    ),
+)

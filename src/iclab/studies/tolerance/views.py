@@ -1,0 +1,72 @@
+"""Tables made of the cells: how many shifts are tolerated, by predictor, and what models of a kind do alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+# What the paper says that the layer tolerates; the rest are other inputs.
+BENIGN = ("task", "labels", "query")
+VERDICTS = ("tolerated", "not tolerated", "undecided")
+_KIND = ["family", "embedding", "attention"]
+
+
+def counts(cells: pd.DataFrame) -> pd.DataFrame:
+    """How many shifts of each kind a predictor tolerates, does not tolerate, and leaves open."""
+    counted = cells[cells["counted"]]
+    rows = [
+        {**dict(zip(("predictor", "group", "kind"), key, strict=True)), **_tally(own)}
+        for key, own in counted.groupby(["predictor", "group", "kind"], sort=False)
+    ]
+    return pd.DataFrame(rows)
+
+
+def overview(cells: pd.DataFrame) -> pd.DataFrame:
+    """A row per predictor: its excess on what it was made for, tolerated shifts, and the worst shift.
+
+    Counts are of shifts of tasks, labels and queries (``other_…``), and of inputs (``inputs_…``).
+    """
+    rows: list[dict[str, Any]] = []
+    for (name, group, family, learned), own in cells.groupby(["predictor", "group", "family", "learned"], sort=False):
+        at_m = own[own["M"] == own["M"].max()].iloc[0]
+        row: dict[str, Any] = {"predictor": name, "group": group, "family": family, "learned": learned}
+        row |= {"excess": at_m["unshifted"], "stderr": at_m["unshifted_stderr"]}
+        counted = own[own["counted"]]
+        benign = counted["kind"].isin(BENIGN)
+        for label, part in (("other", counted[benign]), ("inputs", counted[~benign])):
+            row |= {f"{label}_{key.replace(' ', '_')}": count for key, count in _tally(part).items()}
+        failing = counted[counted["verdict"] == "not tolerated"].sort_values("growth", ascending=False).head(1)
+        row["worst"] = failing["shift"].iloc[0] if len(failing) else None
+        for key in ("growth", "growth_low", "growth_high"):
+            row[key] = float(failing[key].iloc[0]) if len(failing) else float("nan")
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def differences(cells: pd.DataFrame) -> pd.DataFrame:
+    """Shifts that all models of a kind tolerate, unlike the layer, or that none of them does, unlike least squares.
+
+    A kind is a family with an embedding and an attention; ``unlike`` names what it is compared with: the layer of the
+    same training, or least squares on the same prompts.
+    """
+    shifted = cells[cells["counted"]]
+    models = shifted[(shifted["group"] == "transformer") & shifted["learned"]]
+    rows: list[dict[str, Any]] = []
+    for key, own in models.groupby(_KIND, sort=False):
+        kind = dict(zip(_KIND, key, strict=True)) | {"models": own["predictor"].nunique()}
+        layer = shifted[(shifted["group"] == "linear layer") & (shifted["family"] == kind["family"])]
+        # Prompts are the same where what is shifted is.
+        squares = shifted[(shifted["predictor"] == "least squares") & (shifted["family"] == kind["family"])]
+        for unlike, other, mine, its in (
+            ("linear layer", layer, "tolerated", "not tolerated"),
+            ("least squares", squares, "not tolerated", "tolerated"),
+        ):
+            alike = (own["verdict"] == mine).groupby(own["shift"], sort=False).all()
+            theirs = set(other.loc[other["verdict"] == its, "shift"])
+            rows += [{**kind, "unlike": unlike, "shift": name} for name in alike.index[alike] if name in theirs]
+    return pd.DataFrame(rows, columns=[*_KIND, "models", "unlike", "shift"])
+
+
+def _tally(rows: pd.DataFrame) -> dict[str, int]:
+    return {verdict: int((rows["verdict"] == verdict).sum()) for verdict in VERDICTS} | {"shifts": len(rows)}
