@@ -37,9 +37,8 @@ PREDICTORS: Mapping[str, str] = {
     "averaging": "#e2d25c",
     "3-NN": "#882255",
     "gradient descent": "#9000f0",
-    "LSA": LSA,
-    "LSA, fixed law": LSA,
-    "LSA, random law": "#5fd0ae",
+    "linear layer, fixed Λ": LSA,
+    "linear layer, random Λ": "#5fd0ae",
 }
 CYCLE = (ACCENT, SECOND, LSA, LIMIT, THIRD, "#56b4e9", LEAST_SQUARES)
 
@@ -177,24 +176,3 @@ def shade(family: str, index: int, count: int) -> str:
     if count == 1:
         return shades[1]
     return shades[round(index * (len(shades) - 1) / (count - 1))]
-
-
-def color_of(name: str, shown: Sequence[str]) -> str:
-    """Colour of a predictor: classical ones by ``PREDICTORS``, trained models by the law in their name.
-
-    Parameters
-    ----------
-    name : str
-        The predictor's name.
-    shown : sequence of str
-        All names of the figure: models of one law go from light to dark in their order.
-    """
-    if name in PREDICTORS:
-        return PREDICTORS[name]
-    family = _family(name)
-    of_family = [other for other in shown if other not in PREDICTORS and _family(other) == family]
-    return shade(family, of_family.index(name), len(of_family))
-
-
-def _family(name: str) -> str:
-    return "fixed" if name.startswith("fixed") or "identity" in name else "random"

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from iclab.foundations import normal_interval
-from iclab.studies.drawing import LSA, PREDICTORS, ZERO, house_style, shade
+from iclab.studies.drawing import PREDICTORS, ZERO, house_style, shade
 from iclab.studies.study import Record
 from iclab.studies.tolerance.questions import TOLERANCE
 
@@ -121,9 +121,8 @@ def strength(record: Record) -> Figure:
 
 def _colors(cells: pd.DataFrame) -> dict[str, str]:
     """Two classical learners, the layers, and of the first kind of transformers the longest-trained of each family."""
-    colors = {name: PREDICTORS[name] for name in ("least squares", "ridge")}
-    for family, color in (("fixed", LSA), ("random", "#5fd0ae")):
-        colors[f"linear layer, {family} Λ"] = color
+    names = ("least squares", "ridge", "linear layer, fixed Λ", "linear layer, random Λ")
+    colors = {name: PREDICTORS[name] for name in names}
     models = cells[cells["group"] == "transformer"]
     for family in ("fixed", "random"):
         own = models[(models["family"] == family) & (models["embedding"] == models["embedding"].head(1).squeeze())]

@@ -4,7 +4,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from iclab.report.style import FAMILY_SHADES, PREDICTORS, color_of
+
+from iclab.studies.drawing import FAMILY_SHADES, PREDICTORS, shade
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 SIGHT = {
@@ -30,8 +31,8 @@ def _lab(color, sight):
 
 @pytest.mark.parametrize("kind", SIGHT)
 def test_predictors_stay_apart(kind):
-    # The zero estimator is dashed wherever it is drawn, and the two names of LSA share a colour.
-    shown = {name: color for name, color in PREDICTORS.items() if name not in ("zero", "LSA")}
+    # The zero predictor is dashed wherever it is drawn.
+    shown = {name: color for name, color in PREDICTORS.items() if name != "zero"}
     shown |= {f"{family} {i}": color for family, shades in FAMILY_SHADES.items() for i, color in enumerate(shades)}
     seen = {name: _lab(color, SIGHT[kind]) for name, color in shown.items()}
     distances = {(a, b): float(np.linalg.norm(seen[a] - seen[b])) for a, b in combinations(seen, 2)}
@@ -39,10 +40,8 @@ def test_predictors_stay_apart(kind):
     assert distances[closest] > 12, (closest, distances[closest])
 
 
-def test_a_predictor_has_one_colour_and_models_go_from_light_to_dark():
-    names = ["least squares", "fixedcov_N4", "fixedcov_N7", "fixedcov_N10", "randomcov_N4"]
-    assert color_of("least squares", names) == color_of("least squares", ["ridge"]) == "#000000"
-    lightness = [_lab(color_of(name, names), np.eye(3))[0] for name in names[1:4]]
-    assert lightness == sorted(lightness, reverse=True)
-    assert color_of("randomcov_N4", names) in FAMILY_SHADES["random"]
-    assert color_of("fast-identity-20", ["fast-identity-20"]) in FAMILY_SHADES["fixed"]
+def test_models_of_a_family_go_from_light_to_dark():
+    for family, shades in FAMILY_SHADES.items():
+        lightness = [_lab(shade(family, i, 3), np.eye(3))[0] for i in range(3)]
+        assert lightness == sorted(lightness, reverse=True)
+        assert shade(family, 0, 1) == shades[1]
