@@ -73,7 +73,7 @@ def test_half_precision_is_half_the_size_and_what_was_judged(config, run, tmp_pa
 
 
 def test_a_card_shows_an_evaluation_of_the_runs_own_law_and_of_shifts(config, run, tmp_path):
-    table = judge(run, "garg", n_prompts=32)
+    table = judge(run.predictor(), run.config, "garg", n_prompts=32)
     run.export(tmp_path / "model", table)
     own = table[(table["distribution"] == OWN_LAW) & (table["predictor"] == "model")]
     curve = error_curve(run.predictor(), config.prompts.build(), 7, n_prompts=32, seed=0)
@@ -88,7 +88,7 @@ def test_a_card_shows_an_evaluation_of_the_runs_own_law_and_of_shifts(config, ru
 
 def test_a_card_of_noisy_prompts_shows_what_bayes_does_there(config, tmp_path):
     noisy = train(replace(config, prompts=replace(config.prompts, noise=0.5)), tmp_path / "run")
-    noisy.export(tmp_path / "model", judge(noisy, "garg", n_prompts=32))
+    noisy.export(tmp_path / "model", judge(noisy.predictor(), noisy.config, "garg", n_prompts=32))
     shown = rows((tmp_path / "model" / "README.md").read_text())
     assert shown[0] == ["examples", "model", "standard error", "least squares", "ridge"]
     bayes = error_curve(Ridge(0.25), noisy.config.prompts.build(), 7, n_prompts=32, seed=0).mean / 3

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-import iclab.training.step as step_module
+import iclab.training.cuda_graphs as cuda_graphs
 from iclab.models import load
 from iclab.training import preset, train
 from iclab.training.config import write_yaml
@@ -40,12 +40,12 @@ def test_a_gpu_trains_the_model_that_a_cpu_does(tmp_path, optimizer):
 
 @pytest.mark.parametrize("attention", ["softmax", "linear"])
 @pytest.mark.parametrize("precision", ["bfloat16", "float32", "float64"])
-def test_recorded_steps_are_the_steps_themselves(tmp_path, attention, precision, monkeypatch):
+def test_graphs_are_the_steps_themselves(tmp_path, attention, precision, monkeypatch):
     config = configuration(device="cuda", precision=precision, model={"attention": attention})
-    recorded = train(config, tmp_path / "recorded")
-    monkeypatch.setattr(step_module, "Recorded", lambda function: function)
+    replayed = train(config, tmp_path / "replayed")
+    monkeypatch.setattr(cuda_graphs, "Graphed", lambda function: function)
     launched = train(config, tmp_path / "launched")
-    assert torch.equal(weights(recorded.directory), weights(launched.directory))
+    assert torch.equal(weights(replayed.directory), weights(launched.directory))
 
 
 MODELS = [

@@ -178,4 +178,4 @@ def test_the_card_says_what_was_decided(processor, tmp_path):
     run = Run.open(tmp_path)
     assert run.card["config"]["precision"] == "float32"
     assert run.card["config"]["optimizer"]["matrix_precision"] == "bfloat16"
-    assert "float32, Newton-Schulz in bfloat16" in page_of(run, "name")
+    assert "float32, Newton-Schulz in bfloat16" in page_of("name", run.config, run.card, 1)

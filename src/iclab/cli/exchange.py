@@ -81,7 +81,8 @@ def exchange(
         with plain_warnings():
             if suite is not None:
                 with Reporter() as progress:
-                    table = judge(run, suite, n_prompts=n_prompts, half=half, progress=progress)
+                    model = run.predictor(half=half)
+                    table = judge(model, run.config, suite, n_prompts=n_prompts, progress=progress)
             run.export(target, table, half=half)
         sys.stdout.write(f"{target}\n")
         return 0

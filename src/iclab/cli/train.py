@@ -164,12 +164,12 @@ def _train(config: TrainingConfig, directory: Path, *, resume: bool, loud: bool)
         for remark in lint(config):
             sys.stderr.write(f"{remark}\n")
     if not loud or not sys.stderr.isatty():
-        told = -1
+        tenths = -1
 
         def line(step: int, total: int, loss: float, left: float) -> None:
-            nonlocal told
-            if 10 * step // total > told:
-                told = 10 * step // total
+            nonlocal tenths
+            if 10 * step // total > tenths:
+                tenths = 10 * step // total
                 sys.stderr.write(f"step {step} of {total}: {losses(loss)}, {duration(left)} left\n")
 
         return fit(config, directory, resume=resume, progress=line if loud else None)

@@ -60,7 +60,7 @@ class TrainingConfig:
     device : {"auto", "cpu", "cuda"}
         "auto" takes a GPU if there is one.
     compile : bool
-        Whether torch.compile is used; beside the recorded steps of a GPU it gains next to nothing.
+        Whether torch.compile is used; beside the CUDA graphs of a GPU it gains next to nothing.
     log_every, evaluate_every, checkpoint_every : int, optional
         Steps between lines of metrics, evaluations and checkpoints; a hundredth, a tenth and a twentieth of
         the run when omitted, but at least 10, 100 and 50.

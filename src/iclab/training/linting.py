@@ -8,10 +8,11 @@ from typing import Any
 
 from iclab.training.batches import Batches
 from iclab.training.config import TrainingConfig
+from iclab.training.cuda_graphs import step_of
 from iclab.training.distributed import World
 from iclab.training.memory import keep_memory
 from iclab.training.precision import decided
-from iclab.training.step import Step, new_state
+from iclab.training.step import new_state
 
 # Measured on tiny models: beyond this, Muon (scaled to AdamW's size) never left the initial plateau.
 _MUON_RATE_THAT_LEARNS = 0.01
@@ -25,52 +26,54 @@ def lint(config: TrainingConfig) -> list[str]:
     config : TrainingConfig
         A valid configuration.
     """
-    found: list[str] = []
+    remarks: list[str] = []
     dimension, n_points, steps = config.model.dimension, config.n_points, config.steps
     last = config.curriculum.at(steps - 1, dimension, n_points)
     ends = config.curriculum.last_change
     if last.points < n_points:
-        found.append(
+        remarks.append(
             f"Positions {last.points} to {n_points - 1} are never trained: the curriculum reaches {last.points} of "
             f"{n_points} points in {steps} steps."
         )
     if last.dimensions < dimension:
-        found.append(
+        remarks.append(
             f"Dimensions {last.dimensions + 1} to {dimension} are never seen: the curriculum reaches "
             f"{last.dimensions} of {dimension} in {steps} steps."
         )
     if last == (dimension, n_points) and ends > 2 * steps / 3:
-        found.append(
+        remarks.append(
             f"The curriculum ends at step {ends} of {steps}: less than a third of the run trains full prompts."
         )
     if config.model.positions == "learned" and config.model.max_points > n_points:
-        found.append(
+        remarks.append(
             f"Positions {n_points} to {config.model.max_points - 1} can be asked but are never trained: their learned "
             f"embeddings stay as they began."
         )
     for name, ramp in config.curriculum.fields.items():
-        own, reached = _value(config, name), ramp.at(steps - 1)
-        if reached != own:
-            found.append(
-                f"{name} is at {reached:g} in the last step but {own} in the configuration, which held-out prompts and "
-                "the model card follow."
+        configured, reached = _value(config, name), ramp.at(steps - 1)
+        if reached != configured:
+            remarks.append(
+                f"{name} is at {reached:g} in the last step but {configured} in the configuration, which held-out "
+                "prompts and the model card follow."
             )
     if config.schedule.warmup >= steps:
-        found.append(f"The warm-up of {config.schedule.warmup} steps outlasts the run of {steps}.")
+        remarks.append(f"The warm-up of {config.schedule.warmup} steps outlasts the run of {steps}.")
     rate = config.optimizer.matrix_learning_rate or config.optimizer.learning_rate
     if config.optimizer.kind == "muon" and rate > _MUON_RATE_THAT_LEARNS:
-        found.append(f"A Muon rate of {rate:g} is above {_MUON_RATE_THAT_LEARNS:g}; such runs never left the plateau.")
-    if config.loss == "query" and config.curriculum.points is not None:
-        found.append("With loss 'query' and a curriculum of points, each stage trains one context length only.")
-    if config.compile:
-        found.append(
-            "torch.compile made training slower on CPUs, and gains next to nothing on GPUs beside recorded steps."
+        remarks.append(
+            f"A Muon rate of {rate:g} is above {_MUON_RATE_THAT_LEARNS:g}; such runs never left the plateau."
         )
-    return found
+    if config.loss == "query" and config.curriculum.points is not None:
+        remarks.append("With loss 'query' and a curriculum of points, each stage trains one context length only.")
+    if config.compile:
+        remarks.append(
+            "torch.compile made training slower on CPUs, and gains next to nothing on GPUs beside CUDA graphs."
+        )
+    return remarks
 
 
 def _value(config: TrainingConfig, name: str) -> Any:
-    """The configuration's own value of a dotted name."""
+    """The configuration's value of a dotted name."""
     value: Any = config.as_dict()
     for part in name.split("."):
         value = value.get(part) if isinstance(value, dict) else None
@@ -106,7 +109,7 @@ def estimate_cost(config: TrainingConfig) -> Cost:
     keep_memory()
     config = decided(config)
     state = new_state(config)
-    step = Step(config, state, World())
+    step = step_of(config, state, World())
     points = [config.curriculum.at(i, config.model.dimension, config.n_points).points for i in range(config.steps)]
     prompts = [config.batch_size_at(i) for i in range(config.steps)]
     work = [config.cost_at(i) for i in range(config.steps)]
@@ -117,11 +120,11 @@ def estimate_cost(config: TrainingConfig) -> Cost:
             for _ in range(timed):
                 step(batch)
             float(batch.loss)  # waits for a GPU
-            each = (time.perf_counter() - began) / timed
+            seconds = (time.perf_counter() - began) / timed
     weights = sum(parameter.numel() for parameter in state.model.blocks.parameters() if parameter.ndim == 2)
     weights *= config.model.layers if config.model.tied else 1
     tokens = sum((2 * n - 1) * count for n, count in zip(points, prompts, strict=True))
-    return Cost(sum(prompts), 3 * weights * tokens, each * sum(work) / max(work), each)
+    return Cost(sum(prompts), 3 * weights * tokens, seconds * sum(work) / max(work), seconds)
 
 
 def duration(seconds: float) -> str:

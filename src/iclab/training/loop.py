@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import Flag, auto
 from pathlib import Path
 from typing import Any
 
 from iclab.foundations import InvalidInputError, exclusive, require_writable
 from iclab.models.storage import MANIFEST
 from iclab.prompts.reading import allowing_code
-from iclab.training.batches import Batches
+from iclab.training.batches import Batch, Batches
 from iclab.training.checkpoint import clean, last_good, restore, save_checkpoint
 from iclab.training.config import TrainingConfig
+from iclab.training.cuda_graphs import step_of
 from iclab.training.distributed import World, world
 from iclab.training.interruption import Signals
 from iclab.training.memory import keep_memory
-from iclab.training.reporting import Clock, Examiner, metrics_line
+from iclab.training.reporting import Clock, HeldOutEvaluation, metrics_line
 from iclab.training.run import CONFIG, METRICS, Run, append_metrics, read_metrics, rewind_metrics
-from iclab.training.step import Step, check_sound, new_state
+from iclab.training.step import check_sound, new_state
 
 # Called with (steps done, steps in all, loss, seconds left); the last two are NaN before they are known.
 Progress = Callable[[int, int, float, float], None]
@@ -85,6 +87,7 @@ def train(
     # Code that may not run, or fails, is refused before anything is written.
     config.prompts.build().sample(1, 1, seed=0)
     directory = Path(directory).expanduser()
+    keep_memory()
     with world() as processes:
         if not processes.leads:
             processes.wait()  # until the folder is set up
@@ -99,11 +102,33 @@ def train(
                 f"{directory} must hold no run yet; it holds one: resume it or choose another directory."
             )
         with exclusive(require_writable(directory)):
-            keep_memory()
             run = Run.create(directory, config)
             clean(directory)
             processes.wait()
             return _fit(run, processes, progress, until)
+
+
+class Due(Flag):
+    """What is to be done after a step."""
+
+    NOTHING = 0
+    LOSS = auto()
+    EVALUATION = auto()
+    CHECKPOINT = auto()
+
+
+def due_after(step: int, config: TrainingConfig) -> Due:
+    """What is due after a step: everything after the last one, and otherwise each at its interval."""
+    intervals = {
+        Due.LOSS: config.log_interval,
+        Due.EVALUATION: config.evaluation_interval,
+        Due.CHECKPOINT: config.checkpoint_interval,
+    }
+    due = Due.NOTHING
+    for kind, interval in intervals.items():
+        if step == config.steps or step % interval == 0:
+            due |= kind
+    return due
 
 
 def _fit(run: Run, processes: World, progress: Progress | None, until: Until | None) -> Run:
@@ -111,7 +136,6 @@ def _fit(run: Run, processes: World, progress: Progress | None, until: Until | N
     checkpoint = last_good(run.directory)
     if checkpoint is not None and int(checkpoint.name) >= config.steps:
         return run
-    keep_memory()
     state = new_state(config)
     if checkpoint is not None:
         restore(state, checkpoint)
@@ -121,32 +145,36 @@ def _fit(run: Run, processes: World, progress: Progress | None, until: Until | N
     reached = until is not None and any(until(line) for line in read_metrics(metrics) if "error" in line)
     if processes.any(reached):
         return run
-    advance, clock, examine = Step(config, state, processes), Clock(config, state, progress), Examiner(config)
+    step, clock = step_of(config, state, processes), Clock(config, state, progress)
+    evaluate = HeldOutEvaluation(config)
+
+    def write(due: Due, batch: Batch) -> bool:
+        """Write the lines of metrics that are due; returns whether the training has reached what it was for."""
+        if Due.LOSS in due:
+            append_metrics(metrics, metrics_line(state, batch, config.curriculum.fields, clock))
+        if Due.EVALUATION not in due:
+            return False
+        line = evaluate(state)
+        append_metrics(metrics, line)
+        return until is not None and until(line)
+
     with Signals() as signals, Batches(config, processes, state.step) as batches:
         for batch in batches:
-            advance(batch)
-            done = state.step == config.steps
-            stop = processes.any(signals.received)
-            logged = done or state.step % config.log_interval == 0
-            evaluated = done or state.step % config.evaluation_interval == 0
-            saved = done or stop or state.step % config.checkpoint_interval == 0
-            if logged or evaluated or saved:
-                check_sound(state, run.directory, weights=evaluated or saved)
-            if processes.leads and logged:
-                append_metrics(metrics, metrics_line(state, batch, config.curriculum.fields, clock))
-            if processes.leads and evaluated:
-                line = examine(state)
-                append_metrics(metrics, line)
-                reached = until is not None and until(line)
-            if logged:
+            step(batch)
+            interrupted = processes.any(signals.received)
+            due = due_after(state.step, config) | (Due.CHECKPOINT if interrupted else Due.NOTHING)
+            if due:
+                check_sound(state, run.directory, weights=due != Due.LOSS)
+            reached = processes.leads and write(due, batch)
+            if Due.LOSS in due:
                 state.losses.clear()
-            if evaluated:
+            if Due.EVALUATION in due:
                 reached = processes.any(reached)
             if processes.leads:
-                if saved or reached:
+                if reached or Due.CHECKPOINT in due:
                     save_checkpoint(state, run.directory, keep=config.keep_checkpoints, clock=clock.spent)
                 clock.report(state.step, batch.loss)
-            if stop and not done:
+            if interrupted and state.step < config.steps:
                 raise KeyboardInterrupt
             if reached:
                 break

@@ -38,12 +38,12 @@ def _total(squares: Tensor) -> Tensor:
     return squares if squares.ndim == 2 else squares.sum(-1)
 
 
-def _squared_error(said: Tensor, targets: Tensor) -> Tensor:
-    return _total((said - targets).square())
+def _squared_error(predicted: Tensor, targets: Tensor) -> Tensor:
+    return _total((predicted - targets).square())
 
 
-def _gaussian(said: Tensor, targets: Tensor) -> Tensor:
-    mean, log_variance = said.unbind(-1)
+def _gaussian(predicted: Tensor, targets: Tensor) -> Tensor:
+    mean, log_variance = predicted.unbind(-1)
     return _total(0.5 * (log_variance + (targets - mean).square() * (-log_variance).exp()))
 
 

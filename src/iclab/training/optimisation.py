@@ -55,19 +55,19 @@ class Optimizer:
 
     def build(self, model: Transformer) -> dict[str, torch.optim.Optimizer]:
         """The optimisers of a model's parameters, by name."""
-        everything = list(model.parameters())
-        # On a GPU steps are recorded, which needs the counters of steps there too.
-        how: Any = {"fused": everything[0].dtype != torch.float64, "capturable": everything[0].is_cuda}
+        parameters = list(model.parameters())
+        # On a GPU steps are CUDA graphs, which need the counters of steps there too.
+        kernels: Any = {"fused": parameters[0].dtype != torch.float64, "capturable": parameters[0].is_cuda}
         if self.kind == "sgd":
-            return {"sgd": torch.optim.SGD(everything, **self.options("sgd"))}
+            return {"sgd": torch.optim.SGD(parameters, **self.options("sgd"))}
         if self.kind == "adam":
-            return {"adam": torch.optim.Adam(everything, **self.options("adam"), **how)}
+            return {"adam": torch.optim.Adam(parameters, **self.options("adam"), **kernels)}
         matrices = _matrices(model) if self.kind == "muon" else []
         chosen = {id(matrix) for matrix in matrices}
         built: dict[str, torch.optim.Optimizer] = {}
-        rest = [parameter for parameter in everything if id(parameter) not in chosen]
+        rest = [parameter for parameter in parameters if id(parameter) not in chosen]
         if rest:
-            built["adamw"] = torch.optim.AdamW(rest, **self.options("adamw"), **how)
+            built["adamw"] = torch.optim.AdamW(rest, **self.options("adamw"), **kernels)
         if matrices:
             built["muon"] = Muon(matrices, precision=getattr(torch, self.matrix_precision), **self.options("muon"))
         return built

@@ -117,7 +117,7 @@ def decided(config: TrainingConfig) -> TrainingConfig:
 def _choose(config: TrainingConfig, width: int, large: bool) -> Choice:
     """Bfloat16 where it is clearly faster, float32 elsewhere."""
     if config.device != "cpu" and torch.cuda.is_available():
-        # Launches hide what a single product takes; recorded steps gain with the products.
+        # Launches hide what a single product takes; graphs gain with the products.
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return Choice("bfloat16", Reason.GPU) if native else Choice("float32", Reason.OLD_GPU)
     if not has_bfloat16():

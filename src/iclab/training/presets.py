@@ -15,8 +15,8 @@ from iclab.prompts.specification import PromptSpecification, plain, validated
 from iclab.training.config import TrainingConfig, merge
 
 
-class Wish(NamedTuple):
-    """What a recipe is asked for."""
+class PresetArguments(NamedTuple):
+    """What a recipe depends on."""
 
     dimension: int
     n_train: int
@@ -25,8 +25,8 @@ class Wish(NamedTuple):
     attention: str | None  # None for the recipe's own
 
 
-# From what is asked for to fields of the configuration.
-Recipe: TypeAlias = Callable[[Wish], dict[str, Any]]
+# From its arguments to fields of the configuration.
+Recipe: TypeAlias = Callable[[PresetArguments], dict[str, Any]]
 # From dimension and n_train to a number of steps.
 Length: TypeAlias = Callable[[int, int], int]
 # What may stand beside a preset's name.
@@ -102,7 +102,7 @@ def preset(
         "prompts": {"covariates": _covariates(covariates, dimension), "tasks": {"kind": "linear"}},
         "n_train": n_train,
         "steps": steps,
-        **recipe(Wish(dimension, n_train, max_points, steps, _attention(overrides.get("model")))),
+        **recipe(PresetArguments(dimension, n_train, max_points, steps, _attention(overrides.get("model")))),
     }
     return validated(TrainingConfig, merge(data, overrides), f"the preset {name}", allow_code=allow_code)
 
@@ -139,13 +139,13 @@ def _covariates(given: Any, dimension: int) -> dict[str, Any]:
     return plain(given)
 
 
-def _gpt2(size: str, wish: Wish) -> dict[str, Any]:
+def _gpt2(size: str, arguments: PresetArguments) -> dict[str, Any]:
     width, layers, heads = SIZES[size]
     shape = {"width": width, "layers": layers, "heads": heads}
-    return {"dimension": wish.dimension, "max_points": wish.max_points, **shape}
+    return {"dimension": arguments.dimension, "max_points": arguments.max_points, **shape}
 
 
-def _few_dimensions_first(wish: Wish, end: float) -> dict[str, Any]:
+def _few_dimensions_first(arguments: PresetArguments, end: float) -> dict[str, Any]:
     """Dimensions from 1 to d over the share ``end`` of the run, on prompts of two examples each.
 
     Softmax attention leaves its initial plateau while prompts are short and steps cheap: at d = 20 with Λ = I, starting
@@ -153,15 +153,15 @@ def _few_dimensions_first(wish: Wish, end: float) -> dict[str, Any]:
     for a curriculum: errors / d of 6000 steps at d = 20 are .0213 with one and .0216 without at 20 examples, .00022 and
     .00021 at 40 (± .0014 and .00001; 4000 prompts, one seed).
     """
-    every = max(1, round(end * wish.steps / max(1, wish.dimension - 1)))
-    return {"dimensions": {"start": 1, "end": wish.dimension, "every": every}, "examples_per_dimension": 2}
+    every = max(1, round(end * arguments.steps / max(1, arguments.dimension - 1)))
+    return {"dimensions": {"start": 1, "end": arguments.dimension, "every": every}, "examples_per_dimension": 2}
 
 
-def _short_prompts_first(wish: Wish) -> dict[str, Any]:
+def _short_prompts_first(arguments: PresetArguments) -> dict[str, Any]:
     """Prompts beyond 2d examples only when these are mastered, from .3 to .55 of the run."""
-    points, begin = min(2 * wish.dimension + 1, wish.n_train + 1), round(0.3 * wish.steps)
-    every = max(1, int((0.55 * wish.steps - begin) / max(1, wish.n_train + 1 - points)))
-    return {"points": {"start": points, "end": wish.n_train + 1, "every": every, "begin": begin}}
+    points, begin = min(2 * arguments.dimension + 1, arguments.n_train + 1), round(0.3 * arguments.steps)
+    every = max(1, int((0.55 * arguments.steps - begin) / max(1, arguments.n_train + 1 - points)))
+    return {"points": {"start": points, "end": arguments.n_train + 1, "every": every, "begin": begin}}
 
 
 def _ours(
@@ -177,14 +177,14 @@ def _ours(
 ) -> Recipe:
     """Muon, Rao-Blackwell targets, a curriculum and a falling rate over the given shares of the run."""
 
-    def build(wish: Wish) -> dict[str, Any]:
-        softmax = (wish.attention or attention) == "softmax"
-        ramps = _few_dimensions_first(wish, curriculum) if softmax else {}
-        if softmax or wish.n_train > 2 * wish.dimension:
-            ramps |= _short_prompts_first(wish)
+    def build(arguments: PresetArguments) -> dict[str, Any]:
+        softmax = (arguments.attention or attention) == "softmax"
+        ramps = _few_dimensions_first(arguments, curriculum) if softmax else {}
+        if softmax or arguments.n_train > 2 * arguments.dimension:
+            ramps |= _short_prompts_first(arguments)
         return {
             # The exact GELU: on CPUs a step of `small` takes a tenth less than with GPT-2's (346 ms against 394).
-            "model": {**_gpt2(size, wish), "embedding": embedding, "attention": attention, "activation": "gelu"},
+            "model": {**_gpt2(size, arguments), "embedding": embedding, "attention": attention, "activation": "gelu"},
             "batch_size": 64,
             "optimizer": {
                 "kind": "muon",
@@ -192,7 +192,7 @@ def _ours(
                 "matrix_learning_rate": matrix_rate,
                 "momentum": 0.9,
             },
-            "schedule": {"warmup": min(100, wish.steps // 10), "decay": decay},
+            "schedule": {"warmup": min(100, arguments.steps // 10), "decay": decay},
             "curriculum": ramps,
             "targets": "posterior_mean",
             "per_dimension": True,
@@ -202,16 +202,21 @@ def _ours(
     return build
 
 
-def _garg(wish: Wish) -> dict[str, Any]:
+def _garg(arguments: PresetArguments) -> dict[str, Any]:
     """Garg et al. (2022): dimensions 5 → d, one more, and points 11 → N + 1, two more, every 2000 of 500 001 steps."""
-    every = max(1, round(2000 * wish.steps / _GARG_STEPS))
+    every = max(1, round(2000 * arguments.steps / _GARG_STEPS))
     return {
-        "model": _gpt2("standard", wish),
+        "model": _gpt2("standard", arguments),
         "batch_size": 64,
         "optimizer": {"kind": "adam", "learning_rate": 1e-4, "betas": [0.9, 0.999], "clip": None},
         "curriculum": {
-            "dimensions": {"start": min(5, wish.dimension), "end": wish.dimension, "every": every},
-            "points": {"start": min(11, wish.n_train + 1), "end": wish.n_train + 1, "increment": 2, "every": every},
+            "dimensions": {"start": min(5, arguments.dimension), "end": arguments.dimension, "every": every},
+            "points": {
+                "start": min(11, arguments.n_train + 1),
+                "end": arguments.n_train + 1,
+                "increment": 2,
+                "every": every,
+            },
         },
         "targets": "labels",
         "precision": "float32",
@@ -219,12 +224,12 @@ def _garg(wish: Wish) -> dict[str, Any]:
 
 
 def _lsa(layers: int, loss: str) -> Recipe:
-    def build(wish: Wish) -> dict[str, Any]:
+    def build(arguments: PresetArguments) -> dict[str, Any]:
         return {
             "model": {
-                "dimension": wish.dimension,
-                "max_points": wish.max_points,
-                "width": wish.dimension + 1,
+                "dimension": arguments.dimension,
+                "max_points": arguments.max_points,
+                "width": arguments.dimension + 1,
                 "layers": layers,
                 "heads": 1,
                 "embedding": "stacked",
@@ -236,7 +241,7 @@ def _lsa(layers: int, loss: str) -> Recipe:
             },
             "batch_size": 256,
             "optimizer": {"kind": "adam", "learning_rate": 5e-3 if layers == 1 else 3e-3, "betas": [0.9, 0.95]},
-            "schedule": {"warmup": wish.steps // 40, "decay": 0.6},
+            "schedule": {"warmup": arguments.steps // 40, "decay": 0.6},
             "targets": "labels",
             "loss": loss,
             "per_dimension": True,

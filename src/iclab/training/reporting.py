@@ -34,7 +34,7 @@ class Clock:
         costs = [config.cost_at(step) for step in range(config.steps)]
         self._cost = np.concatenate([[0], np.cumsum(costs)])
         self._start, self._total, self._progress = state.step, config.steps, progress
-        self._began = self._told = time.perf_counter()
+        self._began = self._reported = time.perf_counter()
         self._before, self._cpu_before = state.seconds, state.cpu_seconds - time.process_time()
 
     @property
@@ -44,11 +44,11 @@ class Clock:
         return {"seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3)}
 
     def report(self, step: int, loss: Tensor | float) -> None:
-        """Tell how far it is, unless that was told just now."""
+        """Call ``progress``, unless it was called just now."""
         now = time.perf_counter()
-        if self._progress is None or (now - self._told < _SECONDS_BETWEEN_REPORTS and step < self._total):
+        if self._progress is None or (now - self._reported < _SECONDS_BETWEEN_REPORTS and step < self._total):
             return
-        self._told = now
+        self._reported = now
         done = self._cost[step] - self._cost[self._start]
         left = (self._cost[-1] - self._cost[step]) * (now - self._began) / done if done else math.nan
         self._progress(step, self._total, float(loss), float(left))
@@ -73,7 +73,7 @@ def metrics_line(state: State, batch: Batch, ramps: Mapping[str, Ramp], clock: C
     }
 
 
-class Examiner:
+class HeldOutEvaluation:
     """Scores by position on held-out prompts, always the same ones, beside a reference.
 
     Numbers and vectors have squared errors, beside least squares; classes cross-entropies, beside the true law's where
@@ -94,8 +94,8 @@ class Examiner:
     def _reference(self) -> dict[str, list[float]]:
         prompts = self._prompts
         name = reference_of(prompts.labels)
-        found = prompts.probabilities if name == "true_law" else LeastSquares()(prompts)
-        return {} if found is None else {name: self._scored(found).mean(0).tolist()}
+        predicted = prompts.probabilities if name == "true_law" else LeastSquares()(prompts)
+        return {} if predicted is None else {name: self._scored(predicted).mean(0).tolist()}
 
     def _scored(self, predicted: np.ndarray) -> np.ndarray:
         return score_for(self._prompts.labels).of(predicted, self._prompts)

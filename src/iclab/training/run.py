@@ -120,7 +120,7 @@ class Run:
     @property
     def card(self) -> dict[str, Any]:
         """What a user of the trained model should know: how it was trained, towards what, and how well it does."""
-        return card_of(self)
+        return card_of(self.config, self.step, self.metrics, self.device)
 
     def export(self, folder: str | Path, evaluation: pd.DataFrame | None = None, *, half: bool = False) -> None:
         """Save the model of the last whole checkpoint with all that is known of it into a folder of its own.
@@ -143,15 +143,15 @@ class Run:
             If there is no checkpoint yet, or the folder holds something else than a saved model.
         """
         folder = Path(folder)
-        model = self.predictor().model
+        model, card = self.predictor().model, self.card
         texts = {
             CONFIG: write_yaml(self.config),
             METRICS: "".join(json.dumps(line) + "\n" for line in self.metrics),
-            "README.md": page_of(self, folder.resolve().name, evaluation),
+            "README.md": page_of(folder.resolve().name, self.config, card, model.n_parameters, evaluation),
         }
         if evaluation is not None:
             texts["evaluation.csv"] = evaluation.to_csv(index=False)
-        save_model(model, folder, card=self.card, texts=texts, half=half)
+        save_model(model, folder, card=card, texts=texts, half=half)
 
     @property
     def metrics(self) -> list[dict[str, Any]]:

@@ -16,7 +16,6 @@ from iclab.training.checkpoint import State
 from iclab.training.config import TrainingConfig
 from iclab.training.distributed import World
 from iclab.training.losses import LOSSES
-from iclab.training.recording import Recorded, Tensors
 
 # A loss this many times the zero predictor's has left the task.
 _DIVERGED = 1e6
@@ -41,75 +40,68 @@ class Step:
     """
 
     def __init__(self, config: TrainingConfig, state: State, processes: World) -> None:
-        self._state, self._processes = state, processes
-        self._parameters = list(state.model.parameters())
-        self._like = self._parameters[0]
-        self._gradients = [torch.zeros_like(parameter) for parameter in self._parameters]
-        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
-            parameter.grad = gradient
+        self.config, self._state, self._processes = config, state, processes
         self._forward = torch.compile(state.model) if config.compile else state.model
-        self._config = config
-        self._differentiate, self._move = Recorded(self._find_gradients), Recorded(self._apply_gradients)
+        self.parameters = list(state.model.parameters())
+        self._gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
+        for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
+            parameter.grad = gradient
 
     def __call__(self, batch: Batch) -> None:
         """Fit the model to one batch."""
-        if batch.config.optimizer != self._config.optimizer:
-            self._move = Recorded(self._apply_gradients)  # what moved on a ramp is a constant of a recording
-        self._config = batch.config
-        config, state, like = self._config, self._state, self._like
-        asked = 1 if config.loss == "query" else batch.targets.shape[1]
-        # The mean over the global batch, of which this process holds a share.
-        count = config.batch_size * asked * (batch.stage.dimensions if config.per_dimension else 1)
-        given = [_on(torch.from_numpy(part), like) for part in (batch.xs, batch.ys, batch.targets)]
-        given.append(like.new_tensor(count))
-        if batch.starts is not None:
-            given.append(torch.from_numpy(batch.starts).to(like.device))
-        (losses,) = self._differentiate(*given)
+        config, state = batch.config, self._state
+        self.use(config)
+        losses = self.backward(*self._tensors(batch))
         self._processes.add([losses, *self._gradients])
-        share = config.schedule.at(state.step, config.steps)
-        self._move(torch.tensor(share, dtype=torch.float64, device=like.device))
+        self.update(config.schedule.at(state.step, config.steps))
         state.losses.append(losses)
         state.step += 1
         batch.loss = losses[0]
 
-    def _find_gradients(
-        self, xs: Tensor, ys: Tensor, targets: Tensor, count: Tensor, starts: Tensor | None = None
-    ) -> Tensors:
-        """Put the gradients where they belong; returns the loss and that of having learned nothing."""
-        config = self._config
-        with torch.autocast(xs.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+    def use(self, config: TrainingConfig) -> None:
+        """Take the values that ramps have in the next step."""
+        self.config = config
+
+    def _tensors(self, batch: Batch) -> list[Tensor]:
+        """A batch as ``backward`` takes it, where the model is."""
+        config, weights = batch.config, self.parameters[0]
+        asked = 1 if config.loss == "query" else batch.targets.shape[1]
+        # The mean over the global batch, of which this process holds a share.
+        count = config.batch_size * asked * (batch.stage.dimensions if config.per_dimension else 1)
+        tensors = [_like(weights, torch.from_numpy(array)) for array in (batch.xs, batch.ys, batch.targets)]
+        tensors.append(weights.new_tensor(count))
+        if batch.starts is not None:
+            tensors.append(torch.from_numpy(batch.starts).to(weights.device))
+        return tensors
+
+    def backward(self, xs: Tensor, ys: Tensor, targets: Tensor, count: Tensor, starts: Tensor | None = None) -> Tensor:
+        """Put the loss's gradients into ``grad``; returns the loss and that of having learned nothing."""
+        with torch.autocast(xs.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             predictions = self._forward(xs, ys, starts=starts)
-        asked = slice(-1, None) if config.loss == "query" else slice(None)
+        asked = slice(-1, None) if self.config.loss == "query" else slice(None)
         predictions, targets = predictions.to(xs.dtype)[:, asked], targets[:, asked]
-        rule, size = LOSSES[config.model.head], config.model.outputs
+        rule, size = LOSSES[self.config.model.head], self.config.model.outputs
         loss = rule.of(predictions, targets).sum() / count
-        for own, found in zip(self._gradients, torch.autograd.grad(loss, self._parameters), strict=True):
-            own.copy_(found)
-        return (torch.stack([loss.detach(), rule.zero(targets, size).sum().to(loss.dtype) / count]).double(),)
+        for gradient, value in zip(self._gradients, torch.autograd.grad(loss, self.parameters), strict=True):
+            gradient.copy_(value)
+        return torch.stack([loss.detach(), rule.zero(targets, size).sum().to(loss.dtype) / count]).double()
 
     @torch.no_grad()
-    def _apply_gradients(self, share: Tensor) -> Tensors:
-        """Clip and move the weights by this share of the peak rate."""
-        config = self._config
-        # The rate in a recording is fixed, at the peak: there the share is taken of the update, which is linear in it.
-        rate = 1.0 if share.is_cuda else float(share)
-        before = [parameter.clone() for parameter in self._parameters] if share.is_cuda else None
-        if config.optimizer.clip is not None:
-            nn.utils.clip_grad_norm_(self._parameters, config.optimizer.clip)
+    def update(self, share: float) -> None:
+        """Clip the gradients and move the weights at this share of the peak rate."""
+        settings = self.config.optimizer
+        if settings.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, settings.clip)
         for name, optimizer in self._state.optimizers.items():
-            options = config.optimizer.options(name)
+            options = settings.options(name)
             for group in optimizer.param_groups:
-                group.update(options, lr=options["lr"] * rate)
+                group.update(options, lr=options["lr"] * share)
             optimizer.step()
-        if before is not None:
-            for parameter, old in zip(self._parameters, before, strict=True):
-                parameter.copy_(old.lerp(parameter, share.to(old.dtype)))
-        return ()
 
 
-def _on(given: Tensor, like: Tensor) -> Tensor:
-    """Numbers in the model's precision, classes as whole numbers."""
-    return given.to(like.device, like.dtype if given.is_floating_point() else given.dtype)
+def _like(weights: Tensor, numbers: Tensor) -> Tensor:
+    """Numbers in the precision of the weights, classes as whole numbers, on their device."""
+    return numbers.to(weights.device, weights.dtype if numbers.is_floating_point() else numbers.dtype)
 
 
 def new_state(config: TrainingConfig) -> State:
