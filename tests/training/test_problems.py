@@ -59,7 +59,7 @@ def test_a_run_tells_judges_draws_and_exports(name, tmp_path):
     run = train(config_of(name), tmp_path / "run")
     last = run.evaluations()
     assert np.isfinite(last.to_numpy()).all()
-    table = judge(run, "garg", n_prompts=64)
+    table = judge(run.predictor(), run.config, "garg", n_prompts=64)
     assert (table["predictor"] == "model").any()
     draw_losses(run, tmp_path / "losses.svg")
     run.export(tmp_path / "model", table)

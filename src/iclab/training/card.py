@@ -99,6 +99,7 @@ def judge(
     """
     import pandas as pd
 
+    members = Suite.named(suite, config.model.dimension) if config.model.labels == REAL else None
     predictors: dict[str, Predictor] = {"model": model}
     if config.model.labels.kind != "class":
         predictors["least_squares"] = LeastSquares()
@@ -111,9 +112,8 @@ def judge(
         seed=seed,
         progress=progress,
     ).assign(normaliser=float(scale_of(config)[0]))
-    if config.model.labels != REAL:
+    if members is None:
         return own
-    members = Suite.named(suite, config.model.dimension)
     shifted = members.run(predictors, config.n_points, n_prompts=n_prompts, seed=seed, progress=progress)
     return pd.concat([own, shifted.drop(columns="zero")], ignore_index=True)
 
