@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from iclab.flow import gradient_descent
 from iclab.predictors import TrainedLSA
 from iclab.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
 from iclab.studies.exponents import local_slopes
+from iclab.studies.finite_data.prompts import FIXED, RANDOM
 from iclab.theory import (
     assumption3,
     corollary6_bound,
@@ -34,58 +36,67 @@ _GROUPS = 20
 _SIGMA = 0.4
 
 
-def length_laws(dimension: int) -> dict[str, Gaussian | RandomDiagonal]:
-    """Λ = I, two ill-conditioned Λ of the same trace, and the random covariances of Figure 1."""
-    laws: dict[str, Gaussian | RandomDiagonal] = {"Λ = I": Gaussian.isotropic(dimension)}
-    for kappa in (10, 100):
-        laws[f"condition {kappa}"] = Gaussian(np.diag(geometric_spectrum(dimension, kappa)))
-    laws["Exp(1)"] = RandomDiagonal.exponential(dimension)
-    return laws
+class Inputs(NamedTuple):
+    """The distribution of x: fixed Λ of a condition number, or random Λ = diag(λ), λ_i ~ Exponential(1)."""
+
+    inputs: str
+    condition: float
+
+    def covariates(self, dimension: int) -> Gaussian | RandomDiagonal:
+        """Of trace d, on average if random."""
+        if self.inputs == RANDOM:
+            return RandomDiagonal.exponential(dimension)
+        if self.condition == 1:
+            return Gaussian.isotropic(dimension)
+        return Gaussian(np.diag(geometric_spectrum(dimension, self.condition)))
+
+
+EVERY = (Inputs(FIXED, 1.0), Inputs(FIXED, 10.0), Inputs(FIXED, 100.0), Inputs(RANDOM, math.nan))
+_KEY = ["inputs", "condition"]
 
 
 def exact_part(dimension: int, n_grid: Sequence[int], m_grid: Sequence[int]) -> pd.DataFrame:
-    """Exact errors on the grid: law, N, M (∞ included), error, limit (N = M = ∞), excess over the limit."""
+    """Exact errors: inputs, condition, N, M (∞ included), error, limit (N = M = ∞), excess over the limit."""
     rows = []
-    for name, law in length_laws(dimension).items():
+    for one in EVERY:
+        law = one.covariates(dimension)
         limit = expected_risk(law, math.inf, math.inf)
         for n in n_grid:
             for m in (*m_grid, math.inf):
                 error = expected_risk(law, n, m)
-                rows.append((name, float(n), float(m), error, limit, error - limit))
-    return pd.DataFrame(rows, columns=["law", "N", "M", "error", "limit", "excess"])
+                rows.append((*one, float(n), float(m), error, limit, error - limit))
+    return pd.DataFrame(rows, columns=[*_KEY, "N", "M", "error", "limit", "excess"])
 
 
 def bounded(exact: pd.DataFrame, dimension: int) -> pd.DataFrame:
     """The exact errors with Corollary 6's bound beside them; NaN where Λ is random, of which it does not speak."""
-    laws = length_laws(dimension)
+    laws = {one: one.covariates(dimension) for one in EVERY if one.inputs == FIXED}
 
-    def bound(name: str, n: float, m: float) -> float:
-        law = laws[name]
-        return (
-            corollary6_bound(law.covariance, int(n), m if math.isinf(m) else int(m))
-            if isinstance(law, Gaussian)
-            else math.nan
-        )
+    def bound(inputs: str, condition: float, n: float, m: float) -> float:
+        law = laws.get(Inputs(inputs, condition))
+        if not isinstance(law, Gaussian):
+            return math.nan
+        return corollary6_bound(law.covariance, int(n), m if math.isinf(m) else int(m))
 
-    keys = zip(exact["law"], exact["N"], exact["M"], strict=True)
+    keys = zip(*(exact[column] for column in (*_KEY, "N", "M")), strict=True)
     return exact.assign(bound=[bound(*key) for key in keys])
 
 
 def slopes_of(exact: pd.DataFrame) -> pd.DataFrame:
-    """Local exponents: of the floor M = ∞ in N, of what is above it in M, and along N = M; all less the limit."""
+    """Local exponents: of the floor M = ∞ in N, of what is above it in M, and on the diagonal N = M; less the limit."""
     parts = []
-    for law, rows in exact.groupby("law", sort=False):
+    for key, rows in exact.groupby(_KEY, sort=False, dropna=False):
         floor = rows[np.isinf(rows["M"])].sort_values("N")
         diagonal = rows[rows["N"] == rows["M"]].sort_values("N")
         n = float(floor["N"].max())
         column = rows[(rows["N"] == n) & np.isfinite(rows["M"])].sort_values("M")
         above = column["error"] - float(floor["error"].iloc[-1])
         for what, x, values in (
-            ("floor in N", floor["N"], floor["excess"]),
-            ("above the floor in M", column["M"], above),
-            ("N = M", diagonal["N"], diagonal["excess"]),
+            ("floor", floor["N"], floor["excess"]),
+            ("above", column["M"], above),
+            ("diagonal", diagonal["N"], diagonal["excess"]),
         ):
-            columns = {"law": law, "what": what, "x": x.to_numpy(), "value": values.to_numpy()}
+            columns = {**dict(zip(_KEY, key, strict=True)), "what": what, "x": x.to_numpy(), "value": values.to_numpy()}
             parts.append(pd.DataFrame(columns).assign(slope=local_slopes(x, values)))
     return pd.concat(parts, ignore_index=True)
 
@@ -94,7 +105,8 @@ def coefficients_of(dimension: int) -> pd.DataFrame:
     """Leading coefficients for every fixed Λ, from the theory at huge lengths, from the formula, and in the bound."""
     rows = []
     huge = 10**5
-    for name, law in length_laws(dimension).items():
+    for one in EVERY:
+        law = one.covariates(dimension)
         if not isinstance(law, Gaussian):
             continue
         l = np.diagonal(law.covariance)  # noqa: E741
@@ -102,21 +114,22 @@ def coefficients_of(dimension: int) -> pd.DataFrame:
         formula = float(np.sum((l + t) ** 2 / l))
         floor = expected_risk(law, huge, math.inf)
         first = expected_risk(law, huge, 1) - floor
-        rows.append((name, floor * huge**2, formula, corollary6_floor(law.covariance, 1), first, (dimension + 1) * t))
-    names = ["law", "N2_floor", "sum_of_squares", "bound_N2", "M_above_floor", "bound_M"]
+        rows.append((*one, floor * huge**2, formula, corollary6_floor(law.covariance, 1), first, (dimension + 1) * t))
+    names = [*_KEY, "N2_floor", "sum_of_squares", "bound_N2", "M_above_floor", "bound_M"]
     return pd.DataFrame(rows, columns=names)
 
 
 def best_lengths(dimension: int, n_grid: Sequence[int], m_grid: Sequence[int]) -> pd.DataFrame:
-    """For every M the best N of the grid, and what the largest N costs: law, M, best_N, error, error_at_largest_N."""
+    """For every M the best N of the grid, and the error at the largest N."""
     rows = []
-    for name, law in length_laws(dimension).items():
+    for one in EVERY:
+        law = one.covariates(dimension)
         for m in m_grid:
             candidates = sorted({*n_grid, m - 1, m, m + 1} - {0})
             errors = [expected_risk(law, n, m) for n in candidates]
             best = int(np.argmin(errors))
-            rows.append((name, m, candidates[best], errors[best], errors[-1], max(candidates)))
-    names = ["law", "M", "best_N", "error", "error_at_largest_N", "largest_N"]
+            rows.append((*one, m, candidates[best], errors[best], errors[-1], max(candidates)))
+    names = [*_KEY, "M", "best_N", "error", "error_at_largest_N", "largest_N"]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -135,7 +148,7 @@ def measured_part(dimension: int, lengths: Sequence[int], n_prompts: int, seed: 
     layers, left = [], []
     for n in lengths:
         path = gradient_descent(initial, covariates, n, rate, 600, record_every=600)
-        layers.append((f"N = {n}", TrainedLSA(path.parameters())))
+        layers.append((str(n), TrainedLSA(path.parameters())))
         left.append(float(path.excess[-1]))
     measure = SquaredErrors(tuple(layers))
     distribution = PromptDistribution(covariates, Linear())

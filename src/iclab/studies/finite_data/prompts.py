@@ -32,8 +32,10 @@ from iclab.theory import (
     random_theta,
 )
 
-FIXED, RANDOM = "Λ = I", "Exp(1)"
-LINEAR, WHOLE = "learners K", "all parameters"
+# Inputs with Λ = I, or with Λ = diag(λ), λ_i ~ Exponential(1) per prompt.
+FIXED, RANDOM = "identity", "exponential"
+# What is fitted: the learner K, with a = b = 0, or all parameters.
+LINEAR, WHOLE = "learner", "all"
 LAST, AVERAGE = "last", "average"
 _SIGMA = 0.4
 _BLOCK = 4_096
@@ -43,9 +45,9 @@ _COEFFICIENT_PROMPTS = 50_000
 _SPAN, _STATIONARY_SPAN = 4.0, 8.0
 
 
-def law_of(name: str, dimension: int) -> Gaussian | RandomDiagonal:
-    """Law of x by its name."""
-    return Gaussian.isotropic(dimension) if name == FIXED else RandomDiagonal.exponential(dimension)
+def covariates_of(inputs: str, dimension: int) -> Gaussian | RandomDiagonal:
+    """The distribution of x by its name."""
+    return Gaussian.isotropic(dimension) if inputs == FIXED else RandomDiagonal.exponential(dimension)
 
 
 def empirical_minimizer(prompts: Prompts) -> Matrix:
@@ -81,9 +83,9 @@ def empirical_risk(parameters: LSAParameters, prompts: Prompts) -> float:
     return float(np.mean(residuals**2)) / 2
 
 
-def leading_coefficient(law: str, dimension: int, n_train: int, seed: int) -> Estimate:
+def leading_coefficient(inputs: str, dimension: int, n_train: int, seed: int) -> Estimate:
     """½ E[r² Z'H⁻¹Z]: the limit of B times the expected excess of the empirical minimiser over learners K."""
-    covariates = law_of(law, dimension)
+    covariates = covariates_of(inputs, dimension)
     rule = covariance_rule(covariates)
     moment: np.ndarray = np.einsum(
         "n,nij,nkl->ikjl", rule.weights, rule.matrices, np.array([gamma(m, n_train) @ m for m in rule.matrices])
@@ -101,17 +103,17 @@ def leading_coefficient(law: str, dimension: int, n_train: int, seed: int) -> Es
 
 
 def empirical_part(
-    law: str, kind: str, dimension: int, n_train: int, prompts: Sequence[int], n_samples: int, seed: int
+    inputs: str, kind: str, dimension: int, n_train: int, prompts: Sequence[int], n_samples: int, seed: int
 ) -> pd.DataFrame:
     """Excess over Theorem 4's (Theorem 8's) loss of empirical minimisers on B prompts.
 
     Returns
     -------
     DataFrame
-        law, kind, n_prompts, sample, excess, relative (over the gain of the minimiser); smaller samples are the
+        inputs, kind, n_prompts, sample, excess, relative (over the gain of the minimiser); smaller samples are the
         beginnings of larger ones.
     """
-    covariates = law_of(law, dimension)
+    covariates = covariates_of(inputs, dimension)
     distribution = PromptDistribution(covariates, Linear())
     best = minimum_loss(covariates, n_train)
     gain = dimension / 2 - best  # ½ E tr Λ less the minimum
@@ -125,12 +127,12 @@ def empirical_part(
                 loss = learner_loss(empirical_minimizer(part), covariates, n_train)
             else:
                 loss = population_loss(empirical_minimizer_of_all(part, start), covariates, n_train)
-            rows.append((law, kind, size, sample, loss - best, (loss - best) / gain))
-    return pd.DataFrame(rows, columns=["law", "kind", "n_prompts", "sample", "excess", "relative"])
+            rows.append((inputs, kind, size, sample, loss - best, (loss - best) / gain))
+    return pd.DataFrame(rows, columns=["inputs", "kind", "n_prompts", "sample", "excess", "relative"])
 
 
 def one_pass_part(
-    law: str,
+    inputs: str,
     dimension: int,
     n_train: int,
     prompts: Sequence[int],
@@ -144,10 +146,10 @@ def one_pass_part(
     Returns
     -------
     DataFrame
-        law, batch, rate, iterate (the last, or the average over the second half of the steps), n_prompts, sample,
+        inputs, batch, rate, iterate (the last, or the average over the second half of the steps), n_prompts, sample,
         excess, relative; infinite where a run diverged.
     """
-    covariates = law_of(law, dimension)
+    covariates = covariates_of(inputs, dimension)
     loss, best = PopulationLoss(covariates, n_train), minimum_loss(covariates, n_train)
     gain = dimension / 2 - best
     initial = assumption3(random_theta(dimension, seed), _SIGMA)
@@ -164,8 +166,8 @@ def one_pass_part(
                 iterates = [path.vectors[count], path.vectors[count // 2 : count + 1].mean(axis=0)]
                 excess = np.asarray(loss.values(np.array(iterates))) - best
             for iterate, value in zip((LAST, AVERAGE), excess, strict=True):
-                rows.append((law, batch, rate, iterate, size, sample, value, value / gain))
-    names = ["law", "batch", "rate", "iterate", "n_prompts", "sample", "excess", "relative"]
+                rows.append((inputs, batch, rate, iterate, size, sample, value, value / gain))
+    names = ["inputs", "batch", "rate", "iterate", "n_prompts", "sample", "excess", "relative"]
     return pd.DataFrame(rows, columns=names)
 
 

@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 
 from iclab.evaluation import compare, nearest_algorithm
+from iclab.models import load
 from iclab.predictors import FinitePoolBayes, LeastSquares, Predictor, Ridge, TrainedLSA
 from iclab.prompts import FinitePool, Gaussian, Linear, PromptDistribution
+from iclab.studies.trainings import Trained
 from iclab.theory import minimizer, optimal_learner, shift_risk
 
 POOL, FRESH = "pool", "fresh"
-MODEL, DMMSE, RIDGE, LEAST_SQUARES, LSA = "GPT-2", "dMMSE", "ridge", "least squares", "LSA"
+MODEL, DMMSE, RIDGE, LEAST_SQUARES, LSA = "GPT-2", "dMMSE", "ridge", "least squares", "linear layer"
 
 
 def pooled_layer(
@@ -51,7 +53,7 @@ def pooled_layer(
 
 
 def judge(
-    model: Predictor,
+    model: Trained,
     n_tasks: int | None,
     pool_seed: int,
     dimension: int,
@@ -64,6 +66,8 @@ def judge(
 
     Parameters
     ----------
+    model : Trained
+        The transformer.
     n_tasks : int or None
         K; None for fresh tasks throughout, for which dMMSE is ridge.
 
@@ -75,6 +79,7 @@ def judge(
         samples in which it is the nearest).
     """
     covariates = Gaussian.isotropic(dimension)
+    network = load(model.path, device="auto")
     candidates: dict[str, Predictor] = {RIDGE: Ridge.bayes(noise), LEAST_SQUARES: LeastSquares()}
     distributions = {FRESH: PromptDistribution(covariates, Linear(), noise)}
     moment = None
@@ -84,8 +89,8 @@ def judge(
         distributions = {POOL: PromptDistribution(covariates, pool, noise), **distributions}
         moment = pool.weight_moment(dimension)
     candidates[LSA] = TrainedLSA(minimizer(covariates, n_train, noise**2, moment))
-    errors = compare({MODEL: model, **candidates}, distributions, n_train + 1, n_prompts=n_prompts, seed=seed)
-    found = nearest_algorithm(model, candidates, distributions, n_train + 1, n_prompts=n_prompts, seed=seed)
+    errors = compare({MODEL: network, **candidates}, distributions, n_train + 1, n_prompts=n_prompts, seed=seed)
+    found = nearest_algorithm(network, candidates, distributions, n_train + 1, n_prompts=n_prompts, seed=seed)
     distances = found.distances.rename(columns={"candidate": "predictor", "stderr": "distance_stderr"})
     errors = errors.rename(columns={"mean": "error"})
     errors[["error", "stderr"]] /= dimension

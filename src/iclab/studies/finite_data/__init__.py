@@ -1,0 +1,1 @@
+"""Finite data: training prompts, training tasks, and the lengths N and M, each against the error."""

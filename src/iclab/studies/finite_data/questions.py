@@ -1,0 +1,224 @@
+"""What the study of finite data asks of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from iclab.foundations import normal_quantile
+from iclab.studies.finite_data.fits import best_rates
+from iclab.studies.finite_data.prompts import FIXED, LINEAR
+from iclab.studies.finite_data.tasks import FRESH, MODEL, POOL, RIDGE
+from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
+
+# Share of bootstrap samples of the prompts from which on a nearest algorithm is named.
+CERTAIN = 0.95
+# Part of the zero predictor's error below which the layer's excess on fresh tasks counts as small.
+TENTH = 0.1
+# Width of an interval of an exponent beyond which it tells none.
+VAGUE = 1.0
+# Further off than this many standard errors, a measured error does not agree with the exact one.
+FAR = 4.0
+_ROUNDING = 1 + 1e-12
+
+
+def _counted(holds: pd.Series, **numbers: float | Number) -> Answer:
+    met = int(holds.sum())
+    return Answer(verdict_of(met, len(holds) - met), met, len(holds) - met, 0, numbers)
+
+
+def bound(tables: Tables) -> Answer:
+    """Whether the error is at most Corollary 6's bound, over fixed Λ, N and M."""
+    rows = tables["exact"].dropna(subset="bound")
+    ratio = rows["error"] / rows["bound"]
+    return _counted(ratio <= _ROUNDING, **{"largest error / bound": float(ratio.max())})
+
+
+def best(tables: Tables) -> Answer:
+    """Whether the best N is M, and what the longest N costs."""
+    rows = tables["best_lengths"]
+    cost = rows["error_at_largest_N"] / rows["error"]
+    isotropic = cost[(rows["inputs"] == FIXED) & (rows["condition"] == 1)]
+    numbers = {"largest cost of the longest N": float(cost.max()), "for Λ = I": float(isotropic.max())}
+    return _counted(rows["best_N"] == rows["M"], **numbers)
+
+
+def power(*quantities: str, **where: str) -> Callable[[Tables], Answer]:
+    """Whether the intervals of fitted exponents contain what theory expects; wide ones decide nothing."""
+
+    def ask(tables: Tables) -> Answer:
+        rows = tables["exponents"]
+        rows = rows[rows["quantity"].isin(quantities) & rows["expected"].notna()]
+        for column, value in where.items():
+            rows = rows[rows[column] == value]
+        sharp = rows["high"] - rows["low"] <= VAGUE
+        inside = (rows["low"] <= rows["expected"]) & (rows["expected"] <= rows["high"])
+        met, missed = int((sharp & inside).sum()), int((~inside).sum())
+        undecided = len(rows) - met - missed
+        numbers = {
+            ", ".join(
+                str(row[key]) for key in ("quantity", "inputs", "kind", "variable") if isinstance(row[key], str)
+            ): (Number(row["value"], row["low"], row["high"]))
+            for row in rows.to_dict("records")
+        }
+        return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+
+    return ask
+
+
+def one_pass(tables: Tables) -> Answer:
+    """Excess of one pass of SGD, with the best of its choices, over the empirical minimiser's at the largest B."""
+    chosen = best_rates(tables["one_pass"])
+    numbers: dict[str, float | Number] = {}
+    for inputs, rows in chosen.groupby("inputs", sort=False):
+        last = rows[rows["n_prompts"] == rows["n_prompts"].max()]["excess"]
+        empirical = tables["empirical"]
+        fitted = empirical[(empirical["inputs"] == inputs) & (empirical["kind"] == LINEAR)]
+        least = fitted[fitted["n_prompts"] == fitted["n_prompts"].max()]["excess"]
+        ratio = float(last.mean() / least.mean())
+        error = ratio * float(np.hypot(last.sem() / last.mean(), least.sem() / least.mean()))
+        numbers[f"{inputs}: ratio"] = Number(ratio, stderr=error if np.isfinite(error) else np.nan)
+    return Answer(Verdict.MEASURED, numbers=numbers)
+
+
+def enough(tables: Tables) -> Answer:
+    """From which K on the layer trained on a pool loses less than a tenth of the zero predictor's error."""
+    pooled = tables["pooled_layer"]
+    dimension = _trace(tables)
+    means = pooled.groupby("n_tasks")["excess"].mean() / dimension
+    # From the last K with a larger excess on, not from the first with a smaller one.
+    small = means[(means < TENTH)[::-1].cummin()[::-1]]
+    numbers = {"K": float(small.index.min()), "K / d": float(small.index.min() / dimension)} if len(small) else {}
+    return Answer(Verdict.MEASURED, numbers=numbers)
+
+
+def _trace(tables: Tables) -> float:
+    """d: (d + 1) tr Λ is the coefficient of 1/M for Λ = I, and the trace is d."""
+    coefficient = float(tables["coefficients"].query("condition == 1")["bound_M"].iloc[0])
+    return (np.sqrt(1 + 4 * coefficient) - 1) / 2
+
+
+def _at_n(tables: Tables) -> pd.DataFrame:
+    table = tables["transformers"]
+    return table[table["position"] == table["position"].max()]
+
+
+def nearest(tables: Tables) -> Answer:
+    """Whether ridge is the nearest algorithm on fresh tasks, by finite K; uncertain ones are undecided."""
+    at = _at_n(tables)
+    rows = at[(at["tasks"] == FRESH) & (at["predictor"] != MODEL) & np.isfinite(at["n_tasks"])]
+    means = rows.groupby(["n_tasks", "predictor"]).agg(distance=("distance", "mean"), share=("frequency", "min"))
+    chosen = means.loc[means.groupby("n_tasks")["distance"].idxmin()].reset_index()
+    certain = chosen["share"] >= CERTAIN
+    ridge = chosen["predictor"] == RIDGE
+    met, missed = int((certain & ridge).sum()), int((certain & ~ridge).sum())
+    numbers: dict[str, float | Number] = {}
+    if met:
+        numbers["least K"] = float(chosen.loc[certain & ridge, "n_tasks"].min())
+    undecided = len(chosen) - met - missed
+    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+
+
+def known(tables: Tables) -> Answer:
+    """Whether GPT-2's error on its pool is below that on fresh tasks, by K."""
+    at = _at_n(tables)
+    own = at[(at["predictor"] == MODEL) & np.isfinite(at["n_tasks"])]
+    own = own.groupby(["tasks", "n_tasks"]).agg({"error": "mean", "stderr": "max"})
+    pool, fresh = own.loc[POOL], own.loc[FRESH]
+    gap, reach = fresh["error"] - pool["error"], normal_quantile() * np.hypot(pool["stderr"], fresh["stderr"])
+    met, missed = int((gap > reach).sum()), int((gap < -reach).sum())
+    numbers = {"largest K": float(gap.index[gap > reach].max())} if met else {}
+    return Answer(verdict_of(met, missed, len(gap) - met - missed), met, missed, len(gap) - met - missed, numbers)
+
+
+def agreement(tables: Tables) -> Answer:
+    """Whether layers trained by descent have the exact errors of the minimiser."""
+    pairs = (
+        tables["measured"]
+        .groupby(["N", "M"])
+        .agg(mean=("mean", "mean"), error=("mean", "sem"), exact=("exact", "first"))
+    )
+    z = (pairs["mean"] - pairs["exact"]) / pairs["error"]
+    return _counted(z.abs() <= FAR, **{"farthest, in standard errors": float(z.iloc[int(z.abs().argmax())])})
+
+
+def floor(tables: Tables) -> Answer:
+    """Local exponents at the ends of the grid: of the floor in N, and on the diagonal."""
+    slopes = tables["slopes"]
+    numbers: dict[str, float | Number] = {}
+    for condition, rows in slopes[(slopes["inputs"] == FIXED) & (slopes["what"] == "floor")].groupby("condition"):
+        numbers[f"floor in N, condition {condition:g}"] = float(rows["slope"].iloc[-1])
+    diagonal = slopes[(slopes["inputs"] == FIXED) & (slopes["condition"] == 1) & (slopes["what"] == "diagonal")]
+    numbers["on N = M, condition 1"] = float(diagonal["slope"].iloc[-1])
+    limit = tables["exact"][tables["exact"]["inputs"] != FIXED]["limit"]
+    numbers["limit for random Λ"] = float(limit.iloc[0])
+    return Answer(Verdict.MEASURED, numbers=numbers)
+
+
+_INSIDE = "95 % interval of the fitted exponent contains it."
+QUESTIONS = (
+    Question(
+        "bound",
+        "The error is at most $O(1/M + 1/N^2)$.",
+        "Corollary 6's bound, fixed Λ.",
+        bound,
+        "Corollary 6",
+        lead=True,
+    ),
+    Question("best", "The best training length is the test length, N = M.", "Least exact error on the grid.", best),
+    Question("floor", "How does the error fall with N and with M?", "Local exponents at the longest lengths.", floor),
+    Question(
+        "agreement",
+        "Layers trained by gradient descent have the minimiser's errors.",
+        f"Within {FAR:g} standard errors, by N and M.",
+        agreement,
+    ),
+    Question(
+        "lengths",
+        "Their errors fall with M as the exact ones.",
+        _INSIDE,
+        power("trained layer above its floor", "trained layer, N = M"),
+    ),
+    Question(
+        "prompts",
+        "Trained on B prompts, the layer exceeds the least population loss as 1/B.",
+        _INSIDE,
+        power("empirical minimiser"),
+    ),
+    Question(
+        "one-pass",
+        "What does one pass of SGD lose against minimising over the same prompts?",
+        "Ratio of excesses at the largest B, with the best of the step sizes and batches tried.",
+        one_pass,
+    ),
+    Question(
+        "noise",
+        "SGD's noise is that of small independent noise: in proportion to the step size over the batch size.",
+        _INSIDE,
+        power("distance to the flow", "excess around the minimum"),
+    ),
+    Question(
+        "pool", "Trained on K tasks, the layer's excess on fresh tasks falls as 1/K.", _INSIDE, power("layer on a pool")
+    ),
+    Question(
+        "enough",
+        "How many tasks are enough for the layer?",
+        f"Excess on fresh tasks below {TENTH:g} of the zero predictor's error.",
+        enough,
+    ),
+    Question(
+        "nearest",
+        "Trained on finitely many tasks, GPT-2 answers fresh tasks as ridge does.",
+        f"Nearest of dMMSE, ridge, least squares and the layer in {CERTAIN:.0%} of bootstrap samples, by K.",
+        nearest,
+        lead=True,
+    ),
+    Question(
+        "known",
+        "GPT-2 knows the tasks of its pool.",
+        "Error on its pool below that on fresh tasks by their 95 % intervals, by K.",
+        known,
+    ),
+)
