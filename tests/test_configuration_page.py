@@ -11,6 +11,7 @@ from iclab.evaluation.suites import SUITES
 from iclab.models import Architecture
 from iclab.prompts import SHIFTS
 from iclab.prompts.covariate_specifications import CovariatesSpecification
+from iclab.prompts.problem_specifications import PROBLEMS
 from iclab.prompts.specification import OutliersSpecification, PromptSpecification
 from iclab.prompts.task_specifications import TasksSpecification
 from iclab.training import PRESETS, TrainingConfig
@@ -49,6 +50,7 @@ def choices(annotation):
         OutliersSpecification,
         *records(CovariatesSpecification),
         *records(TasksSpecification),
+        *vars(PROBLEMS).values(),
     ],
 )
 def test_every_field_and_choice_is_there(record):
@@ -71,6 +73,8 @@ def test_no_kind_is_invented():
     }
     rows = PAGE.split("| `covariates.kind`")[1].split("A law of inputs")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", rows, flags=re.MULTILINE)) == known
+    whole = PAGE.split("| `prompts.kind`")[1].split("Which laws")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", whole, flags=re.MULTILINE)) == set(vars(PROBLEMS))
 
 
 def test_the_example_is_a_configuration(tmp_path):

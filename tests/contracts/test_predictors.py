@@ -7,7 +7,30 @@ import numpy as np
 import pytest
 
 from iclab import predictors as room
-from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts, shift
+from iclab.foundations import InvalidInputError
+from iclab.prompts import (
+    Binary,
+    Categories,
+    Conjunction,
+    FourierSums,
+    Gaussian,
+    GaussianMixture,
+    Hypercube,
+    Linear,
+    LinearDynamics,
+    Lookup,
+    Majority,
+    MarkovChainPool,
+    MarkovChains,
+    Parity,
+    PromptDistribution,
+    Prompts,
+    Quadratic,
+    SparseLinear,
+    TaskMixture,
+    VectorLinear,
+    shift,
+)
 from iclab.theory import LSAParameters
 
 D = 3
@@ -120,3 +143,82 @@ def test_one_dimension(name):
     predictor = PREDICTORS["small-boosting"] if name == "boosting" else room.predictor(name, 1, 8)
     given = PromptDistribution(Gaussian.isotropic(1), Linear()).sample(2, 6, seed=3)
     assert np.isfinite(predictor(given)).all()
+
+
+# Of classes, vectors and sequences: each on a law that it is for.
+X = Gaussian.isotropic(D)
+OTHERS = {
+    "bigrams": (room.NGramBayes(1), MarkovChains(4)),
+    "trigrams": (room.NGramBayes(2, 0.5), MarkovChains(3, order=2)),
+    "chains": (room.MarkovPoolBayes(MarkovChainPool.dirichlet(3, 4, seed=1).chains), MarkovChains(4)),
+    "unigrams-of-chains": (room.MarkovPoolBayes(MarkovChainPool.dirichlet(3, 4).chains, 0), MarkovChains(4)),
+    "recall": (room.RecallBayes(), PromptDistribution(Categories(4), Lookup(3))),
+    "clusters": (room.ClusterBayes(1.5), GaussianMixture(D, 1.5)),
+    "one-matrix": (room.OneMatrix(RNG.normal(size=(D, D))), GaussianMixture(D, 1.5, 0.1)),
+    "parities": (room.ParityBayes(), PromptDistribution(Hypercube(6), Binary(Parity()))),
+    "real-parities": (room.ParityBayes(), PromptDistribution(Hypercube(6), Parity())),
+    "elimination": (room.Elimination(), PromptDistribution(Hypercube(4), Conjunction(0.3))),
+    "flipped-majorities": (None, PromptDistribution(Hypercube(5), Binary(Majority(3), flips=0.1))),
+    "mixture-of-classes": (
+        None,
+        PromptDistribution(Hypercube(5), TaskMixture([Binary(Majority(3), flips=0.1), Binary(Conjunction(0.3))])),
+    ),
+    "mixture-of-numbers": (None, PromptDistribution(X, TaskMixture([Linear(), Quadratic()]), 0.3)),
+    "sparse": (None, PromptDistribution(X, SparseLinear(2), 0.3)),
+    "fourier": (None, PromptDistribution(X, FourierSums(2), 0.3)),
+    "dynamics": (None, LinearDynamics(3, "gaussian", 0.2)),
+    "vectors": (None, PromptDistribution(X, VectorLinear(2), 0.3)),
+    "neighbours-of-classes": (room.NearestNeighbors(3), GaussianMixture(D, 1.5)),
+    "vectors-by-neighbours": (room.NearestNeighbors(2), PromptDistribution(X, VectorLinear(2))),
+}
+OTHERS = {name: (room.bayes_predictor(law) if one is None else one, law) for name, (one, law) in OTHERS.items()}
+EACH = pytest.mark.parametrize("name", OTHERS)
+
+
+@EACH
+def test_answers_have_the_shape_of_the_labels(name):
+    predictor, law = OTHERS[name]
+    given = law.sample(4, 9, seed=1)
+    copies = [part.copy() for part in (given.xs, given.ys, given.targets)]
+    answers = predictor(given)
+    assert answers.shape == (4, 9, *given.labels.answer_shape)
+    assert np.isfinite(answers).all()
+    if given.n_classes is not None:
+        assert (answers >= 0).all()
+        np.testing.assert_allclose(answers.sum(axis=2), 1, rtol=1e-9)
+    for copy, part in zip(copies, (given.xs, given.ys, given.targets), strict=True):
+        np.testing.assert_array_equal(copy, part)
+    assert dataclasses.is_dataclass(predictor)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(predictor))(given), answers)
+
+
+@EACH
+def test_answers_depend_on_what_came_before_alone(name):
+    predictor, law = OTHERS[name]
+    given, other = law.sample(4, 9, seed=1), law.sample(4, 9, seed=2)
+    xs, ys = given.xs.copy(), given.ys.copy()
+    xs[:, 6:], ys[:, 5:] = other.xs[:, 6:], other.ys[:, 5:]
+    changed = Prompts(xs, ys, xs, np.full_like(ys, -1 if given.n_classes else np.nan), given.n_classes)
+    np.testing.assert_allclose(predictor(changed)[:, :6], predictor(given)[:, :6], rtol=1e-12, atol=1e-12)
+
+
+@EACH
+def test_other_prompts_and_more_points_change_nothing(name):
+    predictor, law = OTHERS[name]
+    whole, alone, short = law.sample(4, 9, seed=1), law.sample(1, 9, seed=1, start=2), law.sample(4, 5, seed=1)
+    np.testing.assert_allclose(predictor(alone), predictor(whole)[2:3], rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(predictor(short), predictor(whole)[:, :5], rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("predictor", PREDICTORS.values(), ids=PREDICTORS.keys())
+def test_numbers_come_one_by_one_and_classes_are_refused(predictor):
+    given = PromptDistribution(X, VectorLinear(2), 0.3).sample(2, 5, seed=0)
+    answers = predictor(given)
+    for k in range(2):
+        np.testing.assert_array_equal(answers[..., k], predictor(given.output(k)))
+    classes = GaussianMixture(D, 1.0).sample(2, 5, seed=0)
+    if isinstance(predictor, room.NearestNeighbors):
+        np.testing.assert_allclose(predictor(classes).sum(axis=2), 1, rtol=1e-12)
+    else:
+        with pytest.raises(InvalidInputError, match="labels that are numbers"):
+            predictor(classes)

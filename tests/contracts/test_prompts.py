@@ -12,28 +12,47 @@ from iclab.prompts import (
     SHIFTS,
     Affine,
     Autoregressive,
+    Binary,
+    Categories,
+    CentredLinear,
+    Conjunction,
     CovarianceMixture,
     Covariates,
     Cubic,
     DecisionTree,
+    Disjunction,
     FinitePool,
     FixedLinear,
+    FourierSums,
     Gaussian,
+    GaussianMixture,
+    Hypercube,
     Linear,
     LinearClassification,
+    LinearDynamics,
     LinearPlusQuadratic,
+    Lookup,
+    LowRank,
+    Majority,
+    MarkovChainPool,
+    MarkovChains,
+    Monomials,
     Outliers,
+    Parity,
     PromptDistribution,
     Quadratic,
     RandomDiagonal,
     RandomRotation,
     ReluNetwork,
     Scaled,
+    SignVectors,
     SparseLinear,
+    SparseParity,
     StudentT,
     TaskMixture,
     Tasks,
     Uniform,
+    VectorLinear,
     Wishart,
     shift,
 )
@@ -72,6 +91,39 @@ TASKS = {
     "scaled": Scaled(Linear(), -3.0),
     "linear-plus-quadratic": LinearPlusQuadratic([1, 0, 0], [0, 1, 1], 0.5, LAMBDA),
     "cubic": Cubic([0.5, 0.5, 0], 0.4),
+    "signs": SignVectors(),
+    "low-rank": LowRank(3, 1, 2),
+    "centred": CentredLinear([1, 0, -2]),
+    "fourier": FourierSums(3),
+    "monomials": Monomials(),
+    "few-monomials": Monomials(2),
+}
+# Of vectors E |h(x)|²; of classes no square is asked for.
+VECTORS = {"vectors": VectorLinear(2), "scaled-vectors": Scaled(VectorLinear(2), 3.0)}
+CLASSES = {
+    "sign": Binary(Linear()),
+    "logistic": Binary(Linear(), "logistic", 0.1, 2.0),
+    "mixture-of-classes": TaskMixture([Binary(Linear()), Binary(Quadratic(), flips=0.2)]),
+}
+BOOLEAN = {
+    "conjunction": Conjunction(0.2),
+    "disjunction": Disjunction(0.2),
+    "majority": Majority(3),
+    "parity": Parity(),
+    "sparse-parity": SparseParity(2),
+}
+WHOLE = {
+    "chains": MarkovChains(4),
+    "second-order": MarkovChains(3, 0.5, 2),
+    "urns": MarkovChains(4, order=0),
+    "pool-of-chains": MarkovChainPool.dirichlet(3, 4, seed=1),
+    "dynamics": LinearDynamics(3),
+    "gaussian-dynamics": LinearDynamics(3, "gaussian", 0.2),
+    "clusters": GaussianMixture(3, 1.0, 0.1),
+    "recall": PromptDistribution(Categories(5), Lookup(4)),
+    **{f"classes-{name}": PromptDistribution(Gaussian(LAMBDA), tasks) for name, tasks in CLASSES.items()},
+    **{f"boolean-{name}": PromptDistribution(Hypercube(8), tasks) for name, tasks in BOOLEAN.items()},
+    **{f"vectors-{name}": PromptDistribution(Gaussian(LAMBDA), tasks, 0.3) for name, tasks in VECTORS.items()},
 }
 
 
@@ -88,11 +140,13 @@ DISTRIBUTIONS = {
         PromptDistribution(Gaussian.isotropic(3), Linear())
     ),
 }
+REAL, DISTRIBUTIONS = DISTRIBUTIONS, DISTRIBUTIONS | WHOLE
 EVERY = pytest.mark.parametrize("name", DISTRIBUTIONS)
 
 
 def parts(prompts):
-    return prompts.xs, prompts.ys, prompts.queries, prompts.targets
+    law = [] if prompts.probabilities is None else [prompts.probabilities]
+    return prompts.xs, prompts.ys, prompts.queries, prompts.targets, *law
 
 
 @EVERY
@@ -117,17 +171,42 @@ def test_more_points_extend_the_same_prompt(name):
 @EVERY
 def test_addresses_do_not_share_prompts(name):
     distribution = DISTRIBUTIONS[name]
-    base = distribution.sample(3, 3, seed=1).xs
+    points = 3 if name in REAL else 20
+    base = distribution.sample(3, points, seed=1)
     for other in (
-        distribution.sample(3, 3, seed=2),
-        distribution.sample(3, 3, seed=1, step=1),
-        distribution.sample(3, 3, seed=1, start=3),
-        distribution.sample(3, 3, seed=1, stream="training"),
+        distribution.sample(3, points, seed=2),
+        distribution.sample(3, points, seed=1, step=1),
+        distribution.sample(3, points, seed=1, start=3),
+        distribution.sample(3, points, seed=1, stream="training"),
     ):
-        assert not np.isclose(other.xs, base).any()
+        if name in REAL:
+            assert not np.isclose(other.xs, base.xs).any()
+        else:
+            assert not any(np.array_equal(one, two) for one in other.xs for two in base.xs if one.size)
+            assert not np.array_equal(other.ys, base.ys)
 
 
-@EVERY
+@pytest.mark.parametrize("name", WHOLE)
+def test_labels_are_what_the_distribution_says(name):
+    distribution = WHOLE[name]
+    prompts = distribution.sample(300, 6, seed=4)
+    assert prompts.labels == distribution.labels
+    assert prompts.xs.shape == (300, 6, distribution.dimension)
+    again = pickle.loads(pickle.dumps(distribution)).sample(300, 6, seed=4)
+    np.testing.assert_array_equal(again.ys, prompts.ys)
+    if prompts.n_classes is None:
+        assert prompts.ys.shape == prompts.targets.shape == (300, 6, *distribution.labels.shape)
+        return
+    law = prompts.probabilities
+    np.testing.assert_allclose(law.sum(axis=2), 1, rtol=1e-12)
+    assert (law >= 0).all()
+    # Labels follow their law: indicators minus probabilities have mean 0, and no label is one the law calls impossible.
+    gap = np.eye(prompts.n_classes)[prompts.ys] - law
+    assert (np.abs(gap.mean(axis=0)) < 4.5 * gap.std(axis=0) / np.sqrt(300) + 0.02).all()
+    assert (np.take_along_axis(law, prompts.ys[..., None], axis=2) > 0).all()
+
+
+@pytest.mark.parametrize("name", REAL)
 def test_targets_are_noise_free_and_travel(name):
     distribution = DISTRIBUTIONS[name]
     prompts = distribution.sample(5, 3, seed=4)
@@ -151,12 +230,13 @@ def test_second_moment(name):
     assert (np.abs(products.mean(axis=0) - expected) < 4.5 * stderr).all()
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [*TASKS, *VECTORS])
 def test_mean_square(name):
-    tasks = TASKS[name]
+    tasks = (TASKS | VECTORS)[name]
     assert isinstance(tasks, Tasks)
     n = 40_000
-    squares = PromptDistribution(Gaussian(LAMBDA), tasks).sample(n, 1, seed=6).targets[:, 0] ** 2
+    targets = PromptDistribution(Gaussian(LAMBDA), tasks).sample(n, 1, seed=6).targets[:, 0]
+    squares = (targets.reshape(n, -1) ** 2).sum(axis=1)
     assert abs(squares.mean() - tasks.mean_square(LAMBDA)) < 4.5 * squares.std() / np.sqrt(n) + 1e-12
 
 

@@ -6,8 +6,10 @@ import pytest
 from iclab.foundations import InvalidInputError
 from iclab.prompts.specification import PromptSpecification, plain, validated
 
-CODE = """
+CODE = '''
 import numpy as np
+
+from iclab.prompts import Labels
 
 class Cosine:
     def __init__(self, frequency=1.0):
@@ -31,8 +33,18 @@ class Ring:
         angles = 2 * np.pi * draws.uniforms("x", n_points)
         return self.radius * np.stack([np.cos(angles), np.sin(angles)], axis=2)
 
+class Side:
+    """The side of a line, as a class: the law of the class at every input."""
+    labels = Labels("class", 2)
+
+    def draw(self, draws, dimension):
+        return lambda xs: np.eye(2)[(xs.sum(axis=2) > 0).astype(int)]
+
+    def mean_square(self, covariance):
+        return 1.0
+
 nothing = dict
-"""
+'''
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +114,10 @@ def test_own_tasks_label_the_prompts():
 def test_what_cannot_be_tasks_is_refused_in_words(tasks, sentence):
     with pytest.raises(InvalidInputError, match=sentence):
         specification(**tasks)
+
+
+def test_own_tasks_may_label_with_classes():
+    given = specification(object="laws_of_mine:Side")
+    prompts = given.build().sample(50, 4, seed=0)
+    assert prompts.n_classes == 2
+    np.testing.assert_array_equal(prompts.ys, np.einsum("bpd->bp", prompts.xs) > 0)

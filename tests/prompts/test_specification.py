@@ -46,6 +46,13 @@ VALID = {
                 "covariance": np.eye(4).tolist(),
             },
             "cubic": {"direction": [1, 0, 0, 0], "coefficient": 2},
+            "sign_vectors": {},
+            "low_rank": {"rows": 2, "columns": 2},
+            "centred_linear": {"centre": [3, 0, 0, -3]},
+            "fourier_sums": {"frequencies": 2},
+            "monomials": {"terms": 3},
+            "vector_linear": {"outputs": 2},
+            "binary": {"tasks": {"kind": "linear"}, "link": "logistic", "flips": 0.1},
             "scaled": {"tasks": {"kind": "quadratic"}, "factor": 2},
             "task_mixture": {
                 "members": [{"kind": "linear"}, {"kind": "scaled", "tasks": {"kind": "sparse_linear"}, "factor": 3}],
@@ -53,6 +60,17 @@ VALID = {
             },
         }.items()
     },
+    **{
+        kind: {"covariates": {"kind": "hypercube", "dimension": 4}, "tasks": {"kind": kind, **more}}
+        for kind, more in {
+            "conjunction": {"probability": 0.3},
+            "disjunction": {},
+            "majority": {"size": 3},
+            "parity": {},
+            "sparse_parity": {"size": 2},
+        }.items()
+    },
+    "lookup": {"covariates": {"kind": "categories", "count": 4}, "tasks": {"kind": "lookup", "n_classes": 3}},
     "everything": {
         "covariates": GAUSSIAN,
         "tasks": {"kind": "linear"},
@@ -107,6 +125,19 @@ def test_builds_samples_and_survives_json(name):
             "weight_vector must have the dimension 4 of the inputs; it has 2",
         ),
         ({"covariates": GAUSSIAN, "tasks": {"kind": "sparse_linear", "nonzeros": 9}}, "at most the dimension 4"),
+        ({"covariates": GAUSSIAN, "tasks": {"kind": "majority", "size": 4}}, "size must be odd"),
+        ({"covariates": GAUSSIAN, "tasks": {"kind": "lookup", "n_classes": 3}, "noise": 1}, "noise must be 0"),
+        (
+            {"covariates": GAUSSIAN, "tasks": {"kind": "binary", "tasks": {"kind": "vector_linear", "outputs": 2}}},
+            "must have real labels to be made classes",
+        ),
+        (
+            {
+                "covariates": GAUSSIAN,
+                "tasks": {"kind": "task_mixture", "members": [{"kind": "linear"}, {"kind": "lookup", "n_classes": 3}]},
+            },
+            "labels of one kind and size",
+        ),
         ({"covariates": GAUSSIAN, "shift": "skwed"}, "Did you mean 'skewed'"),
         ({"covariates": {"kind": "random_diagonal"}}, "either dimension"),
         ({"covariates": {"kind": "random_diagonal", "dimension": 2, "law": {"name": "expo"}}}, "Did you mean 'expon'"),

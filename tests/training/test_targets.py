@@ -9,16 +9,17 @@ from iclab.foundations import InvalidInputError
 from iclab.predictors import LeastSquares, Ridge
 from iclab.prompts import (
     SHIFTS,
+    Binary,
+    DecisionTree,
     FinitePool,
-    FixedLinear,
     Gaussian,
     Linear,
+    LinearClassification,
     Outliers,
     PromptDistribution,
-    Quadratic,
     RandomDiagonal,
+    ReluNetwork,
     Scaled,
-    SparseLinear,
     TaskMixture,
     shift,
 )
@@ -98,7 +99,7 @@ def test_targets_without_a_closed_form_are_refused():
 
 
 def test_shifted_laws_keep_their_posterior_mean_or_are_refused():
-    """Accepted are shifts that leave tasks and queries alone; targets are then least squares or ridge."""
+    """Accepted are shifts that leave queries alone and tasks known; for linear ones that is least squares or ridge."""
     base, accepted = PromptDistribution(Gaussian.isotropic(4), Linear()), set()
     for name in SHIFTS:
         law = shift(name).apply(base)
@@ -107,25 +108,29 @@ def test_shifted_laws_keep_their_posterior_mean_or_are_refused():
         except InvalidInputError:
             continue
         accepted.add(name)
+        if name.startswith("task-"):
+            continue
+        factor = law.tasks.factor if isinstance(law.tasks, Scaled) else 1.0
         prompts = law.sample(20, 9, seed=4)
         means = targets(prompts)
         for b in range(20):
             for i in range(9):
                 X, y = prompts.xs[b, :i], prompts.ys[b, :i]
-                gram = X @ X.T + law.noise**2 * np.eye(i)
+                gram = X @ X.T + (law.noise / factor) ** 2 * np.eye(i)
                 expected = prompts.xs[b, i] @ X.T @ np.linalg.pinv(gram, rtol=1e-13) @ y
                 assert np.isclose(means[b, i], expected, rtol=1e-5, atol=1e-5)
-    assert accepted == {"standard", "random-covariance", "noise=0.5", "noise=1", "length=100"}
+    tasks = {name for name in SHIFTS if name.startswith(("scale-y", "task-quadratic", "task-sparse"))}
+    assert accepted == {"standard", "random-covariance", "noise=0.5", "noise=1", "noisyLR", "length=100"} | tasks
 
 
 @pytest.mark.parametrize(
     "tasks",
     [
-        FixedLinear([1.0, 0.0, 2.0]),
-        SparseLinear(2),
-        Quadratic(),
-        Scaled(Linear(), 2.0),
-        TaskMixture([Linear(), Linear(W)]),
+        ReluNetwork(5),
+        DecisionTree(2),
+        LinearClassification(),
+        Binary(Linear()),
+        TaskMixture([Linear(), Linear(W)]),  # without noise evidence is no density
     ],
     ids=lambda tasks: type(tasks).__name__,
 )

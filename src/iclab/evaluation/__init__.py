@@ -10,6 +10,7 @@ constant and the numbers do not depend on how many processes computed them. A *s
 from iclab.evaluation.compare import compare, differences
 from iclab.evaluation.curves import ErrorCurve, error_curve
 from iclab.evaluation.linear_map import EffectiveLearner, effective_learner, effective_weights
+from iclab.evaluation.memorisation import memorisation
 from iclab.evaluation.nearest import NearestAlgorithm, nearest_algorithm
 from iclab.evaluation.references import least_squares_risk, lsa_error
 from iclab.evaluation.scores import SCORES, Score
@@ -34,5 +35,6 @@ __all__ = [
     "error_curve",
     "least_squares_risk",
     "lsa_error",
+    "memorisation",
     "nearest_algorithm",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from iclab.foundations import PromptInputs, PromptLabels
-from iclab.predictors.base import counts, dot_sums_before, sums_before
+from iclab.predictors.base import counts, dot_sums_before, each_output, sums_before
 from iclab.prompts import Prompts
 
 
@@ -19,6 +19,7 @@ class Zero:
         """Zeros, shape (B, P, d)."""
         return np.zeros(prompts.xs.shape)
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Zeros, shape (B, P)."""
         return np.zeros(prompts.ys.shape)
@@ -34,6 +35,7 @@ class Averaging:
         sums /= counts(prompts.n_points)[:, None]
         return sums
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return dot_sums_before(prompts.ys, prompts.xs, prompts.queries) / counts(prompts.n_points)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from functools import wraps
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
 
-from iclab.foundations import PromptInputs, PromptLabels
+from iclab.foundations import InvalidInputError, PromptInputs, PromptLabels
 from iclab.prompts import Prompts
 
 
@@ -17,11 +19,12 @@ class Predictor(Protocol):
 
     Any callable of this signature is one: a function, a trained model, or the classes of this room. It reads
     ``prompts.xs``, ``prompts.ys`` and ``prompts.queries``, never ``prompts.targets``; position i may depend
-    on ``xs[:, :i]``, ``ys[:, :i]`` and ``queries[:, i]`` alone, and position 0 predicts 0.
+    on ``xs[:, :i]``, ``ys[:, :i]`` and ``queries[:, i]`` alone. Position 0 predicts 0, or for classes their law before
+    any example.
     """
 
     def __call__(self, prompts: Prompts) -> PromptLabels:
-        """Predictions, shape (B, P)."""
+        """Predictions, shape (B, P); (B, P, k) for vectors, and for classes their probabilities."""
         ...
 
 
@@ -32,6 +35,42 @@ class LinearPredictor(Predictor, Protocol):
     def weights(self, prompts: Prompts) -> PromptInputs:
         """Weight vector at every position, shape (B, P, d)."""
         ...
+
+
+# A method from prompts to predictions.
+_Answer = TypeVar("_Answer", bound=Callable[..., PromptLabels])
+
+
+def each_output(answer: _Answer) -> _Answer:
+    """Make a predictor of one number answer vectors too, one of their numbers after the other, and refuse classes."""
+
+    @wraps(answer)
+    def answers(self: object, prompts: Prompts) -> PromptLabels:
+        if prompts.n_classes is not None:
+            raise InvalidInputError(
+                f"prompts must have labels that are numbers for {type(self).__name__}; theirs are classes."
+            )
+        if prompts.ys.ndim == 2:
+            return answer(self, prompts)
+        return np.stack([answer(self, prompts.output(k)) for k in range(prompts.labels.size)], axis=2)
+
+    return cast(_Answer, answers)
+
+
+def shares_of_classes(answer: _Answer) -> _Answer:
+    """Make a predictor that averages labels answer classes too, with the average of their indicators."""
+    numbers = each_output(answer)
+
+    @wraps(answer)
+    def answers(self: object, prompts: Prompts) -> PromptLabels:
+        if prompts.n_classes is None:
+            return numbers(self, prompts)
+        indicators = np.eye(prompts.n_classes)[prompts.ys]
+        shares = numbers(self, Prompts(prompts.xs, indicators, prompts.queries, indicators))
+        shares[:, 0] = 1 / prompts.n_classes
+        return shares
+
+    return cast(_Answer, answers)
 
 
 def sums_before(values: Float64[np.ndarray, "B P *rest"]) -> Float64[np.ndarray, "B P *rest"]:

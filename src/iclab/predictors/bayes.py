@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
 from iclab.foundations import (
     InvalidInputError,
@@ -20,7 +20,8 @@ from iclab.foundations import (
     check_choice,
     check_real,
 )
-from iclab.predictors.base import apply, sums_before
+from iclab.predictors.base import apply, each_output, sums_before
+from iclab.predictors.evidence import log_gaussians
 from iclab.predictors.square_root_filter import fit_prefixes
 from iclab.prompts import Linear, PromptDistribution, Prompts
 from iclab.theory import optimal_learner
@@ -93,9 +94,17 @@ class FinitePoolBayes:
         weights[:, 0] = 0.0 if self.first == "zero" else self.prior_mean
         return weights
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return apply(self.weights(prompts), prompts.queries)
+
+    def log_evidence(self, prompts: Prompts) -> PromptLabels:
+        """Log-density of the labels before every position, shape (B, P); for positive noise."""
+        if self.noise == 0:
+            raise InvalidInputError("noise must be positive for labels to have a density; 0 was given.")
+        residuals = prompts.ys[..., None] - prompts.xs @ self.pool.T
+        return logsumexp(log_gaussians(residuals, self.noise**2), axis=-1) - np.log(len(self.pool))
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,7 @@ class NoiseMixtureBayes:
         posterior = softmax(np.array(evidence), axis=0)
         return np.einsum("kbp,kbpd->bpd", posterior, np.array(fitted))
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return apply(self.weights(prompts), prompts.queries)
@@ -185,6 +195,7 @@ class BestLinear:
             weights[:, i] = np.einsum("bj,ij->bi", sums[:, i], learner) / i
         return weights
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return apply(self.weights(prompts), prompts.queries)

@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from iclab.foundations import Matrix, PromptInputs, PromptLabels, check_integer, check_matrix, check_real
-from iclab.predictors.base import apply, power_of_two, sums_before
+from iclab.predictors.base import apply, each_output, power_of_two, sums_before
 from iclab.prompts import Prompts
 
 # Entries of Gram matrices held at once: by descent, whose passes should stay in a core's cache, and by Newton.
@@ -81,6 +81,7 @@ class GradientDescent:
             contraction[:, diagonal, diagonal] += 1.0
             weights[:, i] = _iterated(contraction, self.rate / i * moment, self.steps, outer)[..., 0]
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return apply(self.weights(prompts), prompts.queries)
@@ -151,6 +152,7 @@ class Newton:
             weights[some] = np.einsum("bpij,bpj->bpi", inverse, moments) / scale
         return weights
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return apply(self.weights(prompts), prompts.queries)

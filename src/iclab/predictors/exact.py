@@ -3,15 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from iclab.foundations import InvalidInputError
+from iclab.predictors.autoregression import OnPreviousLabel
+from iclab.predictors.averaging import Zero
 from iclab.predictors.base import Predictor
 from iclab.predictors.bayes import FinitePoolBayes
+from iclab.predictors.clusters import ClusterBayes
+from iclab.predictors.enumeration import CodedFunctions, EnumerationBayes, ParityBayes
+from iclab.predictors.evidence import EvidenceMixture, LinearBayes, ScaledLabels, Shifted
 from iclab.predictors.features import InFeatures, LinearMap
-from iclab.predictors.least_squares import LeastSquares, Ridge
+from iclab.predictors.least_squares import LeastSquares
 from iclab.predictors.ngrams import MarkovPoolBayes, NGramBayes
-from iclab.prompts import FinitePool, Linear, MarkovChainPool, MarkovChains, PromptDistribution
+from iclab.predictors.recall import RecallBayes
+from iclab.predictors.subsets import SparseBayes
+from iclab.prompts import (
+    Binary,
+    CentredLinear,
+    Conjunction,
+    Disjunction,
+    FinitePool,
+    FixedLinear,
+    FourierSums,
+    GaussianMixture,
+    Linear,
+    LinearDynamics,
+    Lookup,
+    Majority,
+    MarkovChainPool,
+    MarkovChains,
+    Monomials,
+    Parity,
+    PromptDistribution,
+    Quadratic,
+    Scaled,
+    SignVectors,
+    SparseLinear,
+    SparseParity,
+    TaskMixture,
+    VectorLinear,
+)
+from iclab.prompts.boolean_functions import BooleanLaw
 from iclab.prompts.linear_algebra import symmetric_root
 
 
@@ -35,7 +71,7 @@ def bayes_predictor(distribution: Any) -> Predictor:
     InvalidInputError
         If none is known in closed form for this law.
     """
-    law, rules = distribution, _SEQUENCES
+    law, rules = distribution, _WHOLE
     if isinstance(distribution, PromptDistribution):
         require_plain(distribution)
         law, rules = distribution.tasks, _FUNCTIONS
@@ -56,18 +92,97 @@ def _unknown(distribution: object) -> InvalidInputError:
     )
 
 
+def _gaussian(noise: float) -> Predictor:
+    """For weights N(0, I) of the inputs as they are."""
+    return LinearBayes(noise) if noise else LeastSquares()
+
+
 def _linear(distribution: PromptDistribution) -> Predictor:
     tasks: Any = distribution.tasks
-    bayes = Ridge(distribution.noise**2) if distribution.noise else LeastSquares()
+    bayes = _gaussian(distribution.noise)
     if tasks.weight_covariance is None:
         return bayes
     # Weights are isotropic in these inputs.
     return InFeatures(bayes, LinearMap(symmetric_root(tasks.weight_covariance)))
 
 
-def _pool(distribution: PromptDistribution) -> Predictor:
+def _pool(distribution: PromptDistribution, pool: Any) -> Predictor:
+    return FinitePoolBayes(pool, distribution.noise, first="prior")
+
+
+def _in_features(distribution: PromptDistribution) -> Predictor:
     tasks: Any = distribution.tasks
-    return FinitePoolBayes(tasks.pool, distribution.noise, first="prior")
+    return InFeatures(_gaussian(distribution.noise), tasks.features)
+
+
+def _monomials(distribution: PromptDistribution) -> Predictor:
+    tasks: Any = distribution.tasks
+    if tasks.terms is None:
+        return _in_features(distribution)
+    return InFeatures(SparseBayes(tasks.terms, distribution.noise), tasks.features)
+
+
+def _scaled(distribution: PromptDistribution) -> Predictor:
+    tasks: Any = distribution.tasks
+    if tasks.factor == 0:
+        return Zero()
+    inner = replace(distribution, tasks=tasks.tasks, noise=distribution.noise / abs(tasks.factor))
+    return ScaledLabels(bayes_predictor(inner), tasks.factor)
+
+
+def _mixture(distribution: PromptDistribution) -> Predictor:
+    tasks: Any = distribution.tasks
+    if distribution.noise == 0 and distribution.labels.kind != "class":
+        raise InvalidInputError(
+            "noise must be positive for members of a mixture to be weighed by their evidence; 0 was given."
+        )
+    members = [bayes_predictor(replace(distribution, tasks=member)) for member in tasks.members]
+    return EvidenceMixture(members, tasks.probabilities)
+
+
+def _listed(distribution: PromptDistribution) -> Predictor:
+    return _boolean(distribution.tasks, distribution)
+
+
+def _parity(distribution: PromptDistribution) -> Predictor:
+    return ParityBayes() if distribution.noise == 0 else _listed(distribution)
+
+
+def _boolean(law: Any, distribution: PromptDistribution, classes: Any = None) -> Predictor:
+    codes, logs = law.every(distribution.dimension)
+    return EnumerationBayes(CodedFunctions(law, codes), logs, distribution.noise, classes)
+
+
+def _binary(distribution: PromptDistribution) -> Predictor:
+    tasks: Any = distribution.tasks
+    inner = tasks.tasks
+    if isinstance(inner, Parity) and tasks.link == "sign" and tasks.flips == 0:
+        return ParityBayes()
+    if isinstance(inner, BooleanLaw):
+        return _boolean(inner, distribution, tasks.law)
+    pools: dict[type, Callable[[], Any]] = {
+        FinitePool: lambda: inner.pool,
+        FixedLinear: lambda: np.array([inner.weight_vector]),
+        SignVectors: lambda: inner.pool(distribution.dimension),
+    }
+    if type(inner) not in pools:
+        raise _unknown(distribution)
+    pool = pools[type(inner)]()
+    return EnumerationBayes(LinearMap(pool.T), np.full(len(pool), -np.log(len(pool))), law=tasks.law)
+
+
+def _clusters(distribution: GaussianMixture) -> Predictor:
+    if distribution.flips > 0:
+        raise _unknown(distribution)
+    return ClusterBayes(distribution.radius)
+
+
+def _dynamics(distribution: LinearDynamics) -> Predictor:
+    if distribution.noise == 0:
+        return OnPreviousLabel(LeastSquares())
+    if distribution.law == "orthogonal":
+        raise _unknown(distribution)
+    return OnPreviousLabel(LinearBayes(distribution.noise, distribution.scale**2 / distribution.size))
 
 
 def _chains(distribution: MarkovChains) -> Predictor:
@@ -79,11 +194,27 @@ def _chains(distribution: MarkovChains) -> Predictor:
     return NGramBayes(distribution.order, distribution.concentration)
 
 
-_SEQUENCES: dict[type, Callable[[Any], Predictor]] = {
+_WHOLE: dict[type, Callable[[Any], Predictor]] = {
     MarkovChains: _chains,
     MarkovChainPool: lambda distribution: MarkovPoolBayes(distribution.chains),
+    LinearDynamics: _dynamics,
+    GaussianMixture: _clusters,
 }
-_FUNCTIONS: dict[type, Callable[[PromptDistribution], Predictor]] = {
+_FUNCTIONS: dict[type, Callable[[Any], Predictor]] = {
     Linear: _linear,
-    FinitePool: _pool,
+    FixedLinear: lambda given: _pool(given, [given.tasks.weight_vector]),
+    FinitePool: lambda given: _pool(given, given.tasks.pool),
+    SignVectors: lambda given: _pool(given, given.tasks.pool(given.dimension)),
+    SparseLinear: lambda given: SparseBayes(given.tasks.nonzeros, given.noise),
+    CentredLinear: lambda given: Shifted(_gaussian(given.noise), given.tasks.centre),
+    VectorLinear: lambda given: _gaussian(given.noise),
+    Quadratic: _in_features,
+    FourierSums: _in_features,
+    Monomials: _monomials,
+    **dict.fromkeys((Conjunction, Disjunction, Majority, SparseParity), _listed),
+    Parity: _parity,
+    Binary: _binary,
+    Lookup: lambda given: RecallBayes(),
+    Scaled: _scaled,
+    TaskMixture: _mixture,
 }

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from iclab.foundations import PromptInputs, PromptLabels
 from iclab.predictors.base import Predictor
+from iclab.predictors.evidence import evidence_of
 from iclab.prompts import Prompts
 
 
@@ -49,6 +50,13 @@ class InFeatures:
 
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
+        return self.predictor(self._featured(prompts))
+
+    def log_evidence(self, prompts: Prompts) -> PromptLabels:
+        """Log-density of the labels before every position, shape (B, P), if the predictor gives it."""
+        return evidence_of(self.predictor, self._featured(prompts))
+
+    def _featured(self, prompts: Prompts) -> Prompts:
         xs = self.features(prompts.xs)
         queries = self.features(prompts.queries) if prompts.shifted_queries else xs
-        return self.predictor(replace(prompts, xs=xs, queries=queries))
+        return replace(prompts, xs=xs, queries=queries)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from iclab.foundations import PromptLabels, check_integer, check_real
+from iclab.predictors.base import each_output
 from iclab.prompts import Prompts
 
 
@@ -81,6 +82,7 @@ class Lasso:
                 weights[b, i] = solution
         return weights
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return np.einsum("bpd,bpd->bp", self.weights(prompts), prompts.queries)
@@ -106,6 +108,7 @@ class RegressionTree:
             object.__setattr__(self, "max_depth", check_integer(self.max_depth, "max_depth", minimum=1))
         object.__setattr__(self, "seed", check_integer(self.seed, "seed", minimum=0))
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         from sklearn.tree import DecisionTreeRegressor
@@ -138,6 +141,7 @@ class GradientBoosting:
             object.__setattr__(self, name, check_integer(getattr(self, name), name, minimum=1))
         object.__setattr__(self, "seed", check_integer(self.seed, "seed", minimum=0))
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         from sklearn.ensemble import GradientBoostingRegressor

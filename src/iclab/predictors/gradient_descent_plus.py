@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from iclab.foundations import PromptInputs, PromptLabels, check_integer, check_real
-from iclab.predictors.base import apply, counts, sums_before
+from iclab.predictors.base import apply, counts, each_output, sums_before
 from iclab.prompts import Prompts
 
 _BLOCK = 1 << 20
@@ -84,6 +84,7 @@ class GradientDescentPlusPlus:
             curve = curve - self.curvature * (current @ curve)
             current = bent - self.curvature * (bent @ current)
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return apply(self.weights(prompts), prompts.queries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from iclab.foundations import PromptInputs, PromptLabels, check_real
-from iclab.predictors.base import apply
+from iclab.predictors.base import apply, each_output
 from iclab.predictors.square_root_filter import fit_prefixes
 from iclab.prompts import Prompts
 
@@ -23,6 +23,7 @@ class LeastSquares:
         """Least-squares solution at every position, shape (B, P, d)."""
         return fit_prefixes(prompts.xs, prompts.ys).weights
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return apply(self.weights(prompts), prompts.queries)
@@ -59,6 +60,7 @@ class Ridge:
         """Ridge solution at every position, shape (B, P, d)."""
         return fit_prefixes(prompts.xs, prompts.ys, self.penalty).weights
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return apply(self.weights(prompts), prompts.queries)

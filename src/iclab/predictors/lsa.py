@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from iclab.foundations import InvalidInputError, Matrix, PromptLabels, Vector
-from iclab.predictors.base import counts, dot_sums_before, sums_before
+from iclab.predictors.base import counts, dot_sums_before, each_output, sums_before
 from iclab.prompts import Prompts
 
 
@@ -35,6 +35,7 @@ class TrainedLSA:
 
     parameters: HasBlocks
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P).
 

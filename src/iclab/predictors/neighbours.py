@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from iclab.foundations import PromptInputs, PromptLabels, check_integer
-from iclab.predictors.base import power_of_two
+from iclab.predictors.base import power_of_two, shares_of_classes
 from iclab.predictors.exact_order import nearest_rows
 from iclab.prompts import Prompts
 
@@ -41,6 +41,7 @@ class NearestNeighbors:
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", check_integer(self.k, "k", minimum=1))
 
+    @shares_of_classes
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         n_prompts, n_points, dimension = prompts.xs.shape

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from iclab.foundations import PromptInputs, PromptLabels, check_integer, check_real
+from iclab.predictors.base import each_output
 from iclab.prompts import Prompts
 
 
@@ -40,6 +41,7 @@ class TwoLayerNetwork:
             object.__setattr__(self, name, check_integer(getattr(self, name), name, minimum=minimum))
         object.__setattr__(self, "rate", check_real(self.rate, "rate", above=0.0))
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         predictions = np.zeros(prompts.ys.shape)

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from iclab.foundations import InvalidInputError, PromptInputs, PromptLabels, check_real
-from iclab.predictors.base import apply
+from iclab.predictors.base import apply, each_output
 from iclab.predictors.least_squares import Ridge
 from iclab.prompts import Prompts
 
@@ -53,6 +53,7 @@ class DeltaRule:
         """Iterate w at every position, shape (B, P, d)."""
         return _iterates(prompts, lambda w, x, y: w + self.rate * x * _error(w, x, y))
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return apply(self.weights(prompts), prompts.queries)
@@ -95,6 +96,7 @@ class Kaczmarz:
 
         return _iterates(prompts, move)
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return apply(self.weights(prompts), prompts.queries)
@@ -127,6 +129,7 @@ class ForgettingAverage:
         """Average at every position, shape (B, P, d)."""
         return _iterates(prompts, lambda w, x, y: self.forgetting * w + (1 - self.forgetting) * y * x)
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return apply(self.weights(prompts), prompts.queries)
@@ -179,6 +182,7 @@ class RecursiveLeastSquares:
         xs, ys = prompts.xs * scale[:, None], prompts.ys * scale
         return Ridge(self.penalty * self.forgetting**middle).weights(Prompts(xs, ys, xs, prompts.targets))
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         return apply(self.weights(prompts), prompts.queries)

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from iclab.foundations import PromptLabels, check_choice, check_real
-from iclab.predictors.base import Predictor
+from iclab.predictors.base import Predictor, each_output
 from iclab.prompts import Prompts
 
 Scaling = Literal["inputs", "inputs and labels", "coordinates"]
@@ -60,6 +60,7 @@ class Rescaled:
         scaled = Prompts(xs, prompts.ys[:, part] / labels, queries, prompts.targets[:, part] / labels)
         return self.predictor(scaled)[:, position] * labels[:, 0]
 
+    @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions, shape (B, P)."""
         predictions = np.zeros(prompts.ys.shape)

@@ -9,8 +9,13 @@ is covariates, one with ``draw`` and ``mean_square`` is tasks. ``iclab.prompts.s
 distributions from plain data.
 """
 
+from iclab.prompts.boolean_functions import Conjunction, Disjunction, Hypercube, Majority, Parity, SparseParity
+from iclab.prompts.classification import Binary
 from iclab.prompts.covariates import Covariates, Gaussian, RandomDiagonal
 from iclab.prompts.distribution import Outliers, PointChange, PromptDistribution
+from iclab.prompts.dynamics import LinearDynamics
+from iclab.prompts.feature_functions import FourierSums, Monomials
+from iclab.prompts.gaussian_mixture import GaussianMixture
 from iclab.prompts.labels import Labels
 from iclab.prompts.markov_chains import MarkovChainPool, MarkovChains
 from iclab.prompts.nonlinear_laws import Cubic, LinearPlusQuadratic
@@ -34,34 +39,51 @@ from iclab.prompts.point_changes import (
 )
 from iclab.prompts.prompt import Prompts
 from iclab.prompts.random_covariances import CovarianceMixture, RandomRotation, Wishart
+from iclab.prompts.recall import Categories, Lookup
 from iclab.prompts.shift_table import GARG, SHIFTS, shift
 from iclab.prompts.shifts import LinearSetting, Shift, linear_setting, normaliser
+from iclab.prompts.structured_linear import CentredLinear, LowRank, SignVectors
 from iclab.prompts.tasks import FinitePool, FixedLinear, Linear, SparseLinear, Tasks
+from iclab.prompts.vector_functions import VectorLinear
 
 __all__ = [
     "GARG",
     "SHIFTS",
     "Affine",
     "Autoregressive",
+    "Binary",
+    "Categories",
+    "CentredLinear",
+    "Conjunction",
     "CovarianceMixture",
     "Covariates",
     "Cubic",
     "DecisionTree",
+    "Disjunction",
     "FinitePool",
     "FixedLinear",
+    "FourierSums",
     "Gaussian",
+    "GaussianMixture",
+    "Hypercube",
     "IndependentQueries",
     "Labels",
     "Linear",
     "LinearClassification",
+    "LinearDynamics",
     "LinearPlusQuadratic",
     "LinearSetting",
+    "Lookup",
+    "LowRank",
+    "Majority",
     "MarkovChainPool",
     "MarkovChains",
+    "Monomials",
     "MultipliedInputs",
     "OrthogonalQueries",
     "Outliers",
     "OverlappingQueries",
+    "Parity",
     "PointChange",
     "PromptDistribution",
     "Prompts",
@@ -74,11 +96,14 @@ __all__ = [
     "Scaled",
     "ScaledInputs",
     "Shift",
+    "SignVectors",
     "SparseLinear",
+    "SparseParity",
     "StudentT",
     "TaskMixture",
     "Tasks",
     "Uniform",
+    "VectorLinear",
     "Wishart",
     "linear_setting",
     "normaliser",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
 from pydantic import Field
 
 from iclab.foundations import InvalidInputError
+from iclab.prompts.boolean_functions import Hypercube
 from iclab.prompts.covariates import Gaussian, RandomDiagonal
 from iclab.prompts.kinds import Record, one_of, record, records, row
 from iclab.prompts.laws import Law, build_law
@@ -16,6 +17,7 @@ from iclab.prompts.other_covariates import Affine, Autoregressive, StudentT, Uni
 from iclab.prompts.own_tasks import OwnTasksSpecification
 from iclab.prompts.random_covariances import CovarianceMixture, RandomRotation, Wishart
 from iclab.prompts.reading import Count, Dimension, NonNegative, Numbers, Positive, Rows
+from iclab.prompts.recall import Categories
 
 
 def _gaussian(dimension: int | None, variance: float, spectrum: Numbers | None, matrix: Rows | None) -> Gaussian:
@@ -73,6 +75,8 @@ COVARIATES = records(
         ),
         "wishart": row(Wishart.isotropic, dimension=Dimension, degrees=Count),
         "student_t": row(StudentT.isotropic, dimension=Dimension, degrees=Positive),
+        "hypercube": row(Hypercube, dimension=Dimension, probability=(Annotated[float, Field(ge=0, le=1)], 0.5)),
+        "categories": row(Categories, count=Count),
         "uniform": row(Uniform, dimension=Dimension, half_width=(Positive, 3**0.5)),
         "autoregressive": row(Autoregressive.isotropic, dimension=Dimension, coefficient=float),
     },

@@ -18,6 +18,7 @@ from iclab.foundations import (
     check_integer,
     check_real,
 )
+from iclab.prompts.labels import Labels, labels_of
 from iclab.prompts.random_covariances import check_probabilities, choose
 from iclab.prompts.tasks import Functions, Tasks, check_tasks, linear_functions
 
@@ -34,6 +35,10 @@ class Quadratic:
         """The functions of the addressed prompts."""
         linear = linear_functions(draws.normals("task", dimension) / np.sqrt(3))
         return lambda xs: linear(np.square(xs))
+
+    def features(self, xs: PromptInputs) -> PromptInputs:
+        """φ(x) = (x_i²)/√3 with h(x) = w'φ(x), w ~ N(0, I); shape (B, P, d)."""
+        return np.square(xs) / np.sqrt(3)
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ class TaskMixture:
     Raises
     ------
     InvalidInputError
-        If there is no member, or the probabilities do not add to 1.
+        If there is no member, the probabilities do not add to 1, or labels are of different kinds.
     """
 
     members: tuple[Tasks, ...]
@@ -146,6 +151,16 @@ class TaskMixture:
             raise InvalidInputError("members must hold at least one law of tasks; none was given.")
         object.__setattr__(self, "members", tuple(check_tasks(each) for each in members))
         object.__setattr__(self, "probabilities", check_probabilities(probabilities, len(members)))
+        different = [labels_of(member) for member in members if labels_of(member) != self.labels]
+        if different:
+            raise InvalidInputError(
+                f"members must have labels of one kind and size; {self.labels} and {different[0]} were given."
+            )
+
+    @property
+    def labels(self) -> Labels:
+        """What the labels are."""
+        return labels_of(self.members[0])
 
     def mean_square(self, covariance: Matrix) -> float:
         """E h(x)², averaged over the members."""
@@ -160,7 +175,7 @@ class TaskMixture:
         functions = [member.draw(draws, dimension) for member in self.members]
 
         def apply(xs: PromptInputs) -> PromptLabels:
-            labels = np.empty(xs.shape[:2])
+            labels = np.empty((*xs.shape[:2], *self.labels.answer_shape))
             for k, function in enumerate(functions):
                 chosen = index == k
                 if chosen.any():
@@ -188,6 +203,15 @@ class Scaled:
     def __post_init__(self) -> None:
         check_tasks(self.tasks)
         object.__setattr__(self, "factor", check_real(self.factor, "factor"))
+        if self.labels.kind == "class":
+            raise InvalidInputError(
+                f"tasks must have labels that are numbers to be scaled; {self.tasks!r} has classes."
+            )
+
+    @property
+    def labels(self) -> Labels:
+        """What the labels are."""
+        return labels_of(self.tasks)
 
     def mean_square(self, covariance: Matrix) -> float:
         """E (factor · h(x))² = factor² · E h(x)²."""

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from iclab.foundations import Draws, InvalidInputError, Matrix, PromptInputs, PromptLabels, check_integer
 from iclab.foundations.own_code import CodeNotAllowedError, defined_at, import_object, own_errors
+from iclab.prompts.labels import Labels, labels_of
 from iclab.prompts.reading import STRICT, code_allowed, note_consent
 from iclab.prompts.tasks import Functions
 
@@ -77,6 +78,11 @@ class OwnTasks:
     name: str
     tasks: Any
 
+    @property
+    def labels(self) -> Labels:
+        """What the labels are: real numbers unless the tasks say otherwise."""
+        return labels_of(self.tasks)
+
     def draw(self, draws: Draws, dimension: int) -> Functions:
         """The functions of the addressed prompts."""
         with own_errors(self.name, "must draw functions"):
@@ -85,7 +91,8 @@ class OwnTasks:
         def labels(xs: PromptInputs) -> PromptLabels:
             with own_errors(self.name, "must map inputs to labels"):
                 returned = function(xs)
-            return _reals(returned, xs.shape[:2], f"{self.name} must label every input with", defined_at(function))
+            shape = (*xs.shape[:2], *self.labels.answer_shape)
+            return _reals(returned, shape, f"{self.name} must label every input with", defined_at(function))
 
         return labels
 

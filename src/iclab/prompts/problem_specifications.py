@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cas
 
 from pydantic import Discriminator, Field, Tag
 
+from iclab.prompts.dynamics import LinearDynamics
+from iclab.prompts.gaussian_mixture import GaussianMixture
 from iclab.prompts.kinds import Record, records, row
 from iclab.prompts.markov_chains import MarkovChainPool, MarkovChains
-from iclab.prompts.reading import UNTAGGED, Count, Positive
+from iclab.prompts.reading import UNTAGGED, Count, Dimension, NonNegative, Positive
 from iclab.prompts.specification import PromptSpecification
 
 _Order = Annotated[int, Field(ge=0)]
@@ -37,6 +39,19 @@ PROBLEMS = records(
             concentration=(Positive, 1.0),
             order=(_Order, 1),
             seed=(_Seed, 0),
+        ),
+        "gaussian_mixture": row(
+            GaussianMixture,
+            dimension=Dimension,
+            radius=NonNegative,
+            flips=(Annotated[float, Field(ge=0, le=0.5)], 0.0),
+        ),
+        "linear_dynamics": row(
+            LinearDynamics,
+            size=Count,
+            law=(Literal["orthogonal", "gaussian"], "orthogonal"),
+            noise=(NonNegative, 0.0),
+            scale=(Positive, 1.0),
         ),
     },
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -110,6 +110,10 @@ class Prompts:
         if self.n_classes is not None:
             return Labels("class", self.n_classes)
         return Labels("vector", self.ys.shape[2]) if self.ys.ndim == 3 else Labels()
+
+    def output(self, k: int) -> Prompts:
+        """The same prompts labelled by number ``k`` of their vectors."""
+        return replace(self, ys=self.ys[..., k], targets=self.targets[..., k])
 
     @property
     def shifted_queries(self) -> bool:

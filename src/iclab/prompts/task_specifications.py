@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from iclab.prompts.boolean_functions import Conjunction, Disjunction, Majority, Parity, SparseParity
+from iclab.prompts.classification import Binary
+from iclab.prompts.feature_functions import FourierSums, Monomials
 from iclab.prompts.kinds import Record, one_of, record, records, row
 from iclab.prompts.nonlinear_laws import Cubic, LinearPlusQuadratic
 from iclab.prompts.nonlinear_tasks import (
@@ -17,8 +20,13 @@ from iclab.prompts.nonlinear_tasks import (
     TaskMixture,
 )
 from iclab.prompts.own_tasks import OwnTasksSpecification
-from iclab.prompts.reading import Count, Dimension, Numbers, Rows
+from iclab.prompts.reading import Count, Dimension, Numbers, Positive, Rows
+from iclab.prompts.recall import Lookup
+from iclab.prompts.structured_linear import CentredLinear, LowRank, SignVectors
 from iclab.prompts.tasks import FinitePool, FixedLinear, Linear, SparseLinear
+from iclab.prompts.vector_functions import VectorLinear
+
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 TASKS = records(
     "TASKS",
@@ -38,21 +46,49 @@ TASKS = records(
         "relu_network": row(ReluNetwork, hidden=(Count, 100)),
         "decision_tree": row(DecisionTree, depth=(Annotated[int, Field(ge=0, le=20)], 4)),
         "linear_classification": row(LinearClassification),
+        "conjunction": row(Conjunction, probability=(_Share, 0.1)),
+        "disjunction": row(Disjunction, probability=(_Share, 0.1)),
+        "majority": row(Majority, size=(Count, 3)),
+        "parity": row(Parity),
+        "sparse_parity": row(SparseParity, size=(Count, 2)),
+        "lookup": row(Lookup, n_classes=Annotated[int, Field(ge=2)]),
+        "sign_vectors": row(SignVectors),
+        "low_rank": row(LowRank, rows=Count, columns=Count, rank=(Count, 1)),
+        "centred_linear": row(CentredLinear, centre=Numbers),
+        "fourier_sums": row(FourierSums, frequencies=(Annotated[int, Field(ge=0)], 10), half_width=(Positive, 5.0)),
+        "monomials": row(Monomials, terms=(Count | None, None)),
+        "vector_linear": row(VectorLinear, outputs=Count),
     },
 )
 _PLAIN = (*vars(TASKS).values(), OwnTasksSpecification)
 ScaledSpecification = record(
     "ScaledSpecification", __name__, "scaled", row(Scaled, tasks=one_of(*_PLAIN), factor=float)
 )
+BinarySpecification = record(
+    "BinarySpecification",
+    __name__,
+    "binary",
+    row(
+        Binary,
+        tasks=one_of(*_PLAIN),
+        link=(Literal["sign", "logistic"], "sign"),
+        flips=(Annotated[float, Field(ge=0, le=0.5)], 0.0),
+        slope=(float, 1.0),
+    ),
+)
 # Of any kind but mixtures: a mixture of mixtures is a mixture.
 TaskMixtureSpecification = record(
     "TaskMixtureSpecification",
     __name__,
     "task_mixture",
-    row(TaskMixture, members=tuple[one_of(*_PLAIN, ScaledSpecification), ...], probabilities=(Numbers | None, None)),
+    row(
+        TaskMixture,
+        members=tuple[one_of(*_PLAIN, ScaledSpecification, BinarySpecification), ...],
+        probabilities=(Numbers | None, None),
+    ),
 )
 
 if TYPE_CHECKING:
     TasksSpecification: TypeAlias = Record
 else:
-    TasksSpecification = one_of(*_PLAIN, ScaledSpecification, TaskMixtureSpecification)
+    TasksSpecification = one_of(*_PLAIN, ScaledSpecification, BinarySpecification, TaskMixtureSpecification)

@@ -1,0 +1,177 @@
+"""Posteriors over a list of functions, and two learners of Boolean functions that need no list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64
+
+from iclab.foundations import InvalidInputError, PromptLabels, check_choice
+from iclab.predictors.base import each_output
+from iclab.prompts import Prompts
+from iclab.prompts.boolean_functions import BooleanLaw
+from iclab.prompts.labels import Law
+
+# Values of functions kept at once.
+_BLOCK = 1 << 21
+
+
+@dataclass(frozen=True, eq=False)
+class CodedFunctions:
+    """Values of all Boolean functions of a law.
+
+    Attributes
+    ----------
+    law : BooleanLaw
+        Whose rule it is.
+    codes : ndarray, shape (K, d)
+        Of the functions.
+    """
+
+    law: BooleanLaw
+    codes: Float64[np.ndarray, "K d"]
+
+    def __call__(self, x: Float64[np.ndarray, "B d"]) -> Float64[np.ndarray, "B K"]:
+        """h_k(x), −1 or 1."""
+        return self.law.rule(x @ self.codes.T, np.abs(self.codes).sum(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class EnumerationBayes:
+    """Posterior over a list of functions h_k, and the mean of their values, or of the laws of the class, under it.
+
+    Exactly Bayes for functions drawn from the list. Prompts that none of them can have produced leave the posterior as
+    it was.
+
+    Parameters
+    ----------
+    values : callable
+        Inputs of one position, shape (B, d), to h_k(x), shape (B, K).
+    log_prior : ndarray, shape (K,)
+        Log-probability of each function.
+    noise : float
+        Standard deviation of real labels; 0 for exact ones.
+    law : callable, optional
+        For labels that are classes: values of functions to the law of the class, with a last axis of k.
+    """
+
+    values: Callable[[np.ndarray], np.ndarray]
+    log_prior: Float64[np.ndarray, " K"]
+    noise: float = 0.0
+    law: Callable[[np.ndarray], Law] | None = None
+
+    def __call__(self, prompts: Prompts) -> np.ndarray:
+        """Predictions, shape (B, P), or of classes (B, P, k)."""
+        if (self.law is None) != (prompts.n_classes is None):
+            wanted = "numbers" if self.law is None else "classes"
+            raise InvalidInputError(f"prompts must have labels that are {wanted} for this list of functions.")
+        answers = np.empty((*prompts.ys.shape, *prompts.labels.answer_shape))
+        batch = max(1, _BLOCK // len(self.log_prior))
+        for start in range(0, len(prompts), batch):
+            some = slice(start, start + batch)
+            ys, xs, queries = prompts.ys[some], prompts.xs[some], prompts.queries[some]
+            logs = np.tile(self.log_prior, (len(ys), 1))
+            for i in range(prompts.n_points):
+                here = self.values(xs[:, i])
+                asked = self.values(queries[:, i]) if prompts.shifted_queries else here
+                weights = np.exp(logs - logs.max(axis=1, keepdims=True))
+                weights /= weights.sum(axis=1, keepdims=True)
+                if self.law is None:
+                    answers[some, i] = np.einsum("bk,bk->b", weights, asked)
+                else:
+                    answers[some, i] = np.einsum("bk,bkc->bc", weights, self.law(asked))
+                ruled = logs + self._likelihood(here, ys[:, i])
+                logs = np.where(np.isfinite(ruled).any(axis=1, keepdims=True), ruled, logs)
+        return answers
+
+    def _likelihood(self, values: np.ndarray, ys: np.ndarray) -> np.ndarray:
+        if self.law is not None:
+            chosen = np.take_along_axis(self.law(values), ys[:, None, None], axis=2)[..., 0]
+            with np.errstate(divide="ignore"):
+                return np.log(chosen)
+        residual = values - ys[:, None]
+        if self.noise > 0:
+            return -(residual**2) / (2 * self.noise**2)
+        return np.where(np.abs(residual) <= 1e-9 * np.maximum(1.0, np.abs(ys[:, None])), 0.0, -np.inf)
+
+
+@dataclass(frozen=True)
+class ParityBayes:
+    """Bayes for ``Parity`` with exact labels, to dimension 63: Gaussian elimination over the field of two elements.
+
+    With b the indicator of the coordinates that are −1, h(x) = (−1)^(s'b): the label of a query in the span of the
+    inputs seen is known, and of one outside it a fair coin.
+    """
+
+    def __call__(self, prompts: Prompts) -> np.ndarray:
+        """Posterior means, shape (B, P), 0 or ±1; of two classes probabilities, shape (B, P, 2)."""
+        d = prompts.dimension
+        if d > 63 or prompts.n_classes not in (None, 2):
+            raise InvalidInputError(
+                f"prompts must have at most 63 dimensions and two classes, or labels ±1; dimension {d} was given."
+            )
+        powers = np.uint64(1) << np.arange(d, dtype=np.uint64)
+        keys, asked = ((inputs < 0) @ powers for inputs in (prompts.xs, prompts.queries))
+        odd = prompts.ys < 0 if prompts.n_classes is None else prompts.ys == 0
+        rows = np.zeros((d, len(prompts)), dtype=np.uint64)
+        signs = np.zeros((d, len(prompts)), dtype=bool)
+        means = np.empty(prompts.ys.shape)
+        for i in range(prompts.n_points):
+            left, sign = _reduced(asked[:, i], np.zeros(len(prompts), dtype=bool), rows, signs)
+            means[:, i] = np.where(left == 0, np.where(sign, -1.0, 1.0), 0.0)
+            left, sign = _reduced(keys[:, i], odd[:, i], rows, signs)
+            for j in range(d):
+                # The highest bit left is a new pivot.
+                new = (left >> np.uint64(j)) == 1
+                rows[j] = np.where(new, left, rows[j])
+                signs[j] = np.where(new, sign, signs[j])
+        return means if prompts.n_classes is None else np.stack([(1 - means) / 2, (1 + means) / 2], axis=-1)
+
+
+def _reduced(bits: np.ndarray, sign: np.ndarray, rows: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is left of vectors after elimination by the rows, and of their labels; shapes (B,)."""
+    for j in reversed(range(len(rows))):
+        hit = ((bits >> np.uint64(j)) & np.uint64(1)).astype(bool) & (rows[j] != 0)
+        bits = np.where(hit, bits ^ rows[j], bits)
+        sign = sign ^ (hit & signs[j])
+    return bits, sign
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """The literals that no positive example contradicts, all required: Valiant's learner of conjunctions (1984).
+
+    It never errs on negative queries of a conjunction, and is not Bayes: negative examples teach it nothing. A
+    disjunction is the negation of the conjunction of its negated literals.
+
+    Parameters
+    ----------
+    of : {"conjunction", "disjunction"}
+        What is learned.
+    """
+
+    of: Literal["conjunction", "disjunction"] = "conjunction"
+
+    def __post_init__(self) -> None:
+        check_choice(self.of, "of", ("conjunction", "disjunction"))
+
+    @each_output
+    def __call__(self, prompts: Prompts) -> PromptLabels:
+        """Predictions −1 or 1, and 0 at position 0; shape (B, P)."""
+        side = 1.0 if self.of == "conjunction" else -1.0
+        predictions = np.zeros(prompts.ys.shape)
+        # Largest and smallest value of each coordinate over the positive examples: equal where a literal is left.
+        low, high = (np.full((len(prompts), prompts.dimension), bound) for bound in (np.inf, -np.inf))
+        for i in range(prompts.n_points):
+            query = prompts.queries[:, i]
+            # Before any positive example both literals of every coordinate are left, which no query satisfies.
+            holds = ((query >= low) | (low < 0)) & ((query <= high) | (high > 0)) & (low <= high)
+            predictions[:, i] = np.where(holds.all(axis=1), side, -side)
+            positive = (side * prompts.ys[:, i] > 0)[:, None]
+            low = np.where(positive, np.minimum(low, prompts.xs[:, i]), low)
+            high = np.where(positive, np.maximum(high, prompts.xs[:, i]), high)
+        predictions[:, 0] = 0.0
+        return predictions
