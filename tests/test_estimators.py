@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
 from sklearn.linear_model import Ridge as SklearnRidge
@@ -14,7 +15,9 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from iclab.estimators import InContextRegressor
 from iclab.foundations import InvalidInputError
+from iclab.models import load
 from iclab.predictors import NearestNeighbors, Ridge, TrainedLSA
+from iclab.prompts import Prompts
 from iclab.theory import assumption3, gamma
 
 
@@ -146,7 +149,7 @@ def test_units_do_not_matter_however_large_or_small(data, model):
 def test_what_double_precision_cannot_hold_is_refused(data):
     X, y = data
     with pytest.raises(InvalidInputError, match="means and standard deviations"):
-        InContextRegressor("lsa").fit(X, np.full(60, 1.7e308))
+        InContextRegressor("lsa").fit(X, np.where(np.arange(60) < 50, 1.7e308, -1.7e308))
     with pytest.raises(InvalidInputError, match="predictions in double precision"):
         InContextRegressor("lsa").fit(X, y * 1e300).predict(X * 1e300)
 
@@ -207,3 +210,110 @@ def test_a_constant_column_says_nothing(model):
     X[:, 1] = 0.1
     fitted = InContextRegressor(model).fit(X, y)
     assert abs(fitted.coef_[1]) < 1e-12
+
+
+LEARNERS = ("lsa", "ridge", "least_squares", NearestNeighbors(3), "linear-columns-d20-noise", "gpt2-d20-identity")
+
+
+@pytest.mark.parametrize("model", LEARNERS, ids=str)
+@pytest.mark.parametrize("value", [0.0, 1e-300, -2.5, 1e6, 1.7e308])
+def test_a_constant_target_is_predicted(data, model, value):
+    X, _ = data
+    np.testing.assert_allclose(InContextRegressor(model).fit(X, np.full(60, value)).predict(X), value, rtol=1e-15)
+
+
+@pytest.mark.parametrize("model", LEARNERS, ids=str)
+def test_scaling_the_target_scales_the_predictions(data, model):
+    X, y = data
+    usual = InContextRegressor(model).fit(X, y).predict(X)
+    for factor in (2.0**-900, 2.0**10, 2.0**900):  # powers of two, which round nothing
+        np.testing.assert_array_equal(InContextRegressor(model).fit(X, factor * y).predict(X), factor * usual)
+
+
+@pytest.mark.parametrize("model", LEARNERS, ids=str)
+def test_features_that_do_not_vary_leave_the_mean(data, model):
+    _, y = data
+    found = InContextRegressor(model).fit(np.full((60, 4), 3.0), y).predict(np.full((2, 4), 3.0))
+    np.testing.assert_allclose(found, y.mean(), rtol=1e-14)
+
+
+@pytest.mark.parametrize("model", ["linear-columns-d20-noise", "gpt2-d20-identity"])
+def test_queries_as_branches_are_predicted_as_one_by_one(data, model):
+    X, y = data
+    found = InContextRegressor(model).fit(X[:30], y[:30])
+    whole = found.predict(X)
+    np.testing.assert_allclose([found.predict(row[None])[0] for row in X], whole, rtol=1e-5, atol=1e-5)
+    one = load(model)
+    xs, ys = np.zeros((60, 31, 20)), np.zeros((60, 31))
+    xs[:, :-1, :4], ys[:, :-1], xs[:, -1, :4] = found._xs, found._ys, (X - found.input_mean_) / found.input_scale_
+    said = one(Prompts(xs, ys, xs, ys))[:, -1]
+    np.testing.assert_allclose(whole, found.label_mean_ + found.label_scale_ * said, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["lsa", "ridge", "least_squares", NearestNeighbors(3)], ids=str)
+def test_several_targets_are_learned_one_by_one(data, model):
+    X, y = data
+    both = np.stack([y, np.sin(X[:, 0])], axis=1)
+    found = InContextRegressor(model).fit(X, both).predict(X)
+    for column in range(2):
+        alone = InContextRegressor(model).fit(X, both[:, column]).predict(X)
+        np.testing.assert_allclose(found[:, column], alone, rtol=1e-12)
+
+
+@pytest.mark.parametrize("state", [None, 3, np.random.RandomState(3), np.random.default_rng(3)])
+def test_kinds_of_random_states(data, state):
+    X, y = data
+    short = SimpleNamespace(dimension=4, n_train=25)
+    learner = type("Short", (), {**vars(short), "__call__": lambda self, prompts: Ridge(1.0)(prompts)})()
+    found = InContextRegressor(learner, random_state=state).fit(X, y)
+    np.testing.assert_array_equal(found.predict(X), found.predict(X))
+    assert sorted(np.unique(np.concatenate(found._contexts))) == list(range(60))
+
+
+@pytest.mark.parametrize("model", ["lsa", "ridge", "least_squares"])
+def test_weights_count_examples_as_often(data, model):
+    X, y = data
+    counts = np.arange(60) % 4
+    weighted = InContextRegressor(model).fit(X, y, sample_weight=counts)
+    repeated = InContextRegressor(model).fit(np.repeat(X, counts, axis=0), np.repeat(y, counts))
+    np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-9)
+
+
+@pytest.mark.parametrize("model", ["lsa", "ridge"])
+def test_deviations_are_those_of_the_model(model):
+    """Drawn from the model they assume: (y − ŷ)/std has variance 1 at every query, given the inputs."""
+    rng = np.random.default_rng(0)
+    X, queries, noise = rng.standard_normal((12, 3)), rng.standard_normal((5, 3)) * [1, 1, 3], 0.7
+    w = rng.standard_normal((20_000, 3))
+    y = w @ X.T + noise * rng.standard_normal((20_000, 12))
+    asked = w @ queries.T + noise * rng.standard_normal((20_000, 5))
+    found = InContextRegressor(model, noise=noise, standardize=False, covariance=np.eye(3)).fit(X, y.T)
+    predicted, deviation = found.predict(queries, return_std=True)
+    squares = ((asked.T - predicted) / deviation) ** 2
+    np.testing.assert_array_less(np.abs(squares.mean(axis=1) - 1), 5 * squares.std(axis=1) / np.sqrt(20_000))
+
+
+def test_deviations_of_least_squares_are_the_classical_ones(data):
+    X, y = data
+    _, found = InContextRegressor("least_squares").fit(X, y).predict(X, return_std=True)
+    A = np.c_[X, np.ones(60)]
+    residual = y - A @ np.linalg.lstsq(A, y, rcond=None)[0]
+    leverage = np.einsum("ij,jk,ik->i", A, np.linalg.inv(A.T @ A), A)
+    np.testing.assert_allclose(found, np.sqrt(residual @ residual / 55 * (1 + leverage)), rtol=1e-9)
+
+
+def test_deviations_of_a_trained_model_cover_about_as_often_as_they_should():
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(8):
+        w, X = rng.standard_normal(20), rng.standard_normal((280, 20))
+        y = X @ w + 0.5 * np.sqrt(20) * rng.standard_normal(280)
+        found = InContextRegressor("linear-columns-d20-noise").fit(X[:80], y[:80])
+        predicted, deviation = found.predict(X[80:], return_std=True)
+        covered.append(np.mean(np.abs(predicted - y[80:]) < 1.96 * deviation))
+    assert 0.9 < np.mean(covered) < 0.995
+
+
+def test_tensors_with_a_gradient_are_refused_in_words():
+    with pytest.raises(InvalidInputError, match="detach"):
+        InContextRegressor().fit(torch.randn(9, 2, requires_grad=True), np.ones(9))

@@ -1,11 +1,14 @@
 """In-context learners as scikit-learn regressors.
 
-``fit`` holds the examples as a context and trains nothing; ``predict`` answers all queries from it in one
-forward pass of whatever learner stands behind: linear self-attention, ridge, least squares, a trained model.
+``fit`` holds the examples as a context and trains nothing; ``predict`` answers all queries from it: linear
+self-attention, ridge and least squares by their weights, a trained model by reading each context once, with every query
+a branch of it.
 """
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -13,24 +16,31 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,  # pyright: ignore[reportPrivateUsage] as scikit-learn's own estimators use it
+    check_is_fitted,
+    validate_data,
+)
 
+from iclab.estimation import LINEAR, fit_linear
+from iclab.evaluation.contexts import answers
 from iclab.evaluation.curves import predictions
-from iclab.foundations import InvalidInputError, check_covariance, check_integer, check_real
-from iclab.predictors import Predictor, fit_prefixes
+from iclab.foundations import InvalidInputError, check_integer, check_real
+from iclab.predictors import Predictor
 from iclab.predictors.limits import limits_of
-from iclab.prompts import Gaussian, Prompts
+from iclab.prompts import Prompts
 from iclab.targets import resolve
-from iclab.theory import optimal_learner
 
-_LINEAR = ("lsa", "ridge", "least_squares")
+# Queries answered between two looks at the clock, and seconds from which on the cost is told.
+_QUERIES, _LONG = 512, 60.0
 
 
 class InContextRegressor(RegressorMixin, BaseEstimator):
     """Regression by an in-context learner that sees the training data as its prompt.
 
     Inputs are centred and scaled to variance 1, labels centred and scaled to variance d: the scale of w'x for
-    w ~ N(0, I), on which such learners are trained. With ``standardize=False`` they are taken as they are.
+    w ~ N(0, I), on which such learners are trained. With ``standardize=False`` they are taken as they are. Where the
+    labels, or all inputs, do not vary, the prediction is the mean label.
 
     Parameters
     ----------
@@ -45,8 +55,10 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         Λ of the (scaled) inputs for "lsa"; estimated by X'X/n when omitted.
     standardize : bool, default True
         Whether to centre and scale.
-    random_state : int, default 0
-        Seed of the order from which contexts are cut where one cannot hold all examples.
+    random_state : int, RandomState, Generator or None, default 0
+        Of the order from which contexts are cut where one cannot hold all examples; None takes another each time.
+    device : str, default "cpu"
+        Where a trained model that is given by name or path computes: "cpu", "cuda", "auto".
     allow_code : bool, default False
         Whether a model given as ``module:object`` may be imported, which runs it.
 
@@ -54,14 +66,15 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
     ----------
     n_features_in_ : int
         d.
-    coef_ : ndarray, shape (d,)
+    coef_ : ndarray, shape (d,) or (k, d)
         Slope in the units of the data; for the three named learners only.
-    intercept_ : float
+    intercept_ : float or ndarray, shape (k,)
         As ``coef_``.
 
     Notes
     -----
-    A trained model of larger dimension gets zeros in the coordinates that the data do not have.
+    A trained model of larger dimension gets zeros in the coordinates that the data do not have. Several targets, ``y``
+    of shape (n, k), are learned one by one from the same contexts.
 
     A trained model reads at most as many examples as it was trained for. Up to so many it gets them in the order
     given, on which the predictions of most models depend a little; shuffle sorted data first. More are put into
@@ -84,7 +97,8 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         noise: float = 1.0,
         covariance: ArrayLike | None = None,
         standardize: bool = True,
-        random_state: int = 0,
+        random_state: Any = 0,
+        device: str = "cpu",
         allow_code: bool = False,
     ) -> None:
         self.model = model
@@ -92,17 +106,27 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         self.covariance = covariance
         self.standardize = standardize
         self.random_state = random_state
+        self.device = device
         self.allow_code = allow_code
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def __sklearn_tags__(self) -> Any:
+        """Several targets are learned one by one."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Hold the examples as context.
 
         Parameters
         ----------
         X : array_like, shape (n, d)
             Inputs.
-        y : array_like, shape (n,)
+        y : array_like, shape (n,) or (n, k)
             Labels.
+        sample_weight : array_like, shape (n,), optional
+            How often an example counts. Other learners than the three named ones read it that often, and take whole
+            numbers.
 
         Raises
         ------
@@ -110,46 +134,50 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
             If a parameter is out of range, the model unknown, its dimension below d, or the data too large to be
             scaled in double precision.
         """
-        checked: Any = validate_data(self, cast(Any, X), cast(Any, y), y_numeric=True, dtype=np.float64)
-        inputs, labels = checked[0], np.asarray(checked[1], dtype=np.float64)
+        inputs, labels, weights = self._checked(X, y, sample_weight)
         noise = check_real(self.noise, "noise", minimum=0.0)
-        check_integer(self.random_state, "random_state", minimum=0)
-        dimension = inputs.shape[1]
+        random = _generator(self.random_state)
         for fitted in ("coef_", "intercept_"):  # of an earlier fit by another learner
             self.__dict__.pop(fitted, None)
-        with np.errstate(over="ignore", invalid="ignore"):
-            if self.standardize:
-                self.input_mean_, self.input_scale_ = inputs.mean(axis=0), _scales(inputs)
-                self.label_mean_ = float(labels.mean())
-                self.label_scale_ = float(_scales(labels) / np.sqrt(dimension))
-            else:
-                self.input_mean_, self.input_scale_ = np.zeros(dimension), np.ones(dimension)
-                self.label_mean_, self.label_scale_ = 0.0, 1.0
-            self._xs = (inputs - self.input_mean_) / self.input_scale_
-            self._ys = (labels - self.label_mean_) / self.label_scale_
-        if not (np.isfinite(self._xs).all() and np.isfinite(self._ys).all()):
-            raise InvalidInputError(
-                "X and y must be small enough for means and standard deviations in double precision; the largest "
-                f"numbers given are {np.abs(inputs).max():.3g} and {np.abs(labels).max():.3g}: change their units."
-            )
-        self._predictor = None
+        self._scale(inputs, labels, weights)
         model = "lsa" if self.model is None else self.model
-        if isinstance(model, str) and model in _LINEAR:
-            weights = self._weights(model, noise)
-            self.coef_ = self.label_scale_ * weights / self.input_scale_
-            self.intercept_ = self.label_mean_ - float(self.input_mean_ @ self.coef_)
-        else:
-            self._predictor = cast(Predictor, resolve(model, _LINEAR, allow_code=self.allow_code))
-            size = limits_of(self._predictor).dimension
-            if size is not None and dimension > size:
-                raise InvalidInputError(
-                    f"X must have at most the model's {size} features; it has {dimension}: reduce them first, for "
-                    "example by PCA in a pipeline."
-                )
+        self._predictor: Predictor | None = None
+        if isinstance(model, str) and model in LINEAR:
+            self._fit = fit_linear(model, self._xs, self._targets, noise, self.covariance, weights)
+            coefficients = _divided(self._units[:, None] * self._fit.weights, self.input_scale_)
+            intercepts = self._means - coefficients @ self.input_mean_
+            self.coef_ = coefficients if self._several else coefficients[0]
+            self.intercept_ = intercepts if self._several else float(intercepts[0])
+            return self
+        self._predictor = cast(Predictor, resolve(model, LINEAR, device=self.device, allow_code=self.allow_code))
+        limits = limits_of(self._predictor)
+        if limits.dimension is not None and inputs.shape[1] > limits.dimension:
+            raise InvalidInputError(
+                f"X must have at most the model's {limits.dimension} features; it has {inputs.shape[1]}: reduce them "
+                "first, for example by PCA in a pipeline."
+            )
+        repeated = np.arange(len(inputs)) if weights is None else np.repeat(np.arange(len(inputs)), _whole(weights))
+        longest = len(repeated) if limits.examples is None else limits.examples
+        self._contexts = [repeated[part] for part in _contexts(len(repeated), longest, random)]
         return self
 
-    def predict(self, X: ArrayLike) -> Float64[np.ndarray, " m"]:
-        """Predict the labels of queries ``X``, shape (m, d); returns shape (m,).
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
+        """Predict the labels of queries.
+
+        Parameters
+        ----------
+        X : array_like, shape (m, d)
+            Queries.
+        return_std : bool
+            Whether to return the standard deviation of the label at each query too. For "ridge" and "lsa" it is exact
+            under their model (w ~ N(0, I) and noise ``noise`` on the scaled data, given the inputs); for
+            "least_squares" the classical one with the residual variance; for others the root of the mean square of the
+            predictions' errors over the second half of the contexts, and of their spread between contexts.
+
+        Returns
+        -------
+        ndarray, shape (m,) or (m, k)
+            The predictions, or a tuple of them and their standard deviations.
 
         Raises
         ------
@@ -159,64 +187,162 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         queries = np.asarray(validate_data(self, cast(Any, X), reset=False, dtype=np.float64))
         with np.errstate(over="ignore", invalid="ignore"):
+            scaled = _divided(queries - self.input_mean_, self.input_scale_)
             if self._predictor is None:
-                predicted = queries @ self.coef_ + self.intercept_
+                coefficients = np.atleast_2d(self.coef_)
+                predicted = queries @ coefficients.T + np.atleast_1d(self.intercept_)
+                deviation = self._fit.deviations(scaled) * self._units if return_std else None
             else:
-                scaled = self._answers((queries - self.input_mean_) / self.input_scale_)
-                predicted = self.label_mean_ + self.label_scale_ * scaled
-        if not np.isfinite(predicted).all():
+                mean, spread = self._answers(self._padded(scaled))
+                predicted = self._means + self._units * mean
+                deviation = self._units * np.sqrt(self._squared_error() + spread) if return_std else None
+        for found in (predicted, deviation):
+            if found is not None and not np.isfinite(found).all():
+                raise InvalidInputError(
+                    "X and y must be small enough for predictions in double precision; infinity or NaN came out: "
+                    "change their units."
+                )
+        if not self._several:
+            predicted, deviation = predicted[:, 0], None if deviation is None else deviation[:, 0]
+        return predicted if deviation is None else (predicted, deviation)
+
+    def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """X of shape (n, d), y of shape (k, n) and weights, in float64."""
+        try:
+            checked: Any = validate_data(self, X, y, y_numeric=True, multi_output=True, dtype=np.float64)
+        except RuntimeError as error:  # torch's word for it
             raise InvalidInputError(
-                "X and y must be small enough for predictions in double precision; infinity or NaN came out: change "
-                "their units."
+                "X and y must be arrays of numbers; tensors that carry a gradient were given: call .detach() on them."
+            ) from error
+        inputs, labels = checked[0], np.asarray(checked[1], dtype=np.float64)
+        self._several = labels.ndim == 2
+        labels = labels.T if self._several else labels[None]
+        if sample_weight is None:
+            return inputs, labels, None
+        weights = _check_sample_weight(sample_weight, inputs, dtype=np.float64, ensure_non_negative=True)
+        if not weights.sum() > 0:
+            raise InvalidInputError("sample_weight must be positive for some example; all are 0.")
+        return inputs, labels, weights
+
+    def _scale(self, inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray | None) -> None:
+        dimension = inputs.shape[1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.standardize:
+                self.input_mean_, self.input_scale_ = _moments(inputs, weights)
+                self._means, spread = _moments(labels.T, weights)
+                self._units = spread / np.sqrt(dimension)
+            else:
+                self.input_mean_, self.input_scale_ = np.zeros(dimension), np.ones(dimension)
+                self._means, self._units = np.zeros(len(labels)), np.ones(len(labels))
+            self._targets = _divided((labels - self._means[:, None]).T, self._units).T
+            if not self.input_scale_.any():
+                self._units = np.zeros(len(labels))  # nothing to learn from: the mean
+            self._xs = _divided(inputs - self.input_mean_, self.input_scale_)
+        # As users know them: numbers where there is one target.
+        self.label_mean_, self.label_scale_, self._ys = (
+            each if self._several else each[0] for each in (self._means, self._units, self._targets)
+        )
+        if not (np.isfinite(self._xs).all() and np.isfinite(self._targets).all()):
+            raise InvalidInputError(
+                "X and y must be small enough for means and standard deviations in double precision; the largest "
+                f"numbers given are {np.abs(inputs).max():.3g} and {np.abs(labels).max():.3g}: change their units."
             )
-        return predicted
 
-    def _weights(self, model: str, noise: float) -> Float64[np.ndarray, " d"]:
-        """The learner's w on the scaled context."""
-        count, dimension = self._xs.shape
-        if model == "lsa":
-            given = self._xs.T @ self._xs / count if self.covariance is None else self.covariance
-            covariance = check_covariance(given, dimension=dimension)
-            return optimal_learner(Gaussian(covariance), count, noise**2) @ (self._xs.T @ self._ys) / count
-        # One position more than examples: the weights there have seen them all.
-        xs = np.concatenate([self._xs, np.zeros((1, dimension))])[None]
-        ys = np.append(self._ys, 0.0)[None]
-        return fit_prefixes(xs, ys, noise**2 if model == "ridge" else 0.0).weights[0, -1]
+    def _padded(self, values: Float64[np.ndarray, "*n d"]) -> Float64[np.ndarray, "*n D"]:
+        size = limits_of(self._predictor).dimension or values.shape[-1]
+        return np.concatenate([values, np.zeros((*values.shape[:-1], size - values.shape[-1]))], axis=-1)
 
-    def _answers(self, queries: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, " m"]:
-        """What the predictor says to scaled queries, averaged over the contexts it can take."""
-        predictor = cast(Predictor, self._predictor)
-        limits = limits_of(predictor)
-        size, longest = limits.dimension, limits.examples
-        count, dimension = self._xs.shape
-        padded = dimension if size is None else size
-        total = np.zeros(len(queries))
-        contexts = _contexts(count, count if longest is None else longest, self.random_state)
-        for part in contexts:
-            shape = (len(queries), len(part) + 1, padded)
-            xs, asked = np.zeros(shape), np.zeros(shape)
-            xs[:, :-1, :dimension] = self._xs[part]
-            asked[:, :, :dimension] = xs[:, :, :dimension]
-            asked[:, -1, :dimension] = queries
-            ys = np.broadcast_to(np.append(self._ys[part], 0.0), shape[:2])
-            # The query stands where its example would: unshifted prompts, one forward pass.
-            total += predictions(predictor, "model", Prompts(asked, ys, asked, ys))[:, -1]
-        return total / len(contexts)
+    def _prompts(self) -> tuple[Float64[np.ndarray, "B n D"], Float64[np.ndarray, "B n"]]:
+        """Every context for every target, those of a target together."""
+        xs = self._padded(np.stack([self._xs[part] for part in self._contexts]))
+        ys = np.concatenate([[labels[part] for part in self._contexts] for labels in self._targets])
+        return np.tile(xs, (len(self._targets), 1, 1)), ys
+
+    def _answers(
+        self, queries: Float64[np.ndarray, "m D"]
+    ) -> tuple[Float64[np.ndarray, "m k"], Float64[np.ndarray, "m k"]]:
+        """Mean and variance over contexts of what the predictor says to scaled queries."""
+        predictor, (xs, ys) = cast(Predictor, self._predictor), self._prompts()
+        shape = (len(self._targets), len(self._contexts))
+        mean, variance = np.empty((2, len(queries), shape[0]))
+        cost = _Cost(len(queries), len(self._contexts))
+        for start in range(0, len(queries), _QUERIES):
+            some = slice(start, min(start + _QUERIES, len(queries)))
+            said = answers(predictor, xs, ys, queries[some]).reshape(*shape, -1)
+            mean[some], variance[some] = said.mean(axis=1).T, said.var(axis=1).T
+            cost.tell(some.stop)
+        return mean, variance
+
+    def _squared_error(self) -> Float64[np.ndarray, " k"]:
+        """Mean square of the predictor's errors at the second half of its contexts, each target's."""
+        xs, ys = self._prompts()
+        later = slice(xs.shape[1] // 2, None)
+        said = predictions(cast(Predictor, self._predictor), "model", Prompts(xs, ys, xs, ys))
+        return ((said - ys)[:, later] ** 2).reshape(len(self._targets), -1).mean(axis=1)
 
 
-def _contexts(count: int, longest: int, seed: int) -> list[Int64[np.ndarray, " n"]]:
+def _divided(values: Float64[np.ndarray, "n d"], by: Float64[np.ndarray, " d"]) -> Float64[np.ndarray, "n d"]:
+    """Columns divided each by its scale; zeros where that is 0, of a column that did not vary."""
+    return np.where(by > 0, values / np.where(by > 0, by, 1.0), 0.0)
+
+
+class _Cost:
+    """Tells on stderr what a prediction takes, where that is more than a minute, and how far it is."""
+
+    def __init__(self, queries: int, contexts: int) -> None:
+        self._queries, self._contexts = queries, contexts
+        self._began = self._told = time.monotonic()
+        self._long = False
+
+    def tell(self, done: int) -> None:
+        """Called now and then with the number of queries answered."""
+        now = time.monotonic()
+        left = (now - self._began) / done * (self._queries - done)
+        if not self._long and now - self._began + left > _LONG:
+            self._long = True
+            sys.stderr.write(
+                f"{self._queries} queries of {self._contexts} contexts take about "
+                f"{(now - self._began + left) / 60:.0f} min.\n"
+            )
+        elif self._long and now - self._told > 15:
+            self._told = now
+            sys.stderr.write(f"{done} of {self._queries} queries, about {left:.0f} s left\n")
+
+
+def _generator(random_state: Any) -> Any:
+    """What shuffles: a Generator, or a RandomState as it was given."""
+    if random_state is None or isinstance(random_state, np.random.Generator | np.random.RandomState):
+        return np.random.default_rng() if random_state is None else random_state
+    return np.random.default_rng(check_integer(random_state, "random_state", minimum=0))
+
+
+def _contexts(count: int, longest: int, random: Any) -> list[Int64[np.ndarray, " n"]]:
     """The rows of each context: all in the order given if one can hold them, else evenly spaced runs of a shuffle."""
     if count <= longest:
         return [np.arange(count)]
-    shuffled = np.random.default_rng(seed).permutation(count)
+    shuffled = random.permutation(count)
     starts = np.linspace(0, count - longest, -(-count // longest)).round().astype(int)
     return [shuffled[start : start + longest] for start in starts]
 
 
-def _scales(values: Any) -> Any:
-    """Standard deviations along the first axis, with 1 for what is constant up to the rounding of its mean."""
+def _whole(weights: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    if (weights != np.round(weights)).any() or weights.sum() > 1e7:
+        raise InvalidInputError(
+            "sample_weight must be whole numbers, of at most 1e7 in all, for a learner that reads examples one by one; "
+            f"{weights[weights != np.round(weights)][:1]} was given: take ridge, least_squares or lsa."
+        )
+    return weights.astype(np.int64)
+
+
+def _moments(values: Float64[np.ndarray, "n d"], weights: Float64[np.ndarray, " n"] | None) -> tuple[Any, Any]:
+    """Mean and standard deviation of each column, 0 for what is constant up to the rounding of its mean."""
     # Of the largest and smallest doubles the squares would be infinite and 0; a power of two rounds nothing.
-    unit = np.ldexp(1.0, np.frexp(np.abs(values).max(axis=0))[1] - 1)
-    deviation = (values / unit).std(axis=0)
+    counted = values if weights is None else values[weights > 0]
+    unit = np.ldexp(1.0, np.frexp(np.abs(counted).max(axis=0))[1] - 1)
+    if weights is None:
+        mean, deviation = (values / unit).mean(axis=0), (values / unit).std(axis=0)
+    else:
+        mean = np.average(values / unit, axis=0, weights=weights)
+        deviation = np.sqrt(np.average((values / unit - mean) ** 2, axis=0, weights=weights))
     rounding = 10 * len(values) * np.finfo(np.float64).eps
-    return np.where(deviation > rounding, deviation * unit, 1.0)
+    return mean * unit, np.where(deviation > rounding, deviation * unit, 0.0)

@@ -83,6 +83,26 @@ def layout(embedding: str, n_points: int, branches: bool, device: torch.device) 
     return Layout(torch.cat([context, queries]), visible, examples.clamp(min=1), readout, n_points, stride, questions)
 
 
+@lru_cache(maxsize=64)
+def gathered(embedding: str, n_examples: int, n_queries: int, device: torch.device) -> Layout:
+    """The layout of one context with many queries, every one a branch that sees all of it."""
+    alone = layout(embedding, n_examples + 1, branches=True, device=device)
+    context = alone.context
+    one = torch.tensor([*range(context), len(alone.positions) - 1], device=device)  # the context and the last branch
+    rows = torch.cat([one[:-1], one[-1:].expand(n_queries)])
+    visible = torch.eye(context + n_queries, dtype=torch.bool, device=device)
+    visible[:, :context] = alone.visible[rows][:, :context]
+    return Layout(
+        alone.positions[rows],
+        visible,
+        alone.examples[rows],
+        slice(context, None),
+        n_queries,
+        alone.stride,
+        alone.questions,
+    )
+
+
 def tokens(
     embedding: str,
     xs: Float[Tensor, "B P d"],

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
+from iclab.evaluation.contexts import one_by_one
 from iclab.foundations import InvalidInputError, PromptLabels, check_choice
-from iclab.models.architecture import Architecture
+from iclab.models.architecture import ATTENTION, Architecture
 from iclab.models.storage import CONFIG, MANIFEST, read_mapping, read_model, verify
 from iclab.models.transformer import Transformer
 from iclab.predictors.registry import shipped_models
@@ -21,6 +24,8 @@ from iclab.prompts import Labels, Prompts
 
 # Tokens per forward pass: few enough for a CPU's cache, many for a GPU.
 _TOKENS_ON_CPU, _TOKENS_ON_GPU = 1 << 11, 1 << 14
+# Queries that branch off a context at once.
+_QUERIES = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,31 +90,82 @@ class TransformerPredictor:
             )
         return self._answers(prompts)[..., 1].exp().numpy()
 
+    def answer(
+        self, xs: Float64[np.ndarray, "B N d"], ys: Float64[np.ndarray, "B N"], queries: Float64[np.ndarray, "Q d"]
+    ) -> Float64[np.ndarray, "B Q"]:
+        """Predictions for the same queries from each of several contexts, shape (B, Q), float64.
+
+        A context is read once and all queries are branches of it, so that one query more costs one token. The numbers
+        are those of prompts with one query each, up to rounding.
+
+        Parameters
+        ----------
+        xs, ys : ndarray, shapes (B, N, d) and (B, N)
+            Examples of each context, N at least 1.
+        queries : ndarray, shape (Q, d)
+            What is asked.
+
+        Raises
+        ------
+        InvalidInputError
+            If the model reads no such contexts.
+        """
+        architecture = self.architecture
+        if not set(architecture.kinds) <= set(ATTENTION) or architecture.arrangement == "sequence":
+            return one_by_one(self, xs, ys, queries)  # a state that no branches share
+        self._check(xs.shape[2], xs.shape[1] + 1, Labels("real", 1))
+        parameter = next(self.model.parameters())
+        size = min(_QUERIES, 1 << (len(queries) - 1).bit_length())  # few layouts: they are kept
+        contexts = [torch.tensor(part, dtype=parameter.dtype, device=parameter.device) for part in (xs, ys)]
+        answers = np.empty((len(xs), len(queries)))
+        with self._evaluating():
+            for start in range(0, len(queries), size):
+                some = queries[start : start + size]
+                block = torch.zeros(size, xs.shape[2], dtype=parameter.dtype, device=parameter.device)
+                block[: len(some)] = torch.tensor(some, dtype=parameter.dtype, device=parameter.device)
+                for each in range(len(xs)):
+                    one = (part[each : each + 1] for part in contexts)
+                    said = self.model.answer(*one, block[None])[0, : len(some)]
+                    said = said[..., 0] if architecture.head == "mean_variance" else said
+                    answers[each, start : start + size] = said.double().cpu().numpy()
+        return answers
+
+    @contextmanager
+    def _evaluating(self) -> Generator[None]:
+        """No gradients, and the model as it was afterwards."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            # no_grad, not inference_mode: cached masks must stay usable in training.
+            with torch.no_grad():
+                yield
+        finally:
+            self.model.train(training)
+
+    def _check(self, dimension: int, n_points: int, labels: Labels) -> None:
+        architecture = self.architecture
+        if dimension != architecture.dimension:
+            raise InvalidInputError(
+                f"prompts must have the model's dimension {architecture.dimension}; {dimension} was given."
+            )
+        if architecture.bounded and n_points > architecture.max_points:
+            raise InvalidInputError(
+                f"prompts must have at most the model's {architecture.max_points} positions; {n_points} were given."
+            )
+        if labels != architecture.labels:
+            raise InvalidInputError(
+                f"prompts must have the labels of the model, {_told(architecture.labels)}; {_told(labels)} were given."
+            )
+
     def _answers(self, prompts: Prompts) -> Tensor:
         """What the model says, batch by batch, in float64 on the CPU."""
         architecture = self.architecture
-        if prompts.dimension != architecture.dimension:
-            raise InvalidInputError(
-                f"prompts must have the model's dimension {architecture.dimension}; {prompts.dimension} was given."
-            )
-        if architecture.bounded and prompts.n_points > architecture.max_points:
-            raise InvalidInputError(
-                f"prompts must have at most the model's {architecture.max_points} positions; "
-                f"{prompts.n_points} were given."
-            )
-        if prompts.labels != architecture.labels:
-            raise InvalidInputError(
-                f"prompts must have the labels of the model, {_told(architecture.labels)}; "
-                f"{_told(prompts.labels)} were given."
-            )
+        self._check(prompts.dimension, prompts.n_points, prompts.labels)
         parameter = next(self.model.parameters())
         tokens = _TOKENS_ON_CPU if parameter.device.type == "cpu" else _TOKENS_ON_GPU
         chunk = max(1, tokens // ((3 if prompts.shifted_queries else 2) * prompts.n_points))
         answers = torch.empty(len(prompts), prompts.n_points, *architecture.answer_shape, dtype=torch.float64)
-        training = self.model.training
-        self.model.eval()
-        # no_grad, not inference_mode: cached masks must stay usable in training.
-        with torch.no_grad():
+        with self._evaluating():
             for start in range(0, len(prompts), chunk):
                 batch = slice(start, start + chunk)
                 given = [prompts.xs[batch], prompts.ys[batch]]
@@ -123,7 +179,6 @@ class TransformerPredictor:
                     for part in given
                 )
                 answers[batch] = self.model(*tensors).double().cpu()
-        self.model.train(training)
         return answers
 
     def to(self, device: str | torch.device) -> Self:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from iclab.foundations import Draws
 from iclab.models.architecture import Architecture
-from iclab.models.embedding import Layout, layout, tokens
+from iclab.models.embedding import Layout, gathered, layout, tokens
 from iclab.models.mixers import ATTENTION, MIXERS
 
 _ALL = slice(None)
@@ -119,7 +119,39 @@ class Transformer(nn.Module):
         if self.architecture.head == "classes":
             ys = nn.functional.one_hot(ys.long(), self.architecture.outputs).to(xs.dtype)
         where = layout(arrangement, xs.shape[1], queries is not None, xs.device)
-        x = tokens(arrangement, xs, ys, queries)  # (B, T, s)
+        return self._read(tokens(arrangement, xs, ys, queries), where, starts)
+
+    def answer(
+        self,
+        xs: Float[Tensor, "B N d"],
+        ys: Float[Tensor, "B N"] | Float[Tensor, "B N k"] | Int[Tensor, "B N"],
+        queries: Float[Tensor, "B Q d"],
+    ) -> Float[Tensor, "B Q *numbers"]:
+        """Predictions for Q queries of one context of N examples each, which is read once.
+
+        Every query is a branch that sees the whole context and itself. Only attention has such branches; N is at least
+        1.
+
+        Parameters
+        ----------
+        xs, ys : Tensor, shapes (B, N, d) and (B, N), or (B, N, k) for vectors
+            Examples.
+        queries : Tensor, shape (B, Q, d)
+            What is asked.
+        """
+        arrangement = self.architecture.arrangement
+        if self.architecture.head == "classes":
+            ys = nn.functional.one_hot(ys.long(), self.architecture.outputs).to(xs.dtype)
+        where = gathered(arrangement, xs.shape[1], queries.shape[1], xs.device)
+        # One position more than examples: of the last nothing but the query is read.
+        xs, ys = (torch.cat([part, part[:, -1:]], 1) for part in (xs, ys))
+        x = tokens(arrangement, xs, ys, xs)  # (B, C + N + 1, s)
+        context = x[:, : where.context]
+        asked = tokens(arrangement, queries, ys.new_zeros(len(ys), queries.shape[1], *ys.shape[2:]), queries)
+        return self._read(torch.cat([context, asked[:, -queries.shape[1] :]], 1), where, None)
+
+    def _read(self, x: Float[Tensor, "B T s"], where: Layout, starts: Tensor | None) -> Tensor:
+        """What is predicted at the tokens that are read out."""
         if self.read_in is not None:
             x = self.read_in(x)  # (B, T, w)
         if self.positions is not None:
