@@ -38,7 +38,5 @@ def first_page() -> tuple[str, str]:
     """Title and template of the page over all studies."""
     from importlib.resources import files
 
-    return (
-        "Trained Transformers Learn Linear Models In-Context, reproduced",
-        (files(_HERE) / "report.md.j2").read_text(encoding="utf-8"),
-    )
+    title, _, template = (files(_HERE) / "report.md.j2").read_text(encoding="utf-8").partition("\n")
+    return title.removeprefix("# "), template

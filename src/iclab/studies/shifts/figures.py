@@ -51,7 +51,7 @@ def overview(record: Record) -> Figure:
             ax.plot(rows["relative"], heights, _MARKERS[predictor], color=color, markersize=5, label=predictor)
         ax.set_yticks(range(len(shifts)), ["no shift" if shift == "none" else shift for shift in shifts])
         ax.invert_yaxis()
-        ax.set(xscale="log", xlabel="error less the best linear predictor's, over the zero predictor's")
+        ax.set(xscale="log", xlabel="relative error")
         ax.legend(loc="center right")
     return figure
 
