@@ -116,7 +116,8 @@ def risk_concentration(
         raise InvalidInputError(
             "covariates must have a diagonal minimiser, as Λ_new is; rotate them into the eigenbasis of the minimiser."
         )
-    known = {id(one): _central_moments(one) for one in law.laws}
+    distinct = {id(one): one for one in law.laws}
+    known = {key: _central_moments(one) for key, one in distinct.items()}
     moments = np.array([known[id(one)] for one in law.laws]) * law.scale ** np.array([1, 1, 2, 3, 4, 5, 6])
     if not np.isfinite(moments[:, :4]).all():
         raise InvalidInputError(
