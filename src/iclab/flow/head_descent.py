@@ -117,7 +117,10 @@ def head_descent(
         raise InvalidInputError(f"momentum must be below 1; {mu} was given.")
     # Adam looks at single entries, so that its coordinates matter: those of x, not of Λ's eigenvectors.
     direction = _direction(check_choice(rule, "rule", RULES), start, loss, mu)
-    bound = _DIVERGED * (2 * float(loss.excess(start.product)) + 2 * loss.minimum + 1e-300)
+    with np.errstate(over="ignore", invalid="ignore"):
+        bound = _DIVERGED * (2 * float(loss.excess(start.product)) + 2 * loss.minimum + 1e-300)
+    if not bound < math.inf:
+        raise InvalidInputError("initial must have a loss within float64; its weights are too large.")
     steps, errors, diverged = list[int](), list[float](), False
     with np.errstate(over="ignore", invalid="ignore"):
         for step in range(last + 1):

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from iclab.foundations import InvalidInputError, Matrix, check_integer, check_real, check_reals
 from iclab.theory import CovarianceLaw, TrainLength, covariance_rule
+from iclab.theory.covariance_rules import check_size
 from iclab.theory.lengths import inverse_moments
 
 _Array: TypeAlias = Float64[np.ndarray, "..."]
@@ -226,6 +227,9 @@ class HeadsLoss:
         noise = check_real(noise_variance, "noise_variance", minimum=0.0)
         self.dimension = d = rule.dimension
         l = rule.spectra  # noqa: E741
+        check_size(float(np.abs(l).max()))
+        if noise > 1e80:
+            raise InvalidInputError(f"noise_variance must be at most 1e80; {noise:g} was given: change the units.")
         trace = l.sum(-1)
         p = (1 + inverse) * l**2 + inverse * (trace + noise)[:, None] * l  # the spectra of ΓΛ
         self.rotation = rule.rotations if rule.commuting else None

@@ -17,7 +17,7 @@ from jaxtyping import Float64
 from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import minimize_scalar
 
-from iclab.foundations import check_integer, check_real
+from iclab.foundations import InvalidInputError, check_integer, check_real
 
 _NODES = 120
 
@@ -70,6 +70,11 @@ def attacked_risk(coefficient: float, dimension: int, n_test: int, budget: float
     d = check_integer(dimension, "dimension", minimum=1)
     M = check_integer(n_test, "n_test", minimum=1)
     epsilon = check_real(budget, "budget", minimum=0.0)
+    if max(k, epsilon) > 1e50 or max(d, M) > 10**9:
+        raise InvalidInputError(
+            "coefficient and budget must be at most 1e50, dimension and n_test at most 1e9; "
+            f"{k:g}, {epsilon:g}, {float(d):g} and {float(M):g} were given."
+        )
     clean = k**2 * (1 + (d + 1) / M) - 2 * k + 1
     along, along_weights = _chi_squared(M)
     across, across_weights = _chi_squared(d - 1) if d > 1 else (np.zeros(1), np.ones(1))

@@ -24,6 +24,9 @@ from scipy.optimize import brentq
 
 from iclab.foundations import InvalidInputError, Vector, check_covariance, check_real
 
+# Ratios lie between this and its inverse, or are infinite.
+_SMALLEST = 1e-9
+
 
 @dataclass(frozen=True)
 class Asymptotics:
@@ -65,11 +68,11 @@ def ridgeless_asymptotics(
     Parameters
     ----------
     alpha : float
-        Examples in a prompt over d, positive and finite.
+        Examples in a prompt over d, from 1e-9 to 1e9.
     tau : float
-        Prompts over d², positive; may be infinite.
+        Prompts over d², in the same range or infinite.
     kappa : float
-        Tasks in the pool over d, positive; ``math.inf`` when every prompt has a task of its own.
+        Tasks in the pool over d, in the same range; ``math.inf`` when every prompt has a task of its own.
     noise_variance : float
         ρ ≥ 0, variance of the noise on all labels, those at test included.
     test_alpha : float, optional
@@ -154,32 +157,41 @@ def mismatch_asymptotics(
     InvalidInputError
         If a number is out of its range, or a covariance is none or zero or of another shape.
     """
-    length = check_real(alpha, "alpha", above=0.0)
-    at_test = length if test_alpha is None else check_real(test_alpha, "test_alpha", above=0.0)
-    prompts = check_real(tau, "tau", above=0.0, allow_infinite=True)
-    tasks = check_real(kappa, "kappa", above=0.0, allow_infinite=True)
-    rho = check_real(noise_variance, "noise_variance", minimum=0.0)
-    ridge = check_real(penalty, "penalty", minimum=0.0)
+    length = _ratio(alpha, "alpha")
+    at_test = length if test_alpha is None else _ratio(test_alpha, "test_alpha")
+    prompts, tasks = _ratio(tau, "tau", infinite=True), _ratio(kappa, "kappa", infinite=True)
     C = check_covariance(training_covariance, "training_covariance")
     other = check_covariance(test_covariance, "test_covariance", C.shape[0])
-    if not C.any():
+    unit = float(np.trace(C)) / len(C)  # all errors in units of E(w'x)²
+    if unit <= 0:
         raise InvalidInputError("training_covariance must not be zero: there would be no task to learn.")
-    values, vectors = np.linalg.eigh(C)
+    rho, ridge = _in_units(noise_variance, "noise_variance", unit), _in_units(penalty, "penalty", unit)
+    values, vectors = np.linalg.eigh(C / unit)
     c = np.clip(values, 0.0, None)
-    new = np.einsum("ji,jk,ki->i", vectors, other, vectors)  # the diagonal of C' in the eigenbasis of C
+    new = np.einsum("ji,jk,ki->i", vectors, other / unit, vectors)  # the diagonal of C' in the eigenbasis of C
     pool = _Pool(c, 1 / tasks, (float(c.mean()) + rho) / length)
     if ridge == 0 and prompts == 1:
         return Asymptotics(math.inf, math.inf, 0.0)
-    with np.errstate(all="ignore"):
-        xi = pool.felt_penalty(1 / prompts, ridge)
-        new_noise = (float(new.mean()) + rho) / at_test
-        icl, idg = pool.errors(xi, 1 / prompts, ridge, rho, new, new_noise, (float(c.mean()) + rho) / at_test)
-    if not math.isfinite(icl + idg):
+    xi = pool.felt_penalty(1 / prompts, ridge)
+    new_noise = (float(new.mean()) + rho) / at_test
+    icl, idg = pool.errors(xi, 1 / prompts, ridge, rho, new, new_noise, (float(c.mean()) + rho) / at_test)
+    return Asymptotics(unit * icl, unit * idg, unit * xi)
+
+
+def _ratio(value: float, name: str, *, infinite: bool = False) -> float:
+    number = check_real(value, name, above=0.0, allow_infinite=infinite)
+    if not _SMALLEST <= number <= 1 / _SMALLEST and not math.isinf(number):
+        raise InvalidInputError(f"{name} must lie between {_SMALLEST:g} and {1 / _SMALLEST:g}; {number:g} was given.")
+    return number
+
+
+def _in_units(value: float, name: str, unit: float) -> float:
+    number = check_real(value, name, minimum=0.0)
+    if number > unit / _SMALLEST:
         raise InvalidInputError(
-            "alpha, tau, kappa, noise_variance and penalty must keep the errors within float64; "
-            f"{alpha:g}, {tau:g}, {kappa:g}, {noise_variance:g} and {penalty:g} were given."
+            f"{name} must be at most {1 / _SMALLEST:g} times the variance of labels, {unit:g}; {number:g} was given."
         )
-    return Asymptotics(icl, idg, xi)
+    return number / unit
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from iclab.foundations import InvalidInputError, Vector, check_integer, check_matrix, check_reals
+from iclab.foundations import InvalidInputError, Vector, check_integer, check_matrix, check_real, check_reals
 from iclab.prompts import Prompts
 from iclab.theory.lsa import LSAParameters, check_prompt, predict
 
@@ -122,7 +122,9 @@ def label_attack(
     if isinstance(learner, LSAParameters) and learner.blocks[3].any():
         return _quadratic_attack(learner, x, y, query, index, wanted)
     response = _Response.of(learner, x, y, query, batch)
-    return (y[..., index] + response.gap(wanted) / response.reach(index))[()]
+    with np.errstate(over="ignore"):
+        label = y[..., index] + response.gap(wanted) / response.reach(index)
+    return _within_range(label)
 
 
 def minimal_label_attack(
@@ -159,7 +161,10 @@ def minimal_label_attack(
         As :func:`label_attack`; also if positions repeat or the norm is another.
     """
     x, y, query, batch = _read(xs, ys, x_query)
-    chosen = [_position(position, x.shape[-2]) for position in positions]
+    try:
+        chosen = [_position(position, x.shape[-2]) for position in positions]
+    except TypeError as error:
+        raise InvalidInputError(f"positions must be a sequence of positions; {positions!r} was given.") from error
     if not chosen or len(set(chosen)) < len(chosen):
         raise InvalidInputError(f"positions must be different and at least one; {list(positions)} was given.")
     response = _Response.of(learner, x, y, query, batch)
@@ -172,10 +177,12 @@ def minimal_label_attack(
         share = c / np.sum(c**2, -1, keepdims=True)
     else:
         share = np.sign(c) / np.sum(np.abs(c), -1, keepdims=True)
-    change = gap[..., None] * share
+    with np.errstate(over="ignore"):
+        change = gap[..., None] * share
+        size = _within_range(np.linalg.norm(change, norm, axis=-1))
     labels = np.array(np.broadcast_to(y, (*gap.shape, y.shape[-1])))
     labels[..., chosen] += change
-    return LabelAttack(labels, np.asarray(np.linalg.norm(change, _norm(norm), axis=-1))[()])
+    return LabelAttack(labels, size)
 
 
 def label_attack_sizes(
@@ -320,7 +327,7 @@ def _quadratic_attack(layer: LSAParameters, x: _Array, y: _Array, query: _Array,
             "target must be reached by some label, but this layer is quadratic in it and stays on one side: "
             "choose another target or position."
         )
-    return (y[..., index] + np.divide(2 * gap, scale, out=np.zeros_like(gap * scale), where=scale != 0))[()]
+    return _within_range(y[..., index] + np.divide(2 * gap, scale, out=np.zeros_like(gap * scale), where=scale != 0))
 
 
 def _read(xs: ArrayLike, ys: ArrayLike, x_query: ArrayLike) -> tuple[_Array, _Array, _Array, tuple[int, ...]]:
@@ -342,6 +349,12 @@ def _matrix(learner: ArrayLike, dimension: int) -> Float64[np.ndarray, "d d"]:
     return check_matrix(learner, "learner", dimension)  # type: ignore[arg-type]
 
 
+def _within_range(value: _Array) -> _Array:
+    if not np.isfinite(value).all():
+        raise InvalidInputError("target must be reached by labels within float64; they are beyond: change the units.")
+    return np.asarray(value)[()]
+
+
 def _position(position: int, count: int) -> int:
     index = check_integer(position, "position", minimum=0)
     if index >= count:
@@ -352,6 +365,6 @@ def _position(position: int, count: int) -> int:
 
 
 def _norm(norm: float) -> float:
-    if norm not in (1, 2, np.inf):
+    if check_real(norm, "norm", allow_infinite=True) not in (1, 2, np.inf):
         raise InvalidInputError(f"norm must be 1, 2 or math.inf; {norm!r} was given.")
     return norm

@@ -78,10 +78,14 @@ def depth_asymptotics(alpha: float, depth: int, noise_variance: float = 0.0) -> 
     layers = check_integer(depth, "depth", minimum=1)
     if layers > _MAXIMUM_DEPTH or not 1e-6 <= ratio <= 1e6:
         raise InvalidInputError(
-            f"depth must be at most {_MAXIMUM_DEPTH} and alpha lie between 1e-6 and 1e6; {layers} and {ratio:g} were "
-            "given."
+            f"depth must be at most {_MAXIMUM_DEPTH} and alpha lie between 1e-6 and 1e6; "
+            f"{float(layers):g} and {ratio:g} were given."
         )
     noise = check_real(noise_variance, "noise_variance", minimum=0.0) / ratio
+    if noise > 1e12:
+        raise InvalidInputError(
+            f"noise_variance must be at most 1e12 times alpha, where 0 is predicted; {noise_variance:g} was given."
+        )
     # L + 2 nodes integrate polynomials of degree 2L + 1 exactly, and the errors have degree 2L.
     nodes, weights = _quadrature(1 / ratio, layers + 2)
     if noise == 0:

@@ -30,6 +30,8 @@ from iclab.foundations import (
 _Tasks = Float64[np.ndarray, "k d"]
 _Features = Float64[np.ndarray, "n e"]
 _MAXIMUM_DIMENSION = 100
+# Prompts, and tasks, that are held at once.
+_MOST = 1e6
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,13 @@ def simulate_attention(
     d = check_integer(dimension, "dimension", minimum=2)
     if d > _MAXIMUM_DIMENSION:
         raise InvalidInputError(
-            f"dimension must be at most {_MAXIMUM_DIMENSION}, for systems of d² unknowns; {d} was given."
+            f"dimension must be at most {_MAXIMUM_DIMENSION}, for systems of d² unknowns; {float(d):g} was given."
         )
-    length = _whole(check_real(alpha, "alpha", above=0.0) * d, "alpha", d)
-    kappa = check_real(kappa, "kappa", above=0.0, allow_infinite=True)
-    n_tasks = None if math.isinf(kappa) else _whole(kappa * d, "kappa", d)
-    n = max(1, round(check_real(tau, "tau", above=0.0) * d**2))
-    rho = check_real(noise_variance, "noise_variance", minimum=0.0)
-    ridge = check_real(penalty, "penalty", minimum=0.0)
+    length = _whole(_up_to(1e9 / d, alpha, "alpha") * d, "alpha", d)
+    endless = isinstance(kappa, float) and math.isinf(kappa)
+    n_tasks = None if endless else _whole(_up_to(_MOST / d, kappa, "kappa") * d, "kappa", d)
+    n = max(1, round(_up_to(_MOST / d**2, tau, "tau") * d**2))
+    rho, ridge = _up_to(1e12, noise_variance, "noise_variance", zero=True), _up_to(1e12, penalty, "penalty", zero=True)
     runs = check_integer(n_runs, "n_runs", minimum=2)
     training = _TaskLaw.of(training_covariance, "training_covariance", d)
     new = _TaskLaw.of(test_covariance, "test_covariance", d).moments(rho)
@@ -278,6 +279,13 @@ def _fit(queries: _Features, features: _Features, labels: Float64[np.ndarray, " 
         right += rows.T @ labels[part]
     gram[np.diag_indices_from(gram)] += ridge
     return scipy.linalg.solve(gram, right, assume_a="pos", overwrite_a=True).reshape(d, d + 1)
+
+
+def _up_to(most: float, value: float, name: str, *, zero: bool = False) -> float:
+    number = check_real(value, name, minimum=0.0) if zero else check_real(value, name, above=0.0)
+    if number > most:
+        raise InvalidInputError(f"{name} must be at most {most:g} at this dimension; {number:g} was given.")
+    return number
 
 
 def _whole(value: float, name: str, d: int) -> int:

@@ -16,6 +16,8 @@ from scipy.optimize import brentq
 
 from iclab.foundations import InvalidInputError, Matrix, Vector, check_array, check_integer, check_matrix, check_real
 
+# Products of six numbers below this are within float64.
+_LARGEST = 1e50
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -75,8 +77,9 @@ def context_attack(
             f"{y[j]:g} and the key has the norm {np.linalg.norm(key):g}: no finite input reaches the target."
         )
     gap = wanted - float(y @ (x @ key)) / len(y)
-    change = len(y) * gap / y[j] * (key / float(key @ key))
-    return InputAttack(x[j] + change, float(np.linalg.norm(change)))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        change = len(y) * gap / y[j] * (key / float(key @ key))
+    return _attack(x[j], change)
 
 
 def query_attack(weights: ArrayLike, x_query: ArrayLike, target: float) -> InputAttack:
@@ -105,8 +108,9 @@ def query_attack(weights: ArrayLike, x_query: ArrayLike, target: float) -> Input
     query = check_array(x_query, "x_query", w.shape)
     if not w.any():
         raise InvalidInputError("weights must not be zero: every query is then predicted 0.")
-    change = (check_real(target, "target") - float(query @ w)) * (w / float(w @ w))
-    return InputAttack(query + change, float(np.linalg.norm(change)))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        change = (check_real(target, "target") - float(query @ w)) * (w / float(w @ w))
+    return _attack(query, change)
 
 
 def ridge_attack(
@@ -156,7 +160,7 @@ def ridge_attack(
             "target must be reached by some input, but whatever the input at this position, all predictions lie on one "
             f"side of {wanted:g}: choose another target or position."
         )
-    return InputAttack(x[j] + change, float(np.linalg.norm(change)))
+    return _attack(x[j], change)
 
 
 def _nearest_on_quadric(B: Matrix, h: Vector, c: float) -> Vector | None:
@@ -197,6 +201,14 @@ def _nearest_on_quadric(B: Matrix, h: Vector, c: float) -> Vector | None:
     return vectors @ delta
 
 
+def _attack(x: Vector, change: Vector) -> InputAttack:
+    if not np.abs(change).max() < _LARGEST:
+        raise InvalidInputError(
+            f"target must be reached by inputs below {_LARGEST:g}; they are beyond: change the units, or the target."
+        )
+    return InputAttack(x + change, float(np.linalg.norm(change)))
+
+
 def _read(
     xs: ArrayLike, ys: ArrayLike, x_query: ArrayLike, position: int, target: float
 ) -> tuple[Matrix, Vector, Vector, int, float]:
@@ -208,4 +220,7 @@ def _read(
         raise InvalidInputError(
             f"position must be one of the {len(x)} examples, from 0 to {len(x) - 1}; {position} was given."
         )
-    return x, y, query, j, check_real(target, "target")
+    wanted = check_real(target, "target")
+    if max(np.abs(part).max() for part in (x, y, query, np.array(wanted))) > _LARGEST:
+        raise InvalidInputError(f"inputs, labels and target must be at most {_LARGEST:g} in size: change the units.")
+    return x, y, query, j, wanted

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from iclab.foundations import check_covariance, check_real
+from iclab.foundations import InvalidInputError, check_covariance, check_real
 from iclab.prompts import Gaussian
 from iclab.theory.covariance_rules import CovarianceLaw, flow_coefficients
 from iclab.theory.lengths import TrainLength, inverse_moments
@@ -54,6 +54,8 @@ def plateau_losses(
     """
     law = as_law(covariance)
     noise = check_real(noise_variance, "noise_variance", minimum=0.0)
+    if noise > 1e80:
+        raise InvalidInputError(f"noise_variance must be at most 1e80; {noise:g} was given: change the unit of labels.")
     coefficients = flow_coefficients(law, n_train)
     drive = coefficients.drive
     decay = np.diagonal(coefficients.decay) + inverse_moments(n_train)[0] * noise * drive
