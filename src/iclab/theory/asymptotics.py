@@ -24,8 +24,8 @@ from scipy.optimize import brentq
 
 from iclab.foundations import InvalidInputError, Vector, check_covariance, check_real
 
-# Ratios lie between this and its inverse, or are infinite.
-_SMALLEST = 1e-9
+# Ratios lie between these, or are infinite.
+_SMALLEST, _LARGEST = 1e-9, 1e9
 
 
 @dataclass(frozen=True)
@@ -180,16 +180,16 @@ def mismatch_asymptotics(
 
 def _ratio(value: float, name: str, *, infinite: bool = False) -> float:
     number = check_real(value, name, above=0.0, allow_infinite=infinite)
-    if not _SMALLEST <= number <= 1 / _SMALLEST and not math.isinf(number):
-        raise InvalidInputError(f"{name} must lie between {_SMALLEST:g} and {1 / _SMALLEST:g}; {number:g} was given.")
+    if not _SMALLEST <= number <= _LARGEST and not math.isinf(number):
+        raise InvalidInputError(f"{name} must lie between {_SMALLEST:g} and {_LARGEST:g}; {number:g} was given.")
     return number
 
 
 def _in_units(value: float, name: str, unit: float) -> float:
     number = check_real(value, name, minimum=0.0)
-    if number > unit / _SMALLEST:
+    if number > unit * _LARGEST:
         raise InvalidInputError(
-            f"{name} must be at most {1 / _SMALLEST:g} times the variance of labels, {unit:g}; {number:g} was given."
+            f"{name} must be at most {_LARGEST:g} times the variance of labels, {unit:g}; {number:g} was given."
         )
     return number / unit
 
