@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from iclab.foundations import InvalidInputError, PromptLabels, check_choice
+from iclab.foundations import InvalidInputError, PromptLabels, check_choice, user_path
 from iclab.foundations.own_code import CodeNotAllowedError, defined_at, import_object, own_errors
 from iclab.predictors import Predictor
 from iclab.predictors.limits import limits_of
@@ -56,7 +56,7 @@ def resolve(
     if not isinstance(target, (str, Path)):
         return _callable(target, names, what)
     shipped = shipped_models()
-    if str(target) in shipped or _exists(Path(target).expanduser()):
+    if str(target) in shipped or _exists(user_path(target)):
         if find_spec("torch") is None:
             raise InvalidInputError(
                 f"{target} needs torch, which is not installed; install it with `pip install 'iclab[train]'`."

@@ -63,7 +63,7 @@ def run(
     import joblib
 
     from iclab.cli.progress import Reporter
-    from iclab.foundations import InvalidInputError, check_integer
+    from iclab.foundations import InvalidInputError, check_integer, user_path
     from iclab.report import write_report
     from iclab.studies import REGISTRY, open_folder
     from iclab.studies.executors import workplace
@@ -74,9 +74,9 @@ def run(
     if name in known:
         [chosen] = choose(REGISTRY, [name])
         directory = directory or Path("reproduction")
-    elif Path(name).expanduser().is_dir():
+    elif user_path(name).is_dir():
         chosen = open_folder(Path(name))
-        directory = directory or Path(name).expanduser() / "results"
+        directory = directory or user_path(name) / "results"
     else:
         raise InvalidInputError(
             f"a study must be one of {', '.join(known)}, or the folder of one; {name!r} is neither: make a folder with "

@@ -99,7 +99,7 @@ def sweep(
     if dry_run:
         return _dry_run(cells)
     count = joblib.cpu_count() if workers is None else check_integer(workers, "--workers", minimum=1)
-    directory = require_writable(directory.expanduser())
+    directory = require_writable(directory)
     with exclusive(directory), workplace(count, dask) as place, Reporter() as progress:
         claim(directory, grid, judging)
         result = run(grid, Lab(directory, progress, place), judging)

@@ -102,7 +102,7 @@ def _configuration(config: str, changes: tuple[str, ...], *, allow_code: bool) -
 
 def configuration_source(config: str, changes: tuple[str, ...]) -> tuple[Path | dict[str, Any], dict[str, Any]]:
     """What ``read_config`` takes for a file's or a preset's name with options ``--set``."""
-    from iclab.foundations import InvalidInputError, check_choice
+    from iclab.foundations import InvalidInputError, check_choice, user_path
     from iclab.training import PRESETS
     from iclab.training.reading import parse_value
 
@@ -112,7 +112,7 @@ def configuration_source(config: str, changes: tuple[str, ...]) -> tuple[Path | 
         if not equals or not key:
             raise InvalidInputError(f"--set must be given as key=value; {change!r} was given.")
         overrides[key] = parse_value(value)
-    path = Path(config).expanduser()
+    path = user_path(config)
     # A bare word is a preset, whatever folders are called, unless there is such a file.
     if path.is_file() or path.name != config or path.suffix:
         return path, overrides

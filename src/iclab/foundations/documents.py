@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -202,8 +202,9 @@ def _value(node: yaml.Node, name: str) -> Any:
         return [_value(each, name) for each in node.value]
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, name)
-    text = str(node.value)
-    return text if node.style else _plain(text, lambda: f"{name}{_line(node)}")
+    scalar: Any = node  # the stubs know no style of nodes
+    text = str(scalar.value)
+    return text if scalar.style else _plain(text, lambda: f"{name}{_line(node)}")
 
 
 def _mapping(node: yaml.MappingNode, name: str) -> dict[str, Any]:
@@ -212,7 +213,8 @@ def _mapping(node: yaml.MappingNode, name: str) -> dict[str, Any]:
     for key_node, value_node in node.value:
         if isinstance(key_node, yaml.ScalarNode) and key_node.value == "<<" and not key_node.style:
             given = _value(value_node, name)
-            for each in given if isinstance(given, list) else [given]:
+            several = cast("list[Any]", given if isinstance(given, list) else [given])
+            for each in several:
                 if not isinstance(each, dict):
                     raise InvalidInputError(f"{name} must merge mappings only; another value follows <<{_line(node)}.")
                 merged = {**each, **merged}

@@ -7,6 +7,7 @@ command line, or ``allow_code=True`` was said (docs/security.md).
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 import sysconfig
 import traceback
@@ -99,7 +100,7 @@ def told(error: BaseException) -> str:
 
 def defined_at(value: Any) -> str:
     """Where a function or the class of an object is defined, as " (file, line n)"; empty where that is unknown."""
-    for part in (value, vars(type(value)).get("__call__")):
+    for part in (value, inspect.getattr_static(value.__class__, "__call__", None)):
         code = getattr(getattr(part, "__func__", part), "__code__", None)
         if code is not None and _is_own(code.co_filename):
             return f" ({_short(code.co_filename)}, line {code.co_firstlineno})"

@@ -12,14 +12,14 @@ import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from jaxtyping import Float64
 
 from iclab.foundations.documents import read_text
 from iclab.foundations.errors import InvalidInputError
-from iclab.foundations.files import atomic_path
+from iclab.foundations.files import atomic_path, user_path
 from iclab.foundations.validation import check_choice
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def read_numbers(path: Path, *, header: bool, columns: list[str] | None = None) 
     InvalidInputError
         If the file is missing, of another kind, or breaks the rule of this module.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     suffix = check_choice(path.suffix.lower(), f"the suffix of {path}", SUFFIXES)
     if not path.exists():
         raise InvalidInputError(f"{path} must exist; no such file was found.")
@@ -92,7 +92,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     InvalidInputError
         If it is missing, no NPZ file, holds anything but real numbers, or would grow beyond 256 MiB.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.is_file():
         raise InvalidInputError(f"{path} must exist as a regular file; no such file was found.")
     try:
@@ -238,12 +238,12 @@ def _read_parquet(path: Path, columns: list[str] | None) -> NumberTable:
 def _load(path: Path) -> np.ndarray:
     try:
         # Mapped: a header cannot promise more than the file holds.
-        found = np.load(path, allow_pickle=False, mmap_mode="r")
+        found: Any = np.load(path, allow_pickle=False, mmap_mode="r")
     except Exception as error:  # the header is parsed as Python
         raise InvalidInputError(f"{path} must be an NPY file of numbers; it cannot be read as one.") from error
     if not isinstance(found, np.ndarray):
         raise InvalidInputError(f"{path} must hold one array; it holds several.")
-    return found
+    return cast("np.ndarray", found)
 
 
 def _array(found: np.ndarray, name: str) -> np.ndarray:

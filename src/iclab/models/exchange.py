@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from iclab.foundations import InvalidInputError, check_integer
+from iclab.foundations import InvalidInputError, check_integer, user_path
 from iclab.foundations.documents import read_document, read_yaml
 from iclab.foundations.folders import whole_folder
 from iclab.models.architecture import Architecture
@@ -123,7 +123,7 @@ def from_garg(run: str | Path, step: int | None = None) -> Transformer:
     InvalidInputError
         If a file is missing, holds more than tensors and numbers, or is no GPT-2 of that code.
     """
-    run = Path(run).expanduser()
+    run = user_path(run)
     config, n_train = _garg_settings(run / "config.yaml")
     if config["family"] != "gpt2":
         raise InvalidInputError(f"{run} must hold a model of the family gpt2; {config['family']!r} was found.")
@@ -227,7 +227,7 @@ def from_hugging_face(
     InvalidInputError
         If a file is missing or no GPT-2, or ``dimension`` is missing or not that of the folder's read-in.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     config = read_document(folder / "config.json")
     if not isinstance(config, dict) or config.get("model_type") != "gpt2":
         raise InvalidInputError(f"{folder} must hold a GPT-2; its config.json names no model_type 'gpt2'.")
@@ -325,7 +325,7 @@ def to_hugging_face(model: Transformer, folder: str | Path) -> None:
     )
     if architecture != plain:
         raise InvalidInputError(f"only a GPT-2 can be written for Hugging Face; {architecture} was given.")
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} must be new or empty, so that nothing is lost; it holds something.")
     ours = {key: value.detach().cpu() for key, value in model.state_dict().items()}

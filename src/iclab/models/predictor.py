@@ -15,7 +15,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from iclab.evaluation.contexts import one_by_one
-from iclab.foundations import InvalidInputError, PromptLabels, check_choice
+from iclab.foundations import InvalidInputError, PromptLabels, check_choice, user_path
 from iclab.models.architecture import ATTENTION, Architecture
 from iclab.models.storage import CONFIG, MANIFEST, read_mapping, read_model, verify
 from iclab.models.transformer import Transformer
@@ -247,7 +247,7 @@ def load(path_or_name: str | Path, *, device: str = "cpu", allow_code: bool = Fa
     """
     if not isinstance(path_or_name, (str, Path)):
         raise InvalidInputError(f"a model must be given as a folder or a name; {path_or_name!r} was given.")
-    path = Path(path_or_name).expanduser()
+    path = user_path(path_or_name)
     if not path.exists():
         known = shipped_models()
         if not known or len(path.parts) > 1:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from iclab.foundations import InvalidInputError, check_integer
+from iclab.foundations import InvalidInputError, check_integer, user_path
 from iclab.foundations.documents import parse_json, read_document, read_yaml
 from iclab.foundations.folders import whole_folder
 from iclab.models.architecture import Architecture
@@ -144,7 +144,7 @@ def save_model(
     InvalidInputError
         If ``folder`` holds anything else than an earlier saved model, or a weight is too large for half precision.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     if folder.exists() and not (folder / MANIFEST).exists() and any(folder.iterdir()):
         raise InvalidInputError(f"{folder} must be new, empty or hold a saved model; it holds other files.")
     documents: dict[str, object] = {ARCHITECTURE: describe(model.architecture)}
@@ -165,6 +165,7 @@ def read_model(folder: Path) -> Transformer:
     InvalidInputError
         If a file is missing, damaged, or does not fit the architecture.
     """
+    folder = user_path(folder)
     fault = verify(folder)
     if fault is not None:
         raise InvalidInputError(f"{folder} must hold a whole model; {fault}.")

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from iclab.foundations import InvalidInputError
+from iclab.foundations import InvalidInputError, user_path
 from iclab.studies.executors import Pool, Workplace
 
 # Seconds to wait for a scheduler, and for the first worker of a job queue.
@@ -47,7 +47,7 @@ def cluster(target: str) -> Generator[Workplace]:
         raise InvalidInputError(
             "a Dask cluster needs distributed, which is not installed: `pip install 'iclab[cluster]'`."
         ) from error
-    path = Path(target).expanduser()
+    path = user_path(target)
     if path.suffix in (".yaml", ".yml"):
         with _queued(path) as queue, Client(queue, set_as_default=False) as client:
             client.wait_for_workers(1, timeout=_QUEUE)

@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from iclab.foundations import InvalidInputError, check_choice, require_writable, write_text
+from iclab.foundations import InvalidInputError, check_choice, require_writable, user_path, write_text
 from iclab.studies.code import digest_of
 from iclab.studies.study import Question
 
@@ -144,7 +144,7 @@ def open_folder(folder: Path) -> Study:
     InvalidInputError
         If the folder is none of a study, or its code cannot be imported.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     for name in (MEASURE, QUESTIONS, PAGE):
         if not (folder / name).is_file():
             raise InvalidInputError(
@@ -171,7 +171,7 @@ def write_example(folder: Path) -> Path:
     InvalidInputError
         If the folder holds something, or cannot be written.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"a new study needs a new folder; {folder} is there and not empty: choose another.")
     require_writable(folder)

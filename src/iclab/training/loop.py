@@ -7,7 +7,7 @@ from enum import Flag, auto
 from pathlib import Path
 from typing import Any
 
-from iclab.foundations import InvalidInputError, exclusive, require_writable
+from iclab.foundations import InvalidInputError, exclusive, require_writable, user_path
 from iclab.models.storage import MANIFEST
 from iclab.prompts.reading import allowing_code
 from iclab.training.batches import Batch, Batches
@@ -86,7 +86,7 @@ def train(
         config = allowing_code(config)
     # Code that may not run, or fails, is refused before anything is written.
     config.prompts.build().sample(1, 1, seed=0)
-    directory = Path(directory).expanduser()
+    directory = user_path(directory)
     keep_memory()
     with world() as processes:
         if not processes.leads:

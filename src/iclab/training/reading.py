@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from iclab.foundations import InvalidInputError, check_choice
+from iclab.foundations import InvalidInputError, check_choice, user_path
 from iclab.foundations.documents import parse_yaml, read_yaml
 from iclab.prompts.reading import known_keys
 from iclab.prompts.specification import validated
@@ -42,7 +42,7 @@ def read_config(
         named), or a value does not fit.
     """
     name = "the configuration" if isinstance(source, Mapping) else str(source)
-    data = merge({}, source if isinstance(source, Mapping) else _read_mapping(Path(source).expanduser()))
+    data = merge({}, source if isinstance(source, Mapping) else _read_mapping(user_path(source)))
     data = _amended(data, nested((overrides or {}).items()), ())
     if "preset" in data:
         chosen = data.pop("preset")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from iclab.foundations import InvalidInputError, read_json, write_text
+from iclab.foundations import InvalidInputError, read_json, user_path, write_text
 from iclab.models import TransformerPredictor, load, save_model
 from iclab.models.predictor import last_whole
 from iclab.models.storage import CONFIG
@@ -59,7 +59,7 @@ class Run:
         InvalidInputError
             If there is none.
         """
-        directory = Path(directory).expanduser()
+        directory = user_path(directory)
         if not (directory / CONFIG).exists():
             raise InvalidInputError(f"{directory} must be the folder of a run; it holds no {CONFIG}.")
         config = read_config(directory / CONFIG, allow_code=allow_code)
