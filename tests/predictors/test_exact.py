@@ -18,7 +18,6 @@ from iclab.predictors import (
     LinearBayes,
     NearestNeighbors,
     OneMatrix,
-    OnPreviousLabel,
     ParityBayes,
     Ridge,
     SparseBayes,
@@ -350,7 +349,7 @@ def test_orthogonal_dynamics_are_known_once_all_directions_were_seen():
     prompts = law.sample(2000, 9, seed=0)
     lengths = np.linalg.norm(prompts.ys, axis=2)
     np.testing.assert_allclose(lengths, np.tile(lengths[:, :1], 9), rtol=1e-12)
-    errors = ((OnPreviousLabel(LeastSquares())(prompts) - prompts.targets) ** 2).sum(axis=2)
+    errors = ((LeastSquares()(prompts) - prompts.targets) ** 2).sum(axis=2)
     np.testing.assert_allclose(errors[:, 6:], 0, atol=1e-6)
     # Before that the part of the query outside the span is lost, and it alone: W keeps lengths.
     for i in range(1, 5):

@@ -9,7 +9,6 @@ position in one pass over the prompt; those of scikit-learn are fitted at every 
 is a predictor as it stands; ``REGISTRY`` holds the named ones.
 """
 
-from iclab.predictors.autoregression import OnPreviousLabel
 from iclab.predictors.averaging import Averaging, Zero
 from iclab.predictors.base import LinearPredictor, Predictor
 from iclab.predictors.bayes import BestLinear, FinitePoolBayes, NoiseMixtureBayes
@@ -59,7 +58,6 @@ __all__ = [
     "NearestNeighbors",
     "Newton",
     "NoiseMixtureBayes",
-    "OnPreviousLabel",
     "OneMatrix",
     "ParityBayes",
     "Predictor",

@@ -42,7 +42,10 @@ _Answer = TypeVar("_Answer", bound=Callable[..., PromptLabels])
 
 
 def each_output(answer: _Answer) -> _Answer:
-    """Make a predictor of one number answer vectors too, one of their numbers after the other, and refuse classes."""
+    """Make a predictor of one number answer vectors too, one of their numbers after the other, and refuse classes.
+
+    Sequences of vectors without inputs become a regression of every label on the one before it.
+    """
 
     @wraps(answer)
     def answers(self: object, prompts: Prompts) -> PromptLabels:
@@ -52,6 +55,8 @@ def each_output(answer: _Answer) -> _Answer:
             )
         if prompts.ys.ndim == 2:
             return answer(self, prompts)
+        if prompts.dimension == 0:
+            prompts = prompts.on_previous_labels()
         return np.stack([answer(self, prompts.output(k)) for k in range(prompts.labels.size)], axis=2)
 
     return cast(_Answer, answers)

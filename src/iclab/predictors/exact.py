@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from iclab.foundations import InvalidInputError
-from iclab.predictors.autoregression import OnPreviousLabel
 from iclab.predictors.averaging import Zero
 from iclab.predictors.base import Predictor
 from iclab.predictors.bayes import FinitePoolBayes
@@ -83,13 +82,15 @@ def bayes_predictor(distribution: Any) -> Predictor:
 def require_plain(distribution: PromptDistribution) -> None:
     """Raise unless the prompts are as drawn from covariates, tasks and Gaussian noise."""
     if distribution.outliers is not None or distribution.changes:
-        raise _unknown(distribution)
+        raise InvalidInputError(
+            "prompts must be without outliers and changed inputs for their exact Bayes predictor to be known."
+        )
 
 
 def _unknown(distribution: object) -> InvalidInputError:
-    return InvalidInputError(
-        f"an exact Bayes predictor must be known for the law of the prompts; none is for {distribution!r}."
-    )
+    law = distribution.tasks if isinstance(distribution, PromptDistribution) else distribution
+    told = " ".join(repr(law).split())
+    return InvalidInputError(f"an exact Bayes predictor must be known for the law of the prompts; none is for {told}.")
 
 
 def _gaussian(noise: float) -> Predictor:
@@ -179,10 +180,11 @@ def _clusters(distribution: GaussianMixture) -> Predictor:
 
 def _dynamics(distribution: LinearDynamics) -> Predictor:
     if distribution.noise == 0:
-        return OnPreviousLabel(LeastSquares())
+        # Of the last label's part outside the span of earlier ones, the image has mean 0.
+        return LeastSquares()
     if distribution.law == "orthogonal":
         raise _unknown(distribution)
-    return OnPreviousLabel(LinearBayes(distribution.noise, distribution.scale**2 / distribution.size))
+    return LinearBayes(distribution.noise, distribution.scale**2 / distribution.size)
 
 
 def _chains(distribution: MarkovChains) -> Predictor:

@@ -115,6 +115,21 @@ class Prompts:
         """The same prompts labelled by number ``k`` of their vectors."""
         return replace(self, ys=self.ys[..., k], targets=self.targets[..., k])
 
+    def on_previous_labels(self) -> Prompts:
+        """A sequence of vectors as a regression of every label on the one before it.
+
+        Position i has the query y_{i−1} and knows the pairs (y_{j−1}, y_j), j < i; the first label has the input 0,
+        which tells a linear learner nothing.
+        """
+        if self.labels.kind != "vector" or self.dimension > 0:
+            raise InvalidInputError(
+                f"prompts must be sequences of vectors without inputs; these have dimension {self.dimension} and "
+                f"{self.labels.kind} labels."
+            )
+        xs = np.zeros(self.ys.shape)
+        xs[:, 1:] = self.ys[:, :-1]
+        return replace(self, xs=xs, queries=xs)
+
     @property
     def shifted_queries(self) -> bool:
         """Whether any query differs from the example at its position."""

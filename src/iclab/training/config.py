@@ -118,10 +118,10 @@ class TrainingConfig:
             )
         functions = isinstance(prompts, PromptDistribution)
         if self.targets == "posterior_mean":
-            if self.model.head != "mean" or not functions:
+            if self.model.head == "mean_variance":
                 raise InvalidInputError(
-                    "targets 'posterior_mean' need linear functions and the head 'mean', whose loss is squared error; "
-                    f"{type(prompts).__name__} and {self.model.head!r} were given: use 'labels'."
+                    "targets 'posterior_mean' must be fitted by the head 'mean' or 'classes', as a mean tells no "
+                    "variance; 'mean_variance' was given: use 'labels'."
                 )
             posterior_mean(prompts)
         if self.curriculum.dimensions is not None and not functions:

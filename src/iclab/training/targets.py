@@ -60,7 +60,8 @@ def posterior_mean(distribution: PromptDistribution) -> Targets:
             return _of_linear(distribution.tasks, distribution)
         return bayes_predictor(distribution)
     except InvalidInputError as error:
-        raise InvalidInputError(f"targets 'posterior_mean' must be known, but {error} Use 'labels'.") from error
+        reason = str(error).rstrip(".")
+        raise InvalidInputError(f"targets 'posterior_mean' must be known, but {reason}; use 'labels'.") from error
 
 
 def _of_linear(tasks: Linear, distribution: PromptDistribution) -> Targets:
