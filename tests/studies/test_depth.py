@@ -1,4 +1,4 @@
-"""The depth study: engines against one another and against known optima, exact limits, and tables that resume."""
+"""The depth study: engines against one another and against known optima, exact limits, verdicts that turn."""
 
 import numpy as np
 import pandas as pd
@@ -7,13 +7,13 @@ import pytest
 from iclab.flow import TwoLayerRisk, TwoLayerWeights
 from iclab.predictors import GradientDescentPlusPlus, LeastSquares, Newton, Ridge
 from iclab.prompts import Gaussian, Linear, PromptDistribution
-from iclab.report.figures import depth as figure
-from iclab.studies.depth import run
+from iclab.studies import REGISTRY
+from iclab.studies.depth.comparisons import BETTER, CUT, UNDECIDED, WORSE, verdict
 from iclab.studies.depth.contexts import (
     ANISOTROPIC,
     COORDINATES,
+    EVERY,
     IDENTITY,
-    LAWS,
     RANDOM,
     TRACE,
     Contexts,
@@ -24,13 +24,13 @@ from iclab.studies.depth.forms import FULL, GD_PLUS, INVARIANT, form
 from iclab.studies.depth.limit import descent_limit, limit_table, trace_limit
 from iclab.studies.depth.models import LINEAR, SOFTMAX, DeepLinear, DeepSoftmax, Model
 from iclab.studies.depth.moments import MomentRisk
+from iclab.studies.depth.questions import compared, fourfold, lessens, remedy
 from iclab.studies.depth.references import ONE_LAYER, references
 from iclab.studies.depth.softmax import TokenRisk
 from iclab.studies.depth.spectral import SpectralRisk, gain
-from iclab.studies.depth.verdicts import BETTER, UNDECIDED, WORSE, tally
-from iclab.studies.depth.views import DOUBLED, views
-from iclab.studies.depth.words import words
-from iclab.studies.store import Store
+from iclab.studies.lab import Lab
+from iclab.studies.runner import run_study
+from iclab.studies.study import Verdict
 from iclab.theory import minimum_loss
 
 D, N = 3, 8
@@ -110,13 +110,13 @@ def test_references_are_the_predictors():
         np.testing.assert_allclose(reference.errors(spectral, merged), errors, rtol=1e-7, atol=1e-12)
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_one_layer_finds_the_theorems_minimum(law):
-    contexts = draw(covariates(law, D), N, 4_000, 8, seed=7, stream="training")
-    model = Model(law, LINEAR, GD_PLUS, False, 1)
+@pytest.mark.parametrize("inputs", EVERY)
+def test_one_layer_finds_the_theorems_minimum(inputs):
+    contexts = draw(covariates(inputs, D), N, 4_000, 8, seed=7, stream="training")
+    model = Model(inputs, LINEAR, GD_PLUS, False, 1)
     runs = model.fit(contexts, {}, 5, 0)
     best = runs[runs["polished"]].sort_values("loss").iloc[0]
-    exact = minimum_loss(covariates(law, D), N)
+    exact = minimum_loss(covariates(inputs, D), N)
     # An optimum on a sample lies below the population's, by no more than its noise.
     assert abs(best["loss"] - exact) < 4 * best["stderr"]
     assert best["slope"] < 1e-3
@@ -202,136 +202,73 @@ SIZES = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("units")
+def tables(tmp_path_factory):
+    [study] = [study for study in REGISTRY if study.name == "depth"]
+    return run_study(study, Lab(tmp_path_factory.mktemp("depth"), lambda *_: None), "laptop", SIZES).tables
 
 
-@pytest.fixture(scope="module")
-def record(folder):
-    return run(store=Store(folder), progress=lambda *_: None, **SIZES)
-
-
-def test_tables_add_up(record):
-    models, pairs, errors = (record.tables[name] for name in ("models", "pairs", "errors"))
-    assert set(models["law"]) == {IDENTITY, RANDOM}
+def test_tables_add_up(tables):
+    models, errors, pairs = (tables[name] for name in ("models", "errors", "compared"))
     assert (models["near"] <= models["polished"]).all()
     assert (models["polished"] <= models["n_starts"]).all()
-    mean = errors[errors["test"] == "c = 1"].set_index(["law", "name"])["error"]
-    for _, row in pairs.iterrows():
-        difference = mean[row["law"], row["first"]] - mean[row["law"], row["second"]]
-        assert row["difference"] == pytest.approx(difference, rel=1e-6, abs=1e-12)
-    assert (pairs["low"] <= pairs["high"]).all()
-    one = errors[(errors["name"] == ONE_LAYER) & (errors["test"] == "c = 1")].set_index("law")
+    home = errors[(errors["test"] == "own") & (errors["c"] == 1)]
+    one = home[home["learner"] == ONE_LAYER].set_index("inputs")
     exact = 2 * minimum_loss(covariates(IDENTITY, D), N) / D
     assert abs(one.loc[IDENTITY, "error"] - exact) < 4 * one.loc[IDENTITY, "stderr"]
+    key = ["inputs", "learner", "form", "tied", "layers"]
+    against = pairs[pairs["against"] == "exact layer"].join(home.set_index(key)["error"], on=key)
+    expected = against["error"] - against["inputs"].map(one["error"])
+    np.testing.assert_allclose(against["difference"], expected, rtol=1e-6)
+    assert (pairs["low"] <= pairs["high"]).all()
 
 
-def test_least_squares_is_exact_and_normalised_layers_ignore_the_scale(record):
-    errors = record.tables["errors"]
-    assert errors.loc[errors["name"] == "least squares", "error"].max() < 1e-10
-    remedies = record.tables["remedies"]
-    scaled = remedies[remedies["remedy"] == TRACE].groupby(["law", "noise", "layers"])["error"]
+def test_least_squares_is_exact_and_normalised_layers_ignore_the_scale(tables):
+    errors, remedies = tables["errors"], tables["remedies"]
+    assert errors.loc[errors["learner"] == "least squares", "error"].max() < 1e-10
+    scaled = remedies[remedies["remedy"] == TRACE].groupby(["inputs", "noise", "layers"])["error"]
     assert (scaled.max() / scaled.min() - 1).max() < 1e-9
 
 
-def test_slopes_vanish_where_the_form_is_free(record):
-    slopes = record.tables["stationarity"]
-    fixed = slopes["matrix"].eq("W^PV") & slopes["row"].eq(D + 1) & slopes["column"].eq(D + 1)
-    inside = slopes[(slopes["row"] == slopes["column"]) & ~fixed & (slopes["row"] <= D)]
-    free = inside.groupby(["law", "model", "layer", "matrix"])["slope"].sum()
+def test_slopes_vanish_where_the_form_is_free(tables):
+    slopes = tables["stationarity"]
+    inside = slopes[(slopes["row"] == slopes["column"]) & (slopes["row"] <= D)]
+    free = inside.groupby(["inputs", "layers", "layer", "matrix"])["slope"].sum()
     assert free.abs().max() < 1e-3
 
 
-def test_goes_on_where_it_was(record, folder):
-    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    again = run(store=Store(folder), progress=lambda *_: None, **SIZES)
-    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
-    for name, table in record.tables.items():
-        pd.testing.assert_frame_equal(table, again.tables[name])
-    assert again.facts == record.facts
-
-
-def test_is_drawn_and_told(record, tmp_path):
-    record.save(tmp_path)
-    drawings = figure.draw(record)
-    for drawing in drawings:
-        drawing.save(tmp_path)
-    assert {drawing.name for drawing in drawings} == {"depth", "depth_beyond", "depth_algorithms"}
-    facts = record.facts
-    assert set(facts["captions"]) <= set(record.tables)
-    assert (len(facts["sentences"]), len(facts["details"])) == (7, 9)
-    for text in [*facts["sentences"], *facts["details"], *facts["summary"]]:
-        assert "nan" not in text.split()
-        assert len(text.split()) < 130
-
-
-def test_first_line_stands_alone(record):
-    """It is one sentence of few words, and knows none of the page's terms."""
-    first = record.facts["summary"][0]
-    assert len(first.split()) < 46
-    assert not any(term in first for term in ("GD++", "untied", "c ="))
-
-
-def test_fits_short_of_an_optimum_say_nothing_of_symmetries(record):
-    tables, settings = record.tables, record.facts["settings"]
-    short = {**tables, "models": tables["models"].assign(slope=2.0)}
-    assert views(short, settings)["slopes"].empty
-    ended = {**tables, "models": tables["models"].assign(slope=0.0)}
-    told = views(ended, settings)["slopes"]
-    # One layer does not read its label-label entry: that derivative is 0 and not counted.
-    assert told["derivatives"].sum() == (tables["stationarity"]["z"] != 0).sum()
-
-
-def test_every_comparison_says_at_least_what_its_interval_says(record):
-    compared, pairs = record.tables["compared"], record.tables["pairs"]
-    assert len(compared) == len(pairs)
-    low, high = (compared["difference"] + sign * 1.96 * compared["stderr"] for sign in (-1, 1))
-    expected = np.select([high < 0, low > 0], [BETTER, WORSE], UNDECIDED)
+def test_every_comparison_says_at_least_what_its_interval_says(tables):
+    rows = tables["compared"]
+    expected = np.select([rows["high"] < 0, rows["low"] > 0], [BETTER, WORSE], UNDECIDED)
     # Prompts are so few and errors so even here that no single error decides anything.
-    assert (compared["says"] == expected).all()
-    cells = record.tables["deeper"].set_index(["law", "question"])["L = 2"]
-    own = compared[(compared["layers"] == 2) & (compared["group"] == "deeper")]
-    for _, row in own.iterrows():
-        cell = cells[row["law"], row["question"]].replace("\N{NO-BREAK SPACE}", " ")
-        assert cell.startswith(f"{row['says']}, {100 * row['better']:.0f} %")
-        assert cell.endswith("†") == row["rare"]
+    assert (rows["says"] == expected).all()
 
 
-def test_conclusions_turn_with_their_numbers(record):
-    """The same tables with every difference and every shift turned round say the opposite."""
-    settings = record.facts["settings"]
-    pairs = record.tables["pairs"].assign(
-        difference=-record.tables["pairs"]["difference"],
-        low=-record.tables["pairs"]["high"],
-        high=-record.tables["pairs"]["low"],
+def test_a_mean_that_rare_prompts_make_passes_for_no_smaller_one():
+    even = pd.Series({"error": 1.0, "stderr": 0.01, "n": 1000})
+    heavy = pd.Series({"error": 1e6, "stderr": 1e6, "n": 1000})  # one prompt carries it
+    assert verdict(heavy, even, -1e6, 3e6, 1.0) == WORSE  # its largest error alone decides
+    cut = pd.Series({"error": CUT / 1000, "stderr": CUT / 1000, "n": 1000})
+    assert verdict(cut, even, -CUT, CUT, 1.0) == WORSE
+    assert verdict(cut, cut, -CUT, CUT, 1.0) == UNDECIDED
+
+
+def test_answers_turn_with_their_numbers(tables):
+    turned = tables["compared"].replace({"says": {BETTER: WORSE, WORSE: BETTER}})
+    for against in ("depth before", "tied", "exact layer"):
+        ask = compared(against)
+        before, after = ask(tables), ask({**tables, "compared": turned})
+        assert (before.met, before.missed, before.undecided) == (after.missed, after.met, after.undecided)
+    assert lessens(tables).verdict is Verdict.CONFIRMED
+    limit = tables["limit"].assign(error=1 / tables["limit"]["error"])
+    assert lessens({**tables, "limit": limit}).verdict is Verdict.REFUTED
+    remedies = tables["remedies"].assign(says=WORSE)
+    assert remedy(TRACE)({**tables, "remedies": remedies}).verdict is Verdict.REFUTED
+    errors = tables["errors"].copy()
+    four = (errors["c"] == 4) & (errors["learner"] == LINEAR)
+    errors.loc[four, ["error", "stderr"]] = np.column_stack(
+        [10.0 ** -errors.loc[four, "layers"], np.full(four.sum(), 1e-6)]
     )
-    limit = record.tables["limit"].assign(error=1 / record.tables["limit"]["error"])
-    remedies = record.tables["remedies"].assign(gain=-record.tables["remedies"]["gain"])
-    errors = record.tables["errors"].copy()
-    shifted = errors["test"] != "c = 1"
-    for factor, kept in ((0.0, 1), (1e9, 0)):
-        turned = errors.copy()
-        turned.loc[shifted, ["error", "median"]] = factor
-        tables = {**record.tables, "pairs": pairs, "limit": limit, "remedies": remedies, "errors": turned}
-        tables |= views(tables, settings)
-        assert (tables["shifted"][DOUBLED] == bool(kept)).all()
-        told = words(tables, settings)
-        text = " ".join(told["sentences"] + told["summary"])
-        assert "did not always lessen the failure" in text
-        assert "own weights, lessen" not in text
-        assert "did not always reduce the error found" in text
-        assert (
-            "raises the mean error in 0 of 2 steps and lowers it in 0 (2 undecided); it raises the median in 0" in text
-        )
-        gains = tables["gains"].query("law == @RANDOM and remedy == @TRACE and layers == 2")
-        assert set(gains["says"]) == {WORSE}
-    before, after = record.tables["compared"]["says"], tables["compared"]["says"]
-    assert (after == before.map({BETTER: WORSE, WORSE: BETTER, UNDECIDED: UNDECIDED})).all()
-
-
-def test_a_share_counts_its_rows():
-    rows = pd.DataFrame({"says": [BETTER, BETTER, UNDECIDED], "law": ["a", "b", "b"], "layers": [2, 3, 1]})
-    assert tally(rows) == (2, 0, 1)
+    assert fourfold({**tables, "errors": errors}).verdict is Verdict.CONFIRMED
 
 
 def test_one_softmax_layer_is_a_smoother():

@@ -25,6 +25,7 @@ REGISTRY = (
     Study("positions", f"{_HERE}.positions", trains=True),
     Study("covariances", f"{_HERE}.covariances", trains=True),
     Study("finite-data", f"{_HERE}.finite_data", trains=True),
+    Study("depth", f"{_HERE}.depth"),
     Study("tolerance", f"{_HERE}.tolerance", trains=True),
     Study("tolerance-d20", f"{_HERE}.tolerance", trains=True, settings={"reuse": True}),
     Study("leaderboard", f"{_HERE}.leaderboard", trains=True),

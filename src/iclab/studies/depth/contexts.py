@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts, RandomDiagonal
 
-IDENTITY, ANISOTROPIC, RANDOM = "Λ = I", "Λ of condition 10", "Λ = diag Exp(1)"
-LAWS = (IDENTITY, ANISOTROPIC, RANDOM)
-PLAIN, TRACE, COORDINATES = "none", "tr Λ̂", "every Λ̂_ii"
+# Λ = I; diagonal Λ of condition 10, entries in equal ratios; Λ = diag(λ), λ_i ~ Exponential(1) per prompt.
+IDENTITY, ANISOTROPIC, RANDOM = "identity", "condition 10", "exponential"
+EVERY = (IDENTITY, ANISOTROPIC, RANDOM)
+# How inputs are normalised by their context.
+PLAIN, TRACE, COORDINATES = "none", "trace", "coordinates"
+# Inputs at test that are those of training, but for the scale; and the spectrum of condition 10 in reverse order.
+OWN, REVERSED = "own", "reversed"
 _CONDITION = 10.0
 
 
@@ -58,27 +63,33 @@ class Contexts:
         return replace(self, xs=self.xs / roots, queries=self.queries / roots)
 
 
-def covariates(law: str, dimension: int, scale: float = 1.0) -> Gaussian | RandomDiagonal:
-    """A law of inputs with tr Λ = d, or E tr Λ = d, times ``scale``."""
-    if law == RANDOM:
+def covariates(inputs: str, dimension: int, scale: float = 1.0) -> Gaussian | RandomDiagonal:
+    """The distribution of x, with tr Λ = d, or E tr Λ = d, times ``scale``."""
+    if inputs == RANDOM:
         return RandomDiagonal.exponential(dimension, scale)
     spectrum = np.ones(dimension)
-    if law == ANISOTROPIC:
+    if inputs == ANISOTROPIC:
         spectrum = _CONDITION ** -np.linspace(0, 1, dimension)
     return Gaussian(np.diag(scale * spectrum * dimension / spectrum.sum()))
 
 
-def shifts(law: str, dimension: int, scales: tuple[float, ...]) -> Mapping[str, Gaussian | RandomDiagonal]:
-    """Laws of inputs to test a model of ``law`` on: its own, scaled ones, and other spectra of the same trace."""
-    found: dict[str, Gaussian | RandomDiagonal] = {f"c = {c:g}": covariates(law, dimension, c) for c in scales}
-    for other in LAWS:
-        if other != law:
-            found[other] = covariates(other, dimension)
-    if law != RANDOM:
-        # The spectrum of the anisotropic law in the reverse order of its coordinates.
+class Test(NamedTuple):
+    """Inputs that models are tested on: those of training times c, or others of the same trace."""
+
+    test: str
+    c: float
+
+
+HOME = Test(OWN, 1.0)
+
+
+def tests(inputs: str, dimension: int, scales: Sequence[float]) -> dict[Test, Gaussian | RandomDiagonal]:
+    """What a model trained on some inputs is tested on."""
+    found: dict[Test, Gaussian | RandomDiagonal] = {Test(OWN, c): covariates(inputs, dimension, c) for c in scales}
+    found |= {Test(other, 1.0): covariates(other, dimension) for other in EVERY if other != inputs}
+    if inputs == ANISOTROPIC:
         spectrum = np.diag(covariates(ANISOTROPIC, dimension).covariance)[::-1]  # type: ignore[union-attr]
-        if law == ANISOTROPIC:
-            found["spectrum reversed"] = Gaussian(np.diag(spectrum))
+        found[Test(REVERSED, 1.0)] = Gaussian(np.diag(spectrum))
     return found
 
 

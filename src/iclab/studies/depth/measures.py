@@ -1,129 +1,125 @@
-"""Errors of all models and references on common fresh prompts, paired comparisons, and the nearest algorithms."""
+"""Errors of all models and classical learners on common fresh prompts, in pairs, and the nearest algorithms."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
 from iclab.evaluation import nearest_algorithm
-from iclab.foundations import PromptLabels
+from iclab.foundations import PromptLabels, normal_quantile, standard_error, wilson_interval
 from iclab.predictors import Predictor
 from iclab.prompts import Linear, PromptDistribution, Prompts, RandomDiagonal
-from iclab.studies.depth.contexts import Contexts, covariates, draw, shifts
-from iclab.studies.depth.models import Model
+from iclab.studies.depth.comparisons import CUT, Comparison
+from iclab.studies.depth.contexts import HOME, Contexts, covariates, draw, tests
+from iclab.studies.depth.models import Learner, Model
 from iclab.studies.depth.moments import MomentRisk, Weights
 from iclab.studies.depth.references import Reference, candidates
 from iclab.studies.depth.spectral import SpectralRisk
-from iclab.studies.intervals import wilson
 
 _Errors = Float64[np.ndarray, " n"]
 # Part of the prompts whose share in the mean error tells how heavy the tail is.
 _WORST = 1e-3
-# A polynomial of degree hundreds leaves the range of floating point: predictions and errors are cut here.
-CUT = 1e50
 BATCHES = 50
 
 
-def errors_on(contexts: Contexts, fitted: Mapping[Model, Weights], found: Sequence[Reference]) -> dict[str, _Errors]:
-    """Squared errors (ŷ − y)² by name, on the same contexts."""
+def errors_on(
+    contexts: Contexts, fitted: Mapping[Model, Weights], found: Sequence[Reference]
+) -> dict[Learner, _Errors]:
+    """Squared errors (ŷ − y)² on the same contexts."""
     spectral, merged = SpectralRisk(contexts), MomentRisk(contexts)
-    errors: dict[str, _Errors] = {}
+    errors: dict[Learner, _Errors] = {}
     with np.errstate(over="ignore", invalid="ignore"):
         for reference in found:
-            errors[reference.name] = 2 * reference.errors(spectral, merged)
+            errors[reference.learner] = 2 * reference.errors(spectral, merged)
         for model, weights in fitted.items():
-            errors[model.name] = 2 * model.risk(contexts).each(weights)
+            errors[model.learner] = 2 * model.risk(contexts).each(weights)
     return {name: np.minimum(np.nan_to_num(own, nan=CUT, posinf=CUT), CUT) for name, own in errors.items()}
 
 
-def measure(
-    law: str,
+def compare_all(
+    inputs: str,
     fitted: Mapping[Model, Weights],
     found: Sequence[Reference],
-    pairs: Sequence[tuple[str, str]],
+    pairs: Sequence[Comparison],
     *,
     dimension: int,
     n_train: int,
     scales: Sequence[float],
     n_test: int,
     seed: int,
-) -> pd.DataFrame:
-    """Two tables in one, told apart by the column ``table``.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Errors under every test, and differences on prompts like those of training.
 
-    Errors: law, test (law of the test prompts), name, error (over E tr Λ of the test law), stderr, median, worst
-    (share of the mean that the worst 0.1 % of prompts carry), n. Pairs: law, first, second, difference (mean error of
-    the first less the second's), stderr, low, high (95 %), better (share of prompts on which the first has the smaller
-    error), better_low, better_high, n.
+    Returns
+    -------
+    (DataFrame, DataFrame)
+        Errors: inputs, test, c, learner, form, tied, layers, error (over E tr Λ of the test), stderr, median, worst
+        (share of the mean that the worst 0.1 % of prompts carry), n. Pairs: inputs, against, learner, form, tied,
+        layers (of the first), difference (mean error of the first less the second's), stderr, low, high (95 %), better
+        (share of prompts on which the first has the smaller error), better_low, better_high, n.
     """
-    rows, compared = [], []
-    for test, inputs in shifts(law, dimension, tuple(scales)).items():
-        trace = float(np.sum(inputs.moments(1)) if isinstance(inputs, RandomDiagonal) else np.trace(inputs.covariance))
-        contexts = draw(inputs, n_train, n_test, 1, seed=seed)
+    rows: list[dict[str, Any]] = []
+    compared: list[dict[str, Any]] = []
+    for test, law in tests(inputs, dimension, scales).items():
+        trace = float(np.sum(law.moments(1)) if isinstance(law, RandomDiagonal) else np.trace(law.covariance))
+        contexts = draw(law, n_train, n_test, 1, seed=seed)
         errors = {name: values / trace for name, values in errors_on(contexts, fitted, found).items()}
-        for name, values in errors.items():
-            rows.append({"law": law, "test": test, "name": name, **_summary(values)})
-        if test == "c = 1":
-            compared = [_compare(law, first, second, errors[first], errors[second]) for first, second in pairs]
-    return pd.concat([pd.DataFrame(rows).assign(table="errors"), pd.DataFrame(compared).assign(table="pairs")])
+        for learner, values in errors.items():
+            rows.append({"inputs": inputs, **test._asdict(), **learner._asdict(), **_summary(values)})
+        if test == HOME:
+            compared = [
+                {"inputs": inputs, "against": against, **first._asdict(), **_difference(errors[first], errors[second])}
+                for against, first, second in pairs
+            ]
+    return pd.DataFrame(rows), pd.DataFrame(compared)
 
 
 def _summary(values: _Errors) -> dict[str, float]:
     total, worst = values.sum(), max(1, round(_WORST * len(values)))
     return {
         "error": float(values.mean()),
-        "stderr": float(values.std(ddof=1) / np.sqrt(len(values))),
+        "stderr": float(standard_error(values)),
         "median": float(np.median(values)),
         "worst": float(np.sort(values)[-worst:].sum() / total) if total > 0 else np.nan,
         "n": len(values),
     }
 
 
-def _compare(law: str, first: str, second: str, a: _Errors, b: _Errors) -> dict[str, object]:
+def _difference(a: _Errors, b: _Errors) -> dict[str, float]:
     difference = a - b
-    mean, stderr = float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(a)))
-    better = int(np.sum(difference < 0))
-    low, high = wilson(better, len(a))
-    return {
-        "law": law,
-        "first": first,
-        "second": second,
-        "difference": mean,
-        "stderr": stderr,
-        "low": mean - 1.96 * stderr,
-        "high": mean + 1.96 * stderr,
-        "better": better / len(a),
-        "better_low": low,
-        "better_high": high,
-        "n": len(a),
-    }
+    mean, stderr = float(difference.mean()), float(standard_error(difference))
+    better, reach = int(np.sum(difference < 0)), normal_quantile() * stderr
+    low, high = (float(end) for end in wilson_interval(better, len(a)))
+    ends = {"low": mean - reach, "high": mean + reach, "better": better / len(a)}
+    return {"difference": mean, "stderr": stderr, **ends, "better_low": low, "better_high": high, "n": len(a)}
 
 
 def nearest(
-    model: Model,
-    weights: Weights,
-    found: Sequence[Reference],
-    *,
-    dimension: int,
-    n_train: int,
-    n_prompts: int,
-    seed: int,
-) -> pd.DataFrame:
-    """Distances to every candidate by position, and the nearest: tables ``distances`` and ``verdicts`` in one."""
-    distribution = PromptDistribution(covariates(model.law, dimension), Linear())
+    model: Model, weights: Weights, found: Sequence[Reference], dimension: int, n_train: int, n_prompts: int, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The nearest classical learner by position, and the distances to every one."""
+    named = {f"{learner.learner} {learner.layers}": learner for learner in candidates(found)}
+    classical = {f"{key.learner} {key.layers}": _cut(each) for key, each in candidates(found).items()}
+    distribution = PromptDistribution(covariates(model.inputs, dimension), Linear())
     result = nearest_algorithm(
-        _cut(model.predictor(weights)),
-        {name: _cut(candidate) for name, candidate in candidates(found).items()},
-        {model.law: distribution},
-        n_train + 1,
-        n_prompts=n_prompts,
-        seed=seed,
+        _cut(model.predictor(weights)), classical, {"own": distribution}, n_train + 1, n_prompts=n_prompts, seed=seed
     )
-    frames = {"distances": result.distances, "verdicts": result.verdicts}
-    tables = [frame[frame["position"] > 0].assign(table=name) for name, frame in frames.items()]
-    return pd.concat(tables, ignore_index=True).assign(model=model.name).rename(columns={"distribution": "law"})
+    own = {"inputs": model.inputs, **model.learner._asdict()}
+
+    def typed(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+        """Names of learners as their families and steps, behind the model's own columns."""
+        table = frame[frame["position"] > 0].drop(columns=["distribution", "ties"], errors="ignore")
+        for column in columns:
+            keys = [named.get(str(name), Learner(str(name))) for name in table[column]]
+            table[column] = [key.learner for key in keys]
+            table[f"{column}_steps"] = [key.layers for key in keys]
+        return pd.concat([pd.DataFrame(own, index=table.index), table], axis=1).reset_index(drop=True)
+
+    return typed(result.verdicts, "nearest", "closest"), typed(result.distances, "candidate")
 
 
 def _cut(predictor: Predictor) -> Predictor:
@@ -144,7 +140,7 @@ def stationarity(model: Model, weights: Weights, contexts: Contexts) -> pd.DataF
     Returns
     -------
     DataFrame
-        Law, model, layer, matrix, row, column, slope (derivative of log risk), stderr, z, n.
+        Inputs, layers, layer, matrix, row, column, slope (derivative of log risk), stderr, z, n.
     """
     size, batches = len(contexts) // BATCHES, []
     for start in range(0, size * BATCHES, size):
@@ -153,12 +149,12 @@ def stationarity(model: Model, weights: Weights, contexts: Contexts) -> pd.DataF
         batches.append(model.risk(part)(weights))
     risk = np.mean([loss for loss, _ in batches])
     slopes = np.array([gradient for _, gradient in batches]) / risk
-    mean, stderr = slopes.mean(axis=0), slopes.std(axis=0, ddof=1) / np.sqrt(BATCHES)
+    mean, stderr = slopes.mean(axis=0), standard_error(slopes)
     layer, matrix, row, column = (axis.ravel() for axis in np.indices(mean.shape))
     return pd.DataFrame(
         {
-            "law": model.law,
-            "model": model.name,
+            "inputs": model.inputs,
+            "layers": model.layers,
             "layer": layer + 1,
             "matrix": np.where(matrix == 0, "W^PV", "W^KQ"),
             "row": row + 1,

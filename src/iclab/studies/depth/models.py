@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,8 @@ from iclab.studies.depth.search import Objective, Run, search
 from iclab.studies.depth.softmax import TokenRisk
 from iclab.studies.depth.spectral import SpectralRisk
 
-LINEAR, SOFTMAX, PAPER = "linear", "softmax", "linear, (3) as it stands"
+# Linear, softmax, or linear with the query among the keys and read with sign +1, as (3) and (6) have it.
+LINEAR, SOFTMAX, PAPER = "linear", "softmax", "as in (3)"
 # A run that ends with such a loss has no standard error.
 _EXPLODED = 1e20
 # Iterations of the first and second round, runs of the second round: few numbers, or many.
@@ -34,16 +35,25 @@ CONVERGED = 1.0
 WARM = "warm"
 
 
+class Learner(NamedTuple):
+    """A model or a classical learner, as columns of a table."""
+
+    learner: str
+    form: str = ""
+    tied: bool = False
+    layers: int = 0
+
+
 @dataclass(frozen=True)
 class Model:
-    """L layers of attention on prompts of a law.
+    """L layers of attention.
 
     Attributes
     ----------
-    law : str
-        Of the inputs it is trained on.
+    inputs : str
+        What they are trained on.
     attention : str
-        Linear, softmax, or linear with the query among the keys and read with sign +1, as (3) and (6) have it.
+        LINEAR, SOFTMAX or PAPER.
     form : str
         Which weights are free.
     tied : bool
@@ -52,17 +62,19 @@ class Model:
         L.
     """
 
-    law: str
+    inputs: str
     attention: str
     form: str
     tied: bool
     layers: int
 
+    def __str__(self) -> str:
+        return f"{self.inputs} {self.attention} {self.form} {'tied' if self.tied else 'untied'} {self.layers}"
+
     @property
-    def name(self) -> str:
-        """For tables: one line."""
-        tied = "tied" if self.tied else "untied"
-        return f"{self.attention}, {self.form}, {tied}, L = {self.layers}"
+    def learner(self) -> Learner:
+        """What it is called in tables."""
+        return Learner(self.attention, self.form, self.tied, self.layers)
 
     @property
     def rows(self) -> int:
@@ -71,7 +83,7 @@ class Model:
 
     def form_in(self, dimension: int) -> Form:
         """The form in d dimensions."""
-        return form(self.form, dimension, diagonal=self.law == ANISOTROPIC)
+        return form(self.form, dimension, diagonal=self.inputs == ANISOTROPIC)
 
     def weights(self, theta: np.ndarray, dimension: int) -> Weights:
         """Merged weights of all layers."""
@@ -100,7 +112,7 @@ class Model:
 
     @property
     def _spectral(self) -> bool:
-        return self.attention == LINEAR and self.form in (GD_PLUS, DESCENT) and self.law != ANISOTROPIC
+        return self.attention == LINEAR and self.form in (GD_PLUS, DESCENT) and self.inputs != ANISOTROPIC
 
     def _objective(self, contexts: Contexts, shape: Form) -> Objective:
         layers, rows = self.layers, self.rows

@@ -5,7 +5,7 @@ All but preconditioned descent predict x_q'H(Λ̂)m with a function H of the eig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,15 +24,23 @@ from iclab.predictors import (
 )
 from iclab.studies.depth.contexts import ANISOTROPIC, Contexts, covariates
 from iclab.studies.depth.forms import DESCENT, form
+from iclab.studies.depth.models import Learner
 from iclab.studies.depth.moments import MomentRisk, Weights
 from iclab.studies.depth.search import best, search
 from iclab.studies.depth.spectral import SpectralRisk, gain
 from iclab.theory import minimizer, optimal_learner
 
 _Gain = Callable[[Float64[np.ndarray, "B d"]], Float64[np.ndarray, "B d"]]
-ONE_LAYER = "one layer, Theorem 4 or 8"
-LEAST_SQUARES = "least squares"
-_RIDGE = 1.0
+# One layer at the minimum of Theorem 4 or 8.
+ONE_LAYER, LEAST_SQUARES, RIDGE = "exact layer", "least squares", "ridge"
+DESCENT_ONE, DESCENT_BEST, CURVED, NEWTON, PRECONDITIONED = (
+    "descent, one rate",
+    "descent, best rates",
+    "GD++",
+    "Newton",
+    "preconditioned descent",
+)
+_PENALTY = 1.0
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,8 @@ class Reference:
 
     Attributes
     ----------
-    name : str
-        With its constants' origin.
-    steps : int
-        k; 0 where there is none.
+    learner : Learner
+        Its name, and the number k of its steps as ``layers``; 0 where there is none.
     gain : callable, optional
         H.
     layers : ndarray, optional
@@ -53,8 +59,7 @@ class Reference:
         The same at every position, a candidate for what a model implements.
     """
 
-    name: str
-    steps: int = 0
+    learner: Learner
     gain: _Gain | None = None
     layers: Weights | None = None
     predictor: Predictor | None = None
@@ -67,31 +72,23 @@ class Reference:
         return merged.each(self.layers)
 
 
-def names(law: str, depths: Sequence[int]) -> dict[str, list[str]]:
-    """Families of references and their members' names by depth, in the order of ``references``."""
-    families = ["descent, one rate", "descent, best rates", "GD++, two constants", "Newton"]
-    if law == ANISOTROPIC:
-        families.append("preconditioned descent")
-    return {family: [f"{family}, k = {k}" for k in depths] for family in families}
-
-
-def references(law: str, contexts: Contexts, depths: Sequence[int], seed: int) -> list[Reference]:
+def references(inputs: str, contexts: Contexts, depths: Sequence[int], seed: int) -> list[Reference]:
     """All of them, constants fitted on the contexts."""
     n_train, dimension = contexts.xs.shape[1:]
     spectral = SpectralRisk(contexts)
-    theorem = minimizer(covariates(law, dimension), n_train)
+    theorem = minimizer(covariates(inputs, dimension), n_train)
     one = np.zeros((1, 2, dimension + 1, dimension + 1))
     one[0, 0, -1, -1] = -1.0
-    one[0, 1, :-1, :-1] = optimal_learner(covariates(law, dimension), n_train)
+    one[0, 1, :-1, :-1] = optimal_learner(covariates(inputs, dimension), n_train)
     found = [
-        Reference("zero", gain=np.zeros_like, predictor=Zero()),
-        Reference("averaging", gain=np.ones_like, predictor=Averaging()),
-        Reference(ONE_LAYER, layers=one, predictor=TrainedLSA(theorem)),
-        Reference(LEAST_SQUARES, gain=_least_squares, predictor=LeastSquares()),
+        Reference(Learner("zero"), gain=np.zeros_like, predictor=Zero()),
+        Reference(Learner("averaging"), gain=np.ones_like, predictor=Averaging()),
+        Reference(Learner(ONE_LAYER), layers=one, predictor=TrainedLSA(theorem)),
+        Reference(Learner(LEAST_SQUARES), gain=_least_squares, predictor=LeastSquares()),
         Reference(
-            f"ridge, penalty {_RIDGE:g}",
-            gain=lambda lam: 1 / (lam + _RIDGE / n_train),
-            predictor=Ridge(_RIDGE),
+            Learner(RIDGE),
+            gain=lambda lam: 1 / (lam + _PENALTY / n_train),
+            predictor=Ridge(_PENALTY),
         ),
     ]
     for k in depths:
@@ -100,32 +97,28 @@ def references(law: str, contexts: Contexts, depths: Sequence[int], seed: int) -
         coefficients = spectral.best_polynomial(k - 1)
         found += [
             Reference(
-                f"descent, one rate, k = {k}",
-                k,
+                Learner(DESCENT_ONE, layers=k),
                 gain=lambda lam, a=plain, k=k: gain(np.tile([0.0, a], (k, 1)), lam),
                 predictor=GradientDescent(k, plain),
             ),
             Reference(
-                f"descent, best rates, k = {k}",
-                k,
+                Learner(DESCENT_BEST, layers=k),
                 gain=lambda lam, c=coefficients: np.polynomial.polynomial.polyval(lam, c),
             ),
             Reference(
-                f"GD++, two constants, k = {k}",
-                k,
+                Learner(CURVED, layers=k),
                 gain=lambda lam, a=rate, g=curvature, k=k: gain(np.tile([-g / a, a], (k, 1)), lam),
                 # At one step it is descent.
                 predictor=GradientDescentPlusPlus(k, rate, curvature) if k > 1 else None,
             ),
-            Reference(f"Newton, k = {k}", k, gain=lambda lam, k=k: _newton(lam, k), predictor=Newton(k)),
+            Reference(Learner(NEWTON, layers=k), gain=lambda lam, k=k: _newton(lam, k), predictor=Newton(k)),
         ]
-        if law == ANISOTROPIC:
+        if inputs == ANISOTROPIC:
             layers = _preconditioned(contexts, k)
             preconditioner = layers[0, 1, :-1, :-1]
             found.append(
                 Reference(
-                    f"preconditioned descent, k = {k}",
-                    k,
+                    Learner(PRECONDITIONED, layers=k),
                     layers=layers,
                     predictor=GradientDescent(k, 1.0, preconditioner),
                 )
@@ -133,9 +126,9 @@ def references(law: str, contexts: Contexts, depths: Sequence[int], seed: int) -
     return found
 
 
-def candidates(found: Sequence[Reference]) -> Mapping[str, Predictor]:
+def candidates(found: Sequence[Reference]) -> dict[Learner, Predictor]:
     """Those that answer at every position."""
-    return {reference.name: reference.predictor for reference in found if reference.predictor is not None}
+    return {reference.learner: reference.predictor for reference in found if reference.predictor is not None}
 
 
 def _least_squares(lam: Float64[np.ndarray, "B d"]) -> Float64[np.ndarray, "B d"]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 
+from iclab.foundations import standard_error
 from iclab.studies.depth.contexts import COORDINATES, PLAIN, TRACE, Contexts, covariates, draw
 from iclab.studies.depth.search import best, search
 from iclab.studies.depth.spectral import SpectralRisk, gain
@@ -22,7 +23,7 @@ _CUT = 1e50
 
 
 def remedies_table(
-    law: str,
+    inputs: str,
     dimension: int,
     n_train: int,
     layers: Sequence[int],
@@ -37,22 +38,22 @@ def remedies_table(
 ) -> pd.DataFrame:
     """Errors of every remedy, its scalars fitted on a training sample, on fresh prompts of covariance cΛ.
 
-    Layers have the GD++ form with scalar weights, which one layer's optimum has where the law treats all coordinates
-    alike. Label noise is measured in units of √c, so that scales differ in units alone.
+    Layers have the GD++ form with scalar weights, which one layer's optimum has where the distribution of x treats all
+    coordinates alike. Label noise is measured in units of √c, so that scales differ in units alone.
 
     Returns
     -------
     DataFrame
-        Law, noise, remedy, layers, scale, error (over c E tr Λ), stderr, median, gain (its error less that of one
+        Inputs, noise, remedy, layers, scale, error (over c E tr Λ), stderr, median, gain (its error less that of one
         plain layer on the same prompts), gain_stderr, better (share of prompts on which it has the smaller error), n.
     """
     rows = []
     for noise in noises:
         train = draw(
-            covariates(law, dimension), n_train, n_prompts, n_queries, seed=seed, stream="training", noise=noise
+            covariates(inputs, dimension), n_train, n_prompts, n_queries, seed=seed, stream="training", noise=noise
         )
         tests = {
-            c: draw(covariates(law, dimension, c), n_train, n_test, 1, seed=seed, noise=noise * np.sqrt(c))
+            c: draw(covariates(inputs, dimension, c), n_train, n_test, 1, seed=seed, noise=noise * np.sqrt(c))
             for c in scales
         }
         plain: dict[float, np.ndarray] = {}
@@ -67,16 +68,16 @@ def remedies_table(
                     difference = errors - plain[c]
                     rows.append(
                         {
-                            "law": law,
+                            "inputs": inputs,
                             "noise": noise,
                             "remedy": remedy,
                             "layers": depth,
                             "scale": c,
                             "error": errors.mean(),
-                            "stderr": errors.std(ddof=1) / np.sqrt(n_test),
+                            "stderr": float(standard_error(errors)),
                             "median": np.median(errors),
                             "gain": difference.mean(),
-                            "gain_stderr": difference.std(ddof=1) / np.sqrt(n_test),
+                            "gain_stderr": float(standard_error(difference)),
                             "better": float(np.mean(difference < 0)),
                             "n": n_test,
                         }

@@ -1,0 +1,297 @@
+"""What the study of depth asks of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from iclab.foundations import normal_quantile
+from iclab.studies.depth.comparisons import (
+    ALL,
+    AS_IT_STANDS,
+    BETTER,
+    DEEPER,
+    EXACT,
+    FREE,
+    KERNEL,
+    LABELS,
+    UNDECIDED,
+    WORSE,
+    beyond_cut,
+    least,
+    verdict,
+)
+from iclab.studies.depth.contexts import COORDINATES, OWN, RANDOM, TRACE
+from iclab.studies.depth.forms import GD_PLUS
+from iclab.studies.depth.limit import descent_limit
+from iclab.studies.depth.measures import BATCHES
+from iclab.studies.depth.models import CONVERGED, LINEAR, SOFTMAX
+from iclab.studies.depth.references import DESCENT_BEST, LEAST_SQUARES, NEWTON
+from iclab.studies.depth.remedies import WHITENED
+from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
+
+# Standard errors within which a fit agrees with its exact minimum.
+AGREES = 3.0
+# Share of bootstrap samples that have to agree on the nearest algorithm, and distances that count as near.
+SURE, NEAR = 0.95, 0.1
+# Level at which the largest of many derivatives is still taken for noise.
+LEVEL = 0.05
+
+
+def _counted(says: pd.Series, **numbers: float | Number) -> Answer:
+    """An answer of better, worse and undecided."""
+    met, missed, undecided = (int((says == said).sum()) for said in (BETTER, WORSE, UNDECIDED))
+    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+
+
+def _untied_limits(tables: Tables) -> pd.DataFrame:
+    limit = tables["limit"]
+    return limit[(limit["form"] == GD_PLUS) & ~limit["tied"].astype(bool)].sort_values("layers")
+
+
+def lessens(tables: Tables) -> Answer:
+    """Whether every further untied layer lowers the least error found as N → ∞ under random covariances."""
+    untied = _untied_limits(tables)
+    steps = np.diff(untied["error"])
+    met, last = int((steps < 0).sum()), untied.iloc[-1]
+    numbers = {
+        "one layer": float(untied["error"].iloc[0]),
+        f"{last['layers']} layers": float(last["error"]),
+        f"{last['layers']} steps of descent": descent_limit(int(last["layers"])),
+    }
+    return Answer(verdict_of(met, len(steps) - met), met, len(steps) - met, 0, numbers)
+
+
+def learned(tables: Tables) -> Answer:
+    """Whether untied linear layers of random covariances beat the zero predictor in the mean on fresh prompts."""
+    models = tables["models"]
+    rows = models[(models["inputs"] == RANDOM) & (models["attention"] == LINEAR) & (models["form"] == GD_PLUS)]
+    rows = rows[~rows["tied"]].rename(columns={"test": "error", "test_stderr": "stderr"})
+    reach = normal_quantile() * rows["stderr"]
+    lower = np.maximum(rows["error"] - reach, [least(row) for _, row in rows.iterrows()])
+    below, above = rows["error"] + reach < 1, lower > 1
+    met, missed = int((below & ~above).sum()), int(above.sum())
+    numbers = {f"median, {row['layers']} layers": row["median"] for _, row in rows[above].iterrows()}
+    undecided = len(rows) - met - missed
+    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+
+
+def compared(
+    against: str, attention: str = LINEAR, *, tied: bool | None = None, deep: bool = False
+) -> Callable[[Tables], Answer]:
+    """Whether models have the smaller mean error, with the range of the share of prompts on which they do."""
+
+    def ask(tables: Tables) -> Answer:
+        rows = tables["compared"]
+        rows = rows[(rows["against"] == against) & (rows["learner"] == attention)]
+        rows = rows if tied is None else rows[rows["tied"].astype(bool) == tied]
+        rows = rows[rows["layers"] > 1] if deep else rows
+        ends = rows["better"].agg(["min", "max"]).astype(float)
+        share = {"better on, least share": ends["min"], "largest": ends["max"]} if len(rows) else {}
+        return _counted(rows["says"], **share, **{"means that rare prompts carry": float(rows["rare"].sum())})
+
+    return ask
+
+
+def overfitting(tables: Tables) -> Answer:
+    """Where freed weights raise the error, whether the training error falls: then it is overfitting."""
+    rows, models = tables["compared"], tables["models"].set_index(["inputs", "attention", "form", "tied", "layers"])
+    rises = rows[rows["against"].isin([LABELS, ALL]) & (rows["says"] == WORSE) & (rows["layers"] > 1)]
+    narrower = {LABELS: GD_PLUS, ALL: "invariant"}
+    wide = [models.loc[(r["inputs"], LINEAR, r["form"], False, r["layers"]), "train"] for _, r in rises.iterrows()]
+    narrow = [
+        models.loc[(r["inputs"], LINEAR, narrower[r["against"]], False, r["layers"]), "train"]
+        for _, r in rises.iterrows()
+    ]
+    met = int(np.sum(np.array(wide) < np.array(narrow)))
+    return Answer(verdict_of(met, len(rises) - met), met, len(rises) - met)
+
+
+def agreement(tables: Tables) -> Answer:
+    """Whether one layer as fitted has the error of the exact minimum."""
+    models = tables["models"]
+    one = models[models["exact"].notna() & (models["form"] == GD_PLUS)]
+    z = (one["test"] - one["exact"]) / one["test_stderr"]
+    met = int((z.abs() < AGREES).sum())
+    return Answer(verdict_of(met, len(z) - met), met, len(z) - met, 0, {"largest |z|": float(z.abs().max())})
+
+
+def shifts(tables: Tables) -> Answer:
+    """Whether linear attention has the smaller mean under shifts of the inputs; and how often errors at most double."""
+    shifted = tables["shifted"].set_index(["inputs", "layers", "test", "c"])
+    linear, soft = (shifted[shifted["learner"] == name] for name in (LINEAR, SOFTMAX))
+    soft = soft.loc[linear.index]
+    met = int((linear["error"] < soft["error"]).sum())
+    doubled = [
+        float(((rows["error"] <= 2 * rows["own_error"]) & (rows["median"] <= 2 * rows["own_median"])).sum())
+        for rows in (linear, soft)
+    ]
+    numbers = {
+        "smaller medians": float((linear["median"] < soft["median"]).sum()),
+        "at most doubled, linear": doubled[0],
+        "at most doubled, softmax": doubled[1],
+    }
+    return Answer(verdict_of(met, len(linear) - met), met, len(linear) - met, 0, numbers)
+
+
+def fourfold(tables: Tables) -> Answer:
+    """Whether a further untied layer lowers the mean error on fourfold covariances; medians apart."""
+    errors = tables["errors"]
+    there = errors[
+        (errors["test"] == OWN) & (errors["c"] == 4) & (errors["form"] == GD_PLUS) & (errors["learner"] == LINEAR)
+    ]
+    there = there[~there["tied"].astype(bool)]
+    trace = 4 * _dimension(tables)
+    said: list[str] = []
+    medians: list[float] = []
+    for _, rows in there.groupby("inputs", sort=False):
+        ordered = [row for _, row in rows.sort_values("layers").iterrows()]
+        for before, after in pairwise(ordered):
+            reach = normal_quantile() * (before["stderr"] + after["stderr"])  # at least that of the pairs
+            difference = after["error"] - before["error"]
+            said.append(verdict(after, before, difference - reach, difference + reach, trace))
+            medians.append(float(after["median"] - before["median"]))
+    cut = sum(beyond_cut(row, trace) > 0 for _, row in there.iterrows())
+    numbers = {"medians that fall": float(np.sum(np.array(medians) < 0)), "means that cut errors set": float(cut)}
+    return _counted(pd.Series(said, dtype=object), **numbers)
+
+
+def _dimension(tables: Tables) -> int:
+    """d: the GD++ form of Λ = I has two numbers a layer; the full one has 2(d + 1)²."""
+    models = tables["models"]
+    full = models[models["form"] == "full"].iloc[0]
+    return round(float(np.sqrt(full["numbers"] / full["layers"] / 2))) - 1
+
+
+def remedy(name: str, layers: int = 1) -> Callable[[Tables], Answer]:
+    """Whether layers on inputs so treated have a smaller error than one plain layer, by inputs and noise."""
+
+    def ask(tables: Tables) -> Answer:
+        rows = tables["remedies"].query("scale == 1")
+        rows = rows[(rows["remedy"] == name) & (rows["layers"] == layers)]
+        random = rows[(rows["inputs"] == RANDOM) & (rows["noise"] == 0)]
+        if random.empty:
+            return _counted(rows["says"])
+        error, stderr = (float(random[column].iloc[0]) for column in ("error", "stderr"))
+        return _counted(rows["says"], **{"error, random Λ": Number(error, stderr=stderr)})
+
+    return ask
+
+
+def nearest(attention: str) -> Callable[[Tables], Answer]:
+    """Whether untied layers have one nearest classical algorithm, within a tenth of the mean squared target."""
+
+    def ask(tables: Tables) -> Answer:
+        table, distances = tables["nearest"], tables["distances"]
+        rows = table[(table["position"] == table["position"].max()) & (table["learner"] == attention)]
+        rows = rows[~rows["tied"].astype(bool)]
+        near = rows["nearest"] == rows["closest"]
+        sure = near & (rows["frequency"] >= SURE)
+        exact = distances[
+            (distances["candidate"] == LEAST_SQUARES) & (distances["position"] == table["position"].max())
+        ]
+        exact = exact[(exact["learner"] == attention) & ~exact["tied"].astype(bool)]
+        met, missed = int(sure.sum()), int((~near).sum())
+        numbers = {"as near to least squares": float((exact["distance"] <= NEAR).sum())}
+        return Answer(verdict_of(met, missed, len(rows) - met - missed), met, missed, len(rows) - met - missed, numbers)
+
+    return ask
+
+
+def symmetric(which: str) -> Callable[[Tables], Answer]:
+    """Whether derivatives of log risk at converged optima of the GD++ form vanish; |z| of the largest of so many."""
+
+    def ask(tables: Tables) -> Answer:
+        models = tables["models"]
+        ended = models[(models["slope"] <= CONVERGED) & (models["form"] == GD_PLUS) & ~models["tied"]]
+        slopes = tables["stationarity"].merge(ended[["inputs", "layers"]], on=["inputs", "layers"])
+        diagonal = slopes["row"] == slopes["column"]
+        labels = diagonal & (slopes["matrix"] == "W^KQ") & (slopes["row"] == slopes["row"].max())
+        chosen = {"off-diagonal": ~diagonal, "diagonal": diagonal & ~labels, "labels": labels & (slopes["layers"] > 1)}
+        z = slopes.loc[chosen[which] & (slopes["z"] != 0), "z"].abs()
+        if z.empty:
+            return Answer(Verdict.UNDECIDED)
+        # |z| that the largest of so many exceeds in 5 % of cases, by Student's distribution of the batches' mean.
+        bound = float(student.isf(LEVEL / 2 / len(z), BATCHES - 1))
+        met = int((z <= bound).sum())
+        numbers = {"largest |z|": float(z.max()), "bound": bound}
+        return Answer(verdict_of(met, len(z) - met), met, len(z) - met, 0, numbers)
+
+    return ask
+
+
+_PAIRED = "Difference of mean errors on the same prompts: 95 % interval, or the largest error, on one side of 0."
+_VANISH = "|z| at most the bound that the largest of so many stays below in 95 % of cases."
+_REMEDY = "Mean error below that of one plain layer, by inputs and label noise."
+QUESTIONS = (
+    Question(
+        "lessens",
+        "More layers of linear attention, each with its own weights, lessen the failure of §4.3.",
+        "Least error found as N → ∞ under random covariances, from each depth to the next.",
+        lessens,
+        lead=True,
+    ),
+    Question(
+        "learned",
+        "Trained at finite N under random covariances, untied layers beat predicting 0 on fresh prompts.",
+        "Mean error below 1, by number of layers.",
+        learned,
+    ),
+    Question(
+        "exact", "Untied layers beat the exact minimum of one layer.", _PAIRED, compared(EXACT, tied=False, deep=True)
+    ),
+    Question("exact-tied", "Tied layers do.", _PAIRED, compared(EXACT, tied=True, deep=True)),
+    Question("deeper", "Going deeper lowers the mean error of linear attention.", _PAIRED, compared(DEEPER)),
+    Question("free", "Untied layers beat tied ones.", _PAIRED, compared(FREE)),
+    Question(
+        "descent", "L layers beat L steps of descent with the best rates.", _PAIRED, compared(DESCENT_BEST, deep=True)
+    ),
+    Question("newton", "L layers beat L steps of Newton's iteration.", _PAIRED, compared(NEWTON, deep=True)),
+    Question(
+        "softmax",
+        "Softmax attention has a smaller mean error than linear attention.",
+        _PAIRED,
+        compared(KERNEL, SOFTMAX),
+    ),
+    Question(
+        "softmax-deeper", "Going deeper lowers the mean error of softmax attention.", _PAIRED, compared(DEEPER, SOFTMAX)
+    ),
+    Question(
+        "nearest-linear",
+        "Untied linear layers implement a classical algorithm.",
+        f"One nearest in {SURE:.0%} of bootstrap samples, within {NEAR:g} of the mean squared target, at position N.",
+        nearest(LINEAR),
+    ),
+    Question("nearest-softmax", "Softmax layers do.", "As above.", nearest(SOFTMAX)),
+    Question("labels", "Freeing the label weights lowers the error.", _PAIRED, compared(LABELS, deep=True)),
+    Question("all", "Freeing all weights lowers it.", _PAIRED, compared(ALL)),
+    Question("as-in-3", "Stacking (3) and (6) as they stand lowers it.", _PAIRED, compared(AS_IT_STANDS, "as in (3)")),
+    Question(
+        "overfitting",
+        "Where freed weights raise the error, it is overfitting.",
+        "The error on the training contexts falls.",
+        overfitting,
+    ),
+    Question("shifts", "Under shifts of the inputs, linear attention errs less than softmax.", "Mean errors.", shifts),
+    Question("fourfold", "On fourfold covariances, a further layer lowers the mean error.", _PAIRED, fourfold),
+    Question("trace", "Normalising inputs by the trace of their context repairs one layer.", _REMEDY, remedy(TRACE)),
+    Question("trace-two", "Two layers so normalised do.", _REMEDY, remedy(TRACE, 2)),
+    Question("coordinates", "Normalising every coordinate does.", _REMEDY, remedy(COORDINATES)),
+    Question("whitened", "Whitening, which hands over the solution, does.", _REMEDY, remedy(WHITENED)),
+    Question(
+        "agreement",
+        "One layer as fitted has the exact minimum.",
+        f"|z| below {AGREES:g}.",
+        agreement,
+        "Theorems 4 and 8",
+    ),
+    Question("symmetry", "Off-diagonal weights stay 0, as symmetry says.", _VANISH, symmetric("off-diagonal")),
+    Question("stationary", "Diagonal weights are at an optimum.", _VANISH, symmetric("diagonal")),
+    Question(
+        "label-weight", "The label-label entry of $W^{KQ}$ stays 0, which nothing says.", _VANISH, symmetric("labels")
+    ),
+)
