@@ -27,7 +27,7 @@ from iclab.predictors.network import TwoLayerNetwork
 from iclab.predictors.ngrams import MarkovPoolBayes, NGramBayes, TrueLaw
 from iclab.predictors.online import DeltaRule, ForgettingAverage, Kaczmarz, RecursiveLeastSquares
 from iclab.predictors.recall import RecallBayes
-from iclab.predictors.registry import FAST, REGISTRY, predictor
+from iclab.predictors.registry import FAST, REGISTRY, predictor, rivals
 from iclab.predictors.rescaled import Rescaled
 from iclab.predictors.square_root_filter import PrefixFit, fit_prefixes
 from iclab.predictors.subsets import SparseBayes
@@ -76,4 +76,5 @@ __all__ = [
     "fit_prefixes",
     "predict_by_refitting",
     "predictor",
+    "rivals",
 ]

@@ -62,22 +62,6 @@ def each_output(answer: _Answer) -> _Answer:
     return cast(_Answer, answers)
 
 
-def shares_of_classes(answer: _Answer) -> _Answer:
-    """Make a predictor that averages labels answer classes too, with the average of their indicators."""
-    numbers = each_output(answer)
-
-    @wraps(answer)
-    def answers(self: object, prompts: Prompts) -> PromptLabels:
-        if prompts.n_classes is None:
-            return numbers(self, prompts)
-        indicators = np.eye(prompts.n_classes)[prompts.ys]
-        shares = numbers(self, Prompts(prompts.xs, indicators, prompts.queries, indicators))
-        shares[:, 0] = 1 / prompts.n_classes
-        return shares
-
-    return cast(_Answer, answers)
-
-
 def sums_before(values: Float64[np.ndarray, "B P *rest"]) -> Float64[np.ndarray, "B P *rest"]:
     """At every position, the sum over the positions before it; zero at position 0."""
     sums = np.zeros_like(values)

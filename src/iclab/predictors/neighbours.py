@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from iclab.foundations import PromptInputs, PromptLabels, check_integer
-from iclab.predictors.base import power_of_two, shares_of_classes
+from iclab.predictors.base import each_output, power_of_two
 from iclab.predictors.exact_order import nearest_rows
 from iclab.prompts import Prompts
 
@@ -22,6 +22,8 @@ _VANISHING = 1e-290
 @dataclass(frozen=True)
 class NearestNeighbors:
     """Mean label of the k examples nearest to the query in Euclidean distance; of all of them while i < k.
+
+    Of classes the share that each has among them, with one more example of every class (Laplace).
 
     Examples at equal distance are taken in their order in the prompt.
 
@@ -41,9 +43,17 @@ class NearestNeighbors:
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", check_integer(self.k, "k", minimum=1))
 
-    @shares_of_classes
     def __call__(self, prompts: Prompts) -> PromptLabels:
-        """Predictions, shape (B, P)."""
+        """Predictions, shape (B, P), or of vectors and classes (B, P, k)."""
+        if prompts.n_classes is None:
+            return self._means_of(prompts)
+        indicators = np.eye(prompts.n_classes)[prompts.ys]
+        shares = self._means_of(Prompts(prompts.xs, indicators, prompts.queries, indicators))
+        used = np.minimum(np.arange(prompts.n_points), self.k)[:, None]
+        return (used * shares + 1) / (used + prompts.n_classes)
+
+    @each_output
+    def _means_of(self, prompts: Prompts) -> PromptLabels:
         n_prompts, n_points, dimension = prompts.xs.shape
         predictions = np.zeros((n_prompts, n_points))
         batch = max(1, _BLOCK // (n_points * min(_ROWS, n_points)))

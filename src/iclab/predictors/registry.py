@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from iclab.foundations import check_choice
+from iclab.foundations import InvalidInputError, check_choice
 from iclab.predictors.averaging import Averaging, Zero
 from iclab.predictors.base import Predictor
 from iclab.predictors.descent import GradientDescent, Newton
+from iclab.predictors.exact import bayes_predictor
 from iclab.predictors.fitted import GradientBoosting, Lasso, RegressionTree
 from iclab.predictors.gradient_descent_plus import GradientDescentPlusPlus
 from iclab.predictors.least_squares import LeastSquares, Ridge
 from iclab.predictors.lsa import TrainedLSA
 from iclab.predictors.neighbours import NearestNeighbors
 from iclab.predictors.network import TwoLayerNetwork
+from iclab.predictors.ngrams import NGramBayes, TrueLaw
 from iclab.prompts import Gaussian
+from iclab.prompts.labels import labels_of
 from iclab.theory import minimizer
 
 
@@ -96,6 +101,37 @@ def predictor(name: str, dimension: int, n_train: int) -> Predictor:
         If there is no such predictor; the sentence names the closest one.
     """
     return REGISTRY[check_choice(name, "predictor", REGISTRY)].make(dimension, n_train)
+
+
+def rivals(distribution: Any, n_train: int) -> dict[str, Predictor]:
+    """What a learner of these prompts is compared with: all fast predictors that answer their labels, and Bayes.
+
+    Parameters
+    ----------
+    distribution : PromptDistribution, MarkovChains, …
+        Of the prompts.
+    n_train : int
+        N of trained ones.
+
+    Returns
+    -------
+    dict of str to predictor
+        Of numbers the fast predictors of ``REGISTRY``; of symbols "unigram", "bigram", "trigram"; of classes of inputs
+        "3_nearest_neighbors"; of classes "true_law", the floor of who knows what the prompt was drawn with; "bayes"
+        where it is known.
+    """
+    labels = labels_of(distribution)
+    size = distribution.dimension or labels.size
+    if labels.kind != "class":
+        found = {name: predictor(name, size, n_train) for name in FAST}
+    elif distribution.dimension:
+        found: dict[str, Predictor] = {"3_nearest_neighbors": NearestNeighbors(3), "true_law": TrueLaw()}
+    else:
+        grams = {"unigram": 0, "bigram": 1, "trigram": 2}
+        found = {**{name: NGramBayes(order) for name, order in grams.items()}, "true_law": TrueLaw()}
+    with suppress(InvalidInputError):
+        found["bayes"] = bayes_predictor(distribution)
+    return found
 
 
 def shipped_models() -> dict[str, Path]:

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from iclab.foundations import Matrix
+from iclab.foundations import InvalidInputError, Matrix
 from iclab.prompts.covariates import Covariates, Gaussian, RandomDiagonal
 from iclab.prompts.distribution import PromptDistribution
 from iclab.prompts.nonlinear_tasks import Scaled
@@ -83,7 +83,18 @@ class Shift:
     within_dimension: bool = False
 
     def apply(self, distribution: PromptDistribution) -> PromptDistribution:
-        """The shifted distribution."""
+        """The shifted distribution.
+
+        Raises
+        ------
+        InvalidInputError
+            If it changes something, and the distribution is not one of functions of inputs.
+        """
+        if self.changes and not isinstance(distribution, PromptDistribution):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(
+                f"the shift {self.name} must be of prompts that are covariates × tasks × noise; "
+                f"{type(distribution).__name__} draws others: take 'standard'."
+            )
         return self.transform(distribution)
 
     def setting(self, distribution: PromptDistribution) -> LinearSetting:
@@ -116,8 +127,10 @@ def normaliser(distribution: PromptDistribution) -> float | None:
     """What errors on ``distribution`` and its shifts are divided by when drawn: E h(x)² before any shift.
 
     d for linear functions of isotropic inputs, the number of nonzeros for sparse ones, 1 for trees, as in
-    Garg et al. (2022); None where no closed form is known.
+    Garg et al. (2022); None where no closed form is known, or prompts are no functions of inputs.
     """
+    if not isinstance(distribution, PromptDistribution):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return None
     covariance = mean_covariance(distribution.covariates)
     if covariance is None:
         return None
@@ -129,6 +142,8 @@ def normaliser(distribution: PromptDistribution) -> float | None:
 
 def linear_setting(distribution: PromptDistribution) -> LinearSetting:
     """Moments of an unshifted distribution; None where they are unknown or a formula for Gaussians cannot use them."""
+    if not isinstance(distribution, PromptDistribution):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return LinearSetting(None, None, None, 0.0)
     covariates, tasks = distribution.covariates, distribution.tasks
     query = mean_covariance(covariates)
     variance = distribution.noise**2
