@@ -139,7 +139,10 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     """
     check_integer(settings.n_test, "the smallest n_train", minimum=settings.dimension + 1)
     found = find_or_train(settings, lab)
-    learners = [*_classical(settings), *_trained(found), *_shipped(found, settings)]
+    others = sorted(
+        _shipped(found, settings), key=lambda each: (each.embedding, each.attention, each.family, each.n_train)
+    )
+    learners = [*_classical(settings), *_trained(found), *others]
     suites = [Suite.named(suite, settings.dimension) for suite in SUITES]
     names = tuple(dict.fromkeys(name for suite in suites for name in suite.shifts))
     measured = _test(learners, names, settings, lab)
@@ -189,8 +192,9 @@ def _shipped(found: Mapping[Model, Trained], settings: Settings) -> Iterator[Lea
     for run in shipped():
         architecture = run.config.model
         fits = architecture.dimension == settings.dimension and architecture.max_points > settings.n_test
-        if run.path not in used and fits and not run.config.prompts.noise:
-            fixed = run.config.as_dict()["prompts"]["covariates"]["kind"] == "gaussian"
+        prompts = run.config.as_dict()["prompts"]
+        if run.path not in used and fits and "covariates" in prompts and not prompts["noise"]:
+            fixed = prompts["covariates"]["kind"] == "gaussian"
             yield _transformer("fixed" if fixed else "random", run, run.config.seed)
 
 
