@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from iclab.foundations import normal_interval
-from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, ZERO, house_style, shade
+from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, ZERO, house_style, label_short_log, shade
 from iclab.studies.figure1.questions import MATCH, SPIKE, SUCCESS, TOKENS
 from iclab.studies.study import Record
 
@@ -83,6 +83,7 @@ def by_variance(record: Record) -> Figure:
             ticks = sorted(at_n["c"].unique())
             ax.set_xticks(ticks, [f"{c:g}" for c in ticks])
             ax.xaxis.minorticks_off()
+        label_short_log(right.yaxis)
         left.set(title="error at M = N", ylabel="share of the zero predictor's error")
         right.set(title="rise beyond N", ylabel="error over (N, 1.5 N] / error at N")
         handles = [Line2D([], [], color=color, label=_label(record, f, n)) for f, n, color in _models(record)]
@@ -132,7 +133,7 @@ def _model(ax: Axes, rows: pd.DataFrame, n: int, color: str) -> None:
         low, high = (np.clip(np.asarray(end, float), _FLOOR, None) for end in (low, high))
         ax.fill_between(rows["position"], low, high, color=color, alpha=alpha, linewidth=0)
     at = rows["position"] == n
-    ax.plot(rows["position"][at], mean[at], "o", color=color, markersize=3.5)
+    ax.plot(rows["position"][at], mean[at], "o", color=color, markersize=3.5, clip_on=False)
 
 
 def _bars(ax: Axes, x: pd.Series, apart: float, ends: Sequence[Any], color: str) -> None:
