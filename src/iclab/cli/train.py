@@ -133,9 +133,11 @@ def _words(value: Any) -> Iterator[str]:
 def _check(config: TrainingConfig, *, as_json: bool) -> int:
     from dataclasses import asdict
 
+    from iclab.training.causality import check_causal
     from iclab.training.linting import estimate_cost, lint
     from iclab.training.precision import choices
 
+    check_causal(config)
     chosen, cost, remarks = choices(config), estimate_cost(config), lint(config)
     if as_json:
         precision = {field: asdict(choice) for field, choice in chosen.items()}
@@ -156,7 +158,7 @@ def _train(config: TrainingConfig, directory: Path, *, resume: bool, loud: bool)
 
     def losses(loss: float) -> str:
         zero, reference = reference_lines(config, read_metrics(directory / METRICS))
-        lines = {reference_of(config.model.labels).replace("_", " "): reference, "zero": zero}
+        lines = {reference_of(config.architecture.labels).replace("_", " "): reference, "zero": zero}
         known = ", ".join(f"{name} {value:.3g}" for name, value in lines.items() if not math.isnan(value))
         return f"loss {loss:.4g} ({known})" if known else f"loss {loss:.4g}"
 
@@ -201,7 +203,7 @@ def _print_result(run: Run, *, as_json: bool) -> None:
         }
         sys.stdout.write(jsonlib.dumps(content, indent=2) + "\n")
         return
-    (scale, error_name), name = scale_of(run.config), reference_of(run.config.model.labels)
+    (scale, error_name), name = scale_of(run.config), reference_of(run.config.architecture.labels)
     sys.stdout.write(f"{run.directory}: {run.config.steps} steps on {run.config.targets.replace('_', ' ')} targets\n")
     if name == "least_squares":
         sys.stdout.write("examples  error/d  ± s.e.   least squares/d\n")

@@ -12,9 +12,9 @@ from huggingface_hub import ModelHubMixin, snapshot_download
 
 from iclab.foundations import PromptLabels
 from iclab.models.architecture import Architecture
+from iclab.models.own import Model, OwnModel, OwnModule
 from iclab.models.predictor import TransformerPredictor, load
 from iclab.models.storage import CONFIG, MANIFEST, describe, listed_files, read_model, save_model, verify
-from iclab.models.transformer import Transformer
 from iclab.prompts import Prompts
 
 # For a model that comes without a card of its own.
@@ -58,7 +58,7 @@ class HubPredictor(ModelHubMixin, library_name="iclab", tags=["in-context-learni
         return self.predictor(prompts)
 
     @property
-    def architecture(self) -> Architecture:
+    def architecture(self) -> Architecture | OwnModel:
         """What the model is."""
         return self.predictor.architecture
 
@@ -112,11 +112,11 @@ class HubPredictor(ModelHubMixin, library_name="iclab", tags=["in-context-learni
         return cls(load(folder))
 
 
-def _unchanged(model: Transformer, folder: Path) -> bool:
+def _unchanged(model: Model, folder: Path) -> bool:
     """Whether a model has the weights that its folder holds."""
     if verify(folder) is not None:
         return False
-    here, there = model.state_dict(), read_model(folder).state_dict()
+    here, there = model.state_dict(), read_model(folder, allow_code=isinstance(model, OwnModule)).state_dict()
     return here.keys() == there.keys() and all(torch.equal(here[key].cpu(), there[key]) for key in here)
 
 

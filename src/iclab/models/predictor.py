@@ -17,6 +17,7 @@ from torch import Tensor
 from iclab.evaluation.contexts import one_by_one
 from iclab.foundations import InvalidInputError, PromptLabels, check_choice, user_path
 from iclab.models.architecture import ATTENTION, Architecture
+from iclab.models.own import Model, OwnModel
 from iclab.models.storage import CONFIG, MANIFEST, read_mapping, read_model, verify
 from iclab.models.transformer import Transformer
 from iclab.predictors.registry import shipped_models
@@ -37,7 +38,7 @@ class TransformerPredictor:
 
     Parameters
     ----------
-    model : Transformer
+    model : Transformer or OwnModule
         Evaluated on its own device and in its own precision.
     name : str
         Shown in tables and figures.
@@ -45,12 +46,12 @@ class TransformerPredictor:
         Where it was loaded from.
     """
 
-    model: Transformer = field(repr=False)
+    model: Model = field(repr=False)
     name: str = "transformer"
     folder: Path | None = field(default=None, repr=False)
 
     @property
-    def architecture(self) -> Architecture:
+    def architecture(self) -> Architecture | OwnModel:
         """What the model is."""
         return self.model.architecture
 
@@ -110,8 +111,9 @@ class TransformerPredictor:
         InvalidInputError
             If the model reads no such contexts.
         """
-        architecture = self.architecture
-        if not set(architecture.kinds) <= set(ATTENTION) or architecture.arrangement == "sequence":
+        architecture, model = self.architecture, self.model
+        attends = isinstance(model, Transformer) and set(architecture.kinds) <= set(ATTENTION)
+        if not attends or not architecture.dimension:
             return one_by_one(self, xs, ys, queries)  # a state that no branches share
         self._check(xs.shape[2], xs.shape[1] + 1, Labels("real", 1))
         parameter = next(self.model.parameters())
@@ -125,7 +127,7 @@ class TransformerPredictor:
                 block[: len(some)] = torch.tensor(some, dtype=parameter.dtype, device=parameter.device)
                 for each in range(len(xs)):
                     one = (part[each : each + 1] for part in contexts)
-                    said = self.model.answer(*one, block[None])[0, : len(some)]
+                    said = model.answer(*one, block[None])[0, : len(some)]
                     said = said[..., 0] if architecture.head == "mean_variance" else said
                     answers[each, start : start + size] = said.double().cpu().numpy()
         return answers
@@ -265,7 +267,7 @@ def load(path_or_name: str | Path, *, device: str = "cpu", allow_code: bool = Fa
             remark = f"step {path.name} of {steps} is used, the training is not finished"
         if remark is not None:
             warnings.warn(f"{run}: {remark}.", stacklevel=2)
-    return TransformerPredictor(read_model(path), name, path).to(device)
+    return TransformerPredictor(read_model(path, allow_code=allow_code), name, path).to(device)
 
 
 def _refuse_other_formats(path: Path) -> None:

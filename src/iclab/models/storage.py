@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -23,15 +22,14 @@ from iclab.foundations import InvalidInputError, check_integer, user_path
 from iclab.foundations.documents import parse_json, read_document, read_yaml
 from iclab.foundations.folders import whole_folder
 from iclab.models.architecture import Architecture
-from iclab.models.transformer import Transformer
-from iclab.prompts.reading import validated
+from iclab.models.own import Model, OwnModel, make
+from iclab.prompts.reading import plain, validated
 
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 ARCHITECTURE = "architecture.json"
 CARD = "card.json"
 CONFIG = "config.yaml"
-_ADAPTER = TypeAdapter(Architecture)
 # Types of weights, most bytes of a header, and most passes through one block.
 _REAL = ("F16", "BF16", "F32", "F64")
 _HEADER, _LOOPS = 1 << 23, 10_000
@@ -61,7 +59,11 @@ def write_folder(
     with whole_folder(folder) as temporary:
         for name, values in tensors.items():
             # safetensors refuses tensors that share memory or are not contiguous.
-            ready = {key: value.detach().cpu().contiguous().clone() for key, value in values.items()}
+            # Counters and masks of modules of one's own are kept as numbers.
+            ready = {
+                key: (value if value.is_floating_point() else value.double()).detach().cpu().contiguous().clone()
+                for key, value in values.items()
+            }
             (temporary / name).write_bytes(save(ready))
         written = {name: json.dumps(document, indent=2, allow_nan=False) + "\n" for name, document in documents.items()}
         for name, text in {**written, **(texts or {})}.items():
@@ -117,7 +119,7 @@ def plain_file(folder: Path, name: str) -> Path:
 
 
 def save_model(
-    model: Transformer,
+    model: Model,
     folder: Path,
     *,
     card: Mapping[str, Any] | None = None,
@@ -128,7 +130,7 @@ def save_model(
 
     Parameters
     ----------
-    model : Transformer
+    model : Transformer or OwnModule
         What to save.
     folder : Path
         Where; an earlier saved model there is replaced.
@@ -151,19 +153,27 @@ def save_model(
     known = {} if model.n_train is None else {"n_train": model.n_train}
     if card is not None or known:
         documents[CARD] = {**known, **(card or {})}
-    weights = {name: value.half() if half else value for name, value in model.state_dict().items()}
+    half_of = {name for name, value in model.state_dict().items() if half and value.is_floating_point()}
+    weights = {name: value.half() if name in half_of else value for name, value in model.state_dict().items()}
     if half and not all(bool(value.isfinite().all()) for value in weights.values()):
         raise InvalidInputError("weights must be below 65504 to be stored in half precision; store them whole instead.")
     write_folder(folder, tensors={WEIGHTS: weights}, documents=documents, texts=texts)
 
 
-def read_model(folder: Path) -> Transformer:
+def read_model(folder: Path, *, allow_code: bool = False) -> Model:
     """Read a model from a folder written by ``save_model`` or from a training checkpoint, on the CPU.
+
+    Parameters
+    ----------
+    folder : Path
+        Where.
+    allow_code : bool
+        Whether the module of one's own that the folder may name is imported, which runs it.
 
     Raises
     ------
     InvalidInputError
-        If a file is missing, damaged, or does not fit the architecture.
+        If a file is missing, damaged, or does not fit the architecture, or code would have to run that may not.
     """
     folder = user_path(folder)
     fault = verify(folder)
@@ -173,7 +183,8 @@ def read_model(folder: Path) -> Transformer:
     if not isinstance(described, dict):
         raise InvalidInputError(f"{folder / ARCHITECTURE} must map keys to values; it does not.")
     try:
-        architecture = validated(Architecture, described, ARCHITECTURE)
+        kind = OwnModel if described.get("kind") == "own" else Architecture
+        architecture = validated(kind, described, ARCHITECTURE, allow_code=allow_code)
     except InvalidInputError as error:
         raise InvalidInputError(f"{folder} must hold a model of this version; {error}") from error
     model = built(architecture, read_weights(plain_file(folder, WEIGHTS), architecture), str(folder))
@@ -181,7 +192,7 @@ def read_model(folder: Path) -> Transformer:
     return model
 
 
-def read_weights(path: Path, architecture: Architecture) -> dict[str, Tensor]:
+def read_weights(path: Path, architecture: Architecture | OwnModel) -> dict[str, Tensor]:
     """The weights of an architecture from a safetensors file, whose header is checked before anything is made.
 
     Raises
@@ -236,8 +247,8 @@ def tensor_shapes(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     return shapes
 
 
-def check_shapes(found: Mapping[str, tuple[int, ...]], architecture: Architecture, where: str) -> None:
-    """Compare weights with what an architecture has, before a model of it is made.
+def check_shapes(found: Mapping[str, tuple[int, ...]], architecture: Architecture | OwnModel, where: str) -> None:
+    """Compare weights with what an architecture has, before a model of it is made; one's own is made for it.
 
     Raises
     ------
@@ -245,15 +256,15 @@ def check_shapes(found: Mapping[str, tuple[int, ...]], architecture: Architectur
         If a weight is missing, there is one too many, or it has another shape.
     """
     # Every layer has weights of its own; a looped block is one, and as deep as the forward pass takes.
-    most = _LOOPS if architecture.tied else len(found)
-    if architecture.layers > most:
+    tied = isinstance(architecture, OwnModel) or architecture.tied
+    if not isinstance(architecture, OwnModel) and architecture.layers > (_LOOPS if tied else len(found)):
         raise InvalidInputError(
             f"{where} must hold weights of every layer; its architecture has {architecture.layers} layers and it holds "
             f"{len(found)} tensors."
         )
     try:
-        with torch.device("meta"):
-            model = Transformer(architecture, seed=None)
+        with torch.device("cpu" if isinstance(architecture, OwnModel) else "meta"):
+            model = make(architecture, seed=None)
     except RuntimeError as error:
         raise InvalidInputError(f"{where} must have sizes that a computer can address; they are larger.") from error
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
@@ -265,7 +276,7 @@ def check_shapes(found: Mapping[str, tuple[int, ...]], architecture: Architectur
             )
 
 
-def built(architecture: Architecture, weights: Mapping[str, Tensor], where: str) -> Transformer:
+def built(architecture: Architecture | OwnModel, weights: Mapping[str, Tensor], where: str) -> Any:
     """A model with the given weights: in float64 if they are, else in float32, however they are stored.
 
     Raises
@@ -277,8 +288,9 @@ def built(architecture: Architecture, weights: Mapping[str, Tensor], where: str)
     for name, value in weights.items():
         if not value.is_floating_point() or not bool(value.isfinite().all()):
             raise InvalidInputError(f"{where} must hold finite real weights; {name!r} are not.")
-    double = any(value.dtype == torch.float64 for value in weights.values())
-    model = Transformer(architecture, seed=None).to(torch.float64 if double else torch.float32)
+    model = make(architecture, seed=None)
+    double = any(weights[name].dtype == torch.float64 for name, _ in model.named_parameters())
+    model.to(torch.float64 if double else torch.float32)
     model.load_state_dict(dict(weights))
     return model
 
@@ -305,9 +317,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def describe(architecture: Architecture) -> dict[str, Any]:
+def describe(architecture: Architecture | OwnModel) -> dict[str, Any]:
     """The architecture as JSON-serialisable values."""
-    return _ADAPTER.dump_python(architecture, mode="json")
+    return plain(architecture)
 
 
 def _checksum(path: Path) -> str:

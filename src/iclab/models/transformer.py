@@ -171,6 +171,12 @@ class Transformer(nn.Module):
         return x.squeeze(2) if outputs == 1 else x
 
     @property
+    def products(self) -> int:
+        """Multiply-adds of the blocks' weight matrices for a token."""
+        weights = sum(parameter.numel() for parameter in self.blocks.parameters() if parameter.ndim == 2)
+        return weights * (self.architecture.layers if self.architecture.tied else 1)
+
+    @property
     def n_parameters(self) -> int:
         """Number of trainable numbers."""
         return sum(parameter.numel() for parameter in self.parameters())

@@ -123,6 +123,23 @@ def code_allowed(record: Any) -> bool:
     return vars(record).get(_CONSENT, False) or any(code_allowed(value) for value in vars(record).values())
 
 
+def allowed_code(record: Any) -> set[str]:
+    """The code (``module:object``) that a record, or one within it, names and that may run."""
+    if isinstance(record, tuple):
+        return set[str]().union(*(allowed_code(each) for each in cast(tuple[Any, ...], record)))
+    if not dataclasses.is_dataclass(record):
+        return set()
+    own = {str(vars(record)["object"])} if vars(record).get(_CONSENT, False) else set[str]()
+    return own.union(*(allowed_code(value) for value in vars(record).values()))
+
+
+def keep_consent(record: _T, given: Any) -> _T:
+    """``record``, a changed copy of ``given``, with its consent."""
+    if vars(given).get(_CONSENT, False):
+        vars(record)[_CONSENT] = True
+    return record
+
+
 def allowing_code(record: _T) -> _T:
     """The same record, with consent to run the code that it names."""
     return validated(type(record), plain(record), allow_code=True)

@@ -99,9 +99,9 @@ def judge(
     """
     import pandas as pd
 
-    members = Suite.named(suite, config.model.dimension) if config.model.labels == REAL else None
+    members = Suite.named(suite, config.architecture.dimension) if config.architecture.labels == REAL else None
     predictors: dict[str, Predictor] = {"model": model}
-    if config.model.labels.kind != "class":
+    if config.architecture.labels.kind != "class":
         predictors["least_squares"] = LeastSquares()
     noise = config.noise
     own = compare(
@@ -145,13 +145,13 @@ def page_of(
     return page.render(
         name=name,
         config=config,
-        model=config.model,
+        model=config.architecture,
         card=card,
         n_parameters=n_parameters,
         prompts=yaml.safe_dump(_without_none(config.as_dict()["prompts"]), sort_keys=False).strip(),
-        labels=config.model.labels.kind,
+        labels=config.architecture.labels.kind,
         error=error,
-        evaluated=None if table is None else _evaluated(table, config.model.dimension),
+        evaluated=None if table is None else _evaluated(table, config.architecture.dimension),
         held_out=None if card["evaluation"] is None else _held_out(card["evaluation"], config, scale),
         limits=lint(config),
     )
@@ -171,7 +171,7 @@ def _environment() -> Environment:
 
 
 def _held_out(line: Mapping[str, Any], config: TrainingConfig, scale: float) -> str:
-    reference = reference_of(config.model.labels)
+    reference = reference_of(config.architecture.labels)
     columns = {"error": "model", "stderr": "standard error", reference: reference.replace("_", " ")}
     columns = {column: title for column, title in columns.items() if column in line}
     rows = zip(*(line[column] for column in columns), strict=True)

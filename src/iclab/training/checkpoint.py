@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from iclab.foundations import read_json
-from iclab.models import Transformer
+from iclab.models import Model, OwnModel
 from iclab.models.predictor import checkpoints, last_whole
 from iclab.models.storage import ARCHITECTURE, WEIGHTS, describe, load_tensors, read_weights, write_folder
 
@@ -32,7 +32,7 @@ class State:
 
     Attributes
     ----------
-    model : Transformer
+    model : Transformer or OwnModule
         Weights.
     optimizers : dict of Optimizer
         With their moments.
@@ -44,7 +44,7 @@ class State:
         Spent so far, as of the checkpoint that this state came from.
     """
 
-    model: Transformer
+    model: Model
     optimizers: Mapping[str, torch.optim.Optimizer]
     step: int
     losses: list[Tensor]
@@ -86,7 +86,10 @@ def last_good(run: Path) -> Path | None:
 
 def restore(state: State, folder: Path) -> None:
     """Put the content of a checkpoint into ``state``."""
-    state.model.load_state_dict(read_weights(folder / WEIGHTS, state.model.architecture))
+    architecture = state.model.architecture
+    weights = folder / WEIGHTS
+    own = isinstance(architecture, OwnModel)
+    state.model.load_state_dict(load_tensors(weights) if own else read_weights(weights, architecture))
     packed = load_tensors(folder / OPTIMIZERS)
     for name, optimizer in state.optimizers.items():
         content = optimizer.state_dict()

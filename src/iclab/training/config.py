@@ -5,24 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Literal, Self
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Discriminator, Field, Tag
 from pydantic.dataclasses import dataclass
 
 from iclab.foundations import InvalidInputError
 from iclab.foundations.own_code import CodeNotAllowedError
-from iclab.models import Architecture
+from iclab.models import Architecture, OwnModel
 from iclab.prompts import PromptDistribution
 from iclab.prompts.labels import labels_of
 from iclab.prompts.problem_specifications import ProblemSpecification
-from iclab.prompts.reading import code_allowed
+from iclab.prompts.reading import UNTAGGED, allowed_code
 from iclab.prompts.specification import plain, validated
 from iclab.training.curriculum import Curriculum
 from iclab.training.optimisation import Optimizer, Schedule
 from iclab.training.targets import posterior_mean
 
+
+def _kind(value: Any) -> str:
+    """Of a model: a transformer has none."""
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return UNTAGGED if kind is None else str(kind)
+
+
+ModelSpecification = Annotated[
+    Annotated[Architecture, Tag(UNTAGGED)] | Annotated[OwnModel, Tag("own")], Discriminator(_kind)
+]
 # Ways to give one law of inputs: of those in a set exactly one may be given.
 _ALTERNATIVES = ({"dimension", "spectrum", "matrix"}, {"dimension", "laws"})
 # Of a step, mostly the optimiser's, in points of a prompt.
@@ -37,8 +48,8 @@ class TrainingConfig:
     ----------
     prompts : specification
         Where training and evaluation prompts come from: functions of inputs, or another problem by its ``kind``.
-    model : Architecture
-        What is trained.
+    model : Architecture or OwnModel
+        What is trained; a module of one's own has the ``kind`` "own".
     n_train : int
         N: prompts have N + 1 points, so that predictions are made from 0 … N examples.
     steps, batch_size, seed : int
@@ -71,7 +82,7 @@ class TrainingConfig:
     """
 
     prompts: ProblemSpecification
-    model: Architecture
+    model: ModelSpecification
     n_train: int = Field(ge=1)
     steps: int = Field(ge=1)
     batch_size: int = Field(default=64, ge=1)
@@ -104,21 +115,22 @@ class TrainingConfig:
                 self.at(step)
 
     def _check(self, prompts: Any) -> None:
-        if prompts.dimension != self.model.dimension:
+        labels = labels_of(prompts)
+        model = self.model.of(prompts.dimension, labels) if isinstance(self.model, OwnModel) else self.model
+        if prompts.dimension != model.dimension:
             raise InvalidInputError(
-                "prompts and model must have the same dimension; "
-                f"{prompts.dimension} and {self.model.dimension} were given."
+                f"prompts and model must have the same dimension; {prompts.dimension} and {model.dimension} were given."
             )
-        labels, known = labels_of(prompts), self.model.labels
+        known = model.labels
         if labels != known:
             head = "classes" if labels.kind == "class" else "mean"
             raise InvalidInputError(
                 f"the model's head must fit the labels, with model.head {head!r} and model.outputs {labels.size}; "
-                f"{self.model.head!r} and {self.model.outputs} were given."
+                f"{model.head!r} and {model.outputs} were given."
             )
         functions = isinstance(prompts, PromptDistribution)
         if self.targets == "posterior_mean":
-            if self.model.head == "mean_variance":
+            if model.head == "mean_variance":
                 raise InvalidInputError(
                     "targets 'posterior_mean' must be fitted by the head 'mean' or 'classes', as a mean tells no "
                     "variance; 'mean_variance' was given: use 'labels'."
@@ -134,6 +146,14 @@ class TrainingConfig:
                 "per_dimension must be false for labels that are classes or prompts without inputs: their loss does "
                 "not grow with the dimension."
             )
+
+    @cached_property
+    def architecture(self) -> Any:
+        """The model as it is for these prompts: of one's own, with what is found from them."""
+        if not isinstance(self.model, OwnModel):
+            return self.model
+        prompts = self.prompts.build()
+        return self.model.of(prompts.dimension, labels_of(prompts))
 
     @property
     def noise(self) -> float:
@@ -178,9 +198,7 @@ class TrainingConfig:
             for part in reversed(name.split(".")):
                 nested = {part: nested}
             data = merge(data, nested)
-        return validated(
-            TrainingConfig, data, f"the configuration of step {step}", allow_code=code_allowed(self.prompts)
-        )
+        return validated(TrainingConfig, data, f"the configuration of step {step}", allow_code=allowed_code(self))
 
     def batch_size_at(self, step: int) -> int:
         """Prompts of a step."""
@@ -189,7 +207,7 @@ class TrainingConfig:
 
     def cost_at(self, step: int) -> int:
         """Cost of a step relative to others: its points times its prompts, and a part that does not grow with them."""
-        points = self.curriculum.at(step, self.model.dimension, self.n_points).points
+        points = self.curriculum.at(step, self.architecture.dimension, self.n_points).points
         return points * self.batch_size_at(step) + _FIXED_COST
 
     def with_(self, **changes: Any) -> Self:

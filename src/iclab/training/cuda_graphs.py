@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from iclab.models import OwnModule
 from iclab.training.checkpoint import State
 from iclab.training.config import TrainingConfig
 from iclab.training.distributed import World
@@ -19,9 +20,12 @@ Tensors = tuple[Tensor, ...]
 
 
 def step_of(config: TrainingConfig, state: State, processes: World) -> Step:
-    """The step of a training, from CUDA graphs where its model is on a GPU."""
-    on_gpu = next(state.model.parameters()).is_cuda
-    return (GraphedStep if on_gpu else Step)(config, state, processes)
+    """The step of a training, from CUDA graphs where its model is on a GPU and a transformer.
+
+    A module of one's own may do what a graph cannot hold.
+    """
+    graphed = next(state.model.parameters()).is_cuda and not isinstance(state.model, OwnModule)
+    return (GraphedStep if graphed else Step)(config, state, processes)
 
 
 class GraphedStep(Step):

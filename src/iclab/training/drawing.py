@@ -44,8 +44,8 @@ def draw_losses(run: Run, path: Path) -> None:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     left.plot(losses["step"], losses["loss"], label="model")
-    left.plot(losses["step"], losses["zero"], color="0.6", label=_NOTHING[run.config.model.head])
-    signed = run.config.model.head == "mean_variance"
+    left.plot(losses["step"], losses["zero"], color="0.6", label=_NOTHING[run.config.architecture.head])
+    signed = run.config.architecture.head == "mean_variance"
     left.set(xlabel="step", ylabel=_loss_name(run), yscale="linear" if signed else "log")
     left.legend(frameon=False)
     evaluations = [line for line in run.metrics if "error" in line]
@@ -54,7 +54,7 @@ def draw_losses(run: Run, path: Path) -> None:
         right.plot(np.array(line["error"]) / scale, color=(0.1, 0.3, 0.6, 0.15 + 0.85 * share))
     if evaluations:
         last = evaluations[-1]
-        name = reference_of(run.config.model.labels)
+        name = reference_of(run.config.architecture.labels)
         if name in last:
             right.plot(np.array(last[name]) / scale, "k--", label=name.replace("_", " "))
         right.plot([], [], color=(0.1, 0.3, 0.6), label=f"model, darkest at step {last['step']}")
@@ -68,6 +68,6 @@ def _loss_name(run: Run) -> str:
     name = (
         "excess over the posterior mean"
         if run.config.targets == "posterior_mean"
-        else LOSSES[run.config.model.head].name
+        else LOSSES[run.config.architecture.head].name
     )
     return f"training loss ({name}{' / d' if run.config.per_dimension else ''})"

@@ -27,7 +27,7 @@ def lint(config: TrainingConfig) -> list[str]:
         A valid configuration.
     """
     remarks: list[str] = []
-    dimension, n_points, steps = config.model.dimension, config.n_points, config.steps
+    dimension, n_points, steps = config.architecture.dimension, config.n_points, config.steps
     last = config.curriculum.at(steps - 1, dimension, n_points)
     ends = config.curriculum.last_change
     if last.points < n_points:
@@ -110,7 +110,9 @@ def estimate_cost(config: TrainingConfig) -> Cost:
     config = decided(config)
     state = new_state(config)
     step = step_of(config, state, World())
-    points = [config.curriculum.at(i, config.model.dimension, config.n_points).points for i in range(config.steps)]
+    points = [
+        config.curriculum.at(i, config.architecture.dimension, config.n_points).points for i in range(config.steps)
+    ]
     prompts = [config.batch_size_at(i) for i in range(config.steps)]
     work = [config.cost_at(i) for i in range(config.steps)]
     with Batches(config, World()) as batches:
@@ -121,10 +123,8 @@ def estimate_cost(config: TrainingConfig) -> Cost:
                 step(batch)
             float(batch.loss)  # waits for a GPU
             seconds = (time.perf_counter() - began) / timed
-    weights = sum(parameter.numel() for parameter in state.model.blocks.parameters() if parameter.ndim == 2)
-    weights *= config.model.layers if config.model.tied else 1
     tokens = sum((2 * n - 1) * count for n, count in zip(points, prompts, strict=True))
-    return Cost(sum(prompts), 3 * weights * tokens, seconds * sum(work) / max(work), seconds)
+    return Cost(sum(prompts), 3 * state.model.products * tokens, seconds * sum(work) / max(work), seconds)
 
 
 def duration(seconds: float) -> str:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from iclab.foundations import InvalidInputError, exclusive, require_writable, user_path
+from iclab.models import OwnModel
 from iclab.models.storage import MANIFEST
 from iclab.prompts.reading import allowing_code
 from iclab.training.batches import Batch, Batches
+from iclab.training.causality import check_causal
 from iclab.training.checkpoint import clean, last_good, restore, save_checkpoint
 from iclab.training.config import TrainingConfig
 from iclab.training.cuda_graphs import step_of
@@ -70,7 +72,7 @@ def train(
     ------
     InvalidInputError
         If ``config`` is no TrainingConfig, the folder is not writable, holds a run of another configuration, is being
-        trained by another process, or ``resume`` does not fit what is there.
+        trained by another process, or ``resume`` does not fit what is there; if a module of one's own looks ahead.
     TrainingDivergedError
         If the loss is NaN, infinite or huge; the last good checkpoint stays.
     OSError
@@ -85,6 +87,8 @@ def train(
     if allow_code:
         config = allowing_code(config)
     # Code that may not run, or fails, is refused before anything is written.
+    if isinstance(config.model, OwnModel):
+        check_causal(config)
     config.prompts.build().sample(1, 1, seed=0)
     directory = user_path(directory)
     keep_memory()

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from iclab.models import Transformer
+from iclab.models import Model
 from iclab.training.muon import Muon
 
 # Weight of the past in an average.
@@ -25,7 +25,7 @@ class Optimizer:
     ----------
     kind : {"muon", "adamw", "adam", "sgd"}
         "muon" orthogonalises the updates of the blocks' matrices (scaled to AdamW's size) and uses AdamW for
-        everything else.
+        everything else. Of a module of one's own the blocks are its attribute ``blocks``, if it has one.
     learning_rate : float
         Peak rate of Adam, AdamW or SGD.
     matrix_learning_rate : float, optional
@@ -53,9 +53,9 @@ class Optimizer:
             raise ValueError(f"weight_decay must be 0 for {self.kind}: it is decoupled decay, which 'adamw' has")
         return self
 
-    def build(self, model: Transformer) -> dict[str, torch.optim.Optimizer]:
+    def build(self, model: Model) -> dict[str, torch.optim.Optimizer]:
         """The optimisers of a model's parameters, by name."""
-        parameters = list(model.parameters())
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         # On a GPU steps are CUDA graphs, which need the counters of steps there too.
         kernels: Any = {"fused": parameters[0].dtype != torch.float64, "capturable": parameters[0].is_cuda}
         if self.kind == "sgd":
@@ -83,9 +83,9 @@ class Optimizer:
         return options if name == "adam" else {**options, "weight_decay": self.weight_decay}
 
 
-def _matrices(model: Transformer) -> list[nn.Parameter]:
+def _matrices(model: Model) -> list[nn.Parameter]:
     """The blocks' weight matrices; merged W^PV and W^KQ are stacks of heads and stay with AdamW."""
-    return [parameter for parameter in model.blocks.parameters() if parameter.ndim == 2]
+    return [parameter for parameter in model.blocks.parameters() if parameter.ndim == 2 and parameter.requires_grad]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))

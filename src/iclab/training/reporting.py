@@ -118,16 +118,17 @@ def reference_of(labels: Labels) -> str:
 
 def scale_of(config: TrainingConfig) -> tuple[int, str]:
     """What held-out errors are divided by when shown, and what they are then called."""
-    if config.model.labels.kind == "class":
+    model = config.architecture
+    if model.labels.kind == "class":
         return 1, "cross-entropy"
-    dimension = config.model.dimension
+    dimension = model.dimension
     return (dimension, "squared error / d") if dimension else (1, "squared error")
 
 
 def least_squares_diverges(config: TrainingConfig, position: int) -> bool:
     """Whether least squares' mean error from so many examples is infinite: noisy labels, as many as d or one off."""
     noisy = config.noise > 0 or getattr(config.prompts, "outliers", None) is not None
-    return noisy and position > 0 and abs(position - config.model.dimension) <= 1
+    return noisy and position > 0 and abs(position - config.architecture.dimension) <= 1
 
 
 def reference_lines(config: TrainingConfig, metrics: list[dict[str, Any]]) -> tuple[float, float]:
@@ -141,9 +142,9 @@ def reference_lines(config: TrainingConfig, metrics: list[dict[str, Any]]) -> tu
     zero = next((line["zero"] for line in reversed(metrics) if "zero" in line), math.nan)
     if config.targets == "posterior_mean" and not config.noise:
         return zero, 0.0
-    name = reference_of(config.model.labels)
+    name = reference_of(config.architecture.labels)
     errors = next((line[name] for line in reversed(metrics) if name in line), None)
-    if errors is None or config.model.head == "mean_variance":
+    if errors is None or config.architecture.head == "mean_variance":
         return zero, math.nan
     asked = range(len(errors))[-1:] if config.loss == "query" else range(len(errors))
     if name == "true_law":
@@ -152,4 +153,4 @@ def reference_lines(config: TrainingConfig, metrics: list[dict[str, Any]]) -> tu
         return zero, math.nan
     noise = config.noise**2 if config.targets == "labels" else 0.0
     mean = float(np.mean([errors[position] for position in asked]))
-    return zero, (mean + noise) / (config.model.dimension if config.per_dimension else 1)
+    return zero, (mean + noise) / (config.architecture.dimension if config.per_dimension else 1)

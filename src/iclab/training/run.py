@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +14,7 @@ from iclab.foundations import InvalidInputError, read_json, user_path, write_tex
 from iclab.models import TransformerPredictor, load, save_model
 from iclab.models.predictor import last_whole
 from iclab.models.storage import CONFIG
-from iclab.prompts.reading import code_allowed
+from iclab.prompts.reading import allowed_code
 from iclab.training.card import card_of, page_of
 from iclab.training.checkpoint import STATE
 from iclab.training.config import TrainingConfig, differences, write_yaml
@@ -44,15 +44,15 @@ class Run:
     config: TrainingConfig
 
     @classmethod
-    def open(cls, directory: str | Path, *, allow_code: bool = False) -> Self:
+    def open(cls, directory: str | Path, *, allow_code: bool | Collection[str] = False) -> Self:
         """The run in a folder. Opening it runs nothing that its configuration names.
 
         Parameters
         ----------
         directory : str or Path
             The folder.
-        allow_code : bool
-            Whether code of one's own that the configuration names (``module:object``) may run later.
+        allow_code : bool or collection of str
+            Whether code of one's own that the configuration names (``module:object``) may run later, or which.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class Run:
             If the folder holds a run of another configuration.
         """
         if (directory / CONFIG).exists():
-            run = cls.open(directory, allow_code=code_allowed(config.prompts))
+            run = cls.open(directory, allow_code=allowed_code(config))
             changed = differences(run.config.as_dict(), config.filled_from(run.config).as_dict())
             if changed:
                 raise InvalidInputError(
@@ -112,7 +112,7 @@ class Run:
 
     def predictor(self, device: str = "cpu", *, half: bool = False) -> TransformerPredictor:
         """The model of the last whole checkpoint; with ``half``, its weights rounded as ``export`` would store them."""
-        predictor = load(self.directory, device=device)
+        predictor = load(self.directory, device=device, allow_code=bool(allowed_code(self.config.model)))
         if half:
             predictor.model.half().float()
         return predictor
@@ -171,7 +171,7 @@ class Run:
         """
         import pandas as pd
 
-        name = reference_of(self.config.model.labels)
+        name = reference_of(self.config.architecture.labels)
         rows = [
             {"step": line["step"], "position": i, "mean": mean, "stderr": stderr, name: reference}
             for line in self.metrics

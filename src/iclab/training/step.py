@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from iclab.models import Transformer
+from iclab.foundations import InvalidInputError
+from iclab.models import OwnModule, make
 from iclab.models.predictor import device_of
 from iclab.training.batches import Batch
 from iclab.training.checkpoint import State
@@ -42,7 +46,7 @@ class Step:
     def __init__(self, config: TrainingConfig, state: State, processes: World) -> None:
         self.config, self._state, self._processes = config, state, processes
         self._forward = torch.compile(state.model) if config.compile else state.model
-        self.parameters = list(state.model.parameters())
+        self.parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
         self._gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
         for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
             parameter.grad = gradient
@@ -51,7 +55,8 @@ class Step:
         """Fit the model to one batch."""
         config, state = batch.config, self._state
         self.use(config)
-        losses = self.backward(*self._tensors(batch))
+        with self._randomness():
+            losses = self.backward(*self._tensors(batch))
         self._processes.add([losses, *self._gradients])
         self.update(config.schedule.at(state.step, config.steps))
         state.losses.append(losses)
@@ -80,11 +85,35 @@ class Step:
             predictions = self._forward(xs, ys, starts=starts)
         asked = slice(-1, None) if self.config.loss == "query" else slice(None)
         predictions, targets = predictions.to(xs.dtype)[:, asked], targets[:, asked]
-        rule, size = LOSSES[self.config.model.head], self.config.model.outputs
+        architecture = self._state.model.architecture
+        rule, size = LOSSES[architecture.head or "mean"], architecture.outputs or 1
         loss = rule.of(predictions, targets).sum() / count
-        for gradient, value in zip(self._gradients, torch.autograd.grad(loss, self.parameters), strict=True):
+        for gradient, value in zip(self._gradients, self._gradients_of(loss), strict=True):
             gradient.copy_(value)
         return torch.stack([loss.detach(), rule.zero(targets, size).sum().to(loss.dtype) / count]).double()
+
+    @contextmanager
+    def _randomness(self) -> Generator[None]:
+        """What is random in a module of one's own, such as dropout, is a function of seed, step and process."""
+        if not isinstance(self._state.model, OwnModule):
+            yield
+            return
+        weights = self.parameters[0]
+        address = (self.config.seed, self._state.step, self._processes.rank)
+        high, low = np.random.SeedSequence(address).generate_state(2)
+        with torch.random.fork_rng([weights.device] if weights.is_cuda else []):
+            torch.manual_seed(int(high) << 31 | int(low) >> 1)
+            yield
+
+    def _gradients_of(self, loss: Tensor) -> tuple[Tensor, ...]:
+        """Of the loss; zeros for parameters that a module of one's own has and does not use."""
+        if not isinstance(self._state.model, OwnModule):
+            return torch.autograd.grad(loss, self.parameters)
+        if not loss.requires_grad:
+            raise InvalidInputError(
+                "a module of one's own must predict by parameters that are trained; its predictions depend on none."
+            )
+        return torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
 
     @torch.no_grad()
     def update(self, share: float) -> None:
@@ -109,7 +138,7 @@ def new_state(config: TrainingConfig) -> State:
     if config.undecided:
         raise ValueError("the precision must be decided before the first step")
     dtype = torch.float64 if config.precision == "float64" else torch.float32
-    model = Transformer(config.model, config.seed).to(_device(config), dtype)
+    model = make(config.architecture, config.seed).to(_device(config), dtype)
     return State(model, config.optimizer.build(model), 0, [])
 
 

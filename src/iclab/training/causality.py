@@ -1,0 +1,77 @@
+"""Whether a model looks ahead: no prediction may know its own label, or what comes after its query."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iclab.foundations import InvalidInputError
+from iclab.models import Model, OwnModel, make
+from iclab.training.config import TrainingConfig
+
+# Positions from which on a prompt is changed; of long prompts as many, spread over them.
+_MOST = 64
+# Of the largest prediction; rounding lies below.
+_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
+
+
+def check_causal(config: TrainingConfig, model: Model | None = None) -> None:
+    """Compare predictions on a training prompt with those where labels from a position on, or inputs after it, differ.
+
+    All changed prompts are one batch and the unchanged ones another of the same shape, so that a module that mixes the
+    prompts of a batch is found too.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        What is trained.
+    model : Transformer or OwnModule, optional
+        The one to check; a new one when omitted.
+
+    Raises
+    ------
+    InvalidInputError
+        If predictions up to a position change, or none depends on any example; the sentence names the position.
+    """
+    if model is None:
+        model = make(config.architecture, config.seed)
+    like = next(model.parameters())
+    prompts = config.prompts.build().sample(1, config.n_points, seed=config.seed, stream="training")
+    n_points, n_classes = prompts.n_points, prompts.n_classes
+    places = np.unique(np.linspace(0, n_points - 1, min(n_points, _MOST)).round().astype(int))
+    xs, ys = (np.repeat(part, len(places), axis=0) for part in (prompts.xs, prompts.ys))
+    rng = np.random.default_rng(config.seed)
+    later = np.arange(n_points) >= places[:, None]
+    changed = (ys + 1) % n_classes if n_classes else ys + 1 + rng.random(ys.shape)
+    labels = np.where(later.reshape(later.shape + (1,) * (ys.ndim - 2)), changed, ys)
+    inputs = np.where(np.arange(n_points)[:, None] > places[:, None, None], xs + 1 + rng.random(xs.shape), xs)
+    said = _said(model, xs, ys, like)
+    bound = _TOLERANCE.get(like.dtype, 1e-4) * np.abs(said).max()
+    for name, found in (
+        ("its own label or one after it", _said(model, xs, labels, like)),
+        ("inputs after its query", _said(model, inputs, ys, like)),
+    ):
+        gaps = np.abs(found - said).reshape(len(places), n_points, -1).max(axis=2)
+        leaks = (gaps > bound) & (np.arange(n_points) <= places[:, None])
+        if leaks.any():
+            place = int(np.argwhere(leaks.any(axis=0))[0, 0])
+            raise InvalidInputError(
+                f"{_name(config)} must predict position {place} from the {place} examples before it and its query; its "
+                f"prediction there changes with {name}."
+            )
+
+
+def _name(config: TrainingConfig) -> str:
+    return config.model.object if isinstance(config.model, OwnModel) else "the model"
+
+
+def _said(model: Model, xs: np.ndarray, ys: np.ndarray, like: Tensor) -> np.ndarray:
+    training = model.training
+    model.eval()
+    given = (torch.from_numpy(np.ascontiguousarray(part)) for part in (xs, ys))
+    tensors = (part.to(like.device, like.dtype if part.is_floating_point() else None) for part in given)
+    with torch.no_grad():
+        said = model(*tensors).double().cpu().numpy()
+    model.train(training)
+    return said
