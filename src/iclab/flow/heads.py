@@ -258,6 +258,17 @@ class HeadsLoss:
         self.commuting = rule.commuting
         self.minimum = float(rule.weights @ trace - np.vdot(drive, self.target)) / 2
 
+    @property
+    def learned_curvature(self) -> float:
+        """About the largest curvature of (8) in the weights of heads that have learned, which makes flows stiff.
+
+        3k_ii V_ii^{4/3} for V_ii = vkq with v² = k² = q² where the covariances commute.
+        """
+        sizes = np.abs(np.diagonal(self.target)) ** (4 / 3)
+        if self._operator is None:
+            return 3 * float((np.diagonal(self.decay) * sizes).max())
+        return 3 * float(np.linalg.eigvalsh(self._operator)[-1] * sizes.max())
+
     def slope(self, product: _Array) -> _Array:
         """∂L/∂V = A(V − V*), as in Lemma 10, at V and with its shape (..., d, d)."""
         away = product - self.target
