@@ -53,8 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ["MPLBACKEND"] = "agg"
     from iclab.cli.output import tolerant_streams
 
-    with tolerant_streams():
+    with tolerant_streams() as shown:
         code = _run([_at_home(each) for each in (sys.argv[1:] if arguments is None else arguments)])
+        if not shown and code == 0:
+            sys.stderr.write("iclab: standard output is closed, so the result was not shown.\n")
     sys.exit(code)
 
 

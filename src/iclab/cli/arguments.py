@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Annotated, TypeAlias
 
@@ -22,6 +23,23 @@ def _whole(type_: object, tokens: Sequence[Token]) -> int:
 
 
 Whole: TypeAlias = Annotated[int, Parameter(converter=_whole)]
+
+
+def workers(jobs: int) -> int:
+    """The number of processes that ``--jobs`` asks for: −1 for as many as there are cores.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is neither −1 nor at least 1.
+    """
+    from iclab.foundations import InvalidInputError
+
+    if jobs == -1:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if jobs < 1:
+        raise InvalidInputError(f"--jobs must be at least 1, or -1 for all cores; {jobs} was given.")
+    return jobs
 
 
 def listed(entries: Sequence[str] | None, option: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iclab.cli.arguments import Whole
+from iclab.cli.arguments import Whole, workers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ def evaluate(
     seed
         Seed of the prompts.
     jobs
-        Processes; results do not depend on it.
+        Processes, -1 for as many as there are cores; results do not depend on it.
     nearest
         Also say which of the compared predictors the target behaves like.
     beyond
@@ -84,7 +84,7 @@ def evaluate(
     from iclab.predictors.limits import limits_of
 
     check_integer(prompts, "prompts", minimum=2)
-    check_integer(jobs, "jobs", minimum=1)
+    jobs = workers(jobs)
     check_integer(seed, "seed", minimum=0)
     check_real(beyond, "beyond", above=0.0)
     if output is not None:

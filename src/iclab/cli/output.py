@@ -54,8 +54,8 @@ class Tolerant:
 
 
 @contextmanager
-def tolerant_streams() -> Generator[None]:
-    """Standard output and error that lose no work for the length of the block.
+def tolerant_streams() -> Generator[bool]:
+    """Standard output and error that lose no work for the length of the block; whether there is a standard output.
 
     Signs that the locale lacks are replaced. A stream that was closed before the start is opened on nothing, so that
     no file of ours takes its place.
@@ -65,14 +65,12 @@ def tolerant_streams() -> Generator[None]:
     for name, stream in zip(("stdout", "stderr"), before, strict=True):
         if stream is None:
             stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 it lives as long as the process
-            if name == "stdout":
-                setattr(sys, "_iclab_closed", True)  # noqa: B010
         elif isinstance(stream, io.TextIOWrapper):
             with suppress(OSError, ValueError):
                 stream.reconfigure(errors="replace")
         setattr(sys, name, cast(TextIO, Tolerant(stream, result=name == "stdout")))
     try:
-        yield
+        yield before[0] is not None
     finally:
         sys.stdout, sys.stderr = before
         for number, stream in enumerate(before, start=1):

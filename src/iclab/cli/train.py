@@ -46,7 +46,8 @@ def train(
     set_
         Change a field, as in --set steps=2000 --set optimizer.clip=null; with a preset also dimension, n_train,
         covariates (identity, exponential or a law such as {kind: gaussian, matrix: [[1, 0.5], [0.5, 1]]}, whose
-        spectrum or matrix replaces the preset's dimension) and max_points. Repeat the option for more.
+        spectrum or matrix replaces the preset's dimension) and max_points. Repeat the option for more. Without a
+        configuration, --directory RUN --set steps=N trains a run for more steps, where its schedule allows.
     check
         Say what the training will cost, in which precision it will multiply and why, and what looks odd about it, and
         train nothing.
@@ -60,11 +61,9 @@ def train(
     from iclab.foundations import InvalidInputError
     from iclab.training import Run, TrainingDivergedError
 
+    more = None
     if set_ and config is None:
-        raise InvalidInputError(
-            "--set must go with the configuration that it changes, and a run is resumed as it was configured; "
-            f"{set_[0]!r} was given without one: drop it, or train a changed configuration in another directory."
-        )
+        more = _more_steps(set_, directory)
     chosen = _configuration(config, set_, allow_code=allow_code) if config is not None else None
     if directory is None:
         if config is None:
@@ -76,6 +75,13 @@ def train(
         draw_losses(Run.open(directory), curve)
         sys.stdout.write(f"{curve}\n")
         return 0
+    if more is not None and directory is not None:
+        from iclab.training.continuing import extend
+
+        if check:
+            chosen = Run.open(directory, allow_code=allow_code).config.with_(steps=more)
+        else:
+            chosen, resume = extend(directory, more, allow_code=allow_code).config, True
     if chosen is None:
         if not resume:
             raise InvalidInputError("a configuration must be given to start a training; to go on, add --resume.")
@@ -91,6 +97,20 @@ def train(
     if leads:
         _print_result(run, as_json=json)
     return 0
+
+
+def _more_steps(changes: tuple[str, ...], directory: Path | None) -> int:
+    """The number of steps that a run in a folder is to be trained for; nothing else of it can be changed."""
+    from iclab.foundations import InvalidInputError, check_integer
+    from iclab.training.reading import parse_value
+
+    given = dict(change.partition("=")[::2] for change in changes)
+    if directory is None or set(given) != {"steps"}:
+        raise InvalidInputError(
+            "--set must go with the configuration that it changes, and a run is resumed as it was configured, but for "
+            f"its steps; {changes[0]!r} was given: drop it, or train a changed configuration in another directory."
+        )
+    return check_integer(parse_value(given["steps"]), "steps", minimum=1)
 
 
 def _configuration(config: str, changes: tuple[str, ...], *, allow_code: bool) -> TrainingConfig:

@@ -36,6 +36,8 @@ ModelSpecification = Annotated[
 ]
 # Ways to give one law of inputs: of those in a set exactly one may be given.
 _ALTERNATIVES = ({"dimension", "spectrum", "matrix"}, {"dimension", "laws"})
+# Of anything that is counted.
+_MOST = 10**12
 # Of a step, mostly the optimiser's, in points of a prompt.
 _FIXED_COST = 400
 
@@ -83,9 +85,9 @@ class TrainingConfig:
 
     prompts: ProblemSpecification
     model: ModelSpecification
-    n_train: int = Field(ge=1)
-    steps: int = Field(ge=1)
-    batch_size: int = Field(default=64, ge=1)
+    n_train: int = Field(ge=1, le=_MOST)
+    steps: int = Field(ge=1, le=_MOST)
+    batch_size: int = Field(default=64, ge=1, le=_MOST)
     seed: int = Field(default=0, ge=0, lt=2**63)
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
@@ -99,7 +101,7 @@ class TrainingConfig:
     log_every: int | None = Field(default=None, ge=1)
     evaluate_every: int | None = Field(default=None, ge=1)
     checkpoint_every: int | None = Field(default=None, ge=1)
-    n_evaluation: int = Field(default=512, ge=2)
+    n_evaluation: int = Field(default=512, ge=2, le=_MOST)
     keep_checkpoints: int = Field(default=2, ge=2)
 
     def __post_init__(self) -> None:

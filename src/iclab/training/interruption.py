@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request to stop after the current step, so that what is saved is whole."""
+"""SIGINT, SIGTERM, SIGHUP and SIGUSR1 as a request to stop after the current step, so that what is saved is whole."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+# An interruption, a scheduler's end, a terminal that closes, a scheduler's warning; Windows has the first two.
+_ASKING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
+
 
 class Signals:
-    """While entered, notes SIGINT and SIGTERM in ``received``; a second signal acts as usual.
+    """While entered, notes these signals in ``received``; a second one acts as usual.
+
+    A signal that was ignored before, as SIGHUP is under nohup, stays ignored.
 
     Outside the main thread Python delivers no signals, and nothing is changed.
     """
@@ -20,7 +25,9 @@ class Signals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+            for number in _ASKING:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(

@@ -78,7 +78,7 @@ def train(
     OSError
         If the disk is full; the last good checkpoint stays.
     KeyboardInterrupt
-        After SIGINT or SIGTERM, once the state is saved.
+        After SIGINT, SIGTERM, SIGHUP or SIGUSR1, once the state is saved.
     """
     if not isinstance(config, TrainingConfig):
         raise InvalidInputError(
@@ -176,6 +176,7 @@ def _fit(run: Run, processes: World, progress: Progress | None, until: Until | N
                 reached = processes.any(reached)
             if processes.leads:
                 if reached or Due.CHECKPOINT in due:
+                    run.check_there()
                     save_checkpoint(state, run.directory, keep=config.keep_checkpoints, clock=clock.spent)
                 clock.report(state.step, batch.loss)
             if interrupted and state.step < config.steps:

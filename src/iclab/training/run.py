@@ -117,6 +117,17 @@ class Run:
             predictor.model.half().float()
         return predictor
 
+    def check_there(self) -> None:
+        """Notice that the folder of a running training was deleted or moved.
+
+        Raises
+        ------
+        InvalidInputError
+            If its configuration is gone.
+        """
+        if not (self.directory / CONFIG).exists():
+            raise _deleted(self.directory / CONFIG)
+
     @property
     def card(self) -> dict[str, Any]:
         """What a user of the trained model should know: how it was trained, towards what, and how well it does."""
@@ -184,33 +195,59 @@ class Run:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Whole lines of a metrics file."""
+    """Whole lines of a metrics file.
+
+    Raises
+    ------
+    InvalidInputError
+        If a line before the last one is damaged; the last one may be torn, and is left out.
+    """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
     lines: list[dict[str, Any]] = []
-    for line in text.splitlines():
+    written = text.split("\n")
+    for number, line in enumerate(written, start=1):
         try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            break  # torn by a crash: the resumed training writes it anew
+            content = json.loads(line) if line else None
+        except ValueError:
+            content = None
+        if isinstance(content, dict) and isinstance(content.get("step"), int):
+            lines.append(content)
+        elif number < len(written):  # behind the last line feed stands what a crash has torn
+            raise InvalidInputError(
+                f"{path} must hold a line of JSON per step; line {number} is damaged: mend or remove that line."
+            )
     return lines
 
 
 def rewind_metrics(path: Path, step: int) -> None:
     """Drop the lines after ``step``, which a training resumed there writes again."""
-    if path.exists():
-        kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= step]
-        write_text(path, "".join(kept))
+    write_text(path, "".join(json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= step))
 
 
 def append_metrics(path: Path, line: Mapping[str, Any]) -> None:
-    """Append one line; it is on disk when this returns."""
+    """Append one line; it is on disk when this returns.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is gone: one that was deleted while a training runs is not begun anew.
+    """
     try:
-        with open(path, "a", encoding="utf-8") as file:
+        with open(os.open(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
+    except FileNotFoundError as error:
+        raise _deleted(path) from error
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _deleted(path: Path) -> InvalidInputError:
+    return InvalidInputError(
+        f"{path} must stay where it is while the training runs; it was deleted or moved: put it back and resume, "
+        "or start anew."
+    )

@@ -1,0 +1,62 @@
+"""More steps for a run than it was configured for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from iclab.foundations import InvalidInputError, check_integer, exclusive, write_text
+from iclab.training.config import write_yaml
+from iclab.training.run import CONFIG, Run
+
+
+def extend(directory: str | Path, steps: int, *, allow_code: bool = False) -> Run:
+    """Let a run in a folder go on to more steps than it was configured for; ``train`` then does them.
+
+    The weights are those of a run that was configured for so many steps from the start. So it is refused where the
+    learning rate of a step that is done depends on the number of steps: once the rate has begun to fall.
+
+    Parameters
+    ----------
+    directory : str or Path
+        The run's folder.
+    steps : int
+        Steps in all.
+    allow_code : bool
+        As in ``Run.open``.
+
+    Returns
+    -------
+    Run
+        With its new configuration, which is written.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no run, it has done as many steps already, or its schedule does not allow it.
+    """
+    directory = Path(directory).expanduser()
+    run = Run.open(directory, allow_code=allow_code)
+    config, done = run.config, run.step
+    steps = check_integer(steps, "steps", minimum=1)
+    if steps < done:
+        raise InvalidInputError(f"steps must be at least the {done} that {directory} has done; {steps} was given.")
+    if steps == config.steps:
+        return run
+    schedule = config.schedule
+    changed = next((s for s in range(done) if schedule.at(s, config.steps) != schedule.at(s, steps)), None)
+    if changed is not None:
+        raise InvalidInputError(
+            f"the learning rate of {directory} must not have begun to fall; it fell from step {changed} on, towards "
+            f"its end at step {config.steps}: train a new run of {steps} steps."
+        )
+    # Intervals that follow from the number of steps stay as they were, so that what is logged goes on evenly.
+    intervals = {
+        "log_every": config.log_interval,
+        "evaluate_every": config.evaluation_interval,
+        "checkpoint_every": config.checkpoint_interval,
+    }
+    longer = replace(config, steps=steps, **intervals)
+    with exclusive(directory):
+        write_text(directory / CONFIG, write_yaml(longer))
+    return Run.open(directory, allow_code=allow_code)
