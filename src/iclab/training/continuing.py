@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from iclab.foundations import InvalidInputError, check_integer, exclusive, write_text
+from iclab.foundations import InvalidInputError, check_integer, exclusive, user_path, write_text
 from iclab.training.config import write_yaml
 from iclab.training.run import CONFIG, Run
 
@@ -35,7 +35,7 @@ def extend(directory: str | Path, steps: int, *, allow_code: bool = False) -> Ru
     InvalidInputError
         If there is no run, it has done as many steps already, or its schedule does not allow it.
     """
-    directory = Path(directory).expanduser()
+    directory = user_path(directory)
     run = Run.open(directory, allow_code=allow_code)
     config, done = run.config, run.step
     steps = check_integer(steps, "steps", minimum=1)
