@@ -374,6 +374,25 @@ def test_clusters_by_quadrature():
         assert np.isclose(answers[b, i, 1], one, rtol=1e-9)
 
 
+@pytest.mark.parametrize("flips", [0.2, 0.5])
+def test_clusters_with_flips_by_quadrature(flips):
+    """Given the centre, labels are independent: one integral over its angle, without a sum over flips."""
+    law = GaussianMixture(2, 1.5, flips)
+    prompts = law.sample(10, 7, seed=0)
+    answers = bayes_predictor(law)(prompts)
+    angles = np.linspace(0, 2 * np.pi, 4000, endpoint=False)
+    margins = prompts.xs @ (1.5 * np.stack([np.cos(angles), np.sin(angles)]))
+    plus, minus = np.exp(margins), np.exp(-margins)
+    one, zero = (1 - flips) * plus + flips * minus, flips * plus + (1 - flips) * minus
+    seen = np.where(prompts.ys[..., None] == 1, one, zero)
+    for i in range(7):
+        context = seen[:, :i].prod(axis=1)
+        expected = (context * one[:, i]).sum(axis=1) / (context * (one[:, i] + zero[:, i])).sum(axis=1)
+        np.testing.assert_allclose(answers[:, i, 1], expected, rtol=1e-9)
+    with pytest.raises(InvalidInputError, match="at most 13 positions"):
+        bayes_predictor(law)(law.sample(1, 14, seed=0))
+
+
 @pytest.mark.parametrize("dimension", [1, 3, 200, 1000])
 def test_clusters_are_calibrated_in_any_dimension(dimension):
     """Where it says p, a share p of the labels is 1; and it beats averaging."""
@@ -431,7 +450,6 @@ def test_nobody_beats_bayes(law, others):
         PromptDistribution(X, Linear(), outliers=Outliers(0.1, 1.0)),
         PromptDistribution(Hypercube(28), Conjunction()),
         PromptDistribution(Gaussian.isotropic(30), SignVectors()),
-        GaussianMixture(3, 1.0, 0.1),
         LinearDynamics(3, "orthogonal", 0.1),
         PromptDistribution(Gaussian.isotropic(60), SparseLinear(5)),
     ],

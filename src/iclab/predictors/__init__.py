@@ -21,6 +21,7 @@ from iclab.predictors.features import InFeatures
 from iclab.predictors.fitted import GradientBoosting, Lasso, RegressionTree, predict_by_refitting
 from iclab.predictors.gradient_descent_plus import GradientDescentPlusPlus
 from iclab.predictors.least_squares import LeastSquares, Ridge
+from iclab.predictors.logistic import LogisticRegression
 from iclab.predictors.lsa import TrainedLSA
 from iclab.predictors.neighbours import NearestNeighbors
 from iclab.predictors.network import TwoLayerNetwork
@@ -53,6 +54,7 @@ __all__ = [
     "LeastSquares",
     "LinearBayes",
     "LinearPredictor",
+    "LogisticRegression",
     "MarkovPoolBayes",
     "NGramBayes",
     "NearestNeighbors",

@@ -172,12 +172,6 @@ def _binary(distribution: PromptDistribution) -> Predictor:
     return EnumerationBayes(LinearMap(pool.T), np.full(len(pool), -np.log(len(pool))), law=tasks.law)
 
 
-def _clusters(distribution: GaussianMixture) -> Predictor:
-    if distribution.flips > 0:
-        raise _unknown(distribution)
-    return ClusterBayes(distribution.radius)
-
-
 def _dynamics(distribution: LinearDynamics) -> Predictor:
     if distribution.noise == 0:
         # Of the last label's part outside the span of earlier ones, the image has mean 0.
@@ -200,7 +194,7 @@ _WHOLE: dict[type, Callable[[Any], Predictor]] = {
     MarkovChains: _chains,
     MarkovChainPool: lambda distribution: MarkovPoolBayes(distribution.chains),
     LinearDynamics: _dynamics,
-    GaussianMixture: _clusters,
+    GaussianMixture: lambda distribution: ClusterBayes(distribution.radius, distribution.flips),
 }
 _FUNCTIONS: dict[type, Callable[[Any], Predictor]] = {
     Linear: _linear,

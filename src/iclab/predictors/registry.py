@@ -19,6 +19,7 @@ from iclab.predictors.exact import bayes_predictor
 from iclab.predictors.fitted import GradientBoosting, Lasso, RegressionTree
 from iclab.predictors.gradient_descent_plus import GradientDescentPlusPlus
 from iclab.predictors.least_squares import LeastSquares, Ridge
+from iclab.predictors.logistic import LogisticRegression
 from iclab.predictors.lsa import TrainedLSA
 from iclab.predictors.neighbours import NearestNeighbors
 from iclab.predictors.network import TwoLayerNetwork
@@ -117,8 +118,8 @@ def rivals(distribution: Any, n_train: int) -> dict[str, Predictor]:
     -------
     dict of str to predictor
         Of numbers the fast predictors of ``REGISTRY``; of symbols "unigram", "bigram", "trigram"; of classes of inputs
-        "3_nearest_neighbors"; of classes "true_law", the floor of who knows what the prompt was drawn with; "bayes"
-        where it is known.
+        "3_nearest_neighbors", and of two "logistic_regression"; of all classes "true_law", the floor of who knows what
+        the prompt was drawn with; "bayes" where it is known.
     """
     labels = labels_of(distribution)
     size = distribution.dimension or labels.size
@@ -126,6 +127,8 @@ def rivals(distribution: Any, n_train: int) -> dict[str, Predictor]:
         found = {name: predictor(name, size, n_train) for name in FAST}
     elif distribution.dimension:
         found: dict[str, Predictor] = {"3_nearest_neighbors": NearestNeighbors(3), "true_law": TrueLaw()}
+        if labels.size == 2:
+            found["logistic_regression"] = LogisticRegression()
     else:
         grams = {"unigram": 0, "bigram": 1, "trigram": 2}
         found = {**{name: NGramBayes(order) for name, order in grams.items()}, "true_law": TrueLaw()}
