@@ -7,6 +7,9 @@ import threadpoolctl
 
 from iclab.cli import main
 
+# Before torch is loaded: threads of two workers that wait for one another would take most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_configure(config):
     """Tests assert bits and float64 sums of a CPU; ``pytest -m gpu`` runs those of a GPU."""
