@@ -79,13 +79,20 @@ class Blocks:
             "fold": self.fold,
         }
 
-    def answers(self, asked: Sequence[tuple[Record, Question]], link: Callable[[Record], str] | None = None) -> str:
-        """Questions with their verdicts, counts and numbers, as a table."""
+    def answers(
+        self,
+        asked: Sequence[tuple[Record, Question]],
+        link: Callable[[Record], str] | None = None,
+        *,
+        brief: bool = False,
+    ) -> str:
+        """Questions with their verdicts and counts, as a table; unless it is to be brief, with criteria and numbers."""
         rows = [
             {"question": question, "answer": record.answers[question.name], "link": link(record) if link else ""}
             for record, question in asked
         ]
-        return self._add("answers.html.j2", rows=rows, inline=to_inline, tones=TONES, cases=_cases, numbers=_numbers)
+        helpers = {"inline": to_inline, "tones": TONES, "cases": _cases, "numbers": _numbers}
+        return self._add("answers.html.j2", rows=rows, brief=brief, **helpers)
 
     def side_by_side(self, columns: Sequence[tuple[str, str, Record]], questions: Sequence[Question]) -> str:
         """Questions that several studies ask, with the verdict and the counts of each study in a column.

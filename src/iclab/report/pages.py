@@ -81,7 +81,7 @@ def _over(results: Results, first: tuple[str, str], shared: Mapping[str, Any], f
         """The questions of studies, of all unless some are named, that belong on this page."""
         chosen = [finished[name] for name in finished if name in (names or finished) and name not in without]
         asked = [(record, question) for study, record in chosen for question in study.questions if question.lead]
-        return blocks.answers(asked, lambda record: shared["links"][record.name]) if asked else ""
+        return blocks.answers(asked, lambda record: shared["links"][record.name], brief=True) if asked else ""
 
     def side_by_side(*names: str, **settings: str) -> str:
         """What studies of one folder say to its questions, under those settings by which they differ."""

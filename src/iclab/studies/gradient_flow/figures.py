@@ -37,6 +37,24 @@ def loss(record: Record) -> Figure:
     return figure
 
 
+def overview(record: Record) -> Figure:
+    """L(t) − min L of both cases with the paper's bounds, small."""
+    trajectory = record.tables["trajectory"]
+    with house_style():
+        figure = Figure(figsize=(4.0, 2.0))
+        ax = figure.subplots()
+        for (case, title), color in zip(_TITLES.items(), (ACCENT, SECOND), strict=True):
+            path = trajectory[trajectory["case"] == case]
+            for quantity, style in (("excess", "-"), ("pl_bound", "-.")):
+                rows = path[path["quantity"] == quantity].sort_values("t")
+                ax.plot(rows["t"], rows["value"], color=color, linestyle=style, label="" if style == "-." else title)
+        ax.plot([], [], color=ZERO, linestyle="-.", label="the paper's bound")
+        excess = trajectory[trajectory["quantity"] == "excess"]["value"]
+        ax.set(yscale="log", xlabel="time t", ylabel="L − min L", ylim=(excess.min() / 3, excess.max() * 30))
+        ax.legend(loc="best")
+    return figure
+
+
 def parameters(record: Record) -> Figure:
     """U(t) with its bound above, the entries of U(t) below, by case, with the limits of the theorems."""
     trajectory, limits = record.tables["trajectory"], record.tables["limits"]
@@ -78,4 +96,4 @@ def _matrix(ax: Axes, path: pd.DataFrame, limits: pd.DataFrame) -> None:
         ax.axhline(limit, color=CYCLE[i % len(CYCLE)], linestyle=_DASHED, linewidth=0.9, alpha=0.8)
 
 
-FIGURES = {"gradient-flow": loss, "gradient-flow-parameters": parameters}
+FIGURES = {"gradient-flow": loss, "gradient-flow-overview": overview, "gradient-flow-parameters": parameters}

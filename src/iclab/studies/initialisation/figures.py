@@ -37,6 +37,21 @@ def failures(record: Record) -> Figure:
     return figure
 
 
+def overview(record: Record) -> Figure:
+    """Share of starts that fail by size of the perturbation, over all problems and on each, small."""
+    ends = record.tables["ends"]
+    with house_style():
+        figure = Figure(figsize=(4.0, 2.0))
+        ax = figure.subplots()
+        for i, (_, rows) in enumerate(ends.groupby(_PROBLEM)):
+            ax.plot(rows["size"], rows["rate"], color="#b5b5b5", linewidth=0.8, label="" if i else "one problem")
+        pooled = ends.groupby("size")[["failures", "n"]].sum()
+        ax.plot(pooled.index, pooled["failures"] / pooled["n"], color=CYCLE[0], marker="o", label="all problems")
+        ax.set(xscale="log", ylim=(-0.03, 1.03), xlabel="perturbation / σ", ylabel="share of failures")
+        ax.legend(loc="upper left")
+    return figure
+
+
 def failed_errors(record: Record) -> Figure:
     """Median error of the starts that fail, by size of the perturbation and problem; a panel per d."""
     figure, axes = _by_dimension(record.tables["ends"])
@@ -160,6 +175,7 @@ def layers(record: Record) -> Figure:
 
 FIGURES = {
     "initialisation": failures,
+    "initialisation-overview": overview,
     "initialisation-error": failed_errors,
     "initialisation-threshold": times,
     "initialisation-steps": step_sizes,

@@ -132,7 +132,7 @@ def layers(column: str) -> Callable[[Tables], Answer]:
 QUESTIONS = (
     Question(
         "ends",
-        "Gradient flow learns from starts near Assumption 3, whatever parameters are perturbed.",
+        "Gradient flow learns from starts away from Assumption 3 too.",
         "Each start ends at the global minimum; σ at half the threshold, Gaussian noise on every parameter.",
         ends,
         lead=True,

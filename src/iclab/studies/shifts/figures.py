@@ -33,8 +33,17 @@ _FLOOR = 1e-3
 _DASHED = (0, (4, 2))
 
 
-def overview(record: Record) -> Figure:
+def every_shift(record: Record) -> Figure:
     """Relative errors at M = N, a row per shift, a point per parameter."""
+    return _rows(record, (8.0, 3.6))
+
+
+def overview(record: Record) -> Figure:
+    """The same, small."""
+    return _rows(record, (4.0, 2.4))
+
+
+def _rows(record: Record, size: tuple[float, float]) -> Figure:
     errors, growth = record.tables["errors"], record.tables["growth"]
     at_n = errors[errors["M"] == record.settings["n_train"]]
     value = at_n["exact"].where(at_n["exact"].notna(), at_n["mean"])
@@ -42,17 +51,17 @@ def overview(record: Record) -> Figure:
     shifts = list(dict.fromkeys(at_n["shift"]))
     unshifted = float(growth[growth["predictor"] == "LSA"]["unshifted"].iloc[0])
     with house_style():
-        figure = Figure(figsize=(8.0, 3.6))
+        figure = Figure(figsize=size)
         ax = figure.subplots()
         ax.axvspan(unshifted, unshifted + TOLERANCE, color=LSA, alpha=0.15, linewidth=0, label="tolerated by LSA")
         for offset, (predictor, color) in zip((-0.12, 0.12), _COLORS.items(), strict=True):
             rows = at_n[(at_n["predictor"] == predictor) & np.isfinite(at_n["relative"])]
             heights = rows["shift"].map(shifts.index) + offset
-            ax.plot(rows["relative"], heights, _MARKERS[predictor], color=color, markersize=5, label=predictor)
+            ax.plot(rows["relative"], heights, _MARKERS[predictor], color=color, markersize=4, label=predictor)
         ax.set_yticks(range(len(shifts)), ["no shift" if shift == "none" else shift for shift in shifts])
         ax.invert_yaxis()
         ax.set(xscale="log", xlabel="relative error")
-        ax.legend(loc="center right")
+        ax.legend(loc="upper right")
     return figure
 
 
@@ -114,4 +123,4 @@ def _legend(lengths: Sequence[int], *, best: bool) -> list[Line2D]:
     return [*handles, line] if best else handles
 
 
-FIGURES = {"shifts": overview, "shifts-tasks": of_tasks, "shifts-inputs": of_inputs}
+FIGURES = {"shifts": every_shift, "shifts-overview": overview, "shifts-tasks": of_tasks, "shifts-inputs": of_inputs}

@@ -1,0 +1,92 @@
+"""The first page: it renders whatever is finished, pictures first, and claims that do not hold before all others."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from iclab.report import write_report
+from iclab.studies import REGISTRY, first_page
+from iclab.studies.lab import Lab
+from iclab.studies.results import Results
+from iclab.studies.study import Answer, Record, Verdict, ask, plain
+
+STUDIES = {study.name: study for study in REGISTRY}
+PROVENANCE = {
+    "profile": "smoke",
+    "version": "0",
+    "written": "now",
+    "python": "3",
+    "platform": "here",
+    "processor": "one",
+    "cores": 1,
+    "gpu": "none",
+    "libraries": {},
+    "durations": {},
+}
+
+
+def measured(name: str, folder: Path, **changes: object) -> Record:
+    study = STUDIES[name]
+    settings = study.settings_of("smoke", changes)
+    tables = study.measure(settings, Lab(folder, lambda *_: None))
+    shown = {key: getattr(settings, key) for key in settings.__dataclass_fields__}
+    return Record(name, study.title, plain(shown), tables, ask(study.questions, tables))
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory) -> dict[str, Record]:
+    folder = tmp_path_factory.mktemp("lab")
+    rows = [
+        ("one", "Section 1", "$x = 1$", "holds", ""),
+        ("two", "Section 1", "$y = 2$", "does not hold", ""),
+        ("three", "Section 2", "$z = 3$", "holds only if …", "z is three"),
+    ]
+    claims = pd.DataFrame(rows, columns=["claim", "section", "statement", "verdict", "condition"])
+    claims = claims.assign(source="here", slip=False, computed="", deviation_text="", method="", problems=1)
+    answers = {q.name: Answer(Verdict.IN_PART, 1, 2) for q in STUDIES["claims"].questions}
+    tables = {"claims": claims, "thresholds": thresholds()}
+    return {
+        "claims": Record("claims", "Claims", {"seed": 0, "effort": "quick"}, tables, answers),
+        "gradient-flow": measured("gradient-flow", folder, n_times=20),
+        "shifts": measured("shifts", folder, n_prompts=50),
+    }
+
+
+def thresholds() -> pd.DataFrame:
+    names = ["exact_tolerance", "exact_refutation", "monte_carlo_tests", "significance", "critical_z", "resolution"]
+    return pd.DataFrame([dict.fromkeys(names, 1.0)])
+
+
+def page(records: dict[str, Record], folder: Path, *names: str) -> str:
+    finished = [(STUDIES[name], records[name]) for name in names]
+    pending = [(study, 2.0) for study in REGISTRY if study.paper and study.name not in names]
+    return write_report(Results(folder, PROVENANCE, finished, pending), first=first_page()).read_text()
+
+
+@pytest.mark.parametrize("names", [(), ("claims",), ("gradient-flow", "shifts")])
+def test_any_part_makes_a_page(records, tmp_path, names) -> None:
+    text = page(records, tmp_path, *names)
+    for name in ("gradient-flow", "shifts"):
+        assert (f'id="{name}-overview"' in text) is (name in names)
+        assert (f'href="{name}.html"' in text) is (name in names)
+    assert ("Every claim of the paper</h2>" in text) is ("claims" in names)
+    # What is not finished is announced.
+    assert all((STUDIES[name].title in text.split("Still to come")[1]) for name in ("figure1", "initialisation"))
+
+
+def test_pictures_come_before_questions_and_questions_before_claims(records, tmp_path) -> None:
+    text = page(records, tmp_path, "claims", "gradient-flow", "shifts")
+    parts = ('id="gradient-flow-overview"', 'id="shifts-overview"', 'class="scroll answers"', "<details>")
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+
+
+def test_claims_that_do_not_hold_come_first_and_formulas_are_set(records, tmp_path) -> None:
+    folds = page(records, tmp_path, "claims").split("<details>")[1:4]
+    assert ["does not hold" in fold for fold in folds] == [True, True, False]
+    assert all(condition in folds[0] for condition in ("z is three", "does not hold"))
+    assert "Section 1: 1 of 2" in folds[1]
+    assert "Section 2: 0 of 1" in folds[2]
+    assert all("<math" in fold for fold in folds)
+    assert "$" not in "".join(folds)
