@@ -39,9 +39,9 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of DataFrame
-        ``claims``: the table of :func:`iclab.studies.claims.verify`, with ``origin`` (who says so). ``evidence``: a
-        row per piece of evidence, with claim, part ("stated" or "under", the claim's condition), measure, deviation,
-        tolerance, refutation, problems, margin, decisive, computed, method. ``thresholds``: one row.
+        ``evidence``: a row per piece of evidence, with claim, part ("stated" or "under", the claim's condition),
+        measure, deviation, tolerance, refutation, problems, margin, decisive, computed, method. ``claims``: the table
+        of :func:`iclab.studies.claims.verify`, with ``origin`` (who says so). ``thresholds``: one row.
     """
     units = [Unit(evidence_of, arguments(claim, settings.seed, settings.effort), claim.name) for claim in CLAIMS]
     found = lab.tables(units, "claims")
@@ -60,7 +60,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     }
     evidence = [table.assign(claim=claim.name) for claim, table in zip(CLAIMS, found, strict=True)]
     return {
-        "claims": pd.DataFrame(rows),
         "evidence": pd.concat(evidence, ignore_index=True),
+        "claims": pd.DataFrame(rows),
         "thresholds": pd.DataFrame([thresholds]),
     }
