@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, RepeatedKFold, cross_val_score
 from iclab.estimators import InContextRegressor
 from iclab.predictors import NearestNeighbors
 
-SHIPPED = [f"{kind}-d20-{law}" for kind in ("small", "fast") for law in ("identity", "exponential")]
+SHIPPED = [f"{kind}-columns-d20-{law}" for kind in ("gpt2", "linear") for law in ("identity", "exponential")]
 SHIPPED.append("linear-columns-d20-noise")
 
 if __name__ == "__main__":
