@@ -1,6 +1,6 @@
 """Exact Bayes predictors against brute force at small size, and against every other predictor on their own law."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 import numpy as np
@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
 from iclab.evaluation import differences, error_curve, memorisation
-from iclab.foundations import InvalidInputError
+from iclab.foundations import Draws, InvalidInputError
 from iclab.predictors import (
     Averaging,
     Elimination,
@@ -58,6 +58,25 @@ from iclab.prompts import (
 )
 
 D, P = 4, 7
+
+
+@dataclass(frozen=True)
+class Truncated:
+    """Inputs of which the first coordinates are seen, and the others 0."""
+
+    covariates: Hypercube
+    visible: int
+
+    @property
+    def dimension(self):
+        return self.covariates.dimension
+
+    def sample(self, draws, n_points):
+        xs = self.covariates.sample(draws, n_points)
+        xs[..., self.visible :] = 0
+        return xs
+
+
 X = Gaussian.isotropic(D)
 POOL = FinitePool.gaussian(5, D, seed=2)
 
@@ -457,6 +476,40 @@ def test_nobody_beats_bayes(law, others):
 def test_what_is_not_known_is_refused(law):
     with pytest.raises(InvalidInputError):
         bayes_predictor(law)(law.sample(1, 2, seed=0))
+
+
+def test_lists_are_weighed_against_other_laws():
+    """A mixture of majorities and a linear law, with noise, by conditioning and enumeration together."""
+    law = PromptDistribution(Hypercube(D), TaskMixture([Majority(3), Linear()], [0.7, 0.3]), 0.6)
+    prompts = law.sample(6, P, seed=2)
+    answers = bayes_predictor(law)(prompts)
+    for b, i in product(range(6), range(P)):
+        xs, ys = prompts.xs[b], prompts.ys[b]
+        values = np.array([function(xs) for _, function in functions_of(Majority(3))])
+        logs = norm.logpdf(ys[:i] - values[:, :i], scale=0.6).sum(axis=1) + np.log(0.7 / 4)
+        mean, log = gaussian_posterior(np.eye(D))(xs[: i + 1], ys[: i + 1], 0.6, np.zeros(i + 1))
+        logs, means = np.append(logs, log + np.log(0.3)), np.append(values[:, i], mean)
+        assert np.isclose(answers[b, i], np.exp(logs - logsumexp(logs)) @ means, rtol=1e-8, atol=1e-9)
+
+
+def test_vectors_are_weighed_by_the_evidence_of_all_their_numbers():
+    law = PromptDistribution(X, TaskMixture([VectorLinear(2), Scaled(VectorLinear(2), 0.1)]), 0.2)
+    prompts = law.sample(40, 12, seed=0)
+    posterior = bayes_predictor(law).posterior(prompts)[:, -1]
+    size = np.abs(prompts.ys).max(axis=(1, 2))
+    assert (posterior[size > 2.5, 0] > 0.99).all()
+    assert (posterior[size < 0.8, 1] > 0.9).all()
+
+
+def test_hidden_coordinates_are_not_looked_at():
+    """A curriculum sets them to 0: functions are those of the coordinates that are left."""
+    for tasks in (Conjunction(0.5), Disjunction(0.5), Parity(), Majority(3)):
+        full = PromptDistribution(Hypercube(D), tasks).sample(60, 5, seed=1)
+        hidden = PromptDistribution(Truncated(Hypercube(D), 2), tasks).sample(60, 5, seed=1)
+        assert set(np.unique(hidden.ys)) <= {-1.0, 1.0}
+        codes = tasks.codes(Draws(1, count=60), D)
+        inside = np.abs(codes[:, 2:]).sum(axis=1) == 0
+        np.testing.assert_array_equal(hidden.ys[inside], full.ys[inside])
 
 
 def test_labels_that_no_member_can_have_made_do_not_break_it():

@@ -38,6 +38,19 @@ def test_small_probabilities_keep_their_digits():
         np.testing.assert_allclose(stationary(table[None])[0], [1 / (1 + leave), leave / (1 + leave)], rtol=1e-15)
 
 
+def test_chains_that_are_not_irreducible_have_a_stationary_law_all_the_same():
+    closed = [
+        [[0.5, 0.5, 0], [0, 1, 0], [0.2, 0.3, 0.5]],  # ends in 1
+        [[0.5, 0.25, 0.25], [0, 1, 0], [0, 0, 1]],  # ends in 1 or 2
+        [[1, 0, 0], [0, 0, 1], [0, 1, 0]],  # two classes
+        [[0, 1, 0], [0, 0, 1], [1, 0, 0]],
+    ]
+    for table in np.array(closed, dtype=float):
+        (law,) = stationary(table[None])
+        np.testing.assert_allclose(law @ table, law, atol=1e-15)
+        np.testing.assert_allclose(law.sum(), 1, rtol=1e-15)
+
+
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_every_window_has_the_stationary_law(order):
     """Of first symbols and of later ones alike."""
@@ -84,6 +97,7 @@ def test_a_larger_pool_extends_a_smaller_one():
         (lambda: MarkovChains(1), "n_symbols must be at least 2"),
         (lambda: MarkovChains(3, 0.0), "concentration must be greater than 0"),
         (lambda: MarkovChains(3, 1.0, -1), "order must be at least 0"),
+        (lambda: MarkovChains(100, order=2), "at most 1024 rows"),
         (lambda: MarkovChains(3, start="stationery"), "Did you mean 'stationary'"),
         (lambda: MarkovChainPool(np.full((1, 2, 3), 1 / 3)), "k\\^order rows"),
         (lambda: MarkovChainPool(np.ones((1, 3, 3))), "add to 1"),

@@ -8,9 +8,11 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
+from scipy.special import logsumexp
 
 from iclab.foundations import InvalidInputError, PromptLabels, check_choice
 from iclab.predictors.base import each_output
+from iclab.predictors.evidence import LOG_2PI
 from iclab.prompts import Prompts
 from iclab.prompts.boolean_functions import BooleanLaw
 from iclab.prompts.labels import Law
@@ -36,7 +38,8 @@ class CodedFunctions:
 
     def __call__(self, x: Float64[np.ndarray, "B d"]) -> Float64[np.ndarray, "B K"]:
         """h_k(x), −1 or 1."""
-        return self.law.rule(x @ self.codes.T, np.abs(self.codes).sum(axis=1))
+        signs = np.sign(x)
+        return self.law.rule(signs @ self.codes.T, np.abs(signs) @ np.abs(self.codes).T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +68,21 @@ class EnumerationBayes:
 
     def __call__(self, prompts: Prompts) -> np.ndarray:
         """Predictions, shape (B, P), or of classes (B, P, k)."""
+        return self._run(prompts)[0]
+
+    def log_evidence(self, prompts: Prompts) -> PromptLabels:
+        """Log-density of real labels before every position, shape (B, P); for positive noise."""
+        if self.noise == 0:
+            raise InvalidInputError("noise must be positive for labels to have a density; 0 was given.")
+        constant = -0.5 * (LOG_2PI + 2 * np.log(self.noise))
+        return self._run(prompts)[1] + constant * np.arange(prompts.n_points)
+
+    def _run(self, prompts: Prompts) -> tuple[np.ndarray, PromptLabels]:
         if (self.law is None) != (prompts.n_classes is None):
             wanted = "numbers" if self.law is None else "classes"
             raise InvalidInputError(f"prompts must have labels that are {wanted} for this list of functions.")
         answers = np.empty((*prompts.ys.shape, *prompts.labels.answer_shape))
+        evidence = np.empty(prompts.ys.shape)
         batch = max(1, _BLOCK // len(self.log_prior))
         for start in range(0, len(prompts), batch):
             some = slice(start, start + batch)
@@ -77,15 +91,15 @@ class EnumerationBayes:
             for i in range(prompts.n_points):
                 here = self.values(xs[:, i])
                 asked = self.values(queries[:, i]) if prompts.shifted_queries else here
-                weights = np.exp(logs - logs.max(axis=1, keepdims=True))
-                weights /= weights.sum(axis=1, keepdims=True)
+                evidence[some, i] = logsumexp(logs, axis=1)
+                weights = np.exp(logs - evidence[some, i][:, None])
                 if self.law is None:
                     answers[some, i] = np.einsum("bk,bk->b", weights, asked)
                 else:
                     answers[some, i] = np.einsum("bk,bkc->bc", weights, self.law(asked))
                 ruled = logs + self._likelihood(here, ys[:, i])
                 logs = np.where(np.isfinite(ruled).any(axis=1, keepdims=True), ruled, logs)
-        return answers
+        return answers, evidence
 
     def _likelihood(self, values: np.ndarray, ys: np.ndarray) -> np.ndarray:
         if self.law is not None:

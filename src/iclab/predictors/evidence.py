@@ -63,7 +63,9 @@ class LinearBayes:
         return apply(self.weights(prompts), prompts.queries)
 
     def log_evidence(self, prompts: Prompts) -> PromptLabels:
-        """Log-density of the labels before every position, shape (B, P)."""
+        """Log-density of the labels before every position, shape (B, P); of vectors that of all their numbers."""
+        if prompts.labels.kind == "vector":
+            return np.sum([self.log_evidence(prompts.output(k)) for k in range(prompts.labels.size)], axis=0)
         fit = fit_prefixes(prompts.xs, prompts.ys, self.noise**2 / self.weight_variance)
         variance = self.noise**2 * (1 + fit.leverages)
         return log_gaussians(prompts.ys - apply(fit.weights, prompts.xs), variance)
@@ -123,7 +125,7 @@ class ScaledLabels:
     def log_evidence(self, prompts: Prompts) -> PromptLabels:
         """Log-density of the labels before every position, shape (B, P)."""
         inner = evidence_of(self.predictor, replace(prompts, ys=prompts.ys / self.factor))
-        return inner - np.arange(prompts.n_points) * np.log(abs(self.factor))
+        return inner - np.arange(prompts.n_points) * prompts.labels.size * np.log(abs(self.factor))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from iclab.prompts.labels import Law
 from iclab.prompts.markov_chains import openings
 
 # Counts kept at once.
-_BLOCK = 1 << 22
+_BLOCK, _MOST = 1 << 22, 100_000_000
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class NGramBayes:
     def __call__(self, prompts: Prompts) -> Law:
         """Probabilities, shape (B, P, k)."""
         k = require_classes(prompts, "n-grams")
+        if k ** (self.order + 1) > _MOST:
+            raise InvalidInputError(
+                f"n-grams must be at most {_MOST} to be counted; {k} symbols make {k ** (self.order + 1)} of order "
+                f"{self.order}."
+            )
         answers = np.empty((*prompts.ys.shape, k))
         batch = max(1, _BLOCK // k ** (self.order + 1))
         for start in range(0, len(prompts), batch):

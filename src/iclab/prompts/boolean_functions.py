@@ -1,7 +1,8 @@
 """Boolean functions h: {−1, 1}^d → {−1, 1} (Bhattamishra et al. 2024): conjunctions, majorities, parities.
 
 Every one is given by a code c ∈ {−1, 0, 1}^d, the sign of each variable that it looks at and 0 for the others, through
-the agreement c'x and the number of its literals |c|: all literals hold if c'x = |c|, none if c'x = −|c|.
+the agreement c'x and the number of its literals |c|: all literals hold if c'x = |c|, none if c'x = −|c|. Of other
+inputs the signs count, and a coordinate that is 0, hidden by a curriculum, is not looked at.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from math import comb
 import numpy as np
 from jaxtyping import Float64
 
-from iclab.foundations import Draws, InvalidInputError, Matrix, PromptInputs, check_integer, check_real
+from iclab.foundations import Draws, InvalidInputError, Matrix, PromptInputs, PromptLabels, check_integer, check_real
 from iclab.prompts.tasks import Functions
 
 Codes = Float64[np.ndarray, "H d"]
@@ -88,8 +89,13 @@ class BooleanLaw(ABC):
     def draw(self, draws: Draws, dimension: int) -> Functions:
         """The functions of the addressed prompts."""
         codes = self.codes(draws, dimension)
-        literals = np.abs(codes).sum(axis=1)[:, None]
-        return lambda xs: self.rule(np.einsum("bpd,bd->bp", xs, codes, optimize=False), literals)
+
+        def values(xs: PromptInputs) -> PromptLabels:
+            signs = np.sign(xs)
+            agreements = np.einsum("bpd,bd->bp", signs, codes, optimize=False)
+            return self.rule(agreements, np.einsum("bpd,bd->bp", np.abs(signs), np.abs(codes), optimize=False))
+
+        return values
 
 
 @dataclass(frozen=True)

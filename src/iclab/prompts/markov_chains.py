@@ -17,6 +17,11 @@ from iclab.foundations import Draws, InvalidInputError, check_array, check_choic
 from iclab.prompts.labels import Classes, Labels, Law
 from iclab.prompts.sequences import Sequences
 
+# Most rows of a table, and entries of transition matrices kept at once.
+_MOST = 1024
+_NEVER = 1e-100
+_BLOCK = 1 << 22
+
 
 @dataclass(frozen=True)
 class MarkovChains(Sequences):
@@ -53,6 +58,10 @@ class MarkovChains(Sequences):
         object.__setattr__(self, "concentration", check_real(self.concentration, "concentration", above=0.0))
         object.__setattr__(self, "order", check_integer(self.order, "order", minimum=0))
         check_choice(self.start, "start", ("stationary", "uniform"))
+        if self.n_symbols**self.order > _MOST:
+            raise InvalidInputError(
+                f"n_symbols^order must be at most {_MOST} rows of a table; {self.n_symbols}^{self.order} was given."
+            )
 
     @property
     def labels(self) -> Labels:
@@ -153,19 +162,30 @@ def stationary(tables: Law) -> Float64[np.ndarray, "B rows"]:
     By elimination without subtractions (Grassmann, Taksar and Heyman 1985), which keeps small probabilities to full
     relative precision.
     """
+    rows = tables.shape[1]
+    law = np.empty((len(tables), rows))
+    batch = max(1, _BLOCK // rows**2)
+    for start in range(0, len(tables), batch):
+        law[start : start + batch] = _eliminated(tables[start : start + batch])
+    return law
+
+
+def _eliminated(tables: Law) -> Float64[np.ndarray, "B rows"]:
     rows, k = tables.shape[-2:]
     steps = np.zeros((len(tables), rows, rows))
     for symbol in range(k):
         # A state forgets its oldest symbol: i → (i·k + symbol) mod k^order.
         steps[:, np.arange(rows), (np.arange(rows) * k + symbol) % rows] += tables[..., symbol]
     for last in range(rows - 1, 0, -1):
-        leaving = steps[:, last, :last].sum(axis=1, keepdims=True)
-        steps[:, :last, last] /= np.where(leaving > 0, leaving, 1.0)
+        # A state that is never left has all the mass in the end.
+        leaving = np.maximum(steps[:, last, :last].sum(axis=1, keepdims=True), _NEVER)
+        steps[:, :last, last] /= leaving
         steps[:, :last, :last] += steps[:, :last, last, None] * steps[:, None, last, :last]
     law = np.ones((len(tables), rows))
     for state in range(1, rows):
         law[:, state] = np.einsum("br,br->b", law[:, :state], steps[:, :state, state])
-    return law / law.sum(axis=1, keepdims=True)
+        law[:, : state + 1] /= law[:, : state + 1].sum(axis=1, keepdims=True)
+    return law
 
 
 def openings(tables: Law) -> list[Law]:
