@@ -62,7 +62,8 @@ class Task:
 def _restored(package: str, content: bytes) -> Task:
     if package:
         load_package(Path(package))
-    return Task(*pickle.loads(content), package)
+    function, arguments = pickle.loads(content)
+    return Task(function, arguments, package)
 
 
 class Workplace(Protocol):

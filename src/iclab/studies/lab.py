@@ -92,7 +92,8 @@ class Lab:
             place = self.workplace if len(tasks) > 1 else Here()
             place.run(tasks, report, lambda: None)
         return [
-            self.store.find(unit) if outcome is None else outcome for unit, outcome in zip(units, outcomes, strict=True)
+            _present(self.store.find(unit), unit) if outcome is None else outcome
+            for unit, outcome in zip(units, outcomes, strict=True)
         ]
 
     def named_tables(self, units: Sequence[Unit], label: str = "measuring") -> dict[str, pd.DataFrame]:

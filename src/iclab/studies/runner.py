@@ -94,7 +94,7 @@ def run_all(
     *,
     registry: Sequence[Study] = (),
     workplace: Workplace = Here(),  # noqa: B008
-    after: Callable[[Results], None] = lambda _: None,
+    after: Callable[[Results], object] = lambda _: None,
     changes: Mapping[str, Any] | None = None,
 ) -> Results:
     """Run studies one after the other, reusing what is finished.

@@ -108,12 +108,10 @@ def helps(trained: str, scaling: str, against: str = OWN) -> Callable[[Tables], 
 def spread(tables: Tables) -> Answer:
     """Whether GPT-2's error grows from the first distribution to the last, in every seed and beyond its errors."""
     runs = own_runs(tables["models"])
-    order = list(dict.fromkeys(zip(runs["family"], runs["cv2"], strict=True)))
-    indexed = runs.set_index(["family", "cv2", "training_seed"]).sort_index()
     met = missed = 0
     factors: list[float] = []
-    for seed in runs["training_seed"].unique():
-        first, last = (indexed.loc[(*key, seed)] for key in (order[0], order[-1]))
+    for _, rows in runs.groupby("training_seed"):
+        first, last = rows.iloc[0], rows.iloc[-1]
         reach = normal_quantile() * float(np.hypot(first["stderr"], last["stderr"]))
         change = float(last["error"] - first["error"])
         met, missed = met + (change > reach), missed + (change < -reach)

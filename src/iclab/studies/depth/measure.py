@@ -306,7 +306,7 @@ def _remedies(settings: Settings, lab: Lab) -> pd.DataFrame:
         one = plain.loc[tuple(row[key])]
         ends = row["gain"] - reach, row["gain"] + reach
         says.append(verdict(row, one, *ends, settings.dimension) if reach else None)
-    return table.assign(says=says)
+    return table.assign(says=pd.Series(says, index=table.index, dtype=object))
 
 
 def _with_verdicts(pairs: pd.DataFrame, errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:

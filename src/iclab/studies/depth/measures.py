@@ -160,7 +160,7 @@ def stationarity(model: Model, weights: Weights, contexts: Contexts) -> pd.DataF
             "row": row + 1,
             "column": column + 1,
             "slope": mean.ravel(),
-            "stderr": stderr.ravel(),
+            "stderr": np.ravel(stderr),
             "z": np.divide(mean, stderr, out=np.zeros_like(mean), where=stderr > 0).ravel(),
             "n": size * BATCHES,
         }

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from iclab.models import Architecture
 from iclab.studies.lab import Lab
 from iclab.studies.measuring import COVARIATES, FAMILIES
 from iclab.studies.trainings import Job, Trained, deviations, digest, find, trained
@@ -108,6 +109,7 @@ def describe(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.Data
     for model, run in found.items():
         config, wanted = run.config, settings.configuration(model)
         other = deviations(run, settings.configuration(model, steps=config.steps))
+        assert isinstance(config.model, Architecture)
         architecture = [config.model.embedding, config.model.attention, config.model.width, config.model.layers]
         training = [config.steps, wanted.steps, _labels_seen(config), config.targets, ", ".join(other), run.origin]
         rows.append([*model, *architecture, *training])
@@ -125,7 +127,7 @@ def missing(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.DataF
 
 
 def _labels_seen(config: TrainingConfig) -> int:
-    dimension, points = config.model.dimension, config.n_points
+    dimension, points = config.prompts.build().dimension, config.n_points
     return sum(
         config.curriculum.at(step, dimension, points).points * config.batch_size_at(step)
         for step in range(config.steps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -40,7 +42,9 @@ def _empirical(ax: Axes, empirical: pd.DataFrame, one_pass: pd.DataFrame, leadin
             whole = kind == "all"
             means = own.groupby("n_prompts")["excess"].agg(["mean", "sem"])
             reach = np.minimum(normal_quantile() * means["sem"], 0.95 * means["mean"])
-            look = {"markersize": 5, "markerfacecolor": "none", "linestyle": "none"} if whole else {"markersize": 3.5}
+            look: dict[str, Any] = (
+                {"markersize": 5, "markerfacecolor": "none", "linestyle": "none"} if whole else {"markersize": 3.5}
+            )
             label = None if whole else _INPUTS[str(inputs)]
             ax.errorbar(
                 means.index, means["mean"], reach, color=CYCLE[i], marker="o", elinewidth=0.9, label=label, **look
@@ -144,9 +148,8 @@ def lengths(record: Record) -> Figure:
         figure = Figure(figsize=(8.0, 3.6))
         left, right = figure.subplots(1, 2)
         _fixed_m(left, tables["exact"], tables["measured"], d)
-        for i, ((_, condition), rows) in enumerate(
-            tables["exact"].groupby(["inputs", "condition"], sort=False, dropna=False)
-        ):
+        for i, (key, rows) in enumerate(tables["exact"].groupby(["inputs", "condition"], sort=False, dropna=False)):
+            condition = float(key[1])  # type: ignore[index]
             own = rows[rows["N"] == rows["M"]].sort_values("N")
             label = f"fixed Λ, condition {condition:g}" if np.isfinite(condition) else "random Λ"
             right.plot(own["N"], own["excess"] / d, color=CYCLE[i], label=label)

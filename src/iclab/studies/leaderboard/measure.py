@@ -112,7 +112,7 @@ def _job(recipe: str, steps: int, seed: int, settings: Settings, lab: Lab) -> Jo
 def _evaluations(job: Job) -> pd.DataFrame:
     """What a finished training was seen to reach: step, sequences, CPU seconds, error, stderr."""
     config, run = job.config, Run.open(job.directory)
-    d = config.model.dimension
+    d = config.prompts.build().dimension
     spent = {line["step"]: line["cpu_seconds"] for line in run.metrics if "loss" in line}
     rows = [
         {

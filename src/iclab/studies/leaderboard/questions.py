@@ -17,19 +17,19 @@ def first(tables: Tables) -> Answer:
     A case is met if our range over seeds lies below the other's, missed if above; one seed has no range.
     """
     met = missed = undecided = 0
-    ranking = tables["ranking"].set_index(["recipe", "threshold"])
-    for (recipe, threshold), row in ranking.iterrows():
-        if recipe == OURS:
+    ranking = tables["ranking"].to_dict("records")
+    mine = {row["threshold"]: row for row in ranking if row["recipe"] == OURS}
+    for row in ranking:
+        if row["recipe"] == OURS:
             continue
-        ours = ranking.loc[(OURS, threshold)]
+        ours = mine[row["threshold"]]
         if row["seeds"] > 1 and ours["most_steps"] < row["least_steps"]:
             met += 1
         elif row["seeds"] > 1 and row["most_steps"] < ours["least_steps"]:
             missed += 1
         else:
             undecided += 1
-    mine = tables["ranking"].query("recipe == @OURS")
-    steps = {f"steps_to_{row['threshold']:g}": row["median_steps"] for row in mine.to_dict("records")}
+    steps = {f"steps to {threshold:g}": row["median_steps"] for threshold, row in mine.items()}
     return Answer(verdict_of(met, missed, undecided), met, missed, undecided, steps)
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from iclab.models import load
+from iclab.models import Transformer, load
 from iclab.predictors import LeastSquares, Predictor
 from iclab.studies.lab import Lab
 from iclab.studies.measuring import (
@@ -330,8 +330,11 @@ def _positions(jobs: Mapping[Model, Job], settings: Settings) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for model, job in jobs.items():
         network = load(job.directory).model
-        if model.variant not in ("learned", "shifted") or network.positions is None or network.read_in is None:
+        if model.variant not in ("learned", "shifted"):
             continue
+        assert isinstance(network, Transformer)
+        assert network.positions is not None
+        assert network.read_in is not None
         table, reader = network.positions.weight.detach().double(), network.read_in.weight.detach().double()
         reached = len(table) - 1 if model.variant == "shifted" else trained_rows(settings.n_train)
         size = table.square().mean(1).sqrt()

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from iclab.models import TransformerPredictor
+from iclab.models import Transformer, TransformerPredictor
 
 # A table of learned positions, and the number of rows that training reached → another table.
 Change: TypeAlias = Callable[[Float[Tensor, "R w"], int], Float[Tensor, "R w"]]
@@ -57,6 +57,7 @@ def trained_rows(n_train: int) -> int:
 def treated(predictor: TransformerPredictor, treatment: str, factor: float, n_train: int) -> TransformerPredictor:
     """A copy of a predictor with learned positions whose table was changed and then multiplied by ``factor``."""
     model = copy.deepcopy(predictor.model)
+    assert isinstance(model, Transformer)
     assert model.positions is not None
     with torch.no_grad():
         table = model.positions.weight.clone()

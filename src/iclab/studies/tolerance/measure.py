@@ -21,7 +21,7 @@ from jaxtyping import Float64
 
 from iclab.evaluation import Suite
 from iclab.foundations import check_integer, standard_error
-from iclab.models import load
+from iclab.models import Architecture, load
 from iclab.predictors import (
     Averaging,
     LeastSquares,
@@ -200,6 +200,7 @@ def _shipped(found: Mapping[Model, Trained], settings: Settings) -> Iterator[Lea
 
 def _transformer(family: str, run: Trained, seed: int) -> Learner:
     model, n = run.config.model, run.config.n_train
+    assert isinstance(model, Architecture)
     kind = ("GPT-2" if model.attention == "softmax" else f"{model.attention} attention") + _READS[model.embedding]
     name = f"{kind}, {family} Λ, N = {n}" + (f", seed {seed}" if seed else "")
     return Learner(name, "transformer", family, run, n, seed, model.embedding, model.attention)
