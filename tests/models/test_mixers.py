@@ -31,7 +31,16 @@ def test_a_hybrid_has_the_blocks_of_its_pattern():
 def test_an_architecture_without_new_parts_is_described_as_before():
     # Runs are kept under the digest of this description.
     fields = {field.name for field in dataclasses.fields(Architecture)}
-    assert fields - describe(SMALL).keys() == {"mixers", "convolution", "keys", "bare", "head", "outputs"}
+    assert fields - describe(SMALL).keys() == {
+        "mixers",
+        "convolution",
+        "keys",
+        "bare",
+        "head",
+        "outputs",
+        "loops",
+        "inject",
+    }
     assert describe(dataclasses.replace(SMALL, mixers=("softmax",)))["mixers"] == ["softmax"]
 
 

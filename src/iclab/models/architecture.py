@@ -53,7 +53,7 @@ class Architecture:
     mlp, residual, layer_norm : bool
         Parts of a block that can be left out.
     tied : bool
-        Whether one block is applied ``layers`` times (a looped transformer).
+        Whether one block is applied ``layers`` times: ``loops`` of one layer, by its older name.
     mixers : tuple of str
         A mixer for each layer, instead of ``attention`` in all; fewer than ``layers`` are repeated in their order.
         Beside attention: "retention", "gla" (gated linear attention), "delta" and "gated_delta" (DeltaNet), "mesa",
@@ -66,6 +66,11 @@ class Architecture:
         "gated_delta" and "mesa".
     bare : bool
         Whether these six end in what they read, times the output matrix, without a norm and a gate between.
+    loops : int
+        How often the whole stack of ``layers`` is applied (a looped transformer); a model may be read with more than it
+        was trained with (``TransformerPredictor.looped``).
+    inject : bool
+        Whether the input is added again before every further loop, as in Yang et al. (2024).
     head : {"mean", "mean_variance", "classes"}
         What is answered at a position: a label; its mean and the logarithm of its variance, for a Gaussian likelihood;
         or logits of the classes that it may be.
@@ -96,6 +101,8 @@ class Architecture:
     convolution: int | None = Field(default=None, ge=0)
     keys: Literal["unit", "plain"] | None = None
     bare: bool = False
+    loops: int = Field(default=1, ge=1, le=10_000)
+    inject: bool = False
     head: Literal["mean", "mean_variance", "classes"] = "mean"
     outputs: int = Field(default=1, ge=1)
 
@@ -106,6 +113,8 @@ class Architecture:
         if self.mixers and (self.layers % len(self.mixers) or (self.tied and len(self.mixers) > 1)):
             blocks = "the one block of a tied model" if self.tied else f"a divisor of the {self.layers} layers"
             raise ValueError(f"mixers must be as many as {blocks}, over which they repeat; {self.mixers} were given")
+        if self.tied and self.loops > 1:
+            raise ValueError(f"loops must be 1 for a tied model, whose layers they are; {self.loops} was given")
         kinds = set(self.kinds)
         if kinds - {"merged", "lstm", "gru"} and self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads; {self.width} and {self.heads} were given")
@@ -203,7 +212,16 @@ class Architecture:
         return 2 * self.max_points if self.arrangement == "interleaved" else self.max_points
 
 
-_LATER: dict[str, Any] = {"mixers": (), "convolution": None, "keys": None, "bare": False, "head": "mean", "outputs": 1}
+_LATER: dict[str, Any] = {
+    "mixers": (),
+    "convolution": None,
+    "keys": None,
+    "bare": False,
+    "loops": 1,
+    "inject": False,
+    "head": "mean",
+    "outputs": 1,
+}
 
 
 def _in_one_sentence(initialise: Any) -> Any:

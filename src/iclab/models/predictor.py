@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +16,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from iclab.evaluation.contexts import one_by_one
-from iclab.foundations import InvalidInputError, PromptLabels, check_choice, user_path
+from iclab.foundations import InvalidInputError, PromptLabels, check_choice, check_integer, user_path
 from iclab.models.architecture import ATTENTION, Architecture
 from iclab.models.own import Model, OwnModel
 from iclab.models.storage import CONFIG, MANIFEST, read_mapping, read_model, verify
@@ -112,8 +113,11 @@ class TransformerPredictor:
             If the model reads no such contexts.
         """
         architecture, model = self.architecture, self.model
-        attends = isinstance(model, Transformer) and set(architecture.kinds) <= set(ATTENTION)
-        if not attends or not architecture.dimension:
+        if (
+            not isinstance(model, Transformer)
+            or not set(architecture.kinds) <= set(ATTENTION)
+            or not model.reads_inputs
+        ):
             return one_by_one(self, xs, ys, queries)  # a state that no branches share
         self._check(xs.shape[2], xs.shape[1] + 1, Labels("real", 1))
         parameter = next(self.model.parameters())
@@ -126,8 +130,8 @@ class TransformerPredictor:
                 block = torch.zeros(size, xs.shape[2], dtype=parameter.dtype, device=parameter.device)
                 block[: len(some)] = torch.tensor(some, dtype=parameter.dtype, device=parameter.device)
                 for each in range(len(xs)):
-                    one = (part[each : each + 1] for part in contexts)
-                    said = model.answer(*one, block[None])[0, : len(some)]
+                    context, labels = (part[each : each + 1] for part in contexts)
+                    said = model.answer(context, labels, block[None])[0, : len(some)]
                     said = said[..., 0] if architecture.head == "mean_variance" else said
                     answers[each, start : start + size] = said.double().cpu().numpy()
         return answers
@@ -182,6 +186,23 @@ class TransformerPredictor:
                 )
                 answers[batch] = self.model(*tensors).double().cpu()
         return answers
+
+    def looped(self, loops: int) -> Self:
+        """The same model, its weights shared, whose blocks are applied so many times.
+
+        Raises
+        ------
+        InvalidInputError
+            If ``loops`` is below 1, or it is no looped transformer.
+        """
+        loops = check_integer(loops, "loops", minimum=1)
+        if not isinstance(self.model, Transformer) or self.model.architecture.tied:
+            raise InvalidInputError(
+                "the model must be a transformer with loops to be read with another number; it is of one's own or tied."
+            )
+        model = copy.copy(self.model)
+        model.loops = loops
+        return replace(self, model=model)
 
     def to(self, device: str | torch.device) -> Self:
         """Move the model to a device, such as "cuda", or "auto" for a GPU if there is one; returns itself."""

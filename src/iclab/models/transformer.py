@@ -73,12 +73,15 @@ class Transformer(nn.Module):
     n_train : int or None
         Number of examples N that the weights were trained for, None where that is not known. It is kept with the
         weights on disk: positions beyond N may never have been trained.
+    loops : int
+        How often the blocks are applied where no other number is asked for: that of the architecture.
     """
 
     def __init__(self, architecture: Architecture, seed: int | None = 0) -> None:
         super().__init__()
         self.architecture = architecture
         self.n_train: int | None = None
+        self.loops = architecture.loops
         width = architecture.width
         learned = architecture.read_in == "linear"
         self.read_in = nn.Linear(architecture.token_size, width) if learned else None
@@ -97,7 +100,9 @@ class Transformer(nn.Module):
         ys: Float[Tensor, "B P"] | Float[Tensor, "B P k"] | Int[Tensor, "B P"],
         queries: Float[Tensor, "B P d"] | None = None,
         starts: Int[Tensor, " B"] | None = None,
-    ) -> Float[Tensor, "B P *numbers"]:
+        loops: int | None = None,
+        window: int | None = None,
+    ) -> Float[Tensor, "*window B P *numbers"]:
         """Predictions for every position's query from the examples before it.
 
         Parameters
@@ -108,6 +113,11 @@ class Transformer(nn.Module):
             Query of each position, ``xs`` when omitted.
         starts : Tensor of int, shape (B,), optional
             Point of the table of learned positions at which each prompt begins, the first when omitted.
+        loops : int, optional
+            How often the blocks are applied; ``self.loops`` when omitted.
+        window : int, optional
+            If given, what is predicted after each of the last ``window`` loops, or all if there are fewer, on a new
+            first axis; earlier loops have no gradient.
 
         Returns
         -------
@@ -119,7 +129,11 @@ class Transformer(nn.Module):
         if self.architecture.head == "classes":
             ys = nn.functional.one_hot(ys.long(), self.architecture.outputs).to(xs.dtype)
         where = layout(arrangement, xs.shape[1], queries is not None, xs.device)
-        return self._read(tokens(arrangement, xs, ys, queries), where, starts)
+        x = self._embedded(tokens(arrangement, xs, ys, queries), where, starts)
+        loops = self.loops if loops is None else loops
+        if window is None:
+            return self._said(self._looped(x, where, loops))
+        return self._window(x, where, loops, window)
 
     def answer(
         self,
@@ -148,22 +162,48 @@ class Transformer(nn.Module):
         x = tokens(arrangement, xs, ys, xs)  # (B, C + N + 1, s)
         context = x[:, : where.context]
         asked = tokens(arrangement, queries, ys.new_zeros(len(ys), queries.shape[1], *ys.shape[2:]), queries)
-        return self._read(torch.cat([context, asked[:, -queries.shape[1] :]], 1), where, None)
+        x = self._embedded(torch.cat([context, asked[:, -queries.shape[1] :]], 1), where, None)
+        return self._said(self._looped(x, where, self.loops))
 
-    def _read(self, x: Float[Tensor, "B T s"], where: Layout, starts: Tensor | None) -> Tensor:
-        """What is predicted at the tokens that are read out."""
+    def _embedded(self, x: Float[Tensor, "B T s"], where: Layout, starts: Tensor | None) -> Float[Tensor, "B T w"]:
+        """Tokens as the blocks read them."""
         if self.read_in is not None:
             x = self.read_in(x)  # (B, T, w)
         if self.positions is not None:
             stride = self.architecture.n_positions // self.architecture.max_points
             shift = 0 if starts is None else stride * starts[:, None]
             x = x + self.positions(where.positions + shift)
-        depth = self.architecture.layers
-        for layer in range(depth):
-            block = self.blocks[0 if self.architecture.tied else layer]
-            # Of the last block only the tokens that are read out matter.
-            x = block(x, where, where.readout if layer == depth - 1 else _ALL)
-        x = self.norm(x)  # (B, P, w)
+        return x
+
+    def _looped(self, x: Float[Tensor, "B T w"], where: Layout, loops: int) -> Float[Tensor, "B P w"]:
+        """The tokens that are read out after so many loops: of the last block only they matter."""
+        first = x
+        for loop in range(loops):
+            x = self._once(x, first if loop else None, where, where.readout if loop == loops - 1 else _ALL)
+        return x
+
+    def _window(self, x: Float[Tensor, "B T w"], where: Layout, loops: int, window: int) -> Tensor:
+        """What is predicted after each of the last loops, which alone have a gradient."""
+        first, said = x, list[Tensor]()
+        for loop in range(loops):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and loop >= loops - window):
+                x = self._once(x, first if loop else None, where, _ALL)
+            if loop >= loops - window:
+                said.append(self._said(x[:, where.readout]))
+        return torch.stack(said)
+
+    def _once(self, x: Tensor, again: Tensor | None, where: Layout, rows: slice) -> Tensor:
+        """One loop; ``again`` is the input, from the second loop on."""
+        if again is not None and self.architecture.inject:
+            x = x + again
+        blocks = [self.blocks[0]] * self.architecture.layers if self.architecture.tied else list(self.blocks)
+        for block in blocks[:-1]:
+            x = block(x, where, _ALL)
+        return blocks[-1](x, where, rows)
+
+    def _said(self, x: Float[Tensor, "B P w"]) -> Tensor:
+        """What is predicted at the tokens that are read out."""
+        x = self.norm(x)
         outputs = self.architecture.outputs
         x = x[..., -outputs:] if self.read_out is None else self.read_out(x)  # (B, P, outputs or 2·outputs)
         if self.architecture.head == "mean_variance":
@@ -171,10 +211,15 @@ class Transformer(nn.Module):
         return x.squeeze(2) if outputs == 1 else x
 
     @property
+    def reads_inputs(self) -> bool:
+        """Whether prompts have inputs, or are sequences of labels."""
+        return self.architecture.dimension > 0
+
+    @property
     def products(self) -> int:
         """Multiply-adds of the blocks' weight matrices for a token."""
         weights = sum(parameter.numel() for parameter in self.blocks.parameters() if parameter.ndim == 2)
-        return weights * (self.architecture.layers if self.architecture.tied else 1)
+        return weights * (self.architecture.layers if self.architecture.tied else self.loops)
 
     @property
     def n_parameters(self) -> int:

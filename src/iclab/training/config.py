@@ -65,6 +65,9 @@ class TrainingConfig:
         Loss averaged over all positions, or at the last position only (Definition 1 of the paper). It is the squared
         error for the model's head "mean", the negative log-likelihood for "mean_variance" (a Gaussian's, without the
         constant) and for "classes" (cross-entropy).
+    window : int, optional
+        Of a model with loops: what is predicted after each of so many last loops is fitted, and earlier loops have no
+        gradient (Yang et al. 2024). The last loop alone, with the gradient of all, when omitted.
     per_dimension : bool
         Whether the loss is divided by the number of visible dimensions.
     precision : {"auto", "float32", "bfloat16", "float64"}
@@ -94,6 +97,7 @@ class TrainingConfig:
     curriculum: Curriculum = Curriculum()
     targets: Literal["labels", "posterior_mean"] = "labels"
     loss: Literal["all", "query"] = "all"
+    window: int | None = Field(default=None, ge=1)
     per_dimension: bool = False
     precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -129,6 +133,10 @@ class TrainingConfig:
             raise InvalidInputError(
                 f"the model's head must fit the labels, with model.head {head!r} and model.outputs {labels.size}; "
                 f"{model.head!r} and {model.outputs} were given."
+            )
+        if self.window is not None and (isinstance(model, OwnModel) or model.tied):
+            raise InvalidInputError(
+                "window must be left out unless the model is a transformer with loops; it is tied or of one's own."
             )
         functions = isinstance(prompts, PromptDistribution)
         if self.targets == "posterior_mean":
@@ -237,6 +245,8 @@ class TrainingConfig:
         # Runs are kept under the digest of these data: fields that say nothing were unknown to earlier versions.
         if not self.curriculum.fields:
             del data["curriculum"]["fields"]
+        if self.window is None:
+            del data["window"]
         if self.optimizer.matrix_precision == "auto":
             del data["optimizer"]["matrix_precision"]
         return data

@@ -36,9 +36,11 @@ class GraphedStep(Step):
         self._backward, self._update = Graphed(self._plain_backward), Graphed(self._scaled_update)
 
     def use(self, config: TrainingConfig) -> None:
-        """Take the values that ramps have in the next step; those of the optimiser are constants of its graph."""
+        """Take the values that ramps have in the next step; those of optimiser and model are constants of graphs."""
         if config.optimizer != self.config.optimizer:
             self._update = Graphed(self._scaled_update)
+        if config.model != self.config.model:
+            self._backward = Graphed(self._plain_backward)
         super().use(config)
 
     def backward(self, *tensors: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

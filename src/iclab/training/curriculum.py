@@ -20,7 +20,7 @@ from iclab.foundations import Draws, PromptInputs
 from iclab.prompts import Covariates
 
 # What a step may see changed: the rest of a configuration is one thing for the whole run.
-FIELDS = ("prompts", "optimizer", "batch_size")
+FIELDS = ("prompts", "optimizer", "batch_size", "model.loops")
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -81,8 +81,8 @@ class Curriculum:
     fields : mapping of str to Ramp
         Any other number that a step sees, by its dotted name in the configuration: of the prompts
         (``prompts.noise``, ``prompts.covariates.variance``), of the optimiser (``optimizer.learning_rate``, its peak,
-        which the schedule multiplies; ``optimizer.momentum``, …), or ``batch_size``. Targets follow the prompts of the
-        step. Held-out prompts are those of the configuration itself.
+        which the schedule multiplies; ``optimizer.momentum``, …), ``batch_size``, or ``model.loops``. Targets follow
+        the prompts of the step. Held-out prompts are those of the configuration itself.
     """
 
     dimensions: Ramp | None = None
@@ -98,7 +98,7 @@ class Curriculum:
                     f"{name} must grow in whole numbers from at least 1, its end at least start; {ramp} was given"
                 )
         for name in self.fields:
-            if name.split(".")[0] not in FIELDS:
+            if name.split(".")[0] not in FIELDS and name not in FIELDS:
                 raise ValueError(f"a ramp must be of a field of {', '.join(FIELDS)}; {name!r} was given")
         return self
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from iclab.foundations import InvalidInputError
-from iclab.models import OwnModule, make
+from iclab.models import OwnModel, OwnModule, make
 from iclab.models.predictor import device_of
 from iclab.training.batches import Batch
 from iclab.training.checkpoint import State
@@ -82,15 +82,26 @@ class Step:
     def backward(self, xs: Tensor, ys: Tensor, targets: Tensor, count: Tensor, starts: Tensor | None = None) -> Tensor:
         """Put the loss's gradients into ``grad``; returns the loss and that of having learned nothing."""
         with torch.autocast(xs.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            predictions = self._forward(xs, ys, starts=starts)
+            predictions = self._forward(xs, ys, starts=starts, **self._loops())
         asked = slice(-1, None) if self.config.loss == "query" else slice(None)
-        predictions, targets = predictions.to(xs.dtype)[:, asked], targets[:, asked]
+        targets = targets[:, asked]
+        # One, or those after each loop of the window.
+        predictions = predictions.to(xs.dtype)[None] if self.config.window is None else predictions.to(xs.dtype)
         architecture = self._state.model.architecture
         rule, size = LOSSES[architecture.head or "mean"], architecture.outputs or 1
-        loss = rule.of(predictions, targets).sum() / count
+        loss = sum((rule.of(said[:, asked], targets).sum() for said in predictions), xs.new_zeros(())) / (
+            count * len(predictions)
+        )
         for gradient, value in zip(self._gradients, self._gradients_of(loss), strict=True):
             gradient.copy_(value)
         return torch.stack([loss.detach(), rule.zero(targets, size).sum().to(loss.dtype) / count]).double()
+
+    def _loops(self) -> dict[str, int | None]:
+        """Of a transformer in this step, where it has any."""
+        model = self.config.model
+        if isinstance(model, OwnModel) or (model.loops == 1 and self.config.window is None):
+            return {}
+        return {"loops": model.loops, "window": self.config.window}
 
     @contextmanager
     def _randomness(self) -> Generator[None]:
