@@ -1,5 +1,6 @@
 """A sweep's table holds every cell, whoever trains it and however often it is interrupted."""
 
+import math
 import os
 import signal
 import subprocess
@@ -75,7 +76,7 @@ def test_a_table_holds_what_each_cell_alone_gives(iclab, base, tmp_path):
     assert out.splitlines()[-1] == "s/table.csv"
     table = pd.read_parquet(tmp_path / "s/table.parquet")
     assert table["n_train"].dtype == table["seed"].dtype == "int64"
-    assert len(table) == 2 * 2 * (3 + 4) * 2
+    assert len(table) == 2 * 2 * (3 + 4)
     assert (tmp_path / "s.svg").exists()
     for run in (tmp_path / "s/runs").iterdir():
         config = Run.open(run).config
@@ -83,6 +84,25 @@ def test_a_table_holds_what_each_cell_alone_gives(iclab, base, tmp_path):
         rows = table[(table["n_train"] == config.n_train) & (table["seed"] == config.seed)]
         rows = rows[(rows["predictor"] == "model") & (rows["shift"] == "standard")]
         assert rows["mean"].tolist() == pytest.approx(curve.mean.tolist(), rel=1e-12)
+
+
+def test_sequences_of_symbols_are_swept_beside_their_bayes_predictor(iclab, tmp_path):
+    """Bayes has the smaller cross-entropy at every position, and at position 0 that of the uniform law: ln 3."""
+    model = {"dimension": 0, "head": "classes", "outputs": 3, "max_points": 6, "width": 8, "layers": 1, "heads": 1}
+    config = {
+        "prompts": {"kind": "markov_chains", "n_symbols": 3, "start": "uniform"},
+        "model": model,
+        "n_train": 5,
+        "steps": 3,
+    }
+    path = tmp_path / "chains.yaml"
+    path.write_text(yaml.safe_dump({**config, "batch_size": 4, "n_evaluation": 4}))
+    arguments = ("--over", "seed=0..1", "--beside", "bayes", "--prompts", 200, "--directory", "s", "--workers", 1)
+    code, _, err = iclab("sweep", path, *arguments)
+    assert code == 0, err
+    table = pd.read_csv(tmp_path / "s/table.csv").pivot_table("mean", ["seed", "position"], "predictor")
+    assert (table["bayes"] < table["model"]).all()
+    assert table["bayes"].xs(0, level="position").to_numpy() == pytest.approx(math.log(3))
 
 
 def test_axes_may_grow_and_cells_that_are_there_stay(iclab, base, tmp_path):

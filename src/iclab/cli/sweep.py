@@ -29,6 +29,7 @@ def sweep(
     dask: str | None = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     plot: Path | None = None,
+    allow_code: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Train every combination of some values of a configuration, and judge all in one table.
@@ -52,7 +53,7 @@ def sweep(
         Shifts of each cell's own prompts to judge on; "standard", these prompts themselves, when omitted. Repeat the
         option or separate by commas.
     beside
-        Classical predictors to judge on the same prompts; least_squares when omitted.
+        Classical predictors to judge on the same prompts, such as least_squares, or "bayes" for the exact one.
     prompts
         Test prompts per cell and shift.
     points
@@ -68,6 +69,8 @@ def sweep(
     plot
         Draw errors by context length into this file (SVG, PNG or PDF): one panel per value of the first axis, one line
         per combination of the others.
+    allow_code
+        Let code of one's own that the configuration names run (docs/security.md).
     json
         Print where the results are as JSON.
     """
@@ -76,7 +79,14 @@ def sweep(
     from iclab.cli import EXIT_CHECK_FAILED
     from iclab.cli.progress import Reporter
     from iclab.cli.train import configuration_source
-    from iclab.foundations import InvalidInputError, atomic_path, check_integer, exclusive, require_writable
+    from iclab.foundations import (
+        InvalidInputError,
+        atomic_path,
+        check_integer,
+        exclusive,
+        require_writable,
+        require_writable_file,
+    )
     from iclab.studies.executors import workplace
     from iclab.studies.grid import STANDARD, Grid, Judging, claim, parse_axis
     from iclab.studies.grid import sweep as run
@@ -87,14 +97,16 @@ def sweep(
     if repeated:
         raise InvalidInputError(f"an axis must be given once; {repeated[0]} was given more often.")
     source, changes = configuration_source(config, set_)
-    grid = Grid(source, dict(axes), changes)
+    grid = Grid(source, dict(axes), changes, allow_code)
     judging = Judging(
         tuple(dict.fromkeys(listed(evaluate, "--evaluate"))) or (STANDARD,),
-        ("least_squares",) if beside is None else tuple(dict.fromkeys(listed(beside, "--beside"))),
+        tuple(dict.fromkeys(listed(beside, "--beside"))),
         check_integer(prompts, "--prompts", minimum=2),
         seed,
         None if points is None else check_integer(points, "--points", minimum=1),
     )
+    if plot is not None:
+        plot = require_writable_file(plot, "plot", (".svg", ".png", ".pdf"))
     cells = grid.cells  # every value is checked before anything begins
     if dry_run:
         return _dry_run(cells)

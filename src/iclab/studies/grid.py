@@ -19,8 +19,9 @@ import pandas as pd
 from iclab.evaluation import compare
 from iclab.foundations import InvalidInputError, check_choice, read_json, write_json
 from iclab.models import load
-from iclab.predictors import REGISTRY, predictor
+from iclab.predictors import REGISTRY, Predictor, bayes_predictor, predictor
 from iclab.prompts import shift
+from iclab.prompts.reading import allowed_code
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
 from iclab.studies.study import plain
@@ -36,7 +37,7 @@ _MARKER = "sweep.json"
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 # More cells than this are a slip of the hand.
 _LARGEST = 100_000
-STANDARD = "standard"
+STANDARD, BAYES = "standard", "bayes"
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,14 @@ class Grid:
         Dotted key of the configuration to the values it takes.
     changes : mapping
         Dotted keys that have another value in every cell.
+    allow_code : bool
+        Whether code of one's own that the configuration names may run (docs/security.md).
     """
 
     base: Path | str | Mapping[str, Any]
     axes: Mapping[str, Sequence[Any]]
     changes: Mapping[str, Any] = field(default_factory=dict)
+    allow_code: bool = False
 
     def __post_init__(self) -> None:
         for key, values in self.axes.items():
@@ -99,7 +103,7 @@ class Grid:
             If an axis is no field of the configuration, or a value does not fit.
         """
         return [
-            Cell(values, read_config(self.base, {**self.changes, **values}))
+            Cell(values, read_config(self.base, {**self.changes, **values}, allow_code=self.allow_code))
             for values in (dict(zip(self.axes, chosen, strict=True)) for chosen in product(*self.axes.values()))
         ]
 
@@ -134,7 +138,7 @@ class Judging:
     shifts : tuple of str
         Names of shifts of the prompts that a cell was trained on; "standard" is these prompts themselves.
     beside : tuple of str
-        Names of classical predictors that are judged on the same prompts.
+        Names of classical predictors that are judged on the same prompts; "bayes" is the exact one, where known.
     n_prompts, seed : int
         Test prompts per shift, and their seed.
     points : int, optional
@@ -142,7 +146,7 @@ class Judging:
     """
 
     shifts: tuple[str, ...] = (STANDARD,)
-    beside: tuple[str, ...] = ("least_squares",)
+    beside: tuple[str, ...] = ()
     n_prompts: int = 1_280
     seed: int = 0
     points: int | None = None
@@ -151,7 +155,7 @@ class Judging:
         for name in self.shifts:
             shift(name)
         for name in self.beside:
-            check_choice(name, "classical predictor", REGISTRY)
+            check_choice(name, "classical predictor", (BAYES, *REGISTRY))
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,8 @@ class Sweep:
     Attributes
     ----------
     table : DataFrame
-        Tidy: one typed column per axis, then predictor, shift, position, mean, stderr, n (squared errors, raw).
+        Tidy: one typed column per axis, then predictor, shift, position, mean, stderr, n. Squared errors, raw; of
+        classes cross-entropies in nats.
     failed : DataFrame
         The cells that could not be trained or judged: their values, and ``reason``.
     """
@@ -235,21 +240,23 @@ def sweep(grid: Grid, lab: Lab, judging: Judging) -> Sweep:
 
 
 def judge(model: Trained, name: str, judging: Judging) -> pd.DataFrame:
-    """Squared errors of a trained model and of classical predictors on the same shifted prompts."""
-    member = shift(name)
-    distribution = member.apply(model.config.prompts.build())
-    points = min(judging.points or model.config.n_points, model.config.model.max_points)
-    limit = member.max_points(distribution.dimension)
-    network = load(model.path, device="auto")
-    predictors = {"model": network}
-    predictors |= {each: predictor(each, distribution.dimension, model.config.n_train) for each in judging.beside}
-    table = compare(
-        predictors,
-        {name: distribution},
-        points if limit is None else min(points, limit),
-        n_prompts=judging.n_prompts,
-        seed=judging.seed,
-    )
+    """Scores of a trained model and of classical predictors on the same, maybe shifted, prompts.
+
+    Numbers are scored by squared errors, classes by cross-entropy in nats.
+    """
+    distribution = model.config.prompts.build()
+    points, limit = judging.points or model.config.n_points, None
+    if name != STANDARD:
+        member = shift(name)
+        distribution, limit = member.apply(distribution), member.max_points(distribution.dimension)
+    most = getattr(model.config.model, "max_points", None)
+    points = min(end for end in (points, limit, most) if end is not None)
+    network = load(model.path, device="auto", allow_code=bool(allowed_code(model.config)))
+    predictors: dict[str, Predictor] = {"model": network}
+    for each in judging.beside:
+        known = bayes_predictor(distribution) if each == BAYES else None
+        predictors[each] = known or predictor(each, distribution.dimension, model.config.n_train)
+    table = compare(predictors, {name: distribution}, points, n_prompts=judging.n_prompts, seed=judging.seed)
     return table.rename(columns={"distribution": "shift"})
 
 
@@ -278,7 +285,7 @@ def claim(directory: Path, grid: Grid, judging: Judging) -> None:
         If it holds something else.
     """
     source = {} if isinstance(grid.base, Mapping) else {"file": str(grid.base)}
-    base = plain(read_config(grid.base, grid.changes).as_dict())
+    base = plain(read_config(grid.base, grid.changes, allow_code=grid.allow_code).as_dict())
     marker = directory / _MARKER
     if marker.exists():
         found = read_json(marker)
