@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.special import logsumexp
+from scipy.special import softmax
 
 from iclab.foundations import InvalidInputError, PromptLabels, check_choice
 from iclab.predictors.base import each_output
@@ -18,7 +18,9 @@ from iclab.prompts.boolean_functions import BooleanLaw
 from iclab.prompts.labels import Law
 
 # Values of functions kept at once.
-_BLOCK = 1 << 21
+_BLOCK = 1 << 18
+# Of the value of a function, beside a label of size 1.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +40,9 @@ class CodedFunctions:
 
     def __call__(self, x: Float64[np.ndarray, "B d"]) -> Float64[np.ndarray, "B K"]:
         """h_k(x), −1 or 1."""
-        signs = np.sign(x)
-        return self.law.rule(signs @ self.codes.T, np.abs(signs) @ np.abs(self.codes).T)
+        signs, literals = np.sign(x), np.abs(self.codes)
+        seen = literals.sum(axis=1) if signs.all() else np.abs(signs) @ literals.T
+        return self.law.rule(signs @ self.codes.T, seen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,33 +86,40 @@ class EnumerationBayes:
             raise InvalidInputError(f"prompts must have labels that are {wanted} for this list of functions.")
         answers = np.empty((*prompts.ys.shape, *prompts.labels.answer_shape))
         evidence = np.empty(prompts.ys.shape)
-        batch = max(1, _BLOCK // len(self.log_prior))
+        prior = softmax(self.log_prior)
+        batch = max(1, _BLOCK // len(prior))
         for start in range(0, len(prompts), batch):
             some = slice(start, start + batch)
             ys, xs, queries = prompts.ys[some], prompts.xs[some], prompts.queries[some]
-            logs = np.tile(self.log_prior, (len(ys), 1))
+            weights, total = np.tile(prior, (len(ys), 1)), np.zeros(len(ys))
             for i in range(prompts.n_points):
-                here = self.values(xs[:, i])
-                asked = self.values(queries[:, i]) if prompts.shifted_queries else here
-                evidence[some, i] = logsumexp(logs, axis=1)
-                weights = np.exp(logs - evidence[some, i][:, None])
-                if self.law is None:
-                    answers[some, i] = np.einsum("bk,bk->b", weights, asked)
-                else:
-                    answers[some, i] = np.einsum("bk,bkc->bc", weights, self.law(asked))
-                ruled = logs + self._likelihood(here, ys[:, i])
-                logs = np.where(np.isfinite(ruled).any(axis=1, keepdims=True), ruled, logs)
+                here = self._shown(xs[:, i])
+                asked = self._shown(queries[:, i]) if prompts.shifted_queries else here
+                answers[some, i] = np.einsum("bk,bk...->b...", weights, asked)
+                evidence[some, i] = total
+                likelihood, offset = self._likelihood(here, ys[:, i])
+                likelihood *= weights
+                share = likelihood.sum(axis=1)
+                known = share > 0
+                weights = np.where(known[:, None], likelihood / np.where(known, share, 1.0)[:, None], weights)
+                total = total + np.where(known, np.log(np.where(known, share, 1.0)) + offset, 0.0)
         return answers, evidence
 
-    def _likelihood(self, values: np.ndarray, ys: np.ndarray) -> np.ndarray:
+    def _shown(self, x: np.ndarray) -> np.ndarray:
+        """Values of the functions, shape (B, K), or the laws of the class, (B, K, k)."""
+        values = self.values(x)
+        return values if self.law is None else self.law(values)
+
+    def _likelihood(self, shown: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:
+        """Likelihood of a label under each function, shape (B, K), divided by exp(offset)."""
         if self.law is not None:
-            chosen = np.take_along_axis(self.law(values), ys[:, None, None], axis=2)[..., 0]
-            with np.errstate(divide="ignore"):
-                return np.log(chosen)
-        residual = values - ys[:, None]
-        if self.noise > 0:
-            return -(residual**2) / (2 * self.noise**2)
-        return np.where(np.abs(residual) <= 1e-9 * np.maximum(1.0, np.abs(ys[:, None])), 0.0, -np.inf)
+            return np.take_along_axis(shown, ys[:, None, None], axis=2)[..., 0], 0.0
+        if self.noise == 0:
+            tolerance = _ROUNDING * np.maximum(1.0, np.abs(ys[:, None]))
+            return (np.abs(shown - ys[:, None]) <= tolerance).astype(np.float64), 0.0
+        squares = np.square((shown - ys[:, None]) / self.noise) / 2
+        least = squares.min(axis=1)
+        return np.exp(least[:, None] - squares), -least
 
 
 @dataclass(frozen=True)
