@@ -80,9 +80,9 @@ def _run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if os.environ.get("ICLAB_TRACEBACK"):
             raise
-        from iclab.cli.output import sentence
+        from iclab.foundations.errors import one_line
 
-        sys.stderr.write(f"iclab: {sentence(_told(error))}\n")
+        sys.stderr.write(f"iclab: {one_line(_told(error))}\n")
         return EXIT_BAD_INPUT
     return result if isinstance(result, int) else 0
 

@@ -9,8 +9,9 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from iclab.cli.output import as_text, clean
+from iclab.cli.output import as_text
 from iclab.foundations import plus_minus
+from iclab.foundations.errors import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +35,8 @@ def written_out(facts: dict[str, Any], table: pd.DataFrame, verdicts: pd.DataFra
     ]
     if verdicts is not None:
         title = "behaves like (distance in mean squared targets; share of bootstraps):"
-        parts += [f"\n{clean(facts['target'])} {title}\n", as_text(_nearest(verdicts))]
-    parts += [f"wrote {clean(path)}\n" for path in facts.get("files", [])]
+        parts += [f"\n{printable(facts['target'])} {title}\n", as_text(_nearest(verdicts))]
+    parts += [f"wrote {printable(path)}\n" for path in facts.get("files", [])]
     return "".join(parts)
 
 
@@ -60,11 +61,11 @@ def _errors(table: pd.DataFrame, dimension: int) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     shown.add_column("shift")
     for column in ("examples", *names):
-        shown.add_column(clean(column), justify="right", no_wrap=True)
+        shown.add_column(printable(column), justify="right", no_wrap=True)
     for (shift, position), group in rows.groupby(["distribution", "position"], sort=False):
         at = group.set_index("predictor")
         mean, bar = at["mean"] / at["normaliser"], at["stderr"] / at["normaliser"]
-        shown.add_row(clean(shift), str(position), *(plus_minus(mean[name], bar[name]) for name in names))
+        shown.add_row(printable(shift), str(position), *(plus_minus(mean[name], bar[name]) for name in names))
     return shown
 
 
@@ -74,9 +75,9 @@ def _nearest(verdicts: pd.DataFrame) -> Table:
         shown.add_column(column, justify="right" if column in ("examples", "distance", "share") else "left")
     for row in verdicts.to_dict("records"):
         distance = plus_minus(row["distance"], row["stderr"])
-        named = (clean(str(row[key])) for key in ("nearest", "closest"))
-        ties = clean(str(row["ties"] or ""))
+        named = (printable(str(row[key])) for key in ("nearest", "closest"))
+        ties = printable(str(row["ties"] or ""))
         shown.add_row(
-            clean(row["distribution"]), str(row["position"]), *named, distance, f"{row['frequency']:.0%}", ties
+            printable(row["distribution"]), str(row["position"]), *named, distance, f"{row['frequency']:.0%}", ties
         )
     return shown

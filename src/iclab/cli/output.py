@@ -10,9 +10,6 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
-# Longest sentence of an error, on one line.
-_LONGEST = 300
-
 
 class Tolerant:
     """A text stream that goes on in silence once its reader has gone; everything else is the stream's own.
@@ -91,20 +88,6 @@ def _fill_descriptors() -> None:
         except OSError:
             with suppress(OSError):
                 os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
-
-
-def clean(text: str) -> str:
-    """Text without control signs, which a terminal would obey and which would break a line."""
-    return "".join(sign if sign.isprintable() else "�" for sign in text)
-
-
-def sentence(text: str) -> str:
-    """A message as one line of at most 300 signs; of a longer one the middle is left out."""
-    line = clean(" ".join(text.split()))
-    if len(line) <= _LONGEST:
-        return line
-    head = (_LONGEST - 3) * 3 // 5
-    return f"{line[:head]} … {line[head + 3 - _LONGEST :]}"
 
 
 def as_text(table: Any) -> str:

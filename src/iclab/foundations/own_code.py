@@ -30,10 +30,14 @@ class CodeNotAllowedError(InvalidInputError):
     """Raised where something read from a file names code of one's own, and nobody consented to running it."""
 
     def __init__(self, target: str) -> None:
+        self.target = target
         super().__init__(
             f"{target!r} is code of one's own, which runs only if you allow it; if you trust it, add --allow-code "
             "(in Python allow_code=True)."
         )
+
+    def __reduce__(self) -> tuple[type[CodeNotAllowedError], tuple[str]]:
+        return type(self), (self.target,)
 
 
 def import_object(target: str) -> Any:

@@ -83,11 +83,11 @@ class Architecture:
         If a size is below 1, a word unknown, or the parts do not go together.
     """
 
-    dimension: int = Field(ge=0)
-    max_points: int = Field(ge=1)
-    width: int = Field(default=64, ge=1)
-    layers: int = Field(default=3, ge=1)
-    heads: int = Field(default=2, ge=1)
+    dimension: int = Field(ge=0, le=4096)
+    max_points: int = Field(ge=1, le=10**7)
+    width: int = Field(default=64, ge=1, le=65536)
+    layers: int = Field(default=3, ge=1, le=10**4)
+    heads: int = Field(default=2, ge=1, le=65536)
     embedding: Literal["interleaved", "stacked"] = "interleaved"
     read_in: Literal["linear", "identity"] = "linear"
     attention: Attending = "softmax"
@@ -104,7 +104,7 @@ class Architecture:
     loops: int = Field(default=1, ge=1, le=10_000)
     inject: bool = False
     head: Literal["mean", "mean_variance", "classes"] = "mean"
-    outputs: int = Field(default=1, ge=1)
+    outputs: int = Field(default=1, ge=1, le=65536)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

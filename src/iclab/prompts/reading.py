@@ -13,8 +13,9 @@ from iclab.foundations import InvalidInputError
 
 # What records of this room are made of.
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-Dimension: TypeAlias = Annotated[int, Field(ge=1)]
-Count: TypeAlias = Dimension
+# Matrices of a dimension, and what is counted, must fit into memory.
+Dimension: TypeAlias = Annotated[int, Field(ge=1, le=4096)]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=2**22)]
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 NonNegative: TypeAlias = Annotated[float, Field(ge=0)]
 Numbers: TypeAlias = tuple[float, ...]
@@ -78,6 +79,10 @@ def validated(
         made = TypeAdapter(cls).validate_python(dict(data), context={_ALLOW_CODE: allow_code})
     except ValidationError as error:
         raise InvalidInputError(_sentence(cls, error.errors()[0], name)) from error
+    except (MemoryError, OverflowError) as error:
+        raise InvalidInputError(
+            f"{name} must describe what fits into memory, which it does not; lower its dimension or its counts."
+        ) from error
     _check_converted(data, TypeAdapter(cls).dump_python(made), "", name)
     return made
 

@@ -23,6 +23,10 @@ from iclab.prompts import Covariates
 FIELDS = ("prompts", "optimizer", "batch_size", "model.loops")
 
 
+# Most changes of a ramp.
+_INCREMENTS = 10**9
+
+
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Ramp:
     """A number that moves from ``start`` to ``end`` by ``increment`` every ``every`` steps, from ``begin`` on.
@@ -33,8 +37,14 @@ class Ramp:
     start: int | float
     end: int | float
     increment: int | float = Field(default=1, gt=0)
-    every: int = Field(default=100, ge=1)
-    begin: int = Field(default=0, ge=0)
+    every: int = Field(default=100, ge=1, le=10**12)
+    begin: int = Field(default=0, ge=0, le=10**12)
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if not abs(float(self.end) - float(self.start)) <= _INCREMENTS * float(self.increment):
+            raise ValueError(f"a ramp must end after at most {_INCREMENTS} increments")
+        return self
 
     def at(self, step: int) -> int | float:
         """The value at a step."""
