@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.special import stdtrit
 
 from iclab.evaluation.curves import Scores, check_level
 from iclab.evaluation.streaming import Histogram, Moments, SamplesPrompts, accumulate
-from iclab.foundations import InvalidInputError, check_choice
+from iclab.foundations import InvalidInputError, check_choice, student_interval
 from iclab.predictors import Predictor
 from iclab.prompts import Prompts
 
@@ -161,8 +160,8 @@ def interval(
     InvalidInputError
         If the level is out of range.
     """
-    reach = float(stdtrit(moments.n - 1, (1 + check_level(level)) / 2)) * moments.stderr
-    return moments.mean - reach, moments.mean + reach
+    low, high = student_interval(moments.mean, moments.stderr, moments.n - 1, check_level(level))
+    return np.asarray(low), np.asarray(high)
 
 
 @dataclass(frozen=True)

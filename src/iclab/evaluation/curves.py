@@ -187,7 +187,4 @@ def own_copy(prompts: Prompts) -> Prompts:
 
 def check_level(level: float) -> float:
     """Return a quantile level, or raise if it does not lie strictly between 0 and 1."""
-    number = check_real(level, "a quantile level", above=0.0)
-    if number >= 1:
-        raise InvalidInputError(f"a quantile level must lie between 0 and 1; {number} was given.")
-    return number
+    return check_real(level, "a quantile level", above=0.0, below=1.0)

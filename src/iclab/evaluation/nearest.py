@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from iclab.evaluation.compare import require_named
 from iclab.evaluation.curves import predictions
 from iclab.evaluation.streaming import SamplesPrompts, chunk_size, chunks, width_of
-from iclab.foundations import Draws, InvalidInputError, check_integer, check_real
+from iclab.foundations import InvalidInputError, bootstrap_weights, check_integer, check_real, standard_error
 from iclab.predictors import Predictor
 from iclab.prompts import Prompts
 
@@ -95,8 +95,7 @@ def nearest_algorithm(
     n_bootstrap = check_integer(n_bootstrap, "n_bootstrap", minimum=1)
     beyond = check_real(beyond, "beyond", above=0.0)
     # One set of resamplings for all: how often each prompt is drawn.
-    rng = Draws(seed).shared("bootstrap")
-    resamplings = rng.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), size=n_bootstrap) / n_prompts
+    resamplings = bootstrap_weights(n_prompts, n_bootstrap, seed)
     distances: list[pd.DataFrame] = []
     verdicts: list[pd.DataFrame] = []
     for name, distribution in distributions.items():
@@ -156,7 +155,7 @@ def _judge(
 
     n_points, n_candidates, n = squares.shape
     mean = squares.mean(axis=2)
-    stderr = squares.std(axis=2, ddof=1) / np.sqrt(n)
+    stderr = np.asarray(standard_error(squares, axis=2))
     resampled = np.einsum("rn,pkn->rpk", resamplings, squares, optimize=True)
     # Equal up to rounding is a tie: each of the tied is counted as nearest.
     least = resampled.min(axis=2, keepdims=True)

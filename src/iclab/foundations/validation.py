@@ -61,6 +61,8 @@ def check_real(
         raise InvalidInputError(f"{name} must be finite; {number} was given.")
     if minimum is not None and number < minimum:
         raise InvalidInputError(f"{name} must be at least {minimum}; {number} was given.")
+    if above is not None and below is not None and not above < number < below:
+        raise InvalidInputError(f"{name} must lie between {above:g} and {below:g}; {number} was given.")
     if above is not None and number <= above:
         raise InvalidInputError(f"{name} must be greater than {above}; {number} was given.")
     if below is not None and number >= below:
