@@ -38,6 +38,7 @@ CASES = {
         lambda: (1 - 1 / D) ** K,
     ),
     "gla": ({"mixers": ["gla"]}, GAUSSIAN, best_average),
+    "mamba2": ({"mixers": ["mamba2"]}, GAUSSIAN, best_average),
     "mesa": ({"mixers": ["mesa"], "keys": "plain"}, {**GAUSSIAN, "noise": NOISE}, None),
 }
 
