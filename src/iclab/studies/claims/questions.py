@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from iclab.studies.claims.claim import OURS, PAPER, SUMMARY, Claim, evidence_in
-from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED, Outcome, verdict_of
+from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED, Evidence, Outcome, verdict_of
 from iclab.studies.claims.table import CLAIMS
 from iclab.studies.study import Answer, Question, Tables, Verdict
 from iclab.studies.study import verdict_of as verdict_of_counts
@@ -19,30 +19,36 @@ _VERDICTS = {
 }
 
 
-def verdict_on(claim: Claim, tables: Tables) -> str:
-    """The verdict that follows from a claim's evidence."""
+def evidence_on(tables: Tables, *claims: str) -> dict[str, dict[str, list[Evidence]]]:
+    """The evidence on claims, on all if none is named: on each as "stated", and "under" its condition."""
     rows = tables["evidence"]
-    stated, under = (
-        evidence_in(rows[(rows["claim"] == claim.name) & (rows["part"] == part)]) for part in ("stated", "under")
-    )
-    return verdict_of(stated, under)
+    rows = rows[rows["claim"].isin(claims)] if claims else rows
+    found: dict[str, dict[str, list[Evidence]]] = {}
+    for claim, part, piece in zip(rows["claim"], rows["part"], evidence_in(rows), strict=True):
+        found.setdefault(str(claim), {"stated": [], "under": []})[str(part)].append(piece)
+    return found
+
+
+def verdicts_of(tables: Tables) -> dict[str, str]:
+    """The verdict on every claim that follows from its evidence."""
+    return {name: verdict_of(**evidence) for name, evidence in evidence_on(tables).items()}
 
 
 def answer_on(claim: Claim, tables: Tables) -> Answer:
     """A claim's verdict, with its evidence as stated counted by outcome."""
-    rows = tables["evidence"]
-    rows = rows[(rows["claim"] == claim.name) & (rows["part"] == "stated")]
-    outcomes = [piece.outcome for piece in evidence_in(rows)]
+    evidence = evidence_on(tables, claim.name)[claim.name]
+    outcomes = [piece.outcome for piece in evidence["stated"]]
     met, missed, undecided = (outcomes.count(kind) for kind in (Outcome.CONFIRMED, Outcome.REFUTED, Outcome.OPEN))
-    return Answer(_VERDICTS[verdict_on(claim, tables)], met, missed, undecided)
+    return Answer(_VERDICTS[verdict_of(**evidence)], met, missed, undecided)
 
 
 def counted(origin: str) -> Callable[[Tables], Answer]:
     """How many claims of an origin hold as stated."""
 
     def ask(tables: Tables) -> Answer:
+        found = verdicts_of(tables)
         claims = [claim for claim in CLAIMS if claim.origin == origin]
-        verdicts = [verdict_on(claim, tables) for claim in claims]
+        verdicts = [found[claim.name] for claim in claims]
         met, undecided = verdicts.count(HOLDS), verdicts.count(UNDECIDED)
         slips = sum(claim.slip for claim, verdict in zip(claims, verdicts, strict=True) if verdict == ONLY_IF)
         numbers = {
@@ -58,7 +64,8 @@ def counted(origin: str) -> Callable[[Tables], Answer]:
 
 def recorded(tables: Tables) -> Answer:
     """How many verdicts are those that are recorded with the package."""
-    met = sum(verdict_on(claim, tables) == claim.expected for claim in CLAIMS)
+    found = verdicts_of(tables)
+    met = sum(found[claim.name] == claim.expected for claim in CLAIMS)
     return Answer(verdict_of_counts(met, len(CLAIMS) - met), met, len(CLAIMS) - met)
 
 
