@@ -136,12 +136,13 @@ def reference_lines(config: TrainingConfig, metrics: list[dict[str, Any]]) -> tu
 
     Zero's is that of the latest line of metrics, at its stage of the curriculum. Least squares' is 0 where it is
     itself the target, and otherwise its error on the held-out prompts (with the labels' noise), at full length; NaN
-    where its mean error is infinite, as no finite sample tells it, or the loss is a likelihood of numbers. The true
-    law's is its cross-entropy on the held-out prompts.
+    where its mean error is infinite, as no finite sample tells it, the loss is a likelihood of numbers, or the target
+    is another posterior mean. The true law's is its cross-entropy on the held-out prompts.
     """
     zero = next((line["zero"] for line in reversed(metrics) if "zero" in line), math.nan)
-    if config.targets == "posterior_mean" and not config.noise:
-        return zero, 0.0
+    if config.targets == "posterior_mean" and not config.noise and config.architecture.labels.kind != "class":
+        tasks = getattr(config.prompts, "tasks", None)
+        return zero, 0.0 if getattr(tasks, "kind", None) == "linear" else math.nan
     name = reference_of(config.architecture.labels)
     errors = next((line[name] for line in reversed(metrics) if name in line), None)
     if errors is None or config.architecture.head == "mean_variance":
