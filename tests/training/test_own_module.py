@@ -218,3 +218,15 @@ def test_configurations_that_do_not_fit_are_refused(changes, said):
     with pytest.raises(InvalidInputError, match=said) as caught:
         read_config({"prompts": REAL, **COMMON, **changes})
     assert "\n" not in str(caught.value)
+
+
+def test_the_command_line_runs_what_a_folder_names_only_if_told(module, tmp_path, iclab):
+    train(config_of(module), tmp_path / "run")
+    sys.modules.pop(module)
+    command = ("evaluate", str(tmp_path / "run"), "--suite", "standard", "--prompts", "8", "--against", "none")
+    code, _, err = iclab(*command)
+    assert code == 2
+    assert "--allow-code" in err
+    assert module not in sys.modules
+    code, _, err = iclab(*command, "--allow-code")
+    assert code == 0, err

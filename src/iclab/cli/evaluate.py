@@ -33,6 +33,7 @@ def evaluate(
     output: Path | None = None,
     figure: Path | None = None,
     json: bool = False,
+    allow_code: bool = False,
 ) -> int:
     """Compare a predictor with the classical ones at every context length, under every shift of a suite.
 
@@ -72,6 +73,8 @@ def evaluate(
         PNG, SVG or PDF file for the curves, with bands of two standard errors.
     json
         Print one JSON object instead of text.
+    allow_code
+        Run the code that a folder names (a module of your own, kind: own). What you name as module:object runs without.
     """
     from iclab.evaluation import nearest_algorithm
     from iclab.foundations import (
@@ -95,7 +98,7 @@ def evaluate(
     targets = list(dict.fromkeys([*(each for each in given if each != target), target]))
     if nearest and len(targets) == 1:
         raise InvalidInputError("--nearest must have predictors to compare with; name some with --against.")
-    found = _load(targets)
+    found = _load(targets, allow_code=allow_code)
     stated = [limits_of(each) for each in found.values()]
     d = _dimension(dimension, dict(zip(found, stated, strict=True)))
     length = check_integer(n_train if n_train is not None else 2 * d, "n_train", minimum=1)
@@ -161,14 +164,18 @@ def _parts(text: str, option: str) -> list[str]:
     return listed([text], option)
 
 
-def _load(targets: Sequence[str]) -> dict[str, str | Predictor]:
-    """What the targets name, by the columns that they get; what the command line names may run."""
+def _load(targets: Sequence[str], *, allow_code: bool) -> dict[str, str | Predictor]:
+    """What the targets name, by the columns that they get; module:object was asked for, what a folder names was not."""
     from iclab.cli.progress import plain_warnings
+    from iclab.foundations import user_path
     from iclab.predictors import REGISTRY
     from iclab.targets import column_names, resolve
 
     with plain_warnings():
-        found = [resolve(each, REGISTRY, what="target", device="auto", allow_code=True) for each in targets]
+        found = [
+            resolve(each, REGISTRY, what="target", device="auto", allow_code=allow_code or not user_path(each).exists())
+            for each in targets
+        ]
     return dict(zip(column_names(targets, REGISTRY), found, strict=True))
 
 
