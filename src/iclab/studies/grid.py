@@ -271,7 +271,8 @@ def cost(cells: Sequence[Cell]) -> list[tuple[Cell, Cost]]:
         for field_ in ("seed", "optimizer", "schedule", "device"):
             size.pop(field_, None)
         key = digest(size)
-        measured.setdefault(key, estimate_cost(cell.config))
+        if key not in measured:
+            measured[key] = estimate_cost(cell.config)
         costs.append((cell, measured[key]))
     return costs
 
