@@ -5,6 +5,8 @@ from itertools import product
 
 import pytest
 
+from iclab.studies.executors import workplace
+from iclab.studies.lab import Lab
 from iclab.studies.trainings import Job, deviations, find, train_all, trained
 from iclab.training import TrainingDivergedError, preset, train
 
@@ -13,10 +15,6 @@ SMALL = {"batch_size": 4, "n_evaluation": 4, "model": {"width": 8, "layers": 1}}
 
 def _config(**changes):
     return preset("tiny", **{"dimension": 2, "n_train": 4, "max_points": 7, "steps": 4, **SMALL, **changes})
-
-
-def _quiet(*_):
-    pass
 
 
 def test_a_run_is_found_by_its_configuration_whatever_its_name(tmp_path):
@@ -54,7 +52,8 @@ def test_side_by_side_gives_the_bits_of_one_after_the_other(tmp_path):
     said = []
     for name, workers in (("one", 1), ("two", 2)):
         jobs = [Job(f"job {seed}", _config(seed=seed), tmp_path / name / str(seed)) for seed in range(3)]
-        train_all(jobs, lambda label, done, total: said.append((label, done, total)), workers)
+        with workplace(workers) as place:
+            train_all(jobs, Lab(tmp_path, lambda label, done, total: said.append((label, done, total)), place))
     for seed in range(3):
         weights = [
             (tmp_path / name / str(seed) / "checkpoints" / "4" / "model.safetensors").read_bytes()
@@ -63,7 +62,7 @@ def test_side_by_side_gives_the_bits_of_one_after_the_other(tmp_path):
         assert weights[0] == weights[1]
     assert said[-1][1:] == (12, 12)
     assert trained(jobs[0]).config == jobs[0].config
-    train_all(jobs, lambda *_: pytest.fail("finished trainings must not be done again"), 2)
+    train_all(jobs, Lab(tmp_path, lambda *_: pytest.fail("finished trainings must not be done again")))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -71,16 +70,16 @@ def test_what_a_training_raises_is_raised(tmp_path, workers):
     wild = {"kind": "sgd", "learning_rate": 1e9, "clip": None}
     config = _config(optimizer=wild, schedule={"warmup": 0}, steps=20)
     jobs = [Job(str(i), dataclasses.replace(config, seed=i), tmp_path / str(i)) for i in range(2)]
-    with pytest.raises(TrainingDivergedError, match="must keep a finite loss"):
-        train_all(jobs, _quiet, workers)
+    with workplace(workers) as place, pytest.raises(TrainingDivergedError, match="must keep a finite loss"):
+        train_all(jobs, Lab(tmp_path, lambda *_: None, place))
 
 
 def test_what_ships_is_found_by_its_configuration(tmp_path):
     kinds = {
-        "small": {"embedding": "stacked", "attention": "softmax"},
+        "gpt2-columns": {"embedding": "stacked", "attention": "softmax"},
         "gpt2": {"embedding": "interleaved", "attention": "softmax"},
     }
-    wishes = [*product(kinds, (40, 70, 100)), ("fast", 40)]
+    wishes = [*product(kinds, (40, 70, 100)), ("linear-columns", 40)]
     for law, (kind, size) in product(("identity", "exponential"), wishes):
         wanted = preset("fast", dimension=20, n_train=size, covariates=law, model=kinds.get(kind, {}))
         found = find(wanted, tmp_path, loosely=True)

@@ -12,7 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from iclab.foundations import atomic_path, check_choice
+from iclab.foundations import atomic_path, check_choice, normal_quantile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +149,7 @@ def curves(
                 label = ", ".join(f"{spoken.get(c, c)} {k}" for c, k in zip(lines, key if lines else (), strict=True))
                 axis.plot(ordered[x], ordered[y], color=color, label=label, marker="." if len(ordered) < 12 else None)
                 if error in ordered:
-                    reach = 1.96 * ordered[error]
+                    reach = normal_quantile() * ordered[error]
                     axis.fill_between(ordered[x], ordered[y] - reach, ordered[y] + reach, color=color, alpha=0.2, lw=0)
             axis.set_yscale(scale)
             axis.set_xlabel(spoken.get(x, x))

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from iclab.foundations import normal_interval
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, house_style
 from iclab.studies.study import Record
 
@@ -76,9 +77,9 @@ def _two(record: Record, key: str, labels: Mapping[str, str], title: str) -> Fig
 
 def _lines(ax: Axes, rows: pd.DataFrame, color: str, label: str) -> None:
     for i, (_, one) in enumerate(rows.groupby("training_seed")):
-        low, high = one["mean"] - 1.96 * one["stderr"], one["mean"] + 1.96 * one["stderr"]
+        low, high = normal_interval(one["mean"].to_numpy(), one["stderr"].to_numpy())
         ax.plot(one["position"], one["mean"].clip(lower=_FLOOR), color=color, linewidth=1.3, label="" if i else label)
-        ax.fill_between(one["position"], low.clip(lower=_FLOOR), high, color=color, alpha=0.15, linewidth=0)
+        ax.fill_between(one["position"], np.clip(low, _FLOOR, None), high, color=color, alpha=0.15, linewidth=0)
 
 
 def by_variance(record: Record) -> Figure:
