@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from iclab.evaluation import compare, differences, error_curve, nearest_algorithm
+from iclab.evaluation import compare, differences, effective_weights, error_curve, nearest_algorithm
 from iclab.evaluation.scores import SCORES
 from iclab.foundations import InvalidInputError
 from iclab.predictors import NGramBayes, TrueLaw
@@ -136,3 +136,9 @@ def test_unknown_targets_cannot_be_scored(score):
     prompts = Prompts(xs, ys, xs, [[-1, 0]], 2)
     with pytest.raises(InvalidInputError, match="must have targets"):
         SCORES[score].of(np.full((1, 2, 2), 0.5), prompts)
+
+
+@pytest.mark.parametrize("law", [MarkovChains(3), PromptDistribution(Gaussian.isotropic(2), Pair())])
+def test_linear_maps_are_of_single_numbers(law):
+    with pytest.raises(InvalidInputError, match="single numbers as labels"):
+        effective_weights(Always(0.5, 0.5), law.sample(2, 3, seed=0))

@@ -12,6 +12,7 @@ from iclab.foundations import InvalidInputError, PromptInputs, check_real
 from iclab.predictors import LinearPredictor, Predictor
 from iclab.predictors.base import counts, sums_before
 from iclab.prompts import Prompts
+from iclab.prompts.labels import REAL
 
 
 def effective_weights(predictor: Predictor, prompts: Prompts, *, step: float = 1e-3) -> PromptInputs:
@@ -31,8 +32,12 @@ def effective_weights(predictor: Predictor, prompts: Prompts, *, step: float = 1
     Raises
     ------
     InvalidInputError
-        If the step is not positive, the queries are all 0, or a prediction is not finite.
+        If the step is not positive, the queries are all 0, labels are no single numbers, or a prediction is not finite.
     """
+    if prompts.labels != REAL:
+        raise InvalidInputError(
+            f"prompts must have single numbers as labels for a linear map; theirs are of kind {prompts.labels.kind}."
+        )
     if isinstance(predictor, LinearPredictor):
         return predictor.weights(own_copy(prompts))
     width = check_real(step, "step", above=0.0) * float(np.sqrt(np.mean(prompts.queries**2)))
