@@ -87,3 +87,20 @@ def test_only_the_last_line_of_metrics_may_be_torn(tmp_path):
     path.write_text('{"ste' + text[3:])
     with pytest.raises(InvalidInputError, match="line 1 is damaged"):
         read_metrics(path)
+
+
+def test_a_training_begins_from_given_weights(tmp_path):
+    first = train(preset("tiny", steps=4, **SMALL), tmp_path / "first")
+    still = {"kind": "sgd", "learning_rate": 1e-30, "momentum": 0.0}
+    config = preset("tiny", steps=4, **{**SMALL, "optimizer": still}, init_from=str(tmp_path / "first"))
+    again = train(config, tmp_path / "again")
+    for key, value in weights(first).items():
+        assert torch.equal(value, weights(again)[key])
+    shutil.rmtree(tmp_path / "first")
+    assert train(config, tmp_path / "again").finished  # its own checkpoint is all it needs
+    with pytest.raises(InvalidInputError, match="no such folder"):
+        train(config, tmp_path / "third")
+    assert not (tmp_path / "third").exists()
+    other = preset("tiny", steps=4, **{**SMALL, "model": {"width": 32, "layers": 1}}, init_from=str(tmp_path / "again"))
+    with pytest.raises(InvalidInputError, match="same architecture"):
+        train(other, tmp_path / "fourth")

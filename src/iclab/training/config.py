@@ -68,6 +68,9 @@ class TrainingConfig:
     window : int, optional
         Of a model with loops: what is predicted after each of so many last loops is fitted, and earlier loops have no
         gradient (Yang et al. 2024). The last loop alone, with the gradient of all, when omitted.
+    init_from : str, optional
+        A run, a saved model or the name of one that ships with the package, of the same architecture, from whose
+        weights the training begins; from random ones when omitted.
     per_dimension : bool
         Whether the loss is divided by the number of visible dimensions.
     precision : {"auto", "float32", "bfloat16", "float64"}
@@ -98,6 +101,7 @@ class TrainingConfig:
     targets: Literal["labels", "posterior_mean"] = "labels"
     loss: Literal["all", "query"] = "all"
     window: int | None = Field(default=None, ge=1)
+    init_from: str | None = None
     per_dimension: bool = False
     precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -245,8 +249,9 @@ class TrainingConfig:
         # Runs are kept under the digest of these data: fields that say nothing were unknown to earlier versions.
         if not self.curriculum.fields:
             del data["curriculum"]["fields"]
-        if self.window is None:
-            del data["window"]
+        for key in ("window", "init_from"):
+            if data[key] is None:
+                del data[key]
         if self.optimizer.matrix_precision == "auto":
             del data["optimizer"]["matrix_precision"]
         return data

@@ -1,12 +1,17 @@
-"""More steps for a run than it was configured for."""
+"""More steps for a run than it was configured for, and trainings that begin from given weights."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+from torch import Tensor
+
 from iclab.foundations import InvalidInputError, check_integer, exclusive, user_path, write_text
-from iclab.training.config import write_yaml
+from iclab.models import load
+from iclab.models.own import make
+from iclab.prompts.reading import code_allowed
+from iclab.training.config import TrainingConfig, write_yaml
 from iclab.training.run import CONFIG, Run
 
 
@@ -60,3 +65,23 @@ def extend(directory: str | Path, steps: int, *, allow_code: bool = False) -> Ru
     with exclusive(directory):
         write_text(directory / CONFIG, write_yaml(longer))
     return Run.open(directory, allow_code=allow_code)
+
+
+def initial_weights(config: TrainingConfig) -> dict[str, Tensor]:
+    """The weights that a training begins from, those of the model that ``config.init_from`` names.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such model, or its weights are not those of the configuration's architecture.
+    """
+    model = load(config.init_from or "", allow_code=code_allowed(config.model)).model
+    found = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    wanted = {name: tuple(value.shape) for name, value in make(config.architecture, config.seed).state_dict().items()}
+    for name in [*wanted, *found]:
+        if wanted.get(name) != found.get(name):
+            raise InvalidInputError(
+                f"init_from must name a model of the same architecture; {name!r} has the shape "
+                f"{found.get(name, 'of nothing')} in {config.init_from} and {wanted.get(name, 'of nothing')} here."
+            )
+    return model.state_dict()

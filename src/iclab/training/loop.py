@@ -15,6 +15,7 @@ from iclab.training.batches import Batch, Batches
 from iclab.training.causality import check_causal
 from iclab.training.checkpoint import clean, last_good, restore, save_checkpoint
 from iclab.training.config import TrainingConfig
+from iclab.training.continuing import initial_weights
 from iclab.training.cuda_graphs import step_of
 from iclab.training.distributed import World, world
 from iclab.training.interruption import Signals
@@ -91,6 +92,8 @@ def train(
         check_causal(config)
     config.prompts.build().sample(1, 1, seed=0)
     directory = user_path(directory)
+    if config.init_from is not None and not (directory / CONFIG).exists():
+        initial_weights(config)
     keep_memory()
     with world() as processes:
         if not processes.leads:
@@ -143,6 +146,8 @@ def _fit(run: Run, processes: World, progress: Progress | None, until: Until | N
     state = new_state(config)
     if checkpoint is not None:
         restore(state, checkpoint)
+    elif config.init_from is not None:
+        state.model.load_state_dict(initial_weights(config))
     if processes.leads:
         rewind_metrics(metrics, state.step)
     # Only the leading process evaluates, and only it is given an ``until``.

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from iclab.foundations import InvalidInputError, read_json, user_path, write_text
+from iclab.foundations.errors import printable
+from iclab.foundations.tables import as_csv
 from iclab.models import TransformerPredictor, load, save_model
 from iclab.models.predictor import last_whole
 from iclab.models.storage import CONFIG
@@ -158,10 +160,10 @@ class Run:
         texts = {
             CONFIG: write_yaml(self.config),
             METRICS: "".join(json.dumps(line) + "\n" for line in self.metrics),
-            "README.md": page_of(folder.resolve().name, self.config, card, model.n_parameters, evaluation),
+            "README.md": page_of(printable(folder.resolve().name), self.config, card, model.n_parameters, evaluation),
         }
         if evaluation is not None:
-            texts["evaluation.csv"] = evaluation.to_csv(index=False)
+            texts["evaluation.csv"] = as_csv(evaluation)
         save_model(model, folder, card=card, texts=texts, half=half)
 
     @property
