@@ -75,7 +75,7 @@ def test_own_python(iclab, tmp_path):
 )
 def test_bad_input_is_one_sentence_and_code_2(iclab, arguments, sentence, tmp_path):
     (tmp_path / "folder.csv").mkdir()
-    (tmp_path / "broken_for_evaluate.py").write_text("def predict(prompts):\n    return prompts.labels\n")
+    (tmp_path / "broken_for_evaluate.py").write_text("def predict(prompts):\n    return prompts.no_such_thing\n")
     (tmp_path / "broken_module_for_evaluate.py").write_text("def predict(prompts)\n")
     code, out, err = iclab("evaluate", *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)

@@ -56,7 +56,7 @@ def test_a_folder_with_other_files_is_left_alone(iclab, tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     code, _, err = iclab("reproduce", "--profile", "smoke", "--only", "claims", "--directory", ".")
     assert code == 2
-    assert "must be empty or an earlier reproduction" in err
+    assert "must be empty or hold earlier results" in err
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -93,7 +93,7 @@ def test_interrupting_exits_with_130_and_says_how_to_go_on(arguments, advice, ic
         raise KeyboardInterrupt
 
     # Where each of the verbs begins its work: the interrupt must pass through the parser of arguments.
-    for place in ("studies.reproduction.reproduce", "training.train", "evaluation.Suite.run"):
+    for place in ("studies.runner.run_all", "training.train", "evaluation.Suite.run"):
         monkeypatch.setattr(f"iclab.{place}", interrupt)
     code, out, err = iclab(*arguments)
     assert (code, out) == (130, "")

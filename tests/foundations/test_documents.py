@@ -60,11 +60,11 @@ def test_the_core_schema(text, value):
     ],
 )
 def test_what_is_refused_is_refused_at_once(text, sentence):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InvalidInputError, match=sentence) as error:
         parse_yaml(text, "a value")
     assert "\n" not in str(error.value)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_devices_and_pipes_are_not_read(tmp_path):
