@@ -63,12 +63,14 @@ Asked on {{ s.n_prompts }} prompts: $\\\\hat y = x_q^\\\\top \\\\hat w$.
 
 @pytest.fixture
 def own_study(tmp_path):
-    """Writes the study into a folder; any of its files may be given."""
+    """Writes the study into a folder; any of its files may be given, or a function that edits it."""
 
     def write(measure=MEASURE, questions=QUESTIONS, page=PAGE, name="own"):
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        for file, text in (("measure.py", measure), ("questions.py", questions), ("page.md.j2", page)):
+        files = (("measure.py", measure, MEASURE), ("questions.py", questions, QUESTIONS), ("page.md.j2", page, PAGE))
+        for file, text, usual in files:
+            text = text(usual) if callable(text) else text
             if text is not None:
                 (folder / file).write_text(textwrap.dedent(text), encoding="utf-8")
         return folder

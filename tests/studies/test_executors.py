@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from iclab.foundations import InvalidInputError
 from iclab.studies.executors import Here, Task, workplace
 
 
@@ -63,7 +64,7 @@ def test_a_worker_that_dies_is_replaced_and_its_task_done(tmp_path):
 
 
 def test_workers_that_always_die_end_in_an_error():
-    with workplace(2) as place, pytest.raises(RuntimeError, match="keep ending early"):
+    with workplace(2) as place, pytest.raises(InvalidInputError, match="keep ending early"):
         _outcomes(place, [Task(always_die), Task(always_die)])
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -9,6 +10,34 @@ import yaml
 from iclab.studies import REGISTRY, open_folder
 from iclab.studies.folder import PROFILE_NAMES, read_profile, write_example
 from iclab.studies.runner import run_all
+from iclab.studies.study import Answer, Verdict
+
+# Units that fail, for studies whose ``measure`` has another body.
+UNITS = """
+def mixed():
+    return pd.DataFrame({"a": [1, "b"]})
+
+def raising():
+    1 / 0
+"""
+
+
+def _measure(body):
+    return lambda text: f"{text.partition('def measure')[0]}def measure(settings, lab):\n    {body}\n{UNITS}"
+
+
+def _replace(old, new):
+    return lambda text: text.replace(old, new)
+
+
+def _question(answer):
+    head = "from iclab.studies.study import Answer, Question\n\nQUESTIONS = (\n"
+    return f"{head}    Question('small', 'Errors are small.', 'Below 50.', lambda t: {answer}),\n)\n"
+
+
+def test_counts_of_an_answer_may_be_of_numpy():
+    answer = Answer(Verdict.CONFIRMED, met=np.int64(3), numbers={"a": np.float32(0.5)})
+    assert json.loads(json.dumps(answer.as_dict()))["met"] == 3
 
 
 def test_every_profile_knows_every_study_and_its_settings_fit():
@@ -60,6 +89,24 @@ def test_the_example_is_whole(tmp_path):
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
+        ({"measure": _replace("@dataclass(frozen=True)", "")}, "must define Settings, a dataclass"),
+        ({"measure": _replace("TITLE", "HEADING")}, "must define TITLE"),
+        ({"measure": _replace("lengths: tuple[int, ...] = (2, 3)", "x: np.ndarray = None")}, "numpy.ndarray"),
+        ({"measure": "import sys; sys.exit(0)"}, "measure.py, line 1: SystemExit"),
+        ({"measure": _measure("raise KeyError('a')")}, "measure.py, line 35: KeyError: 'a'"),
+        ({"measure": _measure("return {'errors': 3}")}, "errors is of type int"),
+        ({"measure": _measure("return {'../../thesis': other(1)}")}, "'../../thesis' is none"),
+        ({"measure": _measure("return {'a': pd.DataFrame([[1, 2]], columns=['b', 'b'])}")}, "they are b, b"),
+        ({"measure": _measure("return {'errors': lab.table(mixed)}")}, "each of one type"),
+        ({"measure": _measure("return {'errors': lab.table(raising)}")}, "line 41: ZeroDivisionError"),
+        ({"questions": "QUESTIONS = None"}, "must define QUESTIONS"),
+        ({"questions": lambda text: text + "QUESTIONS *= 2"}, "must differ in their names"),
+        ({"questions": _question("1 / 0")}, "questions.py, line 4: ZeroDivisionError"),
+        ({"questions": _question("None")}, "must return an Answer"),
+        ({"questions": _question("Answer('yes')")}, "verdict must be one of"),
+        ({"page": "\n{{ 1 / 0 }}"}, "(line 2) must be a template of what was measured; ZeroDivisionError"),
+        ({"page": "{{ table('errors', sort='nothing') }}"}, "column must be one of length, mean"),
+        ({"page": "$}{$"}, "a formula must be LaTeX"),
         ({"questions": None}, "it holds no questions.py"),
         ({"measure": "import nothing_such"}, "measure.py, line 1: ModuleNotFoundError: No module named 'nothing_such'"),
         ({"measure": "def f(:\n"}, "SyntaxError"),

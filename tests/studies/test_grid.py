@@ -9,6 +9,7 @@ import time
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -105,6 +106,34 @@ def test_sequences_of_symbols_are_swept_beside_their_bayes_predictor(iclab, tmp_
     assert table["bayes"].xs(0, level="position").to_numpy() == pytest.approx(math.log(3))
 
 
+def test_a_shift_that_a_cell_cannot_have_leaves_the_others(iclab, base, tmp_path):
+    shifts = ("--evaluate", "standard,half_subspace", "--prompts", 20)
+    code, _, err = iclab("sweep", base(), "--over", "dimension=1,2", *shifts, "--directory", "s")
+    assert code == 1
+    assert "on half_subspace: " in err
+    table = pd.read_csv(tmp_path / "s/table.csv")
+    rows = set(zip(table["dimension"], table["shift"], strict=True))
+    assert rows == {(1, "standard"), (2, "standard"), (2, "half_subspace")}
+    assert list(pd.read_csv(tmp_path / "s/failed.csv")["dimension"]) == [1]
+
+
+def test_columns_of_axes_hold_one_type(iclab, base, tmp_path):
+    code, _, err = iclab("sweep", base(), "--over", "optimizer.clip=null,1.5", "--prompts", 20, "--directory", "s")
+    assert code == 0, err
+    table = pd.read_parquet(tmp_path / "s/table.parquet")
+    assert list(table["optimizer.clip"].unique()) == ["null", "1.5"]
+    grid = Grid({**BASE}, {"seed": np.arange(2), "n_train": [np.int64(3)]})
+    assert [type(value) for cell in grid.cells for value in cell.axes.values()] == [int] * 4
+
+
+def test_a_grid_of_too_many_cells_is_refused_at_once():
+    began = time.monotonic()
+    with pytest.raises(InvalidInputError, match="at most 100000 cells"):
+        Grid("tiny", {"seed": range(100_000), "n_train": [3, 4]})
+    Grid("tiny", {"seed": range(100_000)})
+    assert time.monotonic() - began < 1
+
+
 def test_axes_may_grow_and_cells_that_are_there_stay(iclab, base, tmp_path):
     path = base()
     assert iclab("sweep", path, "--over", "seed=0..1", "--prompts", 20, "--directory", "s", "--workers", 1)[0] == 0
@@ -150,6 +179,7 @@ def test_a_dry_run_costs_and_writes_nothing(iclab, base, tmp_path):
         (("--over", "seed=1", "--dask", "nowhere.json"), "could not be read"),
         (("--over", "seed=1", "--dask", "base.yaml"), "must name its queue"),
         (("--over", "seed=1", "--prompts", "1"), "--prompts"),
+        (("--over", "seed=1", "--points", "1000"), "points must be at most model.max_points"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(iclab, base, tmp_path, arguments, expected):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +28,7 @@ def new(folder: Path) -> int:
     from iclab.studies.folder import write_example
 
     folder = write_example(folder)
-    sys.stdout.write(f"{folder}: run it with `iclab study run {folder}`.\n")
+    sys.stdout.write(f"{folder}: run it with `iclab study run {shlex.quote(str(folder))}`.\n")
     return 0
 
 

@@ -17,7 +17,7 @@ from iclab.report.cells import Table, format_cell, table_of
 from iclab.report.markdown import to_html, to_inline
 from iclab.studies.drawing import curves as draw_curves
 from iclab.studies.drawing import save_figure
-from iclab.studies.folder import Study
+from iclab.studies.folder import Study, own_code
 from iclab.studies.study import Answer, Question, Record, Verdict, as_number, get_table
 
 TONES = {
@@ -144,11 +144,15 @@ class Blocks:
             Column to the tone of each of its values: good, some, bad, new or none.
         """
         frame = _chosen(frame, where)
+        sort, text = ([each] if isinstance(each, str) else list(each) for each in (sort, text))
+        columns = [columns] if isinstance(columns, str) else columns
+        for key in (*sort, *text, *(badges or {})):
+            check_choice(key, "column", [str(known) for known in frame.columns])
         if sort:
-            frame = frame.sort_values([sort] if isinstance(sort, str) else list(sort), kind="stable")
+            frame = frame.sort_values(sort, kind="stable")
         dressed = {key: [Markup(to_inline(str(cell))) for cell in frame[key]] for key in text}
         for key, tones in (badges or {}).items():
-            dressed[key] = [_badge(str(cell), tones[str(cell)]) for cell in frame[key]]
+            dressed[key] = [_badge(c, tones[check_choice(c, f"badge of {key}", tones)]) for c in map(str, frame[key])]
         for key, cells in dressed.items():
             frame = frame.assign(**{key: pd.Series(cells, frame.index, dtype=object)})
         if columns is not None:
@@ -162,9 +166,13 @@ class Blocks:
     def figure(self, study: Study, record: Record, name: str, title: str, *, alt: str, caption: str) -> str:
         """A figure with its title, which says what it shows, and its caption; its files are named after the study."""
         draw = study.figures[check_choice(name, f"figure of {study.name}", study.figures)]
+        with own_code(study.package, f"the figure {name} must be drawn"):
+            drawing = draw(record)
+        if not hasattr(drawing, "savefig"):
+            raise InvalidInputError(f"the figure {name} must be one of Matplotlib; it is {type(drawing).__name__}.")
         # A folder may be several studies, which draw figures of one name.
         own = f"{name}-".startswith(f"{study.name}-")
-        return self.drawn(draw(record), name if own else f"{study.name}-{name}", title, alt=alt, caption=caption)
+        return self.drawn(drawing, name if own else f"{study.name}-{name}", title, alt=alt, caption=caption)
 
     def drawn(self, figure: Any, name: str, title: str, *, alt: str, caption: str) -> str:
         """A drawing, kept as files beside the page."""

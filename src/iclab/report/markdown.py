@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 from latex2mathml.converter import convert
-from latex2mathml.exceptions import NumeratorNotFoundError
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
@@ -32,5 +31,5 @@ def _reader() -> MarkdownIt:
 def _formula(content: str, options: dict[str, Any]) -> str:
     try:
         return convert(content, display="block" if options["display_mode"] else "inline")
-    except (NumeratorNotFoundError, KeyError, IndexError, ValueError, TypeError) as error:
+    except Exception as error:  # what the library raises has no class in common
         raise InvalidInputError(f"a formula must be LaTeX; ${content}$ is not ({type(error).__name__}).") from error

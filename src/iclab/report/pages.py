@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -109,8 +110,15 @@ def _written(template: str, what: str, blocks: Blocks, functions: Mapping[str, A
         line = getattr(error, "lineno", None)
         where = f" (line {line})" if line else ""
         raise InvalidInputError(f"{what}{where} must be a template of what was measured; {error}.") from error
-    except (TypeError, AttributeError) as error:
-        raise InvalidInputError(f"{what} must be a template of what was measured; {error}.") from error
+    except (InvalidInputError, OSError, MemoryError):
+        raise
+    except Exception as error:  # whatever an expression between braces may raise
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
+        where = f" (line {lines[-1]})" if lines else ""
+        said = " ".join(str(error).split()).removesuffix(".")
+        raise InvalidInputError(
+            f"{what}{where} must be a template of what was measured; {type(error).__name__}: {said}."
+        ) from error
 
 
 def _settings(record: Record, settings: Mapping[str, str]) -> str:

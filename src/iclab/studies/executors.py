@@ -24,7 +24,8 @@ from typing import Any, Protocol, TypeAlias
 
 from threadpoolctl import threadpool_limits
 
-from iclab.studies.folder import load_package
+from iclab.foundations import InvalidInputError
+from iclab.studies.folder import load_package, own_code
 
 # Seconds that interrupted trainings have to save themselves, and between looks at what is under way.
 _GRACE, _PAUSE = 10.0, 0.5
@@ -125,8 +126,9 @@ class Pool:
                 self._executor = None
                 executor.shutdown(wait=False, cancel_futures=True)
                 if deaths > _DEATHS:
-                    raise RuntimeError(
-                        "processes that do the work keep ending early; run the same command again."
+                    raise InvalidInputError(
+                        "the processes that do the work must live, and they keep ending early, as for want of memory: "
+                        "run the same command with fewer workers."
                     ) from None
             except BaseException:
                 for future in futures:
@@ -211,7 +213,9 @@ def perform(task: Task) -> Any:
     """Make the call on one thread; an exception is what is returned."""
     with one_thread():
         try:
-            return task.function(*task.arguments)
+            # Here, because an exception leaves its trace behind when it goes to another process.
+            with own_code(task.package, "a unit of the study must return its table"):
+                return task.function(*task.arguments)
         except Exception as error:  # whatever it is, whoever gave the task decides
             return error
 

@@ -11,7 +11,8 @@ import dataclasses
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.resources import files
@@ -88,7 +89,7 @@ class Study:
     @property
     def page(self) -> str:
         """Its page, a template."""
-        return (self.folder / PAGE).read_text(encoding="utf-8")
+        return _read_text(self.folder / PAGE)
 
     @property
     def code(self) -> str:
@@ -108,7 +109,8 @@ class Study:
         for key in given:
             check_choice(key, f"setting of {self.name}", [known.name for known in dataclasses.fields(kind)])
         try:
-            return TypeAdapter(kind).validate_python(given)
+            with own_code(self.package, f"the settings of {self.name} must fit its fields"):
+                return TypeAdapter(kind).validate_python(given)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
@@ -124,8 +126,10 @@ class Study:
         path = self.folder / PROFILES
         if not path.exists():
             return {}
-        content = _read_yaml(path)
-        return content.get(profile) or {}
+        content = _read_yaml(path).get(profile) or {}
+        if not isinstance(content, Mapping):
+            raise InvalidInputError(f"{profile} in {path} must map settings to values; it is {content!r}.")
+        return content
 
     @property
     def _ours(self) -> bool:
@@ -151,16 +155,70 @@ def open_folder(folder: Path) -> Study:
                 f"{folder} must be the folder of a study; it holds no {name}: make one with `iclab study new {folder}`."
             )
     study = Study(folder.resolve().name, str(folder), trains=False)
-    try:
-        _ = study.measure, study.questions, study.title, study.figures
-    except InvalidInputError:
-        raise
-    except Exception as error:
-        place = _place(error, folder)
-        raise InvalidInputError(
-            f"the study in {folder} must be importable; {place}{type(error).__name__}: {error}."
-        ) from error
+    with own_code(study.package, f"the study in {folder} must be importable"):
+        for module, names in _PARTS.items():
+            if module == Path(FIGURES).stem and not (folder / FIGURES).exists():
+                continue
+            part = study._part(module)
+            for name, (right, kind) in names.items():
+                if not right(getattr(part, name, None)):
+                    raise InvalidInputError(f"{folder / module}.py must define {name}, {kind}.")
+        _ = study.code  # reads every module, whose text must be UTF-8
+    names = [question.name for question in study.questions]
+    if len(set(names)) < len(names):
+        raise InvalidInputError(f"the questions of {folder} must differ in their names; they are {', '.join(names)}.")
     return study
+
+
+# What the modules of a study define: whether it is right, and what it should be.
+_PARTS: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
+    "measure": {
+        "TITLE": (lambda value: isinstance(value, str), "the heading of its page, as text"),
+        "Settings": (lambda value: isinstance(value, type) and dataclasses.is_dataclass(value), "a dataclass"),
+        "measure": (callable, "a function of settings and a lab"),
+    },
+    "questions": {
+        "QUESTIONS": (
+            lambda value: isinstance(value, tuple | list) and all(isinstance(each, Question) for each in value),
+            "a tuple of Question, such as (Question(…),)",
+        ),
+    },
+    "figures": {
+        "FIGURES": (
+            lambda value: isinstance(value, Mapping) and all(map(callable, value.values())),
+            "a mapping from a figure's name to the function that draws it",
+        ),
+    },
+}
+
+
+@contextmanager
+def own_code(package: str, what: str) -> Generator[None]:
+    """Say where a study's own code failed, in one sentence that begins with ``what``.
+
+    Parameters
+    ----------
+    package : str
+        Folder of the study; empty for one of this package, whose failures pass as they are.
+    what : str
+        What must hold.
+
+    Raises
+    ------
+    InvalidInputError
+        In place of what was raised, but for sentences, files that cannot be read or written, and a lack of memory.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        told = isinstance(error, InvalidInputError | ValidationError | MemoryError) or (
+            isinstance(error, OSError) and error.strerror
+        )
+        if told or not package:
+            raise
+        said = " ".join(str(error).split()).removesuffix(".")
+        place = _place(error, Path(package))
+        raise InvalidInputError(f"{what}; {place}{type(error).__name__}{': ' * bool(said)}{said}.") from error
 
 
 def write_example(folder: Path) -> Path:
@@ -211,9 +269,16 @@ def read_profile(name: str) -> dict[str, Any]:
     return _read_yaml(Path(str(files("iclab.studies"))) / "profiles" / f"{name}.yaml")
 
 
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path} must be text in UTF-8; {error}.") from error
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(_read_text(path))
     except yaml.YAMLError as error:
         raise InvalidInputError(f"{path} must be a YAML file; {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict):

@@ -6,15 +6,18 @@ grown trains the new cells alone.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+import yaml
 
 from iclab.evaluation import compare
 from iclab.foundations import InvalidInputError, check_choice, read_json, write_json
@@ -86,12 +89,15 @@ class Grid:
 
     def __post_init__(self) -> None:
         for key, values in self.axes.items():
-            if not values:
+            if not len(values):
                 raise InvalidInputError(f"the axis {key} must have at least one value; it has none.")
-            if any(list(values).count(value) > 1 for value in values):
-                raise InvalidInputError(f"the values of the axis {key} must differ; {list(values)} were given.")
         if (count := prod(map(len, self.axes.values()))) > _LARGEST:
             raise InvalidInputError(f"a grid must have at most {_LARGEST} cells; this one has {count}.")
+        for key, values in self.axes.items():
+            single = [value for value in values if isinstance(value, Hashable)]
+            others = [value for value in values if not isinstance(value, Hashable)]
+            if len(set(single)) < len(single) or any(others.count(value) > 1 for value in others):
+                raise InvalidInputError(f"the values of the axis {key} must differ; {list(values)} were given.")
 
     @property
     def cells(self) -> list[Cell]:
@@ -102,9 +108,11 @@ class Grid:
         InvalidInputError
             If an axis is no field of the configuration, or a value does not fit.
         """
+        # NumPy's numbers are as good as Python's.
+        axes = [[value.item() if isinstance(value, np.generic) else value for value in v] for v in self.axes.values()]
         return [
             Cell(values, read_config(self.base, {**self.changes, **values}, allow_code=self.allow_code))
-            for values in (dict(zip(self.axes, chosen, strict=True)) for chosen in product(*self.axes.values()))
+            for values in (dict(zip(self.axes, chosen, strict=True)) for chosen in product(*axes))
         ]
 
 
@@ -168,7 +176,7 @@ class Sweep:
         Tidy: one typed column per axis, then predictor, shift, position, mean, stderr, n. Squared errors, raw; of
         classes cross-entropies in nats.
     failed : DataFrame
-        The cells that could not be trained or judged: their values, and ``reason``.
+        The cells that could not be trained or judged, or not on every shift: their values, and ``reason``.
     """
 
     table: pd.DataFrame
@@ -210,6 +218,12 @@ def sweep(grid: Grid, lab: Lab, judging: Judging) -> Sweep:
         If an axis or a value does not fit the configuration.
     """
     cells = grid.cells
+    for cell in cells:
+        most = getattr(cell.config.model, "max_points", None)
+        if most is not None and (judging.points or 0) > most:
+            raise InvalidInputError(
+                f"points must be at most model.max_points, which is {most}; {judging.points} were given: raise it."
+            )
     jobs = [Job(_label(cell), cell.config, lab.runs / cell.name) for cell in cells]
     reasons: dict[int, str] = {}
 
@@ -225,14 +239,15 @@ def sweep(grid: Grid, lab: Lab, judging: Judging) -> Sweep:
         for name in judging.shifts
     }
     outcomes = dict(zip(units, lab.outcomes(list(units.values()), "judging"), strict=True))
-    reasons |= {i: _sentence(outcome) for (i, _), outcome in outcomes.items() if isinstance(outcome, BaseException)}
+    for (i, name), outcome in outcomes.items():
+        if isinstance(outcome, BaseException):
+            reasons[i] = " ".join([*([reasons[i]] if i in reasons else []), f"on {name}: {_sentence(outcome)}"])
+    values = _columns(cells)
     frames = [
-        _labelled(outcome, cells[i].axes)
-        for (i, _), outcome in outcomes.items()
-        if isinstance(outcome, pd.DataFrame) and i not in reasons
+        _labelled(outcome, values[i]) for (i, _), outcome in outcomes.items() if isinstance(outcome, pd.DataFrame)
     ]
     failed = pd.DataFrame(
-        [{**cells[i].axes, "reason": reasons[i]} for i in sorted(reasons)], columns=[*grid.axes, "reason"]
+        [{**values[i], "reason": reasons[i]} for i in sorted(reasons)], columns=[*grid.axes, "reason"]
     )
     columns = [*grid.axes, "predictor", "shift", "position", "mean", "stderr", "n"]
     table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
@@ -312,8 +327,26 @@ def _sentence(error: BaseException) -> str:
 
 
 def _labelled(table: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
-    """A cell's table behind a typed column for each axis; a value that is a mapping or a list becomes text."""
-    columns = {
-        key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in values.items()
-    }
-    return pd.concat([pd.DataFrame(columns, index=table.index), table], axis=1)
+    """A cell's table behind a column for each axis."""
+    return pd.concat([pd.DataFrame(dict(values), index=table.index), table], axis=1)
+
+
+def _columns(cells: Sequence[Cell]) -> list[Mapping[str, Any]]:
+    """The cells' values for columns of one type each: truth values, numbers, or text, which all others become."""
+    rows = [dict(cell.axes) for cell in cells]
+    for key in rows[0]:
+        kinds = {type(row[key]) for row in rows}
+        if kinds <= {int, float} or kinds in ({bool}, {str}):
+            continue
+        for row in rows:
+            row[key] = row[key] if isinstance(row[key], str) else _as_written(row[key])
+    return rows
+
+
+def _as_written(value: Any) -> str:
+    """A value as it would be given on the command line: null, true, {kind: gaussian, dimension: 2}."""
+    return (
+        yaml.safe_dump(plain(value), default_flow_style=True, sort_keys=False, width=math.inf)
+        .removesuffix("\n...\n")
+        .strip()
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from iclab.foundations import InvalidInputError
 from iclab.studies.executors import Here, Task, Workplace
 from iclab.studies.store import Store, Unit
 
@@ -124,5 +125,7 @@ def _kept(store: Store, unit: Unit) -> None:
 
 def _present(table: pd.DataFrame | BaseException | None, unit: Unit) -> pd.DataFrame:
     if table is None or isinstance(table, BaseException):
-        raise RuntimeError(f"{unit.name}: its table is gone; run the same command again.")
+        raise InvalidInputError(
+            f"a finished table must stay, and that of {unit.name} is gone: run the same command again."
+        )
     return table

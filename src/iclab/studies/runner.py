@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -29,14 +30,16 @@ from iclab.foundations import (
     write_json,
 )
 from iclab.studies.executors import Here, Workplace
-from iclab.studies.folder import Study, read_profile
+from iclab.studies.folder import Study, own_code, read_profile
 from iclab.studies.lab import Lab, Progress
 from iclab.studies.results import Results
+from iclab.studies.store import storable
 from iclab.studies.study import Record, ask, plain
 
 _EVERYTHING = "all"
 _MARKER = "reproduction.json"
 _SECONDS_BETWEEN_NOTES = 5.0
+_NAME = re.compile(r"\w[\w-]*")
 _LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "torch", "safetensors")
 
 
@@ -75,14 +78,31 @@ def run_study(study: Study, lab: Lab, profile: str, changes: Mapping[str, Any] |
     import pandas as pd
 
     settings = study.settings_of(profile, changes)
-    tables = study.measure(settings, lab)
-    if not isinstance(tables, Mapping) or not all(isinstance(table, pd.DataFrame) for table in tables.values()):
+    with own_code(study.package, f"measure of {study.name} must return tables by name"):
+        tables = study.measure(settings, lab)
+    if not isinstance(tables, Mapping):
         raise InvalidInputError(
             f"measure of {study.name} must return tables by name; it returned {type(tables).__name__}."
         )
-    answers = ask(study.questions, tables)
+    for name, table in tables.items():
+        # A table's name is that of its files.
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise InvalidInputError(
+                f"the tables of {study.name} must have names of letters, digits, - and _; {name!r} is none."
+            )
+        if not isinstance(table, pd.DataFrame):
+            raise InvalidInputError(
+                f"measure of {study.name} must return tables by name; {name} is of type {type(table).__name__}."
+            )
+        if not table.columns.is_unique:
+            raise InvalidInputError(
+                f"the columns of {name} must differ in their names; they are {', '.join(map(str, table.columns))}."
+            )
+    with own_code(study.package, f"the questions of {study.name} must have answers"):
+        answers = ask(study.questions, tables)
     record = Record(study.name, study.title, plain(asdict(settings)), tables, answers, study.code)
-    record.save(lab.directory / "studies" / study.name)
+    with storable(f"every table of {study.name}"):
+        record.save(lab.directory / "studies" / study.name)
     return record
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -100,9 +101,31 @@ class Store:
             )
         name = "".join(letter if letter.isalnum() else "-" for letter in unit.name)[:80]
         unfinished = self.directory / f"{name}-{unit.key}.parquet"
-        with atomic_path(unfinished) as temporary:
+        with storable(f"the table of the unit {unit.name}"), atomic_path(unfinished) as temporary:
             table.to_parquet(temporary)
         unfinished.replace(self.directory / f"{name}-{unit.key}-{_digest(unfinished)}.parquet")
+
+
+@contextmanager
+def storable(what: str) -> Generator[None]:
+    """Say in one sentence that a table cannot be kept.
+
+    Raises
+    ------
+    InvalidInputError
+        In place of what pandas and Arrow raise.
+    """
+    import pyarrow as pa
+
+    try:
+        yield
+    except InvalidInputError:
+        raise
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        said = " ".join(str(error).split()).removesuffix(".")
+        raise InvalidInputError(
+            f"{what} must have columns of different names, each of one type (numbers, truth values or text); {said}."
+        ) from error
 
 
 def _digest(path: Path) -> str:

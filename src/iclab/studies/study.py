@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from iclab.foundations import InvalidInputError, atomic_path, check_choice, read_json, write_json
+from iclab.foundations import InvalidInputError, atomic_path, check_choice, check_integer, read_json, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +75,17 @@ class Answer:
     undecided: int = 0
     numbers: Mapping[str, float | Number] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Counts and numbers are often sums of columns, of NumPy's own types.
+        object.__setattr__(self, "verdict", Verdict(check_choice(str(self.verdict), "verdict", list(Verdict))))
+        for name in ("met", "missed", "undecided"):
+            object.__setattr__(self, name, check_integer(getattr(self, name), name, minimum=0))
+        for name, value in self.numbers.items():
+            try:
+                as_number(value)
+            except (TypeError, ValueError) as error:
+                raise InvalidInputError(f"the number {name} of an answer must be a number; it is {value!r}.") from error
+
     @property
     def total(self) -> int:
         """All cases."""
@@ -116,6 +127,13 @@ class Question:
     ask: Callable[[Tables], Answer]
     source: str = ""
     lead: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("name", "asked", "criterion"):
+            if not isinstance(getattr(self, name), str):
+                raise InvalidInputError(f"{name} of a question must be text; it is {getattr(self, name)!r}.")
+        if not callable(self.ask):
+            raise InvalidInputError(f"ask of the question {self.name} must be a function; it is {self.ask!r}.")
 
 
 @dataclass(frozen=True)
@@ -205,12 +223,17 @@ def ask(questions: tuple[Question, ...], tables: Tables) -> dict[str, Answer]:
     answers: dict[str, Answer] = {}
     for question in questions:
         try:
-            answers[question.name] = question.ask(tables)
+            answer = question.ask(tables)
         except KeyError as error:
             raise InvalidInputError(
                 f"the question {question.name} must ask for tables and columns that were measured; there is no "
                 f"{error.args[0] if error.args else error!r}: the tables are {columns_of(tables)}."
             ) from error
+        if not isinstance(answer, Answer):
+            raise InvalidInputError(
+                f"the question {question.name} must return an Answer; it returned {type(answer).__name__}."
+            )
+        answers[question.name] = answer
     return answers
 
 
