@@ -118,7 +118,7 @@ def _ridge(
     rows, dimension = xs.shape
     root = np.sqrt(counts)[:, None]
     both = np.concatenate([xs, ys.T], axis=1) * root
-    upper = np.linalg.qr(both, mode="r") if rows > both.shape[1] else both
+    upper: np.ndarray = np.asarray(np.linalg.qr(both, mode="r")) if rows > both.shape[1] else both
     left, values, right = np.linalg.svd(upper[:, :dimension], full_matrices=False)
     kept = values > max(rows, dimension) * np.finfo(np.float64).eps * values[:1].max(initial=0.0)
     left, values, right = left[:, kept], values[kept], right[kept]

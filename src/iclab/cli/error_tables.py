@@ -65,7 +65,7 @@ def _errors(table: pd.DataFrame, dimension: int) -> Table:
     for (shift, position), group in rows.groupby(["distribution", "position"], sort=False):
         at = group.set_index("predictor")
         mean, bar = at["mean"] / at["normaliser"], at["stderr"] / at["normaliser"]
-        shown.add_row(printable(shift), str(position), *(plus_minus(mean[name], bar[name]) for name in names))
+        shown.add_row(printable(str(shift)), str(position), *(plus_minus(mean[name], bar[name]) for name in names))
     return shown
 
 

@@ -104,7 +104,10 @@ def _more_steps(changes: tuple[str, ...], directory: Path | None) -> int:
     from iclab.foundations import InvalidInputError, check_integer
     from iclab.training.reading import parse_value
 
-    given = dict(change.partition("=")[::2] for change in changes)
+    given: dict[str, str] = {}
+    for change in changes:
+        key, _, value = change.partition("=")
+        given[key] = value
     if directory is None or set(given) != {"steps"}:
         raise InvalidInputError(
             "--set must go with the configuration that it changes, and a run is resumed as it was configured, but for "

@@ -38,7 +38,7 @@ def answers(
         If the predictor does not answer with one finite number per prompt and position.
     """
     own: Any = getattr(predictor, "answer", None)
-    return own(xs, ys, queries) if callable(own) else one_by_one(predictor, xs, ys, queries)
+    return np.asarray(own(xs, ys, queries)) if callable(own) else one_by_one(predictor, xs, ys, queries)
 
 
 def one_by_one(

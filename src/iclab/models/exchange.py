@@ -25,6 +25,7 @@ from iclab.foundations import InvalidInputError, check_integer, user_path
 from iclab.foundations.documents import read_document, read_yaml
 from iclab.foundations.folders import whole_folder
 from iclab.models.architecture import Architecture
+from iclab.models.own import Model
 from iclab.models.storage import built, load_tensors
 from iclab.models.transformer import Transformer
 from iclab.prompts.reading import validated
@@ -303,7 +304,7 @@ def _check_gpt2(config: Mapping[str, Any], where: str) -> None:
             )
 
 
-def to_hugging_face(model: Transformer, folder: str | Path) -> None:
+def to_hugging_face(model: Model, folder: str | Path) -> None:
     """Write a GPT-2 as a Hugging Face folder, with its read-in and read-out beside it.
 
     ``GPT2Model.from_pretrained(folder)`` then maps the tokens that the read-in makes to hidden states, from which
@@ -314,6 +315,8 @@ def to_hugging_face(model: Transformer, folder: str | Path) -> None:
     InvalidInputError
         If the model is not exactly a GPT-2 (interleaved tokens, softmax, learned positions, untied whole blocks).
     """
+    if not isinstance(model, Transformer):
+        raise InvalidInputError("only a GPT-2 can be written for Hugging Face; a module of one's own was given.")
     architecture = model.architecture
     plain = Architecture(
         dimension=architecture.dimension,

@@ -114,7 +114,7 @@ def note_consent(record: Any, target: str, info: ValidationInfo) -> None:
 
     Consent is no field, so that no file can say it, and is not taken back when a record is validated again.
     """
-    allowed = (info.context or {}).get(_ALLOW_CODE, False)
+    allowed: Any = cast(dict[str, Any], info.context or {}).get(_ALLOW_CODE, False)
     if allowed is True or (not isinstance(allowed, bool) and target in allowed):
         vars(record)[_CONSENT] = True
 
@@ -140,7 +140,7 @@ def allowed_code(record: Any) -> set[str]:
 
 def keep_consent(record: _T, given: Any) -> _T:
     """``record``, a changed copy of ``given``, with its consent."""
-    if vars(given).get(_CONSENT, False):
+    if cast(dict[str, Any], vars(given)).get(_CONSENT, False):
         vars(record)[_CONSENT] = True
     return record
 
