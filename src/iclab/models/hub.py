@@ -7,8 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
 from huggingface_hub import ModelHubMixin, snapshot_download
+from jaxtyping import Float64
 
 from iclab.foundations import PromptLabels
 from iclab.models.architecture import Architecture
@@ -56,6 +58,12 @@ class HubPredictor(ModelHubMixin, library_name="iclab", tags=["in-context-learni
     def __call__(self, prompts: Prompts) -> PromptLabels:
         """Predictions at every position, shape (B, P)."""
         return self.predictor(prompts)
+
+    def answer(
+        self, xs: Float64[np.ndarray, "B N d"], ys: Float64[np.ndarray, "B N"], queries: Float64[np.ndarray, "Q d"]
+    ) -> Float64[np.ndarray, "B Q"]:
+        """Predictions for the same queries from each of several contexts, as of ``TransformerPredictor.answer``."""
+        return self.predictor.answer(xs, ys, queries)
 
     @property
     def architecture(self) -> Architecture | OwnModel:
