@@ -331,7 +331,7 @@ def _labelled(table: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
     return pd.concat([pd.DataFrame(dict(values), index=table.index), table], axis=1)
 
 
-def _columns(cells: Sequence[Cell]) -> list[Mapping[str, Any]]:
+def _columns(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """The cells' values for columns of one type each: truth values, numbers, or text, which all others become."""
     rows = [dict(cell.axes) for cell in cells]
     for key in rows[0]:
