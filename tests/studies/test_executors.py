@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_info
 
 from iclab.foundations import InvalidInputError
 from iclab.studies.executors import Here, Task, workplace
+from iclab.training.interruption import Signals
 
 
 def square(value):
@@ -31,6 +32,16 @@ def die_once(marker):
 
 def always_die():
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def save_when_asked(folder, index):
+    with Signals() as signals:
+        (folder / f"begun-{index}").touch()
+        while not signals.received:
+            time.sleep(0.05)
+    time.sleep(0.3)
+    (folder / f"saved-{index}").touch()
+    raise KeyboardInterrupt
 
 
 def _outcomes(place, tasks):
@@ -73,3 +84,13 @@ def test_here_is_looked_at_while_it_works():
     Here().run([Task(time.sleep, (1.2,))], lambda *_: None, lambda: looks.append(threading.current_thread()))
     assert looks
     assert threading.main_thread() not in looks
+
+
+def test_interrupted_work_is_saved_and_none_begun_in_its_place(tmp_path):
+    def interrupt():
+        if len(list(tmp_path.iterdir())) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), workplace(2) as place:
+        place.run([Task(save_when_asked, (tmp_path, i)) for i in range(4)], lambda *_: None, interrupt)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["begun-0", "begun-1", "saved-0", "saved-1"]

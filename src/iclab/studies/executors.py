@@ -203,14 +203,36 @@ def _begin() -> None:
     def watch() -> None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_GRACE)
+        deadline = time.monotonic() + _GRACE
+        while _Ending.busy and time.monotonic() < deadline:
+            time.sleep(0.1)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    # Ctrl-C reaches every process of a terminal; the one that gave the work asks the others to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _asked_to_end)
+
+
+class _Ending:
+    """Whether this process, a worker, was asked to end: it begins nothing any more, and ends with its pool."""
+
+    asked = False
+    busy = False
+
+
+def _asked_to_end(number: int, frame: object) -> None:
+    first, _Ending.asked = not _Ending.asked, True
+    # A process that died at once would break the pool, and so the others while they save themselves.
+    if first and _Ending.busy:
+        raise KeyboardInterrupt
 
 
 def perform(task: Task) -> Any:
     """Make the call on one thread; an exception is what is returned."""
+    if _Ending.asked:
+        return InterruptedError("the process was asked to end")
+    _Ending.busy = True
     with one_thread():
         try:
             # Here, because an exception leaves its trace behind when it goes to another process.
@@ -218,6 +240,11 @@ def perform(task: Task) -> Any:
                 return task.function(*task.arguments)
         except Exception as error:  # whatever it is, whoever gave the task decides
             return error
+        except KeyboardInterrupt:
+            _Ending.asked = multiprocessing.parent_process() is not None
+            raise
+        finally:
+            _Ending.busy = False
 
 
 @contextmanager
