@@ -113,10 +113,9 @@ class Study:
                 return TypeAdapter(kind).validate_python(given)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise InvalidInputError(
-                f"the settings of {self.name} must fit its fields; {where}: {first['msg'].lower()}."
-            ) from error
+            where = "".join(f"{part}: " for part in [".".join(str(part) for part in first["loc"])] if part)
+            said = first["msg"].removeprefix("Value error, ").rstrip(".")
+            raise InvalidInputError(f"the settings of {self.name} must fit its fields; {where}{said}.") from error
 
     def _profile(self, profile: str) -> Mapping[str, Any]:
         """What a profile changes: from the profiles of the package, or from the study's own file."""
