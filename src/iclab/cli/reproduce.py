@@ -48,6 +48,7 @@ def reproduce(
     check_choice(profile, "profile", PROFILE_NAMES)
     parts = choose(REGISTRY, listed(only, "--only"))
     count = joblib.cpu_count() if workers is None else check_integer(workers, "--workers", minimum=1)
+    drawings: dict = {}  # type: ignore[type-arg]
     with Reporter() as progress, workplace(count) as place:
         results = run_all(
             parts,
@@ -56,9 +57,9 @@ def reproduce(
             progress,
             registry=REGISTRY,
             workplace=place,
-            after=lambda results: write_report(results, first=first_page()),
+            after=lambda results: write_report(results, first=first_page(), drawings=drawings),
         )
-        page = write_report(results, progress, first_page())
+        page = write_report(results, progress, first_page(), drawings)
     sys.stdout.write(f"{page}\n")
     differing = [name for _, record in results.finished for name in disagreements(record.tables)]
     if differing:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -31,6 +31,10 @@ TONES = {
 OPEN_ROWS, BROAD_COLUMNS = 16, 8
 
 
+# The identity of a record and a figure's file name to that record and the picture.
+Drawings: TypeAlias = dict[tuple[int, str], tuple[Record, str]]
+
+
 @dataclass
 class Blocks:
     """The blocks of one page: they stand in its text as comments, and take their place when the text is HTML.
@@ -39,9 +43,12 @@ class Blocks:
     ----------
     directory : Path
         Folder of the results, for figures.
+    drawings : dict
+        What is drawn already, by record and file name: a report that grows draws every figure once.
     """
 
     directory: Path
+    drawings: Drawings = field(default_factory=dict)
     _blocks: list[str] = field(default_factory=list)
     _templates: Environment = field(
         default_factory=lambda: Environment(
@@ -52,6 +59,7 @@ class Blocks:
     def functions(self, study: Study, record: Record) -> dict[str, Any]:
         """What a template may call about one study."""
         questions = {question.name: question for question in study.questions}
+        plain: list[str] = []  # figures of tables, in the order of the page
 
         def answers(*names: str) -> str:
             return self.answers(
@@ -65,8 +73,10 @@ class Blocks:
             return self.figure(study, record, name, title, alt=alt, caption=caller() if caller else "")
 
         def curves(name: str, title: str = "", *, where: Mapping[str, Any] | None = None, **how: Any) -> str:
-            drawn = draw_curves(_chosen(get_table(record.tables, name), where), **how)
-            return self.drawn(drawn, f"{study.name}-{name}", title, alt=title, caption="")
+            shown = _chosen(get_table(record.tables, name), where)
+            file = f"{study.name}-{name}" + (f"-{len(plain)}" if plain else "")
+            plain.append(file)
+            return self.drawn(record, lambda: draw_curves(shown, **how), file, title, alt=title, caption="")
 
         return {
             "s": record.settings,
@@ -166,22 +176,27 @@ class Blocks:
     def figure(self, study: Study, record: Record, name: str, title: str, *, alt: str, caption: str) -> str:
         """A figure with its title, which says what it shows, and its caption; its files are named after the study."""
         draw = study.figures[check_choice(name, f"figure of {study.name}", study.figures)]
-        with own_code(study.package, f"the figure {name} must be drawn"):
-            drawing = draw(record)
-        if not hasattr(drawing, "savefig"):
-            raise InvalidInputError(f"the figure {name} must be one of Matplotlib; it is {type(drawing).__name__}.")
         # A folder may be several studies, which draw figures of one name.
-        own = f"{name}-".startswith(f"{study.name}-")
-        return self.drawn(drawing, name if own else f"{study.name}-{name}", title, alt=alt, caption=caption)
+        file = name if f"{name}-".startswith(f"{study.name}-") else f"{study.name}-{name}"
 
-    def drawn(self, figure: Any, name: str, title: str, *, alt: str, caption: str) -> str:
-        """A drawing, kept as files beside the page."""
-        save_figure(figure, name, self.directory / "figures")
-        svg = (self.directory / "figures" / f"{name}.svg").read_bytes()
-        uri = "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
-        return self._add(
-            "figure.html.j2", name=name, title=to_inline(title), alt=alt or title, caption=to_inline(caption), uri=uri
-        )
+        def drawing() -> Any:
+            with own_code(study.package, f"the figure {name} must be drawn"):
+                return draw(record)
+
+        return self.drawn(record, drawing, file, title, alt=alt, caption=caption)
+
+    def drawn(self, record: Record, draw: Callable[[], Any], name: str, title: str, *, alt: str, caption: str) -> str:
+        """A drawing of a record, kept as files beside the page."""
+        key = id(record), name
+        if key not in self.drawings:
+            figure = draw()
+            if not hasattr(figure, "savefig"):
+                raise InvalidInputError(f"the figure {name} must be one of Matplotlib; it is {type(figure).__name__}.")
+            save_figure(figure, name, self.directory / "figures")
+            svg = (self.directory / "figures" / f"{name}.svg").read_bytes()
+            self.drawings[key] = record, "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+        texts = {"title": to_inline(title), "alt": alt or title, "caption": to_inline(caption)}
+        return self._add("figure.html.j2", name=name, uri=self.drawings[key][1], **texts)
 
     def fold(self, title: str, *, open: bool = False, caller: Callable[[], str] | None = None) -> str:  # noqa: A002
         """Text that opens on demand."""

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 
 from iclab.foundations import InvalidInputError, write_text
-from iclab.report.blocks import Blocks, shown_value
+from iclab.report.blocks import Blocks, Drawings, shown_value
 from iclab.report.markdown import to_html
 from iclab.studies.folder import Study
 from iclab.studies.results import Results
@@ -25,6 +25,7 @@ def write_report(
     results: Results,
     progress: Callable[[str, int, int], None] = lambda *_: None,
     first: tuple[str, str] | None = None,
+    drawings: Drawings | None = None,
 ) -> Path:
     """Draw every figure of the finished studies, and write a page for each and one over them.
 
@@ -36,6 +37,8 @@ def write_report(
         Called with (what is being drawn, done, total).
     first : (str, str), optional
         Title and template of the page over them; without it a lone study's page is all.
+    drawings : dict, optional
+        The same for every report of one folder that grows: then each figure is drawn once.
 
     Returns
     -------
@@ -49,6 +52,7 @@ def write_report(
     """
     links = {study.name: f"{study.name}.html" for study, _ in results.finished}
     frame = _frame()
+    drawings = {} if drawings is None else drawings
     shared = {
         "provenance": results.provenance,
         "studies": [(study, record.title) for study, record in results.finished],
@@ -58,7 +62,7 @@ def write_report(
     }
     for i, (study, record) in enumerate(results.finished):
         progress(f"report: {record.title}", i, len(results.finished))
-        blocks = Blocks(results.directory)
+        blocks = Blocks(results.directory, drawings)
         body = _written(study.page, f"the page of {study.name}", blocks, blocks.functions(study, record))
         shared["data"] = _listing(results.directory, study, record)
         page = frame.get_template("study.html.j2").render(shared, record=record, study=study, body=Markup(body))
@@ -66,15 +70,17 @@ def write_report(
     last = results.directory / next(reversed(links.values()), FIRST_PAGE)
     if first is not None:
         last = results.directory / FIRST_PAGE
-        write_text(last, _over(results, first, shared, frame))
+        write_text(last, _over(results, first, shared, frame, drawings))
     progress("report: written", len(results.finished), len(results.finished))
     return last
 
 
-def _over(results: Results, first: tuple[str, str], shared: Mapping[str, Any], frame: Environment) -> str:
+def _over(
+    results: Results, first: tuple[str, str], shared: Mapping[str, Any], frame: Environment, drawings: Drawings
+) -> str:
     """The page over all studies: its template gets the functions of each by name."""
     title, template = first
-    blocks = Blocks(results.directory)
+    blocks = Blocks(results.directory, drawings)
     by_name = {study.name: blocks.functions(study, record) for study, record in results.finished}
     finished = {study.name: (study, record) for study, record in results.finished}
 
