@@ -200,7 +200,7 @@ def test_a_dask_cluster_does_not_change_a_bit(processes):
             threads_per_worker=1 if processes else 2,
             processes=processes,
             host="127.0.0.1" if processes else None,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
         ) as cluster,
         Client(cluster) as client,
         joblib.parallel_config("dask"),
