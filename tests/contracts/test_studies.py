@@ -149,8 +149,13 @@ def _docstrings(tree: ast.AST) -> set[int]:
 
 
 def _raised(tree: ast.AST) -> set[int]:
-    """Constants within errors."""
-    raises = [node for node in ast.walk(tree) if isinstance(node, ast.Raise | ast.Assert)]
+    """Constants within errors; ``own_code`` says what must hold of a user's code."""
+    raises = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Raise | ast.Assert)
+        or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "own_code")
+    ]
     return {id(inner) for node in raises for inner in ast.walk(node)}
 
 

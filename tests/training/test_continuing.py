@@ -48,6 +48,13 @@ def test_a_rate_that_has_fallen_is_not_raised_again(tmp_path):
         extend(tmp_path / "run", 12)
 
 
+@pytest.fixture
+def every_step(monkeypatch):
+    """Progress is reported at every step, however fast the machine."""
+    monkeypatch.setattr("iclab.training.reporting._SECONDS_BETWEEN_REPORTS", 0.0)
+
+
+@pytest.mark.usefixtures("every_step")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
 def test_signals_save_and_the_run_goes_on_as_if_nothing_had_been(tmp_path, name):
     config = preset("tiny", steps=8, **SMALL)
@@ -66,6 +73,7 @@ def test_signals_save_and_the_run_goes_on_as_if_nothing_had_been(tmp_path, name)
         assert torch.equal(value, weights(found)[key])
 
 
+@pytest.mark.usefixtures("every_step")
 @pytest.mark.parametrize("gone", ["metrics.jsonl", "config.yaml", "."])
 def test_files_that_disappear_are_noticed(tmp_path, gone):
     config = preset("tiny", steps=40, **SMALL)

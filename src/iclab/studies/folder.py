@@ -185,7 +185,7 @@ _PARTS: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
     "figures": {
         "FIGURES": (
             lambda value: isinstance(value, Mapping) and all(map(callable, value.values())),
-            "a mapping from a figure's name to the function that draws it",
+            "a mapping from figures' names to functions",
         ),
     },
 }
