@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from dask_jobqueue.slurm import SLURMJob
 
 from iclab.models import load
 from iclab.studies import open_folder
@@ -122,12 +123,11 @@ def test_the_example_study(tmp_path, iclab):
 
 def test_the_jobs_of_the_queue_are_as_the_page_says():
     """dask-jobqueue takes the file's keys, and asks Slurm for what they say."""
-    jobqueue = pytest.importorskip("dask_jobqueue")
     content = yaml.safe_load((ROOT / "examples/slurm.yaml").read_text())
     (shown,) = [body for _, body in blocks("sweeps") if named(body) == "slurm.yaml"]
     assert yaml.safe_load(shown) == content
     assert (content.pop("queue"), content.pop("jobs")) == ("slurm", 8)
-    job = jobqueue.slurm.SLURMJob(scheduler="tcp://127.0.0.1:8786", name="cell", **content)
+    job = SLURMJob(scheduler="tcp://127.0.0.1:8786", name="cell", **content)
     script = job.job_script()
     for line in ("--cpus-per-task=8", "--mem=15G", "-t 04:00:00", "-A my_project", "/shared/venv/bin/activate"):
         assert line in script, script
