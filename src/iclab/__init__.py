@@ -3,7 +3,7 @@
 The rooms, bottom up: ``prompts`` draws problems; ``theory`` and ``flow`` hold the closed forms and the
 gradient flow of *Trained Transformers Learn Linear Models In-Context* (Zhang, Frei, Bartlett, JMLR 2024);
 ``predictors`` are the classical in-context learners; ``evaluation`` judges any of them; ``models`` and
-``training`` (which need torch) are the transformers; ``studies`` and ``report`` reproduce the paper.
+``training`` (which need torch) are the transformers, ``inspect`` looks inside them; ``studies`` and ``report`` reproduce the paper.
 Everything is imported on first use.
 """
 
@@ -15,5 +15,16 @@ __version__ = version("iclab")
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["estimators", "evaluation", "flow", "models", "predictors", "prompts", "studies", "theory", "training"],
+    submodules=[
+        "estimators",
+        "evaluation",
+        "flow",
+        "inspect",
+        "models",
+        "predictors",
+        "prompts",
+        "studies",
+        "theory",
+        "training",
+    ],
 )
