@@ -14,7 +14,7 @@ from iclab.prompts.covariate_specifications import CovariatesSpecification
 from iclab.prompts.problem_specifications import PROBLEMS
 from iclab.prompts.specification import OutliersSpecification, PromptSpecification
 from iclab.prompts.task_specifications import TasksSpecification
-from iclab.training import PRESETS, TrainingConfig
+from iclab.training import PRESETS, Series, TrainingConfig
 from iclab.training.config import Curriculum, Optimizer, Schedule
 from iclab.training.curriculum import Ramp
 from iclab.training.reading import read_config
@@ -46,6 +46,7 @@ def choices(annotation):
         Schedule,
         Curriculum,
         Ramp,
+        Series,
         PromptSpecification,
         OutliersSpecification,
         *records(CovariatesSpecification),

@@ -28,6 +28,7 @@ _IMMATERIAL = {
     "checkpoint_every",
     "n_evaluation",
     "keep_checkpoints",
+    "checkpoints",
 }
 # What is trained to do what; the rest of a configuration says how it got there. Labels and their posterior means have
 # the same expected gradient.
@@ -126,13 +127,15 @@ def find(wanted: TrainingConfig, runs: Path, *, loosely: bool) -> Trained | None
 def deviations(found: Trained, wanted: TrainingConfig) -> list[str]:
     """The settings in which a model's training differs from the one wanted, those aside that make no other model."""
     asked = wanted.filled_from(found.config)  # what the machine that trained it was left to decide
-    return [key for key in differences(found.config.as_dict(), asked.as_dict()) if key not in _IMMATERIAL]
+    found_keys = differences(found.config.as_dict(), asked.as_dict())
+    return [key for key in found_keys if key.split(".")[0] not in _IMMATERIAL]
 
 
 def _fits(found: Trained, wanted: TrainingConfig, *, loosely: bool) -> bool:
     differing = set(deviations(found, wanted))
     if not loosely:
-        return not differing
+        # Weights along the training are there only if they were kept.
+        return not differing and wanted.checkpoints in (None, found.config.checkpoints)
     if found.config.model.max_points > wanted.model.max_points:
         differing.discard("model.max_points")
     return not any(key.split(".")[0] in _ESSENTIAL for key in differing)

@@ -14,16 +14,19 @@ from iclab.training.optimisation import Optimizer, Schedule
 from iclab.training.presets import PRESETS, preset
 from iclab.training.reading import read_config
 from iclab.training.run import Run
+from iclab.training.series import Checkpoint, Series
 from iclab.training.step import TrainingDivergedError
 from iclab.training.targets import posterior_mean
 
 __all__ = [
     "PRESETS",
+    "Checkpoint",
     "Curriculum",
     "Optimizer",
     "Ramp",
     "Run",
     "Schedule",
+    "Series",
     "TrainingConfig",
     "TrainingDivergedError",
     "posterior_mean",

@@ -20,6 +20,7 @@ from iclab.foundations import read_json
 from iclab.models import Model, OwnModel
 from iclab.models.predictor import checkpoints, last_whole
 from iclab.models.storage import ARCHITECTURE, WEIGHTS, describe, load_tensors, read_weights, write_folder
+from iclab.training.series import SERIES
 
 OPTIMIZERS = "optimizers.safetensors"
 STATE = "state.json"
@@ -119,6 +120,6 @@ def _pack(optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str, Tensor]:
 
 def clean(run: Path) -> None:
     """Remove what writes interrupted by a kill have left behind; the caller holds the run."""
-    for pattern in ("checkpoints/.*", ".config.yaml.*", ".metrics.jsonl.*"):
+    for pattern in ("checkpoints/.*", f"{SERIES}/.*", ".config.yaml.*", ".metrics.jsonl.*"):
         for path in run.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

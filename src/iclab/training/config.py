@@ -22,6 +22,7 @@ from iclab.prompts.reading import UNTAGGED, allowed_code
 from iclab.prompts.specification import plain, validated
 from iclab.training.curriculum import Curriculum
 from iclab.training.optimisation import Optimizer, Schedule
+from iclab.training.series import SeriesSpecification
 from iclab.training.targets import posterior_mean
 
 
@@ -86,7 +87,9 @@ class TrainingConfig:
     n_evaluation : int
         Held-out prompts of each evaluation.
     keep_checkpoints : int
-        How many of the latest checkpoints stay on disk.
+        How many of the latest checkpoints, which are for resuming, stay on disk.
+    checkpoints : Series, optional
+        At which steps weights are kept for good, for ``Run.checkpoints``; none when omitted.
     """
 
     prompts: ProblemSpecification
@@ -111,6 +114,7 @@ class TrainingConfig:
     checkpoint_every: int | None = Field(default=None, ge=1)
     n_evaluation: int = Field(default=512, ge=2, le=_MOST)
     keep_checkpoints: int = Field(default=2, ge=2)
+    checkpoints: SeriesSpecification | None = None
 
     def __post_init__(self) -> None:
         with suppress(CodeNotAllowedError):  # what nobody allowed to run is not tried
@@ -119,6 +123,9 @@ class TrainingConfig:
             raise InvalidInputError(
                 f"model.max_points must be at least n_train + 1 = {self.n_points}; {self.model.max_points} was given."
             )
+        beyond = max(self.checkpoints.steps or (0,), default=0) if self.checkpoints is not None else 0
+        if beyond > self.steps:
+            raise InvalidInputError(f"checkpoints must be at steps up to {self.steps}; {beyond} was given.")
         for ramp in self.curriculum.fields.values():
             # Where it begins, after its first change, and where it ends: what is wrong is said before the start.
             for step in (0, ramp.begin + ramp.every, ramp.last_change):
@@ -194,6 +201,11 @@ class TrainingConfig:
         """Steps between checkpoints."""
         return self.checkpoint_every or max(50, self.steps // 20)
 
+    @cached_property
+    def kept_steps(self) -> frozenset[int]:
+        """Steps after which weights are kept for good; 0 is before the first."""
+        return frozenset() if self.checkpoints is None else frozenset(self.checkpoints.at(self.steps))
+
     def at(self, step: int) -> TrainingConfig:
         """The configuration as a step sees it: fields on a ramp have their values of that step.
 
@@ -249,7 +261,7 @@ class TrainingConfig:
         # Runs are kept under the digest of these data: fields that say nothing were unknown to earlier versions.
         if not self.curriculum.fields:
             del data["curriculum"]["fields"]
-        for key in ("window", "init_from"):
+        for key in ("window", "init_from", "checkpoints"):
             if data[key] is None:
                 del data[key]
         if self.optimizer.matrix_precision == "auto":

@@ -13,6 +13,7 @@ from iclab.models.own import make
 from iclab.prompts.reading import code_allowed
 from iclab.training.config import TrainingConfig, write_yaml
 from iclab.training.run import CONFIG, Run
+from iclab.training.series import Series
 
 
 def extend(directory: str | Path, steps: int, *, allow_code: bool = False) -> Run:
@@ -61,10 +62,17 @@ def extend(directory: str | Path, steps: int, *, allow_code: bool = False) -> Ru
         "evaluate_every": config.evaluation_interval,
         "checkpoint_every": config.checkpoint_interval,
     }
-    longer = replace(config, steps=steps, **intervals)
+    longer = replace(config, steps=steps, checkpoints=_longer(config.checkpoints, config.steps, steps), **intervals)
     with exclusive(directory):
         write_text(directory / CONFIG, write_yaml(longer))
     return Run.open(directory, allow_code=allow_code)
+
+
+def _longer(series: Series | None, before: int, after: int) -> Series | None:
+    """The steps at which weights were to be kept, and those of the longer training beyond them."""
+    if series is None or series.steps is not None:
+        return series
+    return replace(series, steps=(*series.at(before), *(step for step in series.at(after) if step > before)))
 
 
 def initial_weights(config: TrainingConfig) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from iclab.training.interruption import Signals
 from iclab.training.memory import keep_memory
 from iclab.training.reporting import Clock, HeldOutEvaluation, metrics_line
 from iclab.training.run import CONFIG, METRICS, Run, append_metrics, read_metrics, rewind_metrics
+from iclab.training.series import keep_weights
 from iclab.training.step import check_sound, new_state
 
 # Called with (steps done, steps in all, loss, seconds left); the last two are NaN before they are known.
@@ -122,6 +123,7 @@ class Due(Flag):
     LOSS = auto()
     EVALUATION = auto()
     CHECKPOINT = auto()
+    KEPT = auto()
 
 
 def due_after(step: int, config: TrainingConfig) -> Due:
@@ -135,7 +137,7 @@ def due_after(step: int, config: TrainingConfig) -> Due:
     for kind, interval in intervals.items():
         if step == config.steps or step % interval == 0:
             due |= kind
-    return due
+    return due | Due.KEPT if step in config.kept_steps else due
 
 
 def _fit(run: Run, processes: World, progress: Progress | None, until: Until | None) -> Run:
@@ -154,6 +156,9 @@ def _fit(run: Run, processes: World, progress: Progress | None, until: Until | N
     reached = until is not None and any(until(line) for line in read_metrics(metrics) if "error" in line)
     if processes.any(reached):
         return run
+    series = config.checkpoints
+    if processes.leads and series is not None and state.step == 0:
+        keep_weights(state.model, run.directory, 0, series)
     step, clock = step_of(config, state, processes), Clock(config, state, progress)
     evaluate = HeldOutEvaluation(config)
 
@@ -180,6 +185,9 @@ def _fit(run: Run, processes: World, progress: Progress | None, until: Until | N
             if Due.EVALUATION in due:
                 reached = processes.any(reached)
             if processes.leads:
+                if series is not None and Due.KEPT in due:
+                    run.check_there()
+                    keep_weights(state.model, run.directory, state.step, series)
                 if reached or Due.CHECKPOINT in due:
                     run.check_there()
                     save_checkpoint(state, run.directory, keep=config.keep_checkpoints, clock=clock.spent)

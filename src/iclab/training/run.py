@@ -23,6 +23,7 @@ from iclab.training.config import TrainingConfig, differences, write_yaml
 from iclab.training.precision import decided
 from iclab.training.reading import read_config
 from iclab.training.reporting import reference_of
+from iclab.training.series import Checkpoint, kept_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ METRICS = "metrics.jsonl"
 
 @dataclass(frozen=True)
 class Run:
-    """A training's folder: ``config.yaml``, ``metrics.jsonl`` and ``checkpoints/<step>/``.
+    """A training's folder: ``config.yaml``, ``metrics.jsonl``, ``checkpoints/<step>/`` and maybe ``series/<step>/``.
 
     Attributes
     ----------
@@ -111,6 +112,13 @@ class Run:
     def finished(self) -> bool:
         """Whether the last step is on disk."""
         return self.step >= self.config.steps
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """The weights that ``checkpoints`` of the configuration keeps, as far as the training has come, by step.
+
+        Each has a ``step``, the ``path`` of a folder that ``iclab.models.load`` reads, and a ``predictor()``.
+        """
+        return kept_weights(self.directory, allow_code=bool(allowed_code(self.config.model)))
 
     def predictor(self, device: str = "cpu", *, half: bool = False) -> TransformerPredictor:
         """The model of the last whole checkpoint; with ``half``, its weights rounded as ``export`` would store them."""
