@@ -20,6 +20,7 @@ from iclab.foundations import InvalidInputError, PromptLabels, check_choice, che
 from iclab.models.architecture import ATTENTION, Architecture
 from iclab.models.own import Model, OwnModel
 from iclab.models.storage import CONFIG, MANIFEST, read_mapping, read_model, verify
+from iclab.models.taps import begin
 from iclab.models.transformer import Transformer
 from iclab.predictors.registry import shipped_models
 from iclab.prompts import Labels, Prompts
@@ -184,6 +185,7 @@ class TransformerPredictor:
                     )
                     for part in given
                 )
+                begin(batch)
                 answers[batch] = self.model(*tensors).double().cpu()
         return answers
 

@@ -14,6 +14,7 @@ from iclab.foundations import Draws
 from iclab.models.architecture import Architecture
 from iclab.models.embedding import Layout, gathered, layout, tokens
 from iclab.models.mixers import ATTENTION, MIXERS
+from iclab.models.taps import ANSWERS, tap, through
 
 _ALL = slice(None)
 
@@ -48,12 +49,14 @@ class Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "B T w"], where: Layout, rows: slice) -> Float[Tensor, "B R w"]:
         """The tokens ``rows`` after this block."""
-        update = self.mixes(self.norm1(x), where, rows)
+        update = tap(f"{self._mixes}.out", self.mixes(self.norm1(x), where, rows))
         x = x[:, rows] + update if self.residual else update
         if self.mlp is None:
-            return x
-        update = self.mlp(self.norm2(x))
-        return x + update if self.residual else update
+            return tap("residual_out", x)
+        x = tap("residual_mid", x)
+        wide, activation, narrow = self.mlp
+        update = tap("mlp.out", narrow(tap("mlp.hidden", activation(wide(self.norm2(x))))))
+        return tap("residual_out", x + update if self.residual else update)
 
 
 class Transformer(nn.Module):
@@ -173,13 +176,13 @@ class Transformer(nn.Module):
             stride = self.architecture.n_positions // self.architecture.max_points
             shift = 0 if starts is None else stride * starts[:, None]
             x = x + self.positions(where.positions + shift)
-        return x
+        return tap("embedding", x)
 
     def _looped(self, x: Float[Tensor, "B T w"], where: Layout, loops: int) -> Float[Tensor, "B P w"]:
         """The tokens that are read out after so many loops: of the last block only they matter."""
         first = x
         for loop in range(loops):
-            x = self._once(x, first if loop else None, where, where.readout if loop == loops - 1 else _ALL)
+            x = self._once(x, loop, first, where, where.readout if loop == loops - 1 else _ALL)
         return x
 
     def _window(self, x: Float[Tensor, "B T w"], where: Layout, loops: int, window: int) -> Tensor:
@@ -187,25 +190,27 @@ class Transformer(nn.Module):
         first, said = x, list[Tensor]()
         for loop in range(loops):
             with torch.set_grad_enabled(torch.is_grad_enabled() and loop >= loops - window):
-                x = self._once(x, first if loop else None, where, _ALL)
+                x = self._once(x, loop, first, where, _ALL)
             if loop >= loops - window:
                 said.append(self._said(x[:, where.readout]))
         return torch.stack(said)
 
-    def _once(self, x: Tensor, again: Tensor | None, where: Layout, rows: slice) -> Tensor:
-        """One loop; ``again`` is the input, from the second loop on."""
-        if again is not None and self.architecture.inject:
-            x = x + again
+    def _once(self, x: Tensor, loop: int, first: Tensor, where: Layout, rows: slice) -> Tensor:
+        """One loop; ``first`` may be added again. Blocks are counted as they are applied."""
+        if loop and self.architecture.inject:
+            x = x + first
         blocks = [self.blocks[0]] * self.architecture.layers if self.architecture.tied else list(self.blocks)
-        for block in blocks[:-1]:
-            x = block(x, where, _ALL)
-        return blocks[-1](x, where, rows)
+        passed = loop * len(blocks)
+        for i, block in enumerate(blocks[:-1]):
+            x = through(block, passed + i, x, where, _ALL)
+        return through(blocks[-1], passed + len(blocks) - 1, x, where, rows)
 
     def _said(self, x: Float[Tensor, "B P w"]) -> Tensor:
         """What is predicted at the tokens that are read out."""
-        x = self.norm(x)
+        x = tap("norm", self.norm(x), ANSWERS)
         outputs = self.architecture.outputs
         x = x[..., -outputs:] if self.read_out is None else self.read_out(x)  # (B, P, outputs or 2·outputs)
+        x = tap("head", x, ANSWERS)
         if self.architecture.head == "mean_variance":
             x = x.unflatten(-1, (outputs, 2))
         return x.squeeze(2) if outputs == 1 else x

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from iclab.models.architecture import Architecture
 from iclab.models.embedding import Layout
+from iclab.models.taps import PATTERN, tap, tap_heads, watched
 
 
 class Attention(nn.Module):
@@ -38,21 +39,28 @@ class Attention(nn.Module):
         if self.rotary:
             turn = _rotation(layout, size, x.dtype)
             q, k = _rotate(q, turn), _rotate(k, turn)
-        q = q[:, :, rows]
+        q, k, v = (
+            tap_heads(f"attention.{name}", part) for name, part in zip("qkv", (q[:, :, rows], k, v), strict=True)
+        )
         if self.softmax and x.is_cuda:
             bias = _bias(layout, self.heads if self.alibi else 0, q.dtype)[:, rows]
             mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
+            if watched():  # the fused kernel keeps no weights
+                weights = (q @ k.mT / math.sqrt(size) + bias[None]).softmax(-1).to(v.dtype)
+                changed = tap("attention.pattern", weights, PATTERN)
+                mixed = mixed if changed is weights else changed @ v
         else:
             # Written out: on CPUs the fused kernel's backward pass is slow for sequences this short.
             q, k, v = (part.reshape(batch * self.heads, -1, size) for part in (q, k, v))
             if self.softmax:
                 bias = _bias(layout, self.heads if self.alibi else 0, q.dtype)[:, rows]
                 bias = bias.repeat(batch, 1, 1) if self.alibi else bias  # (1 or B·H, R, T)
-                mixed = _softmax_attention(q, k, v, bias, layout.branches)
+                mixed = _softmax_attention(q, k, v, bias, layout.branches, self.heads)
             else:
                 q = q * _examples(layout, q.dtype)[rows, None]
-                mixed = _linear_attention(q, k, v, _visible(layout, q.dtype)[rows], layout.branches)
+                mixed = _linear_attention(q, k, v, _visible(layout, q.dtype)[rows], layout.branches, self.heads)
             mixed = mixed.view(batch, self.heads, -1, size)
+        mixed = tap_heads("attention.mixed", mixed)
         return self.out(mixed.transpose(1, 2).reshape(batch, -1, width))
 
 
@@ -62,17 +70,19 @@ def _softmax_attention(
     v: Float[Tensor, "F T h"],
     bias: Float[Tensor, "G R T"],
     branches: int,
+    heads: int,
 ) -> Float[Tensor, "F R h"]:
     """What R tokens mix by softmax, R and T both ending with the branches."""
     scale = 1 / math.sqrt(k.shape[2])
     if not branches:
-        return torch.baddbmm(bias, q, k.mT, alpha=scale).softmax(-1).to(v.dtype) @ v
+        return _tap(torch.baddbmm(bias, q, k.mT, alpha=scale).softmax(-1).to(v.dtype), heads) @ v
     k, v, own, own_v = _part(q, k, v, branches)
     scores = torch.baddbmm(bias[..., : k.shape[1]], q, k.mT, alpha=scale)  # (F, R, C)
     above = (0, 0, q.shape[1] - branches, 0)  # rows that are no branches
     own = nn.functional.pad(scale * own, above, value=-math.inf)
     weights, own = torch.cat([scores, own], -1).softmax(-1).to(v.dtype).split((k.shape[1], 1), -1)
-    return weights @ v + nn.functional.pad(own[:, above[2] :] * own_v, above)
+    weights, own = _tap_parted(weights, own[:, above[2] :], heads)
+    return weights @ v + nn.functional.pad(own * own_v, above)
 
 
 def _linear_attention(
@@ -81,13 +91,31 @@ def _linear_attention(
     v: Float[Tensor, "F T h"],
     visible: Float[Tensor, "R T"],
     branches: int,
+    heads: int,
 ) -> Float[Tensor, "F R h"]:
     """What R tokens mix by their scores themselves, R and T both ending with the branches."""
     if not branches:
-        return (q @ k.mT).mul_(visible) @ v
+        return _tap((q @ k.mT).mul_(visible), heads) @ v
     k, v, own, own_v = _part(q, k, v, branches)
-    mixed = (q @ k.mT).mul_(visible[:, : k.shape[1]]) @ v
-    return mixed + nn.functional.pad(own * own_v, (0, 0, q.shape[1] - branches, 0))
+    scores, own = _tap_parted((q @ k.mT).mul_(visible[:, : k.shape[1]]), own, heads)
+    return scores @ v + nn.functional.pad(own * own_v, (0, 0, q.shape[1] - branches, 0))
+
+
+def _tap(pattern: Float[Tensor, "F R T"], heads: int) -> Float[Tensor, "F R T"]:
+    """The weights of all tokens, F = B·H."""
+    return tap("attention.pattern", pattern.unflatten(0, (-1, heads)), PATTERN).flatten(0, 1) if watched() else pattern
+
+
+def _tap_parted(
+    weights: Float[Tensor, "F R C"], own: Float[Tensor, "F P 1"], heads: int
+) -> tuple[Float[Tensor, "F R C"], Float[Tensor, "F P 1"]]:
+    """The same where branches weigh themselves apart from the context tokens."""
+    if not watched():
+        return weights, own
+    branches = own.shape[1]
+    among = nn.functional.pad(own[..., 0].diag_embed(), (0, 0, weights.shape[1] - branches, 0))
+    pattern = _tap(torch.cat([weights, among], -1), heads)
+    return pattern[..., :-branches], pattern[:, -branches:, -branches:].diagonal(dim1=1, dim2=2)[..., None]
 
 
 def _part(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from iclab.models.architecture import Architecture
 from iclab.models.embedding import Layout
 from iclab.models.mixers.chunks import Chunks, State, Tokens
+from iclab.models.taps import tap_heads
 
 
 class ShortConvolution(nn.Module):
@@ -74,6 +75,7 @@ class StateMixer(nn.Module):
     def forward(self, x: Float[Tensor, "B T w"], layout: Layout, rows: slice) -> Float[Tensor, "B R w"]:
         """The update of the tokens ``rows``, each from all tokens it sees."""
         tokens = self.tokens(x, layout)
+        tokens = Tokens(*(tap_heads(f"mixer.{name}", part) for name, part in zip(Tokens._fields, tokens, strict=True)))
         only_branches = layout.branches > 0 and rows == layout.readout
         # States add up over long sequences, and factorisations know no half precision.
         with torch.autocast(x.device.type, enabled=False):
@@ -82,7 +84,7 @@ class StateMixer(nn.Module):
             read = Chunks(layout, self.longest).answer(exact, self.state, not only_branches).to(x.dtype)
         if not layout.branches:
             read = read[:, :, rows]
-        return self.finish(read, tokens, x[:, rows], rows)
+        return self.finish(tap_heads("mixer.read", read), tokens, x[:, rows], rows)
 
 
 class FastWeights(StateMixer):

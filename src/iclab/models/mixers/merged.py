@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from iclab.models.architecture import Architecture
 from iclab.models.embedding import Layout
+from iclab.models.taps import PATTERN, tap, tap_heads
 
 
 class MergedLinearAttention(nn.Module):
@@ -35,7 +36,8 @@ class MergedLinearAttention(nn.Module):
         columns = x[:, None]  # (B, 1, T, w)
         # scores[t, j] = e_j' W^KQ e_t / ρ_t
         scores = (columns[:, :, rows] @ self.w_kq.mT) @ columns.mT * _shares(layout, x.dtype)[rows]
-        return (scores @ (columns @ self.w_pv.mT)).sum(1)
+        scores = tap("attention.pattern", scores, PATTERN)
+        return tap_heads("attention.mixed", scores @ (columns @ self.w_pv.mT)).sum(1)
 
     @torch.no_grad()
     def initialise(self, rng: np.random.Generator) -> None:
