@@ -23,6 +23,14 @@ VALID = {
     "order": {"kind": "markov_chains", "n_symbols": 3, "concentration": 0.5, "order": 2, "start": "uniform"},
     "linear_dynamics": {"kind": "linear_dynamics", "size": 3, "law": "gaussian", "noise": 0.1},
     "gaussian_mixture": {"kind": "gaussian_mixture", "dimension": 3, "radius": 2, "flips": 0.2},
+    "bursty_classes": {
+        "kind": "bursty_classes",
+        "dimension": 4,
+        "n_classes": 12,
+        "n_labels": 3,
+        "burst": 2,
+        "copies": 0.5,
+    },
     "markov_pool": {"kind": "markov_pool", "n_chains": 5, "n_symbols": 3, "seed": 2},
 }
 

@@ -10,6 +10,7 @@ distributions from plain data.
 """
 
 from iclab.prompts.boolean_functions import Conjunction, Disjunction, Hypercube, Majority, Parity, SparseParity
+from iclab.prompts.bursty_classes import BurstyClasses
 from iclab.prompts.classification import Binary
 from iclab.prompts.covariates import Covariates, Gaussian, RandomDiagonal
 from iclab.prompts.distribution import Outliers, PointChange, PromptDistribution
@@ -52,6 +53,7 @@ __all__ = [
     "Affine",
     "Autoregressive",
     "Binary",
+    "BurstyClasses",
     "Categories",
     "CentredLinear",
     "Conjunction",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cas
 
 from pydantic import Discriminator, Field, Tag
 
+from iclab.prompts.bursty_classes import SHOWN, BurstyClasses
 from iclab.prompts.dynamics import LinearDynamics
 from iclab.prompts.gaussian_mixture import GaussianMixture
 from iclab.prompts.kinds import Record, records, row
@@ -45,6 +46,18 @@ PROBLEMS = records(
             dimension=Dimension,
             radius=NonNegative,
             flips=(Annotated[float, Field(ge=0, le=0.5)], 0.0),
+        ),
+        "bursty_classes": row(
+            BurstyClasses,
+            dimension=Dimension,
+            n_classes=Count,
+            n_labels=_Symbols,
+            n_pairs=(Count, 8),
+            burst=(Count, 1),
+            spread=(NonNegative, 0.1),
+            copies=(Annotated[float, Field(ge=0, le=1)], 1.0),
+            shown=(Literal[SHOWN], "as trained"),
+            seed=(_Seed, 0),
         ),
         "linear_dynamics": row(
             LinearDynamics,
