@@ -1,4 +1,4 @@
-"""README.md says what the package has: its studies, its models, and what their evaluations say."""
+"""README.md and docs/models.md say what the package has: its studies, its models, and what their evaluations say."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,8 @@ from iclab.foundations import plus_minus
 from iclab.models import shipped_models
 from iclab.studies import REGISTRY
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README, MODELS = (ROOT / "README.md").read_text("utf-8"), (ROOT / "docs/models.md").read_text("utf-8")
 # Columns of the table of models: distribution and number of examples.
 COLUMNS = (
     ("own law", 20),
@@ -21,26 +22,26 @@ COLUMNS = (
 )
 
 
-def rows(heading):
+def rows(page, heading):
     """Cells of the rows of the table under a heading, by the names in their first cell."""
-    part = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    part = page.split(f"# {heading}\n")[1].split("\n## ")[0]
     lines = [line.strip("|").split("|") for line in part.splitlines() if line.startswith("| `")]
     return {name: cells for first, *cells in lines for name in re.findall(r"`([\w-]+)`", first)}
 
 
 def test_every_study_is_named():
-    assert set(rows("A study of your own")) == {study.name for study in REGISTRY}
+    assert set(rows(README, "A study of your own")) == {study.name for study in REGISTRY}
 
 
 def test_every_model_is_named():
-    assert set(rows("Pretrained models")) == set(shipped_models())
+    assert set(rows(MODELS, "Pretrained models")) == set(shipped_models())
 
 
 @pytest.mark.parametrize("name", list(shipped_models()))
 def test_numbers_of_a_model_are_those_of_its_evaluation(name):
     table = pd.read_csv(shipped_models()[name] / "evaluation.csv")
     table = table[table["predictor"] == "model"].set_index(["distribution", "position"])
-    stated = [cell.strip() for cell in rows("Pretrained models")[name][2:]]
+    stated = [cell.strip() for cell in rows(MODELS, "Pretrained models")[name][2:]]
     d = table["normaliser"].iloc[0]
     assert stated == [plus_minus(*(table.loc[key, ["mean", "stderr"]] / d)) for key in COLUMNS]
 
@@ -50,7 +51,7 @@ def test_what_is_said_of_robustness_follows_from_the_table():
     released = [0.0207, 0.00058, 0.00395, 0.00037, 0.00652]
     models = {
         name: [float(cell.split("±")[0]) / base for cell, base in zip(cells[2:], released, strict=True)]
-        for name, cells in rows("Pretrained models").items()
+        for name, cells in rows(MODELS, "Pretrained models").items()
     }
     fixed = pd.DataFrame({name: ratios for name, ratios in models.items() if "identity" in name})
     low, high = fixed.min(axis=1), fixed.max(axis=1)

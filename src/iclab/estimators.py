@@ -31,6 +31,8 @@ from iclab.predictors.limits import limits_of
 from iclab.prompts import Prompts
 from iclab.targets import resolve
 
+__all__ = ["InContextRegressor"]
+
 # Queries answered between two looks at the clock, and seconds from which on the cost is told.
 _QUERIES, _LONG = 512, 60.0
 

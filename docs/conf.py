@@ -1,0 +1,89 @@
+"""The documentation site: ``sphinx-build -W docs site``. It needs no network."""
+
+from importlib import metadata
+
+import docutils.nodes
+
+project = "iclab"
+author = "The iclab developers"
+copyright = "The iclab developers"
+release = metadata.version("iclab")
+html_title = "iclab"
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+
+# Markdown: formulas between dollars, anchors for every heading.
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+# The reference is made from docstrings; ``__all__`` of each room says what is public.
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+templates_path = ["_templates"]
+exclude_patterns = ["_templates", "reference/generated/*.inc"]
+
+html_theme = "pydata_sphinx_theme"
+html_theme_options = {
+    "navbar_end": ["theme-switcher"],
+    "navbar_persistent": ["search-button"],
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_show_sourcelink = False
+
+# Formulas are MathML, made while the site is built: nothing is fetched when it is read.
+html_math_renderer = "mathml"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/",
+    "image_scrapers": ("matplotlib",),
+    "matplotlib_animations": False,
+    "download_all_examples": False,
+    "show_signature": False,
+    "reset_modules": ("matplotlib",),
+    "min_reported_time": 5,
+    "abort_on_example_error": True,
+    "remove_config_comments": True,
+}
+
+
+def _mathml(display):
+    from latex2mathml.converter import convert
+
+    def visit(translator, node):
+        text = node.astext()
+        if display == "block" and "\\\\" in text and "\\begin" not in text:
+            text = rf"\begin{{aligned}}{text}\end{{aligned}}"
+        formula = convert(text, display=display)
+        translator.body.append(f'<div class="formula">{formula}</div>' if display == "block" else formula)
+        raise docutils.nodes.SkipNode
+
+    return visit, None
+
+
+def _bars(app, what, name, obj, options, lines):
+    """In docstrings |x| is an absolute value, not a substitution of reStructuredText."""
+    lines[:] = [
+        "``".join(part if i % 2 else part.replace("|", r"\|") for i, part in enumerate(line.split("``")))
+        for line in lines
+    ]
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", _bars, priority=100)
+    app.add_html_math_renderer("mathml", _mathml("inline"), _mathml("block"))
