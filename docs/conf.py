@@ -6,7 +6,7 @@ import docutils.nodes
 
 project = "iclab"
 author = "The iclab developers"
-copyright = "The iclab developers"
+project_copyright = author
 release = metadata.version("iclab")
 html_title = "iclab"
 
@@ -85,5 +85,6 @@ def _bars(app, what, name, obj, options, lines):
 
 
 def setup(app):
+    """Connect the two above to Sphinx."""
     app.connect("autodoc-process-docstring", _bars, priority=100)
     app.add_html_math_renderer("mathml", _mathml("inline"), _mathml("block"))
