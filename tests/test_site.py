@@ -27,7 +27,7 @@ def test_every_public_name_says_what_it_is(room):
     for name in module.__all__:
         entry = getattr(module, name)
         if callable(entry) and entry.__module__.startswith("iclab."):
-            assert (vars(entry).get("__doc__") if isinstance(entry, type) else entry.__doc__), f"{room}.{name}"
+            assert vars(entry).get("__doc__") if isinstance(entry, type) else entry.__doc__, f"{room}.{name}"
 
 
 @pytest.mark.slow
