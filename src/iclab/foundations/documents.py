@@ -15,6 +15,7 @@ from typing import Any, cast
 import yaml
 
 from iclab.foundations.errors import InvalidInputError
+from iclab.foundations.seals import check_seal
 
 # Bytes of a text, brackets within brackets, values once anchors are written out, and digits of a whole number.
 _BYTES, _DEPTH, _VALUES, _DIGITS = 1 << 20, 60, 200_000, 300
@@ -46,10 +47,13 @@ def read_yaml(path: Path, name: str | None = None, *, ignored_tags: Collection[s
     Raises
     ------
     InvalidInputError
-        If it is missing, no regular file, not UTF-8, or as in ``parse_yaml``.
+        If it is missing, no regular file, not UTF-8, not what the digest in its first line is of, or as in
+        ``parse_yaml``.
     """
     name = str(path) if name is None else name
-    return parse_yaml(read_text(path, name), name, ignored_tags=ignored_tags)
+    text = read_text(path, name)
+    check_seal(text, name)
+    return parse_yaml(text, name, ignored_tags=ignored_tags)
 
 
 def read_document(path: Path, name: str | None = None, *, most: int = _BYTES) -> Any:

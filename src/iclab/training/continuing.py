@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from iclab.foundations import InvalidInputError, check_integer, exclusive, user_path, write_text
+from iclab.foundations.seals import sealed
 from iclab.models import load
 from iclab.models.own import make
 from iclab.prompts.reading import code_allowed
@@ -64,7 +65,7 @@ def extend(directory: str | Path, steps: int, *, allow_code: bool = False) -> Ru
     }
     longer = replace(config, steps=steps, checkpoints=_longer(config.checkpoints, config.steps, steps), **intervals)
     with exclusive(directory):
-        write_text(directory / CONFIG, write_yaml(longer))
+        write_text(directory / CONFIG, sealed(write_yaml(longer)))
     return Run.open(directory, allow_code=allow_code)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Collection, Mapping
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from iclab.foundations import InvalidInputError, read_json, user_path, write_text
 from iclab.foundations.errors import printable
+from iclab.foundations.seals import read_sealed_line, sealed, sealed_line
 from iclab.foundations.tables import as_csv
 from iclab.models import TransformerPredictor, load, save_model
 from iclab.models.predictor import last_whole
@@ -93,7 +93,7 @@ class Run:
                 )
             return run
         config = decided(config)
-        write_text(directory / CONFIG, write_yaml(config))
+        write_text(directory / CONFIG, sealed(write_yaml(config)))
         return cls(directory, config)
 
     @property
@@ -167,7 +167,7 @@ class Run:
         model, card = self.predictor().model, self.card
         texts = {
             CONFIG: write_yaml(self.config),
-            METRICS: "".join(json.dumps(line) + "\n" for line in self.metrics),
+            METRICS: "".join(sealed_line(line) + "\n" for line in self.metrics),
             "README.md": page_of(printable(folder.resolve().name), self.config, card, model.n_parameters, evaluation),
         }
         if evaluation is not None:
@@ -210,7 +210,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     Raises
     ------
     InvalidInputError
-        If a line before the last one is damaged; the last one may be torn, and is left out.
+        If a line before the last one is damaged, by its digest; the last one may be torn, and is left out.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -219,11 +219,8 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     written = text.split("\n")
     for number, line in enumerate(written, start=1):
-        try:
-            content = json.loads(line) if line else None
-        except ValueError:
-            content = None
-        if isinstance(content, dict) and isinstance(content.get("step"), int):
+        content = read_sealed_line(line)
+        if content is not None and isinstance(content.get("step"), int):
             lines.append(content)
         elif number < len(written):  # behind the last line feed stands what a crash has torn
             raise InvalidInputError(
@@ -234,11 +231,11 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 def rewind_metrics(path: Path, step: int) -> None:
     """Drop the lines after ``step``, which a training resumed there writes again."""
-    write_text(path, "".join(json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= step))
+    write_text(path, "".join(sealed_line(line) + "\n" for line in read_metrics(path) if line["step"] <= step))
 
 
 def append_metrics(path: Path, line: Mapping[str, Any]) -> None:
-    """Append one line; it is on disk when this returns.
+    """Append one line and its digest; it is on disk when this returns.
 
     Raises
     ------
@@ -247,7 +244,7 @@ def append_metrics(path: Path, line: Mapping[str, Any]) -> None:
     """
     try:
         with open(os.open(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8") as file:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
+            file.write(sealed_line(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
     except FileNotFoundError as error:
