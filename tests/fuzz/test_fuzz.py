@@ -235,15 +235,15 @@ def weights_of(folder):
 
 @pytest.mark.parametrize("seeds", counts("flips"))
 def test_a_flipped_bit_is_noticed(seeds, run, tmp_path):
-    """Of everything under a manifest: weights, optimiser, architecture, card, configuration, metrics, page."""
+    """Of every file of a run and a saved model: weights, optimiser, architecture, card, configuration, metrics, page."""
     whole = {name: weights_of(run / name) for name in ("run", "saved")}
+    told = Run.open(run / "run")
     for seed in seeds:
         name = ("run", "saved")[seed % 2]
         folder = tmp_path / name
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(run / name, folder)
-        inside = folder if name == "saved" else folder / "checkpoints"
-        files = sorted(path for path in inside.rglob("*") if path.is_file() and path.stat().st_size)
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
         victim = random.Random(seed).choice(files)
         before = victim.read_bytes()
         victim.write_bytes(generators.flipped(before, seed))
@@ -251,6 +251,12 @@ def test_a_flipped_bit_is_noticed(seeds, run, tmp_path):
             warnings.simplefilter("always")
             try:
                 found = weights_of(folder)
+                if name == "run":
+                    opened = Run.open(folder)
+                    assert opened.config == told.config, (seed, victim.name)
+                    lines = [{key: line.get(key) for key in kept} for line, kept in zip(opened.metrics, told.metrics, strict=False)]
+                    # Of a line feed that was lost at the end the last line is torn.
+                    assert lines == told.metrics or lines == told.metrics[:-1], (seed, victim.name)
             except InvalidInputError as error:
                 refusal(error)
                 continue

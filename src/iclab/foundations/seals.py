@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from iclab.foundations.errors import InvalidInputError
 
@@ -53,11 +53,12 @@ def sealed_line(content: Mapping[str, Any]) -> str:
 def read_sealed_line(line: str) -> dict[str, Any] | None:
     """What a line holds, without its digest, or None if it is damaged; a line without a digest is taken as it is."""
     try:
-        content: Any = json.loads(line)
-        if not isinstance(content, dict):
+        loaded: Any = json.loads(line)
+        if not isinstance(loaded, dict):
             return None
-        found: Any = content.pop(_KEY, None)
-        whole = found is None or found == _digest(json.dumps(content))[:_DIGITS]
+        content = cast(dict[str, Any], loaded)
+        found = content.pop(_KEY, None)
+        whole = found is None or bool(found == _digest(json.dumps(content))[:_DIGITS])
     except (ValueError, RecursionError):
         return None
     return content if whole else None
