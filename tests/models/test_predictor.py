@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from iclab.evaluation.contexts import one_by_one
 from iclab.foundations import InvalidInputError
 from iclab.models import Architecture, Transformer, TransformerPredictor, load, save_model
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
+
+from .conftest import RECURRENT
 
 
 def test_a_prompt_is_answered_the_same_in_any_batch(randomised):
@@ -108,3 +111,29 @@ def test_architectures_that_make_no_sense_are_refused(change, sentence):
         Architecture(**({"dimension": 3, "max_points": 7, "width": 8} | change))
     assert "\n" not in str(caught.value)
     assert "http" not in str(caught.value)
+
+
+@pytest.mark.parametrize("examples", [1, 6])
+def test_many_queries_of_a_context_are_answered_as_one_by_one(model, examples):
+    rng = np.random.default_rng(4)
+    predictor = TransformerPredictor(model)
+    xs, ys, queries = rng.standard_normal((2, examples, 3)), rng.standard_normal((2, examples)), rng.random((5, 3))
+    expected = one_by_one(predictor, xs, ys, queries)
+    np.testing.assert_allclose(predictor.answer(xs, ys, queries), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("embedding", ["interleaved", "stacked"])
+@pytest.mark.parametrize("kind", RECURRENT)
+@pytest.mark.parametrize("examples", [32, 35])  # with and without a chunk that is full
+def test_queries_go_on_from_the_state_of_a_long_context(kind, embedding, examples, randomised):
+    architecture = Architecture(
+        dimension=3, max_points=7, width=8, layers=2, mixers=(kind,), embedding=embedding, positions="none",
+        head="classes", outputs=3,
+    )  # fmt: skip
+    rng = np.random.default_rng(5)
+    predictor = TransformerPredictor(randomised(architecture))
+    xs, ys, queries = rng.standard_normal((1, examples, 3)), rng.integers(0, 3, (1, examples)), rng.random((4, 3))
+    expected = one_by_one(predictor, xs, ys, queries, 3)
+    found = predictor.answer(xs, ys, queries)
+    assert found.shape == (1, 4, 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)

@@ -42,6 +42,8 @@ class Layout:
     questions : bool
         Whether branches carry no label that could be learned from, as stacked columns (x_q, 0): a mixer with a state
         reads it for them and writes nothing. Otherwise they stand for tokens of the sequence, which write first.
+    gathered : bool
+        Whether every branch has seen the whole context.
     """
 
     positions: Int[Tensor, " T"]
@@ -51,11 +53,19 @@ class Layout:
     branches: int = 0
     stride: int = 2
     questions: bool = False
+    gathered: bool = False
 
     @property
     def context(self) -> int:
         """Number of tokens that are no branches."""
         return len(self.positions) - self.branches
+
+    @property
+    def places(self) -> slice:
+        """How many tokens the branches have seen; one number stands for all that are gathered."""
+        if self.gathered:
+            return slice(self.context, self.context + 1)
+        return slice(0, self.stride * (self.branches - 1) + 1, self.stride)
 
 
 @lru_cache(maxsize=256)
@@ -100,6 +110,7 @@ def gathered(embedding: str, n_examples: int, n_queries: int, device: torch.devi
         n_queries,
         alone.stride,
         alone.questions,
+        gathered=True,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from huggingface_hub import ModelHubMixin, snapshot_download
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from iclab.foundations import PromptLabels
 from iclab.models.architecture import Architecture
@@ -60,8 +60,11 @@ class HubPredictor(ModelHubMixin, library_name="iclab", tags=["in-context-learni
         return self.predictor(prompts)
 
     def answer(
-        self, xs: Float64[np.ndarray, "B N d"], ys: Float64[np.ndarray, "B N"], queries: Float64[np.ndarray, "Q d"]
-    ) -> Float64[np.ndarray, "B Q"]:
+        self,
+        xs: Float64[np.ndarray, "B N d"],
+        ys: Float64[np.ndarray, "B N"] | Int64[np.ndarray, "B N"],
+        queries: Float64[np.ndarray, "Q d"],
+    ) -> PromptLabels:
         """Predictions for the same queries from each of several contexts, as of ``TransformerPredictor.answer``."""
         return self.predictor.answer(xs, ys, queries)
 

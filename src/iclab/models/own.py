@@ -19,6 +19,9 @@ from iclab.models.transformer import Transformer
 from iclab.prompts.labels import REAL, Labels
 from iclab.prompts.reading import STRICT, code_allowed, keep_consent, note_consent
 
+# Tokens of the prompts of many positions in one pass.
+_TOKENS = 1 << 16
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class OwnModel:
@@ -27,7 +30,7 @@ class OwnModel:
     What it makes is a ``torch.nn.Module`` whose ``forward(xs, ys, queries=None)`` maps inputs (B, P, d) and labels
     (B, P), (B, P, k) or classes (B, P) to what is predicted at every position: a number (B, P), a vector (B, P, k) or
     logits (B, P, k). Position i may use the first i examples and its query, ``xs[:, i]`` where no queries are given. A
-    module without the argument ``queries`` answers shifted ones in a pass per position. The configuration holds the
+    module without the argument ``queries`` answers shifted ones by a prompt per position. The configuration holds the
     name, not the code, and reading it imports nothing (docs/security.md).
 
     Attributes
@@ -151,12 +154,18 @@ class OwnModule(nn.Module):
         return said
 
     def _one_by_one(self, xs: Tensor, ys: Tensor, queries: Tensor) -> Tensor:
-        """Position i alone: i examples and the query, read at the last position."""
-        last = [
-            self.net(torch.cat([xs[:, :i], queries[:, i : i + 1]], 1), ys[:, : i + 1])[:, -1]
-            for i in range(xs.shape[1])
-        ]
-        return torch.stack(last, 1)
+        """Prompts that differ at position i only, where the query stands, read there: many positions in a batch."""
+        size, found = max(1, _TOKENS // (xs.shape[0] * xs.shape[1])), list[Tensor]()
+        for start in range(0, xs.shape[1], size):
+            stop = min(start + size, xs.shape[1])
+            places = torch.arange(start, stop, device=xs.device)
+            each = torch.arange(len(places), device=xs.device)
+            shown = xs[:, None, :stop].repeat(1, len(places), 1, 1)  # (B, positions, stop, d)
+            shown[:, each, places] = queries[:, start:stop]
+            told = ys[:, None, :stop].repeat_interleave(len(places), 1)
+            said = self.net(shown.flatten(0, 1), told.flatten(0, 1)).unflatten(0, (len(xs), -1))
+            found.append(said[:, each, places])
+        return torch.cat(found, 1)
 
     @property
     def blocks(self) -> nn.Module:

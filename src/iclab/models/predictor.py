@@ -12,12 +12,12 @@ from typing import Self
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from iclab.evaluation.contexts import one_by_one
 from iclab.foundations import InvalidInputError, PromptLabels, check_choice, check_integer, user_path
-from iclab.models.architecture import ATTENTION, Architecture
+from iclab.models.architecture import Architecture
 from iclab.models.own import Model, OwnModel
 from iclab.models.storage import CONFIG, MANIFEST, read_mapping, read_model, verify
 from iclab.models.taps import begin
@@ -94,12 +94,16 @@ class TransformerPredictor:
         return self._answers(prompts)[..., 1].exp().numpy()
 
     def answer(
-        self, xs: Float64[np.ndarray, "B N d"], ys: Float64[np.ndarray, "B N"], queries: Float64[np.ndarray, "Q d"]
-    ) -> Float64[np.ndarray, "B Q"]:
-        """Predictions for the same queries from each of several contexts, shape (B, Q), float64.
+        self,
+        xs: Float64[np.ndarray, "B N d"],
+        ys: Float64[np.ndarray, "B N"] | Int64[np.ndarray, "B N"],
+        queries: Float64[np.ndarray, "Q d"],
+    ) -> PromptLabels:
+        """Predictions for the same queries from each of several contexts, shape (B, Q), float64; of classes (B, Q, k).
 
-        A context is read once and all queries are branches of it, so that one query more costs one token. The numbers
-        are those of prompts with one query each, up to rounding.
+        A transformer of any mixers reads a context once and all queries are branches of it, so that one query more
+        costs one token; a module of one's own is shown a batch of prompts. The numbers are those of prompts with one
+        query each, up to rounding.
 
         Parameters
         ----------
@@ -114,17 +118,18 @@ class TransformerPredictor:
             If the model reads no such contexts.
         """
         architecture, model = self.architecture, self.model
-        if (
-            not isinstance(model, Transformer)
-            or not set(architecture.kinds) <= set(ATTENTION)
-            or not model.reads_inputs
-        ):
-            return one_by_one(self, xs, ys, queries)  # a state that no branches share
-        self._check(xs.shape[2], xs.shape[1] + 1, Labels("real", 1))
+        n_classes = architecture.labels.n_classes
+        if not isinstance(model, Transformer) or not model.reads_inputs:
+            return one_by_one(self, xs, ys, queries, n_classes)
+        real = Labels("real", 1) if n_classes is None else architecture.labels
+        self._check(xs.shape[2], xs.shape[1] + 1, real)
         parameter = next(self.model.parameters())
         size = min(_QUERIES, 1 << (len(queries) - 1).bit_length())  # few layouts: they are kept
-        contexts = [torch.tensor(part, dtype=parameter.dtype, device=parameter.device) for part in (xs, ys)]
-        answers = np.empty((len(xs), len(queries)))
+        contexts = [
+            torch.tensor(part, dtype=None if part.dtype == np.int64 else parameter.dtype, device=parameter.device)
+            for part in (xs, ys)
+        ]
+        answers = np.empty((len(xs), len(queries), *architecture.labels.answer_shape))
         with self._evaluating():
             for start in range(0, len(queries), size):
                 some = queries[start : start + size]
@@ -134,6 +139,7 @@ class TransformerPredictor:
                     context, labels = (part[each : each + 1] for part in contexts)
                     said = model.answer(context, labels, block[None])[0, : len(some)]
                     said = said[..., 0] if architecture.head == "mean_variance" else said
+                    said = said.double().softmax(-1) if architecture.head == "classes" else said
                     answers[each, start : start + size] = said.double().cpu().numpy()
         return answers
 
@@ -169,7 +175,9 @@ class TransformerPredictor:
         architecture = self.architecture
         self._check(prompts.dimension, prompts.n_points, prompts.labels)
         parameter = next(self.model.parameters())
-        tokens = _TOKENS_ON_CPU if parameter.device.type == "cpu" else _TOKENS_ON_GPU
+        # A recurrence of one's own goes token by token: it wants many prompts at a time.
+        few = parameter.device.type == "cpu" and isinstance(self.model, Transformer)
+        tokens = _TOKENS_ON_CPU if few else _TOKENS_ON_GPU
         chunk = max(1, tokens // ((3 if prompts.shifted_queries else 2) * prompts.n_points))
         answers = torch.empty(len(prompts), prompts.n_points, *architecture.answer_shape, dtype=torch.float64)
         with self._evaluating():

@@ -2,14 +2,17 @@
 
 A recurrence over C context tokens is cut into n chunks of L. Who reads the state has seen some tokens of its chunk:
 token t, which reads after it has written, the first t + 1; branch i, which stands before example i, the first
-``stride``·i of the whole sequence. In every chunk readers stand at the same places, so that all are read at once.
+``stride``·i of the whole sequence. In every chunk readers stand at the same places, so that all are read at once;
+gathered branches all stand at the end of the last one.
 """
 
 from __future__ import annotations
 
+import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Self
 
 import torch
 from jaxtyping import Bool
@@ -42,16 +45,29 @@ class Tokens(NamedTuple):
         return Tokens(*(function(part) for part in self))
 
 
-class State(Protocol):
-    """What the context tokens have written, made from them in chunks: ``Tokens`` of axes (B, H, n, L, ·)."""
+class State(ABC):
+    """What the context tokens have written, made from them in chunks: ``Tokens`` of axes (B, H, n, L, ·).
 
+    All its attributes are tensors whose third axis is that of the chunks.
+    """
+
+    def last(self) -> Self:
+        """That of the last chunk alone."""
+        alone = copy.copy(self)
+        for name, value in vars(self).items():
+            setattr(alone, name, value[:, :, -1:])
+        return alone
+
+    @abstractmethod
     def read(self, q: Tensor, seen: slice) -> Tensor:
-        """S'q, shape (B, H, n, R, m), by readers (B, H, n, R, h) that have seen so many tokens of their chunk."""
-        ...
+        """S'q, shape (B, H, n, R, m), by readers (B, H, n, R, h) that have seen so many tokens of their chunk.
 
+        One number of tokens may stand for all readers.
+        """
+
+    @abstractmethod
     def write_and_read(self, tokens: Tokens, seen: slice) -> Tensor:
         """What readers read when each has written its token on a copy of its own."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -89,8 +105,12 @@ class Chunks:
         if ask_context:
             answers.append(written.read(context.q, slice(1, size + 1)).flatten(2, 3)[:, :, : layout.context])
         if layout.branches:
-            seen = slice(0, size, layout.stride)
-            asking = tokens.map(lambda part: _cut(part[:, :, layout.context :], count, size // layout.stride))
+            if layout.gathered:
+                written, count, readers = written.last(), 1, layout.branches
+                seen = slice(layout.context % size, layout.context % size + 1)
+            else:
+                readers, seen = size // layout.stride, slice(0, size, layout.stride)
+            asking = tokens.map(lambda part: _cut(part[:, :, layout.context :], count, readers))
             found = written.read(asking.q, seen) if layout.questions else written.write_and_read(asking, seen)
             answers.append(found.flatten(2, 3)[:, :, : layout.branches])
         return torch.cat(answers, 2)

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from iclab.models.architecture import Architecture
 from iclab.models.embedding import Layout
-from iclab.models.mixers.chunks import Tokens, cumulated, kept, visible
+from iclab.models.mixers.chunks import State, Tokens, cumulated, kept, visible
 from iclab.models.mixers.heads import FastWeights
 
 # A token keeps at least e⁻⁵ of the state: factors within a chunk of 16 then stay in float32's range.
 _FLOOR = -5.0
 
 
-class Decaying:
+class Decaying(State):
     """What tokens with decays have written; a is one number per token, or one per key coordinate."""
 
     def __init__(self, tokens: Tokens) -> None:

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from iclab.models.architecture import Architecture
 from iclab.models.embedding import Layout
-from iclab.models.mixers.chunks import Tokens, cumulated, kept
+from iclab.models.mixers.chunks import State, Tokens, cumulated, kept
 from iclab.models.mixers.heads import FastWeights, set_, softplus_inverse
 
 
-class Corrected:
+class Corrected(State):
     """What tokens have written by the delta rule.
 
     Within a chunk S_t = e^{G_t} S + Σ_{j≤t} e^{G_t−G_j} k_j u_j', G the sum of log a and S the chunk's first state.

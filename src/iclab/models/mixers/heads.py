@@ -38,11 +38,9 @@ class ShortConvolution(nn.Module):
         for i, weight in enumerate(weights[:-1]):
             mixed = mixed + padded[:, i : i + layout.context] * weight
         if layout.branches:
-            stride = layout.stride
-            last = stride * (layout.branches - 1) + 1
-            own = branches * weights[-1]
+            places, own = layout.places, branches * weights[-1]
             for i, weight in enumerate(weights[:-1]):
-                own = own + padded[:, i : i + last : stride] * weight
+                own = own + padded[:, i + places.start : i + places.stop : places.step] * weight
             mixed = torch.cat([mixed, own], 1)
         return nn.functional.silu(mixed)
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from iclab.models.architecture import Architecture
 from iclab.models.embedding import Layout
-from iclab.models.mixers.chunks import Tokens, visible
+from iclab.models.mixers.chunks import State, Tokens, visible
 from iclab.models.mixers.heads import FastWeights
 
 
-class Solved:
+class Solved(State):
     """Least squares of what tokens have written.
 
     Keys and values are scaled by √β. With P and S the inverse and the solution before a chunk and K, V its keys and

@@ -34,7 +34,7 @@ class Recurrent(nn.Module):
             return hidden[:, rows]
         before = nn.functional.pad(hidden, (0, 0, 1, 0))
         own = self._lstm_step if isinstance(self.cell, nn.LSTM) else self._gru_step
-        moved = own(context, branches, before, slice(0, None, layout.stride))
+        moved = own(context, branches, before, layout.places)
         return moved if rows == layout.readout else torch.cat([hidden, moved], 1)
 
     def _lstm_step(self, context: Tensor, branches: Tensor, before: Tensor, places: slice) -> Tensor:
