@@ -87,6 +87,32 @@ def column_names(targets: Iterable[str], reserved: Collection[str]) -> list[str]
     ]
 
 
+def training_of(predictor: Any, *, allow_code: bool) -> Any:
+    """The configuration that a trained model was trained by, if its folder or its run's holds one; else None.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        As ``resolve`` returns it.
+    allow_code : bool
+        Whether code of one's own that the configuration names may run later.
+
+    Raises
+    ------
+    InvalidInputError
+        If the configuration cannot be read.
+    """
+    folder = getattr(predictor, "folder", None)
+    if not isinstance(folder, Path):
+        return None
+    from iclab.models.storage import CONFIG
+    from iclab.training import read_config
+
+    places = [folder / CONFIG, *([folder.parent.parent / CONFIG] if folder.parent.name == "checkpoints" else [])]
+    found = next((place for place in places if place.is_file()), None)
+    return None if found is None else read_config(found, allow_code=allow_code)
+
+
 def own_predictor(target: str, *, allow_code: bool) -> Predictor:
     """The predictor of ``module:object``; a class is instantiated without arguments.
 

@@ -2,8 +2,13 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
+
+from iclab.evaluation import error_curve
+from iclab.predictors import bayes_predictor
+from iclab.training import read_config, train
 
 SMALL = ["--dimension", "3", "--points", "7", "--prompts", "64"]
 
@@ -71,6 +76,11 @@ def test_own_python(iclab, tmp_path):
         (["zero", "--nearest", "--against", "none"], "predictors to compare with"),
         (["zero", "--nearest", "--beyond", "-1"], "beyond must be greater"),
         (["zero", "--seed", str(2**64)], "seed must be below 2**64"),
+        (["zero", "--problem", "own"], "give --problem"),
+        (["zero", "--problem", "{kind: markov_chain}"], "Did you mean 'markov_chains'?"),
+        (["zero", "--problem", "{kind: markov_chains, n_symbols: 2}"], "theirs are classes"),
+        (["bigram", "--problem", "{kind: markov_chains, n_symbols: 2}", "--suite", "scale-x=2"], "take 'standard'"),
+        (["bigram", "--problem", "{kind: markov_chains, n_symbols: 2}", "--score", "acuracy"], "Did you mean"),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_2(iclab, arguments, sentence, tmp_path):
@@ -93,3 +103,54 @@ def test_a_table_is_what_its_suffix_says(iclab, tmp_path):
     )
     pd.testing.assert_frame_equal(*tables, rtol=1e-12, check_dtype=False)
     assert len(tables[0]) == 7  # a shift named twice is run once
+
+
+@pytest.mark.parametrize("problem", ["tokens", "vectors", "classes"])
+def test_a_model_of_another_problem_is_judged_on_its_own(iclab, tmp_path, problem):
+    prompts = {
+        "tokens": {"kind": "markov_chains", "n_symbols": 3, "start": "uniform"},
+        "vectors": {
+            "covariates": {"kind": "gaussian", "dimension": 2},
+            "tasks": {"kind": "vector_linear", "outputs": 2},
+            "noise": 0.5,
+        },
+        "classes": {"kind": "gaussian_mixture", "dimension": 2, "radius": 2.0},
+    }[problem]
+    head, outputs, dimension = {
+        "tokens": ("classes", 3, 0),
+        "vectors": ("mean", 2, 2),
+        "classes": ("classes", 2, 2),
+    }[problem]
+    model = {"dimension": dimension, "outputs": outputs, "head": head, "max_points": 9, "width": 8, "heads": 1}
+    config = read_config({"prompts": prompts, "model": {**model, "layers": 1}, "n_train": 8, "steps": 1})
+    law = config.prompts.build()
+    train(config, tmp_path / "run")
+    code, out, err = iclab("evaluate", "run", "--prompts", "32", "--json", "--figure", "curves.png")
+    assert code == 0, err
+    content = json.loads(out)
+    found = {(row["predictor"], row["position"]): row["mean"] for row in content["errors"]}
+    # Positions as trained, the floor as the library computes it, and nobody below it but by chance.
+    assert max(position for _, position in found) == 8
+    floor = error_curve(bayes_predictor(law), law, 9, n_prompts=32, seed=0).mean
+    np.testing.assert_allclose([found["bayes", i] for i in range(9)], floor, rtol=1e-12)
+    assert found["run", 8] > floor[8]
+    assert content["score"] == ("squared_error" if problem == "vectors" else "cross_entropy")
+    assert (tmp_path / "curves.png").stat().st_size > 0
+    code, out, err = iclab("evaluate", "run", "--prompts", "32", "--against", "bayes", "--nearest")
+    assert code == 0, err
+    assert "behaves like" in out
+
+
+def test_a_problem_of_the_command_line_and_of_a_file(iclab, tmp_path):
+    law = "{kind: markov_chains, n_symbols: 2, start: uniform}"
+    (tmp_path / "law.yaml").write_text(f"prompts: {law}\n")
+    said = [
+        iclab(
+            "evaluate", "bigram", "--problem", each, "--points", "4", "--prompts", "8", "--score", "accuracy", "--json"
+        )
+        for each in (law, "law.yaml")
+    ]
+    assert said[0] == said[1]
+    rows = json.loads(said[0][1])["errors"]
+    # Before any label every symbol is as likely.
+    assert {row["mean"] for row in rows if row["position"] == 0} == {0.5}

@@ -235,7 +235,7 @@ def weights_of(folder):
 
 @pytest.mark.parametrize("seeds", counts("flips"))
 def test_a_flipped_bit_is_noticed(seeds, run, tmp_path):
-    """Of every file of a run and a saved model: weights, optimiser, architecture, card, configuration, metrics, page."""
+    """Of every file of a run and a saved model."""
     whole = {name: weights_of(run / name) for name in ("run", "saved")}
     told = Run.open(run / "run")
     for seed in seeds:
@@ -254,7 +254,10 @@ def test_a_flipped_bit_is_noticed(seeds, run, tmp_path):
                 if name == "run":
                     opened = Run.open(folder)
                     assert opened.config == told.config, (seed, victim.name)
-                    lines = [{key: line.get(key) for key in kept} for line, kept in zip(opened.metrics, told.metrics, strict=False)]
+                    lines = [
+                        {key: line.get(key) for key in kept}
+                        for line, kept in zip(opened.metrics, told.metrics, strict=False)
+                    ]
                     # Of a line feed that was lost at the end the last line is torn.
                     assert lines == told.metrics or lines == told.metrics[:-1], (seed, victim.name)
             except InvalidInputError as error:

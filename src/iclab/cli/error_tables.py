@@ -10,11 +10,15 @@ from rich import box
 from rich.table import Table
 
 from iclab.cli.output import as_text
+from iclab.evaluation import SCORES
 from iclab.foundations import plus_minus
 from iclab.foundations.errors import printable
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# A standard error below so much of its mean is one of rounding: the mean is a constant.
+_ROUNDING = 1e-12
 
 
 def written_out(facts: dict[str, Any], table: pd.DataFrame, verdicts: pd.DataFrame | None) -> str:
@@ -23,18 +27,22 @@ def written_out(facts: dict[str, Any], table: pd.DataFrame, verdicts: pd.DataFra
     Parameters
     ----------
     facts : dict
-        Target, dimension, prompts, seed, and the files to be written.
+        Target, problem, dimension, prompts, seed, and the files to be written.
     table : pandas.DataFrame
         As ``evaluation.Suite.run`` returns it.
     verdicts : pandas.DataFrame, optional
         As ``evaluation.nearest_algorithm`` gives them.
     """
+    scale = table["normaliser"].iloc[0]
+    what = SCORES[table["score"].iloc[0]].title + ("" if scale == 1 else f" / {scale:g}")
     parts = [
-        f"error / {table['normaliser'].iloc[0]:g} ± standard error, {facts['prompts']} prompts, seed {facts['seed']}\n",
-        as_text(_errors(table, facts["dimension"])),
+        f"{what} ± standard error, {facts['prompts']} prompts, seed {facts['seed']}\n",
+        as_text(_errors(table, _shown_positions(facts, table))),
     ]
     if verdicts is not None:
-        title = "behaves like (distance in mean squared targets; share of bootstraps):"
+        classes = table["score"].iloc[0] != "squared_error"
+        unit = "1 − 1/k, that of certainty from the uniform law" if classes else "mean squared targets"
+        title = f"behaves like (distance in {unit}; share of bootstraps):"
         parts += [f"\n{printable(facts['target'])} {title}\n", as_text(_nearest(verdicts))]
     parts += [f"wrote {printable(path)}\n" for path in facts.get("files", [])]
     return "".join(parts)
@@ -52,11 +60,19 @@ def as_json(facts: dict[str, Any], table: pd.DataFrame, verdicts: pd.DataFrame |
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
-def _errors(table: pd.DataFrame, dimension: int) -> Table:
-    """Rows at d/2, d, 2d and the last position of each shift, errors divided by the normaliser."""
+def _shown_positions(facts: dict[str, Any], table: pd.DataFrame) -> list[int]:
+    """Numbers of examples that are printed, beside the last one of each shift."""
+    if facts["problem"] is None:
+        d = facts["dimension"]
+        return [d // 2, d, 2 * d]
+    last = int(table["position"].max())
+    return [0, *(step * 10**power for power in range(len(str(last))) for step in (1, 2, 5))]
+
+
+def _errors(table: pd.DataFrame, positions: list[int]) -> Table:
+    """Rows at some positions and the last one of each shift, errors divided by the normaliser."""
     last = table.groupby("distribution")["position"].transform("max")
-    wanted = table["position"].isin([dimension // 2, dimension, 2 * dimension]) | (table["position"] == last)
-    rows = table[wanted]
+    rows = table[table["position"].isin(positions) | (table["position"] == last)]
     names = list(dict.fromkeys(table["predictor"]))
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     shown.add_column("shift")
@@ -65,6 +81,7 @@ def _errors(table: pd.DataFrame, dimension: int) -> Table:
     for (shift, position), group in rows.groupby(["distribution", "position"], sort=False):
         at = group.set_index("predictor")
         mean, bar = at["mean"] / at["normaliser"], at["stderr"] / at["normaliser"]
+        bar = bar.where(bar > _ROUNDING * mean.abs(), 0.0)
         shown.add_row(printable(str(shift)), str(position), *(plus_minus(mean[name], bar[name]) for name in names))
     return shown
 

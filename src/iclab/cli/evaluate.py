@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iclab.cli.arguments import Whole, workers
+from iclab.cli.evaluation_inputs import Field, Question, field_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from iclab.evaluation import Suite
-    from iclab.predictors import Predictor
-    from iclab.predictors.limits import Limits
 
 
 def evaluate(
     target: str,
     *,
-    suite: str = "garg",
+    suite: str | None = None,
+    problem: str | None = None,
+    score: str | None = None,
     against: str | None = None,
     dimension: Whole | None = None,
     n_train: Whole | None = None,
@@ -38,7 +38,9 @@ def evaluate(
     """Compare a predictor with the classical ones at every context length, under every shift of a suite.
 
     Prints the error at d/2, d, 2d and the last position, divided by the normaliser (d for linear functions), with
-    standard errors; ± is one standard error.
+    standard errors; ± is one standard error. A model of vectors, classes or tokens is judged on the problem that it was
+    trained on, by that problem's score, beside its references and its floor: bayes where the posterior is known,
+    true_law for who knows what the prompt was drawn with.
 
     Parameters
     ----------
@@ -46,17 +48,26 @@ def evaluate(
         A run or a saved model (a folder), a model that ships with the package (by name), a predictor's name
         (least_squares, ridge, lsa, …), or module:object of your own Python: anything that maps prompts to predictions.
     suite
-        garg (fifteen evaluations), paper (§4.2 and Figure 1), all, or names of shifts separated by commas.
+        garg (fifteen evaluations), paper (§4.2 and Figure 1), all, or names of shifts separated by commas. garg when
+        omitted; standard, which shifts nothing, with a problem.
+    problem
+        The law of the prompts as in a configuration, '{kind: markov_chains, n_symbols: 3}' or a YAML file of it, or
+        own: the one that the target was trained on. Linear functions of standard normal inputs when omitted; own for
+        models of vectors, classes or tokens.
+    score
+        squared_error, or of classes cross_entropy, kl_divergence, accuracy, target_accuracy; the first of these that
+        fits the labels when omitted.
     against
         What to compare with, separated by commas, each given like the target: predictors, folders of other models,
-        module:object; "none" for none. The fast predictors when omitted. A folder has the name of its last part, or
-        its whole path where that name is taken.
+        module:object; "none" for none. The fast predictors when omitted, with a problem its references and floors. A
+        folder has the name of its last part, or its whole path where that name is taken.
     dimension
         d of the prompts: the model's when omitted, else 20.
     n_train
-        N of trained layers such as lsa: 2d when omitted.
+        N of trained layers such as lsa: with a problem that of the target, else 2d when omitted.
     points
-        Positions, for 0 … points − 1 examples: 2d + 1 when omitted, or as many as the model has.
+        Positions, for 0 … points − 1 examples: 2d + 1 when omitted, with a problem n_train + 1, or as many as the model
+        has.
     prompts
         Prompts per shift.
     seed
@@ -76,15 +87,7 @@ def evaluate(
     allow_code
         Run the code that a folder names (a module of your own, kind: own). What you name as module:object runs without.
     """
-    from iclab.evaluation import nearest_algorithm
-    from iclab.foundations import (
-        InvalidInputError,
-        check_integer,
-        check_real,
-        require_writable_file,
-    )
-    from iclab.predictors import FAST
-    from iclab.predictors.limits import limits_of
+    from iclab.foundations import check_integer, check_real, require_writable_file
 
     check_integer(prompts, "prompts", minimum=2)
     jobs = workers(jobs)
@@ -94,39 +97,52 @@ def evaluate(
         require_writable_file(output, "table", (".parquet", ".csv"))
     if figure is not None:
         require_writable_file(figure, "figure", (".png", ".svg", ".pdf"))
-    given = list(FAST) if against is None else [] if against == "none" else _parts(against, "--against")
-    targets = list(dict.fromkeys([*(each for each in given if each != target), target]))
-    if nearest and len(targets) == 1:
+    asked = Question(target, suite, problem, against, dimension, n_train, points, allow_code)
+    field = field_of(asked)
+    if nearest and len(field.predictors) == 1:
+        from iclab.foundations import InvalidInputError
+
         raise InvalidInputError("--nearest must have predictors to compare with; name some with --against.")
-    found = _load(targets, allow_code=allow_code)
-    stated = [limits_of(each) for each in found.values()]
-    d = _dimension(dimension, dict(zip(found, stated, strict=True)))
-    length = check_integer(n_train if n_train is not None else 2 * d, "n_train", minimum=1)
-    most = min((each.max_points for each in stated if each.max_points is not None), default=2 * d + 1)
-    n_points = check_integer(points if points is not None else min(2 * d + 1, most), "points", minimum=1)
-    chosen = {name: _made(each, d, length) for name, each in found.items()}
-    name = list(chosen)[-1]
-    members = _suite(suite, d)
-    seconds = members.estimated_seconds(list(chosen), n_points, prompts)
-    if seconds > 20:
-        _say(f"predictors fitted at every prefix take about {seconds / 60:.0f} min on one core")
-    table = members.run(chosen, n_points, n_prompts=prompts, seed=seed, n_jobs=jobs, progress=_progress)
-    facts: dict[str, Any] = {"suite": members.name, "target": name, "dimension": d, "prompts": prompts, "seed": seed}
-    verdicts = None
-    if nearest:
-        others = {key: value for key, value in chosen.items() if key != name}
-        verdicts = nearest_algorithm(
-            chosen[name],
-            others,
-            _distributions(members, n_points),
-            n_points,
-            n_prompts=prompts,
-            seed=seed,
-            beyond=beyond,
-            progress=_progress,
-        ).verdicts
+    table, verdicts = _judged(field, prompts, seed, score, jobs, beyond if nearest else None)
+    facts = {
+        "suite": field.suite.name,
+        "problem": field.problem,
+        "target": field.target,
+        "dimension": field.suite.base.dimension,
+        "score": str(table["score"].iloc[0]),
+        "prompts": prompts,
+        "seed": seed,
+    }
     _finish(facts, table, verdicts, output=output, figure=figure, json=json)
     return 0
+
+
+def _judged(
+    field: Field, prompts: int, seed: int, score: str | None, jobs: int, beyond: float | None
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """The scores and, if asked for by a distance, whom the target behaves like."""
+    from iclab.evaluation import nearest_algorithm
+
+    seconds = field.suite.estimated_seconds(list(field.predictors), field.points, prompts)
+    if seconds > 20:
+        _say(f"predictors fitted at every prefix take about {seconds / 60:.0f} min on one core")
+    table = field.suite.run(
+        field.predictors, field.points, n_prompts=prompts, seed=seed, score=score, n_jobs=jobs, progress=_progress
+    )
+    if beyond is None:
+        return table, None
+    others = {name: each for name, each in field.predictors.items() if name != field.target}
+    found = nearest_algorithm(
+        field.predictors[field.target],
+        others,
+        _distributions(field.suite, field.points),
+        field.points,
+        n_prompts=prompts,
+        seed=seed,
+        beyond=beyond,
+        progress=_progress,
+    )
+    return table, found.verdicts
 
 
 def _finish(
@@ -158,75 +174,12 @@ def _finish(
             draw_error_curves(table, [facts["target"]]).savefig(temporary, format=figure.suffix[1:])
 
 
-def _parts(text: str, option: str) -> list[str]:
-    from iclab.cli.arguments import listed
-
-    return listed([text], option)
-
-
-def _load(targets: Sequence[str], *, allow_code: bool) -> dict[str, str | Predictor]:
-    """What the targets name, by the columns that they get; module:object was asked for, what a folder names was not."""
-    from iclab.cli.progress import plain_warnings
-    from iclab.foundations import user_path
-    from iclab.predictors import REGISTRY
-    from iclab.targets import column_names, resolve
-
-    with plain_warnings():
-        found = [
-            resolve(each, REGISTRY, what="target", device="auto", allow_code=allow_code or not user_path(each).exists())
-            for each in targets
-        ]
-    return dict(zip(column_names(targets, REGISTRY), found, strict=True))
-
-
-def _made(found: str | Predictor, dimension: int, n_train: int) -> Predictor:
-    from iclab.predictors import predictor
-
-    return predictor(found, dimension, n_train) if isinstance(found, str) else found
-
-
-def _dimension(given: int | None, stated: dict[str, Limits]) -> int:
-    """Dimension of the prompts: as given, or the one that all that have one share."""
-    from iclab.foundations import InvalidInputError, check_integer
-
-    if given is not None:
-        return check_integer(given, "dimension", minimum=1)
-    own = {name: each.dimension for name, each in stated.items() if each.dimension is not None}
-    if len(set(own.values())) > 1:
-        raise InvalidInputError(
-            "what is compared must take prompts of one dimension; "
-            f"{', '.join(f'{name} takes {d}' for name, d in own.items())}: leave out the others."
-        )
-    return next(iter(own.values()), 20)
-
-
 def _distributions(members: Suite, n_points: int) -> dict[str, Any]:
     """The laws of a suite that reach so many positions."""
     from iclab.prompts import shift
 
     reach = {name: shift(name).max_points(members.base.dimension) or n_points for name in members.shifts}
     return {name: shift(name).apply(members.base) for name, most in reach.items() if most >= n_points}
-
-
-def _suite(name: str, dimension: int) -> Suite:
-    from iclab.evaluation import SUITES, Suite
-    from iclab.foundations import InvalidInputError
-    from iclab.prompts import SHIFTS, Gaussian, Linear, PromptDistribution, shift
-
-    if name in SUITES:
-        return Suite.named(name, dimension)
-    members = tuple(part.strip() for part in name.split(","))
-    try:
-        for member in members:
-            shift(member)
-    except InvalidInputError as error:
-        if len(members) > 1 or "=" in name or "+" in name:
-            raise
-        from iclab.foundations import check_choice
-
-        check_choice(name, "suite", (*SUITES, *SHIFTS))
-        raise error
-    return Suite("shifts", PromptDistribution(Gaussian.isotropic(dimension), Linear()), members)
 
 
 def _progress(label: str, done: int, total: int) -> None:

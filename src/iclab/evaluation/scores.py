@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,14 +29,20 @@ class Score:
         Kinds of labels that it is for.
     of : callable
         Predictions and prompts to scores, shape (B, P).
+    title : str
+        As axes and tables call it.
     about : str
         One line.
+    blind : callable
+        From the number of classes to the score of the uniform law, where that is a constant.
     """
 
     name: str
     kinds: tuple[str, ...]
     of: Rule
+    title: str
     about: str
+    blind: Callable[[int], float] | None = None
 
 
 def _squared_error(predicted: np.ndarray, prompts: Prompts) -> Float64[np.ndarray, "B P"]:
@@ -88,11 +95,44 @@ def _shared_maxima(predicted: np.ndarray) -> Float64[np.ndarray, "B P k"]:
 SCORES: dict[str, Score] = {
     score.name: score
     for score in (
-        Score("squared_error", ("real", "vector"), _squared_error, "(ŷ − h(x))², for vectors |ŷ − h(x)|²."),
-        Score("cross_entropy", ("class",), _cross_entropy, "−Σ p log q in nats, p the true law where it is known."),
-        Score("kl_divergence", ("class",), _divergence, "Σ p log (p/q) in nats: cross-entropy above the entropy of p."),
-        Score("accuracy", ("class",), _accuracy, "Probability that the label is the likeliest class; ties share it."),
-        Score("target_accuracy", ("class",), _target_accuracy, "The same for the noise-free target."),
+        Score(
+            "squared_error",
+            ("real", "vector"),
+            _squared_error,
+            "squared error",
+            "(ŷ − h(x))², of vectors |ŷ − h(x)|².",
+        ),
+        Score(
+            "cross_entropy",
+            ("class",),
+            _cross_entropy,
+            "cross-entropy (nats)",
+            "−Σ p log q in nats, p the true law where it is known.",
+            math.log,
+        ),
+        Score(
+            "kl_divergence",
+            ("class",),
+            _divergence,
+            "divergence (nats)",
+            "Σ p log (p/q) in nats: cross-entropy above the entropy of p.",
+        ),
+        Score(
+            "accuracy",
+            ("class",),
+            _accuracy,
+            "accuracy",
+            "Probability that the label is the likeliest class; ties share it.",
+            lambda k: 1 / k,
+        ),
+        Score(
+            "target_accuracy",
+            ("class",),
+            _target_accuracy,
+            "accuracy on noise-free targets",
+            "The same for the noise-free target.",
+            lambda k: 1 / k,
+        ),
     )
 }
 """All scores by name. The first of a kind of labels is what they are scored by unless one is named."""

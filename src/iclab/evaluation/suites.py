@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from iclab.evaluation.compare import compare
+from iclab.evaluation.scores import score_for
 from iclab.foundations import InvalidInputError, check_choice, check_integer
 from iclab.predictors import REGISTRY, Predictor
 from iclab.prompts import GARG, SHIFTS, Gaussian, Linear, PromptDistribution, normaliser, shift
+from iclab.prompts.labels import labels_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,14 +47,14 @@ class Suite:
     ----------
     name : str
         Of the suite.
-    base : PromptDistribution
+    base : PromptDistribution, MarkovChains, …
         Before any shift.
     shifts : tuple of str
         Names for ``shift``; one that is repeated is run once.
     """
 
     name: str
-    base: PromptDistribution
+    base: Any
     shifts: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -83,6 +85,7 @@ class Suite:
         *,
         n_prompts: int,
         seed: int,
+        score: str | None = None,
         n_jobs: int | None = None,
         progress: Callable[[str, int, int], None] | None = None,
     ) -> pd.DataFrame:
@@ -90,14 +93,15 @@ class Suite:
 
         Parameters
         ----------
-        predictors, n_points, n_prompts, seed, n_jobs, progress
+        predictors, n_points, n_prompts, seed, score, n_jobs, progress
             As in ``compare``. Shifts that need positions below d stop there.
 
         Returns
         -------
         pandas.DataFrame
-            As ``compare``'s (the distribution is the shift's name), with the columns normaliser (raw errors
-            are divided by it when drawn) and zero (exact error of the zero estimator; NaN where unknown).
+            As ``compare``'s (the distribution is the shift's name), with the columns score (its name), normaliser (raw
+            errors are divided by it when drawn; 1 where none is known, and for classes) and zero (exact score of the
+            zero estimator, or of the uniform law of classes; NaN where unknown).
 
         Raises
         ------
@@ -109,7 +113,9 @@ class Suite:
         n_points = check_integer(n_points, "n_points", minimum=1)
         if not self.shifts:
             raise InvalidInputError("a suite must hold at least one shift to run; it is empty.")
-        scale = normaliser(self.base)
+        labels = labels_of(self.base)
+        rule = score_for(labels, score)
+        scale = 1.0 if labels.kind == "class" else normaliser(self.base) or 1.0
         tables: list[pd.DataFrame] = []
         for name in self.shifts:
             member = shift(name)
@@ -120,11 +126,16 @@ class Suite:
                 n_points if limit is None else min(n_points, limit),
                 n_prompts=n_prompts,
                 seed=seed,
+                score=rule.name,
                 n_jobs=n_jobs,
                 progress=progress,
             )
-            zero = member.zero_error(self.base)
-            table["normaliser"] = np.nan if scale is None else scale
+            if labels.kind == "class":
+                zero = None if rule.blind is None else rule.blind(labels.size)
+            else:
+                zero = member.zero_error(self.base)
+            table["score"] = rule.name
+            table["normaliser"] = scale
             table["zero"] = np.nan if zero is None else zero
             tables.append(table)
         return pd.concat(tables, ignore_index=True)

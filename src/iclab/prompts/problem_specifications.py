@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cast
 
 from pydantic import Discriminator, Field, Tag
+from pydantic.dataclasses import dataclass
 
 from iclab.prompts.bursty_classes import SHOWN, BurstyClasses
 from iclab.prompts.dynamics import LinearDynamics
 from iclab.prompts.gaussian_mixture import GaussianMixture
 from iclab.prompts.kinds import Record, records, row
 from iclab.prompts.markov_chains import MarkovChainPool, MarkovChains
-from iclab.prompts.reading import UNTAGGED, Count, Dimension, NonNegative, Positive
+from iclab.prompts.reading import STRICT, UNTAGGED, Count, Dimension, NonNegative, Positive, validated
 from iclab.prompts.specification import PromptSpecification
 
 _Order = Annotated[int, Field(ge=0)]
@@ -84,3 +85,26 @@ else:
         Union[tuple(Annotated[member, Tag(tag)] for tag, member in _MEMBERS.items())],  # noqa: UP007
         Discriminator(_tag),
     ]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class _Holder:
+    prompts: ProblemSpecification
+
+
+def read_problem(data: Any, *, allow_code: bool = False) -> Any:
+    """A distribution of prompts from plain data, as under ``prompts`` in a configuration.
+
+    Parameters
+    ----------
+    data : mapping
+        Plain data.
+    allow_code : bool
+        Whether code of one's own that they name may run.
+
+    Raises
+    ------
+    InvalidInputError
+        If they describe none.
+    """
+    return validated(_Holder, {"prompts": data}, "the problem", allow_code=allow_code).prompts.build()

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from iclab.evaluation import SCORES
+
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def draw_error_curves(table: pd.DataFrame, accented: Sequence[str]) -> Figure:
-    """Squared error over the normaliser by number of examples, with bands of two standard errors.
+    """Score by number of examples, squared errors over the normaliser, with bands of two standard errors.
 
     Parameters
     ----------
@@ -34,9 +36,7 @@ def draw_error_curves(table: pd.DataFrame, accented: Sequence[str]) -> Figure:
     axes = np.atleast_1d(figure.subplots(rows, columns, sharex=True)).ravel()
     for ax, name in zip(axes, shifts, strict=False):
         own = table[table["distribution"] == name]
-        # Twice the zero estimator's error is the most worth seeing.
-        zero = float(own["zero"].iloc[0] / own["normaliser"].iloc[0])
-        top = 2 * zero if np.isfinite(zero) else 2.0
+        top = _top(own)
         for predictor, curve in own.groupby("predictor", sort=False):
             mean, bar = curve["mean"] / curve["normaliser"], 2 * curve["stderr"] / curve["normaliser"]
             width = 2.2 if predictor in accented else 1.1
@@ -52,8 +52,23 @@ def draw_error_curves(table: pd.DataFrame, accented: Sequence[str]) -> Figure:
         ax.set_axis_off()
     axes[0].legend(fontsize=6)
     figure.supxlabel("examples in context", fontsize=8)
-    figure.supylabel(f"squared error / {table['normaliser'].iloc[0]:g}", fontsize=8)
+    scale = table["normaliser"].iloc[0]
+    title = SCORES[table["score"].iloc[0]].title
+    figure.supylabel(title if scale == 1 else f"{title} / {scale:g}", fontsize=8)
     return figure
+
+
+def _top(own: pd.DataFrame) -> float:
+    """Where a panel ends: what lies beyond is worse than anyone would accept."""
+    kind = own["score"].iloc[0]
+    if "accuracy" in kind:
+        return 1.02
+    blind = float(own["zero"].iloc[0] / own["normaliser"].iloc[0])
+    if kind == "squared_error":  # twice the zero estimator's
+        return 2 * blind if np.isfinite(blind) else 2.0
+    # A quarter above the uniform law's, or above what is best at the beginning.
+    first = own[own["position"] == own["position"].min()]["mean"].min()
+    return 1.25 * (blind if np.isfinite(blind) else float(first)) or 1.0
 
 
 def _shown(name: str) -> str:

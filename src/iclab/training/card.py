@@ -115,7 +115,7 @@ def judge(
     if members is None:
         return own
     shifted = members.run(predictors, config.n_points, n_prompts=n_prompts, seed=seed, progress=progress)
-    return pd.concat([own, shifted.drop(columns="zero")], ignore_index=True)
+    return pd.concat([own, shifted.drop(columns=["zero", "score"])], ignore_index=True)
 
 
 def page_of(
