@@ -78,9 +78,9 @@ def test_no_kind_is_invented():
     assert set(re.findall(r"^\| `(\w+)` \|", whole, flags=re.MULTILINE)) == set(vars(PROBLEMS))
 
 
-def test_the_example_is_a_configuration(tmp_path):
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL))
+def test_the_examples_are_configurations(tmp_path, example):
     (tmp_path / "example.yaml").write_text(example)
     config = read_config(tmp_path / "example.yaml")
-    assert config.prompts.shift == "scale-y=2"
+    assert all(part in str(config) for part in re.findall(r"(?:kind|shift): ([\w=-]+)", example))
     config.prompts.build().sample(2, 3, seed=0)

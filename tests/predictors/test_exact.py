@@ -47,6 +47,7 @@ from iclab.prompts import (
     PromptDistribution,
     Prompts,
     Quadratic,
+    RandomScaleLinear,
     ReluNetwork,
     Scaled,
     SignVectors,
@@ -476,6 +477,19 @@ def test_nobody_beats_bayes(law, others):
 def test_what_is_not_known_is_refused(law):
     with pytest.raises(InvalidInputError):
         bayes_predictor(law)(law.sample(1, 2, seed=0))
+
+
+def test_weights_of_a_random_scale_by_rejection():
+    """Of draws of (c, w) that fit one example, the mean label of another input is that of least squares."""
+    law = PromptDistribution(Gaussian.isotropic(2), RandomScaleLinear(3.0))
+    prompts = law.sample(1, 2, seed=4)
+    weights = RandomScaleLinear(3.0).weights(Draws(0, count=40_000), 2)
+    fitting = weights[np.abs(weights @ prompts.xs[0, 0] - prompts.ys[0, 0]) < 0.1]
+    answers = fitting @ prompts.queries[0, 1]
+    expected = bayes_predictor(law)(prompts)[0, 1]
+    assert abs(answers.mean() - expected) < 4 * answers.std() / np.sqrt(len(answers)) + 0.05
+    with pytest.raises(InvalidInputError, match="noise must be 0"):
+        bayes_predictor(PromptDistribution(Gaussian.isotropic(2), RandomScaleLinear(3.0), 0.1))
 
 
 def test_lists_are_weighed_against_other_laws():

@@ -2,21 +2,25 @@
 
 import numpy as np
 import pytest
-from scipy.stats import invgamma, lomax, pareto
+from scipy.stats import invgamma, kstest, lomax, pareto, uniform
 
 from iclab.foundations import Draws, InvalidInputError
 from iclab.prompts import (
     Affine,
     Autoregressive,
     CovarianceMixture,
+    CovariatesMixture,
     DecisionTree,
     FinitePool,
     Gaussian,
     Linear,
+    Orthant,
     Outliers,
     PromptDistribution,
     RandomDiagonal,
     RandomRotation,
+    RandomScale,
+    Rotated,
     SparseLinear,
     StudentT,
     TaskMixture,
@@ -53,6 +57,38 @@ def test_random_diagonal_moments():
     np.testing.assert_allclose([law.moments(k) for k in (1, 2, 3)], [[2] * 3, [8] * 3, [48] * 3])
     variances = law.variances(DRAWS)
     assert (np.abs(variances.mean(axis=0) - 2) < 4 * 2 / np.sqrt(20_000)).all()
+
+
+def test_an_orthant_has_one_sign_per_coordinate():
+    xs = Orthant(4).sample(Draws(0, count=200), 6)
+    assert (np.sign(xs) == np.sign(xs[:, :1])).all()
+    assert len({tuple(signs) for signs in np.sign(xs[:, 0])}) == 16
+
+
+def test_a_prompt_has_one_scale_whose_logarithm_is_uniform():
+    ratios = RandomScale(Gaussian.isotropic(2), 3.0).sample(DRAWS, 2) / Gaussian.isotropic(2).sample(
+        DRAWS.at(channel=1), 2
+    )
+    np.testing.assert_allclose(ratios, np.broadcast_to(ratios[:, :1, :1], ratios.shape))
+    assert kstest(np.log(ratios[:, 0, 0]) / np.log(3), uniform(-1, 2).cdf).pvalue > 1e-3
+
+
+def test_a_rotation_keeps_lengths_and_angles_and_forgets_axes():
+    spectrum, draws = Gaussian.from_spectrum([3.0, 0.0, 0.0]), Draws(2, count=500)
+    xs, inner = Rotated(spectrum).sample(draws, 3), spectrum.sample(draws.at(channel=1), 3)
+    np.testing.assert_allclose(xs @ xs.mT, inner @ inner.mT, atol=1e-12)
+    directions = xs[:, 0] / np.linalg.norm(xs[:, 0], axis=1, keepdims=True)
+    # A coordinate of a uniform direction in three dimensions is uniform (Archimedes).
+    assert kstest(directions[:, 0], uniform(-1, 2).cdf).pvalue > 1e-3
+
+
+def test_a_mixture_of_laws_has_whole_prompts_of_each_member():
+    zero, one = Gaussian.isotropic(2, 0.0), Gaussian.isotropic(2)
+    silent = (CovariatesMixture([zero, one], [0.3, 0.7]).sample(DRAWS, 3) == 0).all(axis=2)
+    assert (silent == silent[:, :1]).all()
+    assert abs(silent[:, 0].mean() - 0.3) < 4 * np.sqrt(0.21 / 20_000)
+    with pytest.raises(InvalidInputError, match="one dimension"):
+        CovariatesMixture([zero, Gaussian.isotropic(3)])
 
 
 @pytest.mark.parametrize("law", [pareto(2.5), lomax(2.5), invgamma(2.5)])

@@ -27,6 +27,17 @@ VALID = {
     "student": {"covariates": {"kind": "student_t", "dimension": 4, "degrees": 3}},
     "uniform": {"covariates": {"kind": "uniform", "dimension": 4}},
     "autoregressive": {"covariates": {"kind": "autoregressive", "dimension": 4, "coefficient": 0.5}},
+    "orthant": {"covariates": {"kind": "orthant", "dimension": 4}},
+    "several": {
+        "covariates": {
+            "kind": "mixture",
+            "members": [
+                GAUSSIAN,
+                {"kind": "random_scale", "covariates": {"kind": "rotated", "covariates": GAUSSIAN}, "largest": 2},
+            ],
+            "probabilities": [0.25, 0.75],
+        }
+    },
     "affine": {"covariates": {"kind": "affine", "covariates": GAUSSIAN, "scale": 2, "bias": [1, 0, 0, -1]}},
     **{
         kind: {"covariates": GAUSSIAN, "tasks": {"kind": kind, **more}}
@@ -47,6 +58,7 @@ VALID = {
             },
             "cubic": {"direction": [1, 0, 0, 0], "coefficient": 2},
             "sign_vectors": {},
+            "random_scale_linear": {"largest": 2},
             "low_rank": {"rows": 2, "columns": 2},
             "centred_linear": {"centre": [3, 0, 0, -3]},
             "fourier_sums": {"frequencies": 2},

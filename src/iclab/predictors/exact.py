@@ -39,6 +39,7 @@ from iclab.prompts import (
     Parity,
     PromptDistribution,
     Quadratic,
+    RandomScaleLinear,
     Scaled,
     SignVectors,
     SparseLinear,
@@ -105,6 +106,14 @@ def _linear(distribution: PromptDistribution) -> Predictor:
         return bayes
     # Weights are isotropic in these inputs.
     return InFeatures(bayes, LinearMap(symmetric_root(tasks.weight_covariance)))
+
+
+def _of_random_scale(distribution: PromptDistribution) -> Predictor:
+    if distribution.noise:
+        raise InvalidInputError(
+            "noise must be 0 for the exact Bayes predictor of weights of a random scale to be known."
+        )
+    return LeastSquares()
 
 
 def _pool(distribution: PromptDistribution, pool: Any) -> Predictor:
@@ -201,6 +210,7 @@ _FUNCTIONS: dict[type, Callable[[Any], Predictor]] = {
     FixedLinear: lambda given: _pool(given, [given.tasks.weight_vector]),
     FinitePool: lambda given: _pool(given, given.tasks.pool),
     SignVectors: lambda given: _pool(given, given.tasks.pool(given.dimension)),
+    RandomScaleLinear: _of_random_scale,
     SparseLinear: lambda given: SparseBayes(given.tasks.nonzeros, given.noise),
     CentredLinear: lambda given: Shifted(_gaussian(given.noise), given.tasks.centre),
     VectorLinear: lambda given: _gaussian(given.noise),

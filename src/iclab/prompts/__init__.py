@@ -17,6 +17,7 @@ from iclab.prompts.distribution import Outliers, PointChange, PromptDistribution
 from iclab.prompts.dynamics import LinearDynamics
 from iclab.prompts.feature_functions import FourierSums, Monomials
 from iclab.prompts.gaussian_mixture import GaussianMixture
+from iclab.prompts.input_mixtures import CovariatesMixture, Orthant, RandomScale, Rotated
 from iclab.prompts.labels import Labels
 from iclab.prompts.markov_chains import MarkovChainPool, MarkovChains
 from iclab.prompts.nonlinear_laws import Cubic, LinearPlusQuadratic
@@ -43,7 +44,7 @@ from iclab.prompts.random_covariances import CovarianceMixture, RandomRotation, 
 from iclab.prompts.recall import Categories, Lookup
 from iclab.prompts.shift_table import GARG, SHIFTS, shift
 from iclab.prompts.shifts import LinearSetting, Shift, linear_setting, normaliser
-from iclab.prompts.structured_linear import CentredLinear, LowRank, SignVectors
+from iclab.prompts.structured_linear import CentredLinear, LowRank, RandomScaleLinear, SignVectors
 from iclab.prompts.tasks import FinitePool, FixedLinear, Linear, SparseLinear, Tasks
 from iclab.prompts.vector_functions import VectorLinear
 
@@ -59,6 +60,7 @@ __all__ = [
     "Conjunction",
     "CovarianceMixture",
     "Covariates",
+    "CovariatesMixture",
     "Cubic",
     "DecisionTree",
     "Disjunction",
@@ -82,6 +84,7 @@ __all__ = [
     "MarkovChains",
     "Monomials",
     "MultipliedInputs",
+    "Orthant",
     "OrthogonalQueries",
     "Outliers",
     "OverlappingQueries",
@@ -93,7 +96,10 @@ __all__ = [
     "Quadratic",
     "RandomDiagonal",
     "RandomRotation",
+    "RandomScale",
+    "RandomScaleLinear",
     "ReluNetwork",
+    "Rotated",
     "RotatedSpectrum",
     "Scaled",
     "ScaledInputs",

@@ -11,6 +11,7 @@ from pydantic import Field
 from iclab.foundations import InvalidInputError
 from iclab.prompts.boolean_functions import Hypercube
 from iclab.prompts.covariates import Gaussian, RandomDiagonal
+from iclab.prompts.input_mixtures import CovariatesMixture, Orthant, RandomScale, Rotated
 from iclab.prompts.kinds import Record, one_of, record, records, row
 from iclab.prompts.laws import Law, build_law
 from iclab.prompts.other_covariates import Affine, Autoregressive, StudentT, Uniform
@@ -78,6 +79,7 @@ COVARIATES = records(
         "hypercube": row(Hypercube, dimension=Dimension, probability=(Annotated[float, Field(ge=0, le=1)], 0.5)),
         "categories": row(Categories, count=Count),
         "uniform": row(Uniform, dimension=Dimension, half_width=(Positive, 3**0.5)),
+        "orthant": row(Orthant, dimension=Dimension),
         "autoregressive": row(Autoregressive.isotropic, dimension=Dimension, coefficient=float),
     },
 )
@@ -88,8 +90,29 @@ AffineSpecification = record(
     "affine",
     row(Affine, covariates=one_of(*_PLAIN), scale=(float, 1.0), bias=(float | Numbers, 0.0)),
 )
+RotatedSpecification = record(
+    "RotatedSpecification", __name__, "rotated", row(Rotated, covariates=one_of(*_PLAIN, AffineSpecification))
+)
+RandomScaleSpecification = record(
+    "RandomScaleSpecification",
+    __name__,
+    "random_scale",
+    row(
+        RandomScale,
+        covariates=one_of(*_PLAIN, AffineSpecification, RotatedSpecification),
+        largest=(Annotated[float, Field(gt=1)], 3.0),
+    ),
+)
+_ONE = (*_PLAIN, AffineSpecification, RotatedSpecification, RandomScaleSpecification)
+# Of any kind but mixtures: a mixture of mixtures is a mixture.
+CovariatesMixtureSpecification = record(
+    "CovariatesMixtureSpecification",
+    __name__,
+    "mixture",
+    row(CovariatesMixture, members=tuple[one_of(*_ONE), ...], probabilities=(Numbers | None, None)),
+)
 
 if TYPE_CHECKING:
     CovariatesSpecification: TypeAlias = Record
 else:
-    CovariatesSpecification = one_of(*_PLAIN, AffineSpecification)
+    CovariatesSpecification = one_of(*_ONE, CovariatesMixtureSpecification)

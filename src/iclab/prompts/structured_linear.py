@@ -8,7 +8,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike
 
-from iclab.foundations import Draws, InvalidInputError, Matrix, Vector, check_integer, check_vector
+from iclab.foundations import Draws, InvalidInputError, Matrix, Vector, check_integer, check_real, check_vector
+from iclab.prompts.input_mixtures import random_factors
 from iclab.prompts.tasks import Functions, Weights, linear_functions
 
 # Largest dimension whose sign vectors are listed.
@@ -48,6 +49,47 @@ class SignVectors:
                 f"the dimension must be at most {_MOST} for all sign vectors to be listed; {dimension} was given."
             )
         return np.array(list(product((-1.0, 1.0), repeat=dimension)))
+
+
+@dataclass(frozen=True)
+class RandomScaleLinear:
+    """h(x) = c·w'x, w ~ N(0, I), log c uniform on ±log ``largest``, both drawn per prompt.
+
+    The law of c·w is the same in all directions, so that without label noise minimum-norm least squares is the
+    posterior mean as it is for c = 1.
+
+    Parameters
+    ----------
+    largest : float
+        Largest factor, above 1; the smallest is its reciprocal.
+
+    Raises
+    ------
+    InvalidInputError
+        If the factor is not above 1.
+    """
+
+    largest: float = 3.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "largest", check_real(self.largest, "largest", above=1.0))
+
+    def weights(self, draws: Draws, dimension: int) -> Weights:
+        """The weight vectors c·w of the addressed prompts, shape (B, d)."""
+        factors = random_factors(self.largest, draws.at(channel=1).uniforms("task", 1))
+        return factors * draws.normals("task", dimension)
+
+    def weight_moment(self, dimension: int) -> Matrix:
+        """E c²·I, shape (d, d): the mean of L^(4u − 2) over u ~ U(0, 1) is (L² − L⁻²)/(4 log L)."""
+        return (self.largest**2 - self.largest**-2) / (4 * np.log(self.largest)) * np.eye(dimension)
+
+    def mean_square(self, covariance: Matrix) -> float:
+        """E h(x)² = tr(Λ E ww') for x ~ N(0, Λ)."""
+        return float(np.sum(covariance * self.weight_moment(covariance.shape[0])))
+
+    def draw(self, draws: Draws, dimension: int) -> Functions:
+        """h(x) = c·w'x for the addressed prompts."""
+        return linear_functions(self.weights(draws, dimension))
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,12 @@ from iclab.prompts.nonlinear_tasks import (
 from iclab.prompts.own_tasks import OwnTasksSpecification
 from iclab.prompts.reading import Count, Dimension, Numbers, Positive, Rows
 from iclab.prompts.recall import Lookup
-from iclab.prompts.structured_linear import CentredLinear, LowRank, SignVectors
+from iclab.prompts.structured_linear import CentredLinear, LowRank, RandomScaleLinear, SignVectors
 from iclab.prompts.tasks import FinitePool, FixedLinear, Linear, SparseLinear
 from iclab.prompts.vector_functions import VectorLinear
 
 _Share = Annotated[float, Field(ge=0, le=1)]
+_AboveOne = Annotated[float, Field(gt=1)]
 
 TASKS = records(
     "TASKS",
@@ -53,6 +54,7 @@ TASKS = records(
         "sparse_parity": row(SparseParity, size=(Count, 2)),
         "lookup": row(Lookup, n_classes=Annotated[int, Field(ge=2)]),
         "sign_vectors": row(SignVectors),
+        "random_scale_linear": row(RandomScaleLinear, largest=(_AboveOne, 3.0)),
         "low_rank": row(LowRank, rows=Count, columns=Count, rank=(Count, 1)),
         "centred_linear": row(CentredLinear, centre=Numbers),
         "fourier_sums": row(FourierSums, frequencies=(Annotated[int, Field(ge=0)], 10), half_width=(Positive, 5.0)),
