@@ -23,7 +23,7 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 
 from iclab.evaluation.curves import predictions
-from iclab.evaluation.streaming import SamplesPrompts, accumulate
+from iclab.evaluation.streaming import Moments, SamplesPrompts, accumulate
 from iclab.foundations import (
     Draws,
     Interval,
@@ -101,9 +101,7 @@ def relative_distances(
         for done, (step, model) in enumerate(given, start=1):
             predictor = model.predictor() if isinstance(model, Checkpoint) else model
             measure = _Between(predictor, memorising, generalising, by_position)
-            [found] = accumulate(
-                measure, distribution, n_points, n_prompts=n_prompts, seed=seed, summaries=(_Products,)
-            )
+            [found] = accumulate(measure, distribution, n_points, n_prompts=n_prompts, seed=seed, summaries=_SUMMARIES)
             parts.append(_rows(found, step, name, by_position))
             if progress is not None:
                 progress(name, done, len(given))
@@ -154,6 +152,10 @@ class _Products:
         mean = np.einsum("ip,ip->p", weights, self.sums) / self.n
         square = np.einsum("ip,jp,ijp->p", weights, weights, self.products) / self.n
         return np.sqrt(np.maximum(square - mean**2, 0.0) / (self.n - 1))
+
+
+# Products merge as the moments of evaluation do.
+_SUMMARIES = cast("tuple[type[Moments]]", (_Products,))
 
 
 def _rows(found: _Products, step: int, distribution: str, by_position: bool) -> pd.DataFrame:
