@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import field, replace
 from typing import Any, Literal, Self
 
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 from iclab.foundations import InvalidInputError
 from iclab.foundations.own_code import CodeNotAllowedError, defined_at, import_object, own_errors
 from iclab.models.architecture import Architecture
+from iclab.models.taps import tap, watched
 from iclab.models.transformer import Transformer
 from iclab.prompts.labels import REAL, Labels
 from iclab.prompts.reading import STRICT, code_allowed, keep_consent, note_consent
@@ -137,7 +140,7 @@ class OwnModule(nn.Module):
         """
         del starts
         name = self.architecture.object
-        with own_errors(name, "must map inputs and labels to predictions"):
+        with own_errors(name, "must map inputs and labels to predictions"), _tapped(self.net, len(xs)):
             if queries is None:
                 said: Any = self.net(xs, ys)
             elif self._asks:
@@ -182,6 +185,51 @@ class OwnModule(nn.Module):
     def products(self) -> int:
         """Multiply-adds of weight matrices at a position, if each is used once."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.ndim == 2)
+
+
+@contextmanager
+def _tapped(net: nn.Module, batch: int) -> Generator[None]:
+    """While a watch is on, what named submodules read and answer passes taps: ``name.in`` and ``name.out``.
+
+    The first tensor of each counts if its first or second axis is that of the prompts; a submodule's second call is
+    ``name.out[1]``.
+    """
+    calls, handles = Counter[str](), []
+
+    def pass_on(module: nn.Module, name: str, found: Any) -> Any:
+        number = calls[name]
+        calls[name] += 1
+        # Recurrences and attention of torch say which axis comes first.
+        first = getattr(module, "batch_first", True)
+        return _replaced(found, f"{name}[{number}]" if number else name, batch, first)
+
+    if watched():
+        for name, module in net.named_modules():
+            if name:
+                handles.append(
+                    module.register_forward_pre_hook(lambda part, given, name=name: pass_on(part, f"{name}.in", given))
+                )
+                handles.append(
+                    module.register_forward_hook(lambda part, _, out, name=name: pass_on(part, f"{name}.out", out))
+                )
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _replaced(found: Any, name: str, batch: int, prompts_first: bool) -> Any:
+    """A tensor, or a tuple whose first member is one, after the tap; anything else as it is."""
+    if isinstance(found, tuple) and found:
+        return (_replaced(found[0], name, batch, prompts_first), *found[1:])
+    if not isinstance(found, Tensor) or not found.is_floating_point():
+        return found
+    places = [place for place in ((0, 1) if prompts_first else (1, 0)) if found.shape[place : place + 1] == (batch,)]
+    if not places:
+        return found
+    axes = ("prompt", *(f"axis {i}" for i in range(1, found.ndim)))
+    return tap(name, found.movedim(places[0], 0), axes).movedim(0, places[0])
 
 
 Model = Transformer | OwnModule

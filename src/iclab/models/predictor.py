@@ -182,7 +182,7 @@ class TransformerPredictor:
         answers = torch.empty(len(prompts), prompts.n_points, *architecture.answer_shape, dtype=torch.float64)
         with self._evaluating():
             for start in range(0, len(prompts), chunk):
-                batch = slice(start, start + chunk)
+                batch = slice(start, min(start + chunk, len(prompts)))
                 given = [prompts.xs[batch], prompts.ys[batch]]
                 if prompts.shifted_queries:
                     given.append(prompts.queries[batch])

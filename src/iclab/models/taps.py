@@ -53,7 +53,8 @@ class Watch:
     Attributes
     ----------
     complete : bool
-        Whether it wants all tokens of the last block, which otherwise computes those that are read out.
+        Whether it wants all tokens of the last block, which otherwise computes those that are read out. Such a watch
+        looks on, and comes after those that change something.
     """
 
     complete: ClassVar[bool] = False
@@ -73,8 +74,9 @@ _PLACE: ContextVar[Place] = ContextVar("place", default=Place())  # noqa: B039 i
 
 @contextmanager
 def watching(watch: Watch) -> Generator[None]:
-    """Let a watch see all forward passes within; it sees before those that are on already."""
-    token = _WATCHES.set((watch, *_WATCHES.get()))
+    """Let a watch see all forward passes within, before those that are on already unless it only looks on."""
+    on = _WATCHES.get()
+    token = _WATCHES.set((*on, watch) if watch.complete else (watch, *on))
     try:
         yield
     finally:

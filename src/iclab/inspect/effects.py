@@ -1,0 +1,126 @@
+"""What interventions do to the error: paired, by position, with standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iclab.evaluation.curves import predictions
+from iclab.evaluation.scores import score_for
+from iclab.foundations import InvalidInputError, standard_error
+from iclab.inspect.activations import names_of
+from iclab.inspect.interventions import Replacement, ablate
+from iclab.inspect.opening import Inspectable, opened
+from iclab.predictors import Predictor
+from iclab.prompts import Prompts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def effect(model: Inspectable, changed: Predictor, prompts: Prompts, *, score: str | None = None) -> pd.DataFrame:
+    """What an intervention does to the error, by position, on the same prompts.
+
+    For prompts beyond memory see ``iclab.evaluation.differences``, which takes ``changed`` too.
+
+    Parameters
+    ----------
+    model : str, Path, Transformer, OwnModule or predictor
+        As it is.
+    changed : predictor
+        The same with an intervention.
+    prompts : Prompts
+        B at least 2, of P positions.
+    score : str, optional
+        As in ``iclab.evaluation.error_curve``.
+
+    Returns
+    -------
+    DataFrame
+        Columns position, before and after (mean scores), difference and its stderr over prompts, n.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are fewer than two prompts, or a prediction is not finite.
+    """
+    import pandas as pd
+
+    rule = score_for(prompts.labels, score).of
+    before, after = (
+        rule(predictions(each, name, prompts), prompts)
+        for name, each in (("the model", opened(model)), ("the changed model", changed))
+    )
+    return pd.DataFrame(
+        {
+            "position": np.arange(prompts.n_points),
+            "before": before.mean(axis=0),
+            "after": after.mean(axis=0),
+            "difference": (after - before).mean(axis=0),
+            "stderr": standard_error(after - before),
+            "n": len(prompts),
+        }
+    )
+
+
+def importance(
+    model: Inspectable,
+    prompts: Prompts,
+    *,
+    how: Replacement = "mean",
+    over: Prompts | None = None,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> pd.DataFrame:
+    """The effect of every head and every MLP of a transformer, ablated one at a time.
+
+    Parameters
+    ----------
+    model : str, Path, Transformer or predictor
+        As in ``run``.
+    prompts : Prompts
+        To judge on.
+    how, over, seed
+        As in ``ablate``.
+    progress : callable, optional
+        Called with (what is done, done, in all).
+
+    Returns
+    -------
+    DataFrame
+        Columns block, part ("attention", "mixer" or "mlp"), head (missing for an MLP and for mixers without heads), and
+        those of ``effect``.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no transformer, or as in ``ablate``.
+    """
+    import pandas as pd
+
+    predictor = opened(model)
+    known = names_of(predictor)
+    if known is None:
+        raise InvalidInputError(
+            f"a model must be a transformer for its heads to be ablated one by one; "
+            f"{predictor.architecture.object} is a module of one's own: ablate parts of it by name."
+        )
+    parts: list[tuple[str, int | None]] = []
+    for name in known:
+        part, _, last = name.rpartition(".")
+        if last in ("mixed", "read"):
+            parts += [(part, head) for head in range(known[name][1][1])]
+        elif last == "out" and f"{part}.mixed" not in known and f"{part}.read" not in known:
+            parts.append((part, None))
+    tables = []
+    for i, (part, head) in enumerate(parts):
+        found = effect(predictor, ablate(predictor, part, head=head, how=how, over=over, seed=seed), prompts)
+        _, block, kind = part.split(".")
+        heads = pd.array([head] * len(found), dtype="Int64")
+        where = pd.DataFrame({"block": int(block), "part": kind, "head": heads})
+        tables.append(pd.concat([where, found], axis=1))
+        if progress is not None:
+            progress("ablations", i + 1, len(parts))
+    return pd.concat(tables, ignore_index=True)
