@@ -224,10 +224,14 @@ def test_a_constant_target_is_predicted(data, model, value):
 
 @pytest.mark.parametrize("model", LEARNERS, ids=str)
 def test_scaling_the_target_scales_the_predictions(data, model):
-    X, y = data
-    usual = InContextRegressor(model).fit(X, y).predict(X)
-    for factor in (2.0**-900, 2.0**10, 2.0**900):  # powers of two, which round nothing
-        np.testing.assert_array_equal(InContextRegressor(model).fit(X, factor * y).predict(X), factor * usual)
+    X, given = data
+    # Means above and below 0, and of 0 up to rounding, where the skewness or a label decides.
+    for y in (given, given - 9.0, given - given.mean(), np.concatenate([given[:30], -given[:30]])):
+        usual = InContextRegressor(model).fit(X, y).predict(X)
+        for factor in (-1.0, 2.0**-900, -(2.0**10), 2.0**900):  # powers of two, which round nothing
+            np.testing.assert_array_equal(InContextRegressor(model).fit(X, factor * y).predict(X), factor * usual)
+        found = InContextRegressor(model).fit(X, -0.3 * y).predict(X)
+        np.testing.assert_allclose(found, -0.3 * usual, rtol=1e-3, atol=1e-3 * np.abs(usual).max())
 
 
 @pytest.mark.parametrize("model", LEARNERS, ids=str)

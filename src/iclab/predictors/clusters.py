@@ -14,7 +14,7 @@ from iclab.predictors.base import counts, dot_sums_before, sums_before
 from iclab.predictors.ngrams import require_classes
 from iclab.prompts import Prompts
 from iclab.prompts.boolean_functions import check_share
-from iclab.prompts.labels import Law
+from iclab.prompts.labels import Labels, Law
 
 # Most examples whose labels are flipped in all ways, and numbers of sums kept at once.
 _MOST = 12
@@ -59,6 +59,11 @@ class OneMatrix:
             matrix += rate * (means * pull[:, None]).T @ queries
         return cls(matrix)
 
+    @property
+    def labels(self) -> Labels:
+        """Two classes."""
+        return Labels("class", 2)
+
     def __call__(self, prompts: Prompts) -> Law:
         """Probabilities, shape (B, P, 2)."""
         if prompts.dimension != len(self.matrix):
@@ -97,6 +102,11 @@ class ClusterBayes:
     def __post_init__(self) -> None:
         object.__setattr__(self, "radius", check_real(self.radius, "radius", minimum=0.0))
         object.__setattr__(self, "flips", check_share(self.flips, "flips"))
+
+    @property
+    def labels(self) -> Labels:
+        """Two classes."""
+        return Labels("class", 2)
 
     def __call__(self, prompts: Prompts) -> Law:
         """Probabilities, shape (B, P, 2)."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from scipy.special import expit
 
 from iclab.foundations import InvalidInputError, check_real
 from iclab.predictors.clusters import signs_of
 from iclab.prompts import Prompts
-from iclab.prompts.labels import Law
+from iclab.prompts.labels import Labels, Law
 
 _STEPS, _HALVINGS = 50, 30
 _GRADIENT = 1e-10
@@ -44,6 +44,39 @@ class LogisticRegression:
     def __post_init__(self) -> None:
         object.__setattr__(self, "penalty", check_real(self.penalty, "penalty", above=0.0))
 
+    @property
+    def labels(self) -> Labels:
+        """Two classes."""
+        return Labels("class", 2)
+
+    def answer(
+        self,
+        xs: Float64[np.ndarray, "B N d"],
+        ys: Int64[np.ndarray, "B N"],
+        queries: Float64[np.ndarray, "Q d"],
+        counts: Float64[np.ndarray, "B N"] | None = None,
+    ) -> Law:
+        """Probabilities for the same queries from each of several contexts, shape (B, Q, 2).
+
+        Parameters
+        ----------
+        xs, ys : ndarray, shapes (B, N, d) and (B, N)
+            Examples of each context, classes 0 and 1.
+        queries : ndarray, shape (Q, d)
+            What is asked.
+        counts : ndarray, shape (B, N), optional
+            How often each example counts.
+        """
+        rows = (2 * ys - 1)[..., None] * xs
+        weights, hessian = self._mode(rows, np.zeros((len(xs), xs.shape[2])), counts)
+        logits = weights @ queries.T
+        if self.spread:
+            asked = np.broadcast_to(queries.T, (len(xs), *queries.T.shape))
+            variance = np.einsum("qd,bdq->bq", queries, np.linalg.solve(hessian, asked))
+            logits /= np.sqrt(1 + np.pi * variance / 8)
+        one = expit(logits)
+        return np.stack([1 - one, one], axis=-1)
+
     def __call__(self, prompts: Prompts) -> Law:
         """Probabilities, shape (B, P, 2)."""
         signs = signs_of(prompts)
@@ -64,27 +97,31 @@ class LogisticRegression:
         return np.stack([1 - one, one], axis=-1)
 
     def _mode(
-        self, rows: Float64[np.ndarray, "B i d"], weights: Float64[np.ndarray, "B d"]
+        self,
+        rows: Float64[np.ndarray, "B i d"],
+        weights: Float64[np.ndarray, "B d"],
+        counts: Float64[np.ndarray, "B i"] | None = None,
     ) -> tuple[Float64[np.ndarray, "B d"], Float64[np.ndarray, "B d d"]]:
-        """The minimum of Σ log(1 + exp(−w'row)) + penalty |w|²/2, and the second derivative there."""
+        """The minimum of Σ count log(1 + exp(−w'row)) + penalty |w|²/2, and the second derivative there."""
+        counts = np.ones(rows.shape[:2]) if counts is None else counts
         identity = self.penalty * np.eye(weights.shape[1])
         hessian = np.broadcast_to(identity, (len(rows), *identity.shape))
         for _ in range(_STEPS):
             miss = expit(-np.einsum("bid,bd->bi", rows, weights))
-            gradient = self.penalty * weights - np.einsum("bi,bid->bd", miss, rows)
-            hessian = identity + np.einsum("bi,bid,bie->bde", miss * (1 - miss), rows, rows, optimize=True)
+            gradient = self.penalty * weights - np.einsum("bi,bid->bd", counts * miss, rows)
+            hessian = identity + np.einsum("bi,bid,bie->bde", counts * miss * (1 - miss), rows, rows, optimize=True)
             step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
             if np.abs(gradient).max(initial=0.0) <= _GRADIENT * (1 + rows.shape[1]):
                 break
-            length, before = np.ones(len(rows)), self._loss(rows, weights)
+            length, before = np.ones(len(rows)), self._loss(rows, weights, counts)
             for _ in range(_HALVINGS):
-                worse = self._loss(rows, weights - length[:, None] * step) > before
+                worse = self._loss(rows, weights - length[:, None] * step, counts) > before
                 if not worse.any():
                     break
                 length = np.where(worse, length / 2, length)
             weights = weights - length[:, None] * step
         return weights, hessian
 
-    def _loss(self, rows: np.ndarray, weights: np.ndarray) -> Float64[np.ndarray, " B"]:
+    def _loss(self, rows: np.ndarray, weights: np.ndarray, counts: np.ndarray) -> Float64[np.ndarray, " B"]:
         margins = np.einsum("bid,bd->bi", rows, weights)
-        return np.logaddexp(0.0, -margins).sum(axis=1) + self.penalty * np.square(weights).sum(axis=1) / 2
+        return (counts * np.logaddexp(0.0, -margins)).sum(axis=1) + self.penalty * np.square(weights).sum(axis=1) / 2

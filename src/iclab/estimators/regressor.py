@@ -1,40 +1,38 @@
-"""In-context learners as scikit-learn regressors.
-
-``fit`` holds the examples as a context and trains nothing; ``predict`` answers all queries from it: linear
-self-attention, ridge and least squares by their weights, a trained model by reading each context once, with every query
-a branch of it.
-"""
+"""Regression by in-context learners, as a scikit-learn regressor."""
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import (
-    _check_sample_weight,  # pyright: ignore[reportPrivateUsage] as scikit-learn's own estimators use it
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from iclab.estimation import LINEAR, fit_linear
+from iclab.estimators.linear import LINEAR, fit_linear
+from iclab.estimators.preparation import (
+    batches,
+    checked_weights,
+    contexts_of,
+    divided,
+    fitting_limits,
+    generator,
+    moments,
+    padded,
+)
 from iclab.evaluation.contexts import answers
 from iclab.evaluation.curves import predictions
-from iclab.foundations import InvalidInputError, check_integer, check_real
+from iclab.foundations import InvalidInputError, check_real
 from iclab.predictors import Predictor
-from iclab.predictors.limits import limits_of
 from iclab.prompts import Prompts
 from iclab.targets import resolve
 
 __all__ = ["InContextRegressor"]
 
-# Queries answered between two looks at the clock, and seconds from which on the cost is told.
-_QUERIES, _LONG = 512, 60.0
+# Of means and skewnesses of scaled labels.
+_ROUNDING = 1e-9
 
 
 class InContextRegressor(RegressorMixin, BaseEstimator):
@@ -75,6 +73,9 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
 
     Notes
     -----
+    Scaling y by any number scales the predictions by it: a learner that is no odd function of the labels is shown those
+    of a target with a negative mean with the other sign, unless ``standardize=False``.
+
     A trained model of larger dimension gets zeros in the coordinates that the data do not have. Several targets, ``y``
     of shape (n, k), are learned one by one from the same contexts.
 
@@ -138,7 +139,7 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         """
         inputs, labels, weights = self._checked(X, y, sample_weight)
         noise = check_real(self.noise, "noise", minimum=0.0)
-        random = _generator(self.random_state)
+        generator(self.random_state)
         for fitted in ("coef_", "intercept_"):  # of an earlier fit by another learner
             self.__dict__.pop(fitted, None)
         self._scale(inputs, labels, weights)
@@ -146,21 +147,14 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         self._predictor: Predictor | None = None
         if isinstance(model, str) and model in LINEAR:
             self._fit = fit_linear(model, self._xs, self._targets, noise, self.covariance, weights)
-            coefficients = _divided(self._units[:, None] * self._fit.weights, self.input_scale_)
+            coefficients = divided(self._units[:, None] * self._fit.weights, self.input_scale_)
             intercepts = self._means - coefficients @ self.input_mean_
             self.coef_ = coefficients if self._several else coefficients[0]
             self.intercept_ = intercepts if self._several else float(intercepts[0])
             return self
         self._predictor = cast(Predictor, resolve(model, LINEAR, device=self.device, allow_code=self.allow_code))
-        limits = limits_of(self._predictor)
-        if limits.dimension is not None and inputs.shape[1] > limits.dimension:
-            raise InvalidInputError(
-                f"X must have at most the model's {limits.dimension} features; it has {inputs.shape[1]}: reduce them "
-                "first, for example by PCA in a pipeline."
-            )
-        repeated = np.arange(len(inputs)) if weights is None else np.repeat(np.arange(len(inputs)), _whole(weights))
-        longest = len(repeated) if limits.examples is None else limits.examples
-        self._contexts = [repeated[part] for part in _contexts(len(repeated), longest, random)]
+        self._limits = fitting_limits(self._predictor, inputs)
+        self._contexts = contexts_of(len(inputs), self._limits, weights, self.random_state)
         return self
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
@@ -189,13 +183,13 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         queries = np.asarray(validate_data(self, cast(Any, X), reset=False, dtype=np.float64))
         with np.errstate(over="ignore", invalid="ignore"):
-            scaled = _divided(queries - self.input_mean_, self.input_scale_)
+            scaled = divided(queries - self.input_mean_, self.input_scale_)
             if self._predictor is None:
                 coefficients = np.atleast_2d(self.coef_)
                 predicted = queries @ coefficients.T + np.atleast_1d(self.intercept_)
                 deviation = self._fit.deviations(scaled) * self._units if return_std else None
             else:
-                mean, spread = self._answers(self._padded(scaled))
+                mean, spread = self._answers(padded(scaled, self._limits))
                 predicted = self._means + self._units * mean
                 deviation = self._units * np.sqrt(self._squared_error() + spread) if return_std else None
         for found in (predicted, deviation):
@@ -219,27 +213,25 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         inputs, labels = checked[0], np.asarray(checked[1], dtype=np.float64)
         self._several = labels.ndim == 2
         labels = labels.T if self._several else labels[None]
-        if sample_weight is None:
-            return inputs, labels, None
-        weights = _check_sample_weight(sample_weight, inputs, dtype=np.float64, ensure_non_negative=True)
-        if not weights.sum() > 0:
-            raise InvalidInputError("sample_weight must be positive for some example; all are 0.")
-        return inputs, labels, weights
+        return inputs, labels, checked_weights(sample_weight, inputs)
 
     def _scale(self, inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray | None) -> None:
         dimension = inputs.shape[1]
         with np.errstate(over="ignore", invalid="ignore"):
             if self.standardize:
-                self.input_mean_, self.input_scale_ = _moments(inputs, weights)
-                self._means, spread = _moments(labels.T, weights)
+                self.input_mean_, self.input_scale_ = moments(inputs, weights)
+                self._means, spread = moments(labels.T, weights)
                 self._units = spread / np.sqrt(dimension)
             else:
                 self.input_mean_, self.input_scale_ = np.zeros(dimension), np.ones(dimension)
                 self._means, self._units = np.zeros(len(labels)), np.ones(len(labels))
-            self._targets = _divided((labels - self._means[:, None]).T, self._units).T
+            self._targets = divided((labels - self._means[:, None]).T, self._units).T
             if not self.input_scale_.any():
                 self._units = np.zeros(len(labels))  # nothing to learn from: the mean
-            self._xs = _divided(inputs - self.input_mean_, self.input_scale_)
+            self._xs = divided(inputs - self.input_mean_, self.input_scale_)
+        # A trained model is no odd function of the labels: of y and −y it is shown the same.
+        own = _signs(self._means, self._units, self._targets, weights)
+        self._signs = own if self.standardize else np.ones(len(labels))
         # As users know them: numbers where there is one target.
         self.label_mean_, self.label_scale_, self._ys = (
             each if self._several else each[0] for each in (self._means, self._units, self._targets)
@@ -250,14 +242,11 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
                 f"numbers given are {np.abs(inputs).max():.3g} and {np.abs(labels).max():.3g}: change their units."
             )
 
-    def _padded(self, values: Float64[np.ndarray, "*n d"]) -> Float64[np.ndarray, "*n D"]:
-        size = limits_of(self._predictor).dimension or values.shape[-1]
-        return np.concatenate([values, np.zeros((*values.shape[:-1], size - values.shape[-1]))], axis=-1)
-
     def _prompts(self) -> tuple[Float64[np.ndarray, "B n D"], Float64[np.ndarray, "B n"]]:
-        """Every context for every target, those of a target together."""
-        xs = self._padded(np.stack([self._xs[part] for part in self._contexts]))
-        ys = np.concatenate([[labels[part] for part in self._contexts] for labels in self._targets])
+        """Every context for every target, those of a target together, their labels times the target's sign."""
+        xs = padded(np.stack([self._xs[part] for part in self._contexts]), self._limits)
+        targets = self._targets * self._signs[:, None]
+        ys = np.concatenate([[labels[part] for part in self._contexts] for labels in targets])
         return np.tile(xs, (len(self._targets), 1, 1)), ys
 
     def _answers(
@@ -267,13 +256,10 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         predictor, (xs, ys) = cast(Predictor, self._predictor), self._prompts()
         shape = (len(self._targets), len(self._contexts))
         mean, variance = np.empty((2, len(queries), shape[0]))
-        cost = _Cost(len(queries), len(self._contexts))
-        for start in range(0, len(queries), _QUERIES):
-            some = slice(start, min(start + _QUERIES, len(queries)))
+        for some in batches(len(queries), len(self._contexts)):
             said = answers(predictor, xs, ys, queries[some]).reshape(*shape, -1)
             mean[some], variance[some] = said.mean(axis=1).T, said.var(axis=1).T
-            cost.tell(some.stop)
-        return mean, variance
+        return mean * self._signs, variance
 
     def _squared_error(self) -> Float64[np.ndarray, " k"]:
         """Mean square of the predictor's errors at the second half of its contexts, each target's."""
@@ -283,68 +269,22 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         return ((said - ys)[:, later] ** 2).reshape(len(self._targets), -1).mean(axis=1)
 
 
-def _divided(values: Float64[np.ndarray, "n d"], by: Float64[np.ndarray, " d"]) -> Float64[np.ndarray, "n d"]:
-    """Columns divided each by its scale; zeros where that is 0, of a column that did not vary."""
-    return np.where(by > 0, values / np.where(by > 0, by, 1.0), 0.0)
-
-
-class _Cost:
-    """Tells on stderr what a prediction takes, where that is more than a minute, and how far it is."""
-
-    def __init__(self, queries: int, contexts: int) -> None:
-        self._queries, self._contexts = queries, contexts
-        self._began = self._told = time.monotonic()
-        self._long = False
-
-    def tell(self, done: int) -> None:
-        """Called now and then with the number of queries answered."""
-        now = time.monotonic()
-        left = (now - self._began) / done * (self._queries - done)
-        if not self._long and now - self._began + left > _LONG:
-            self._long = True
-            sys.stderr.write(
-                f"{self._queries} queries of {self._contexts} contexts take about "
-                f"{(now - self._began + left) / 60:.0f} min.\n"
-            )
-        elif self._long and now - self._told > 15:
-            self._told = now
-            sys.stderr.write(f"{done} of {self._queries} queries, about {left:.0f} s left\n")
-
-
-def _generator(random_state: Any) -> Any:
-    """What shuffles: a Generator, or a RandomState as it was given."""
-    if random_state is None or isinstance(random_state, np.random.Generator | np.random.RandomState):
-        return np.random.default_rng() if random_state is None else random_state
-    return np.random.default_rng(check_integer(random_state, "random_state", minimum=0))
-
-
-def _contexts(count: int, longest: int, random: Any) -> list[Int64[np.ndarray, " n"]]:
-    """The rows of each context: all in the order given if one can hold them, else evenly spaced runs of a shuffle."""
-    if count <= longest:
-        return [np.arange(count)]
-    shuffled = random.permutation(count)
-    starts = np.linspace(0, count - longest, -(-count // longest)).round().astype(int)
-    return [shuffled[start : start + longest] for start in starts]
-
-
-def _whole(weights: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-    if (weights != np.round(weights)).any() or weights.sum() > 1e7:
-        raise InvalidInputError(
-            "sample_weight must be whole numbers, of at most 1e7 in all, for a learner that reads examples one by one; "
-            f"{weights[weights != np.round(weights)][:1]} was given: take ridge, least_squares or lsa."
-        )
-    return weights.astype(np.int64)
-
-
-def _moments(values: Float64[np.ndarray, "n d"], weights: Float64[np.ndarray, " n"] | None) -> tuple[Any, Any]:
-    """Mean and standard deviation of each column, 0 for what is constant up to the rounding of its mean."""
-    # Of the largest and smallest doubles the squares would be infinite and 0; a power of two rounds nothing.
-    counted = values if weights is None else values[weights > 0]
-    unit = np.ldexp(1.0, np.frexp(np.abs(counted).max(axis=0))[1] - 1)
-    if weights is None:
-        mean, deviation = (values / unit).mean(axis=0), (values / unit).std(axis=0)
-    else:
-        mean = np.average(values / unit, axis=0, weights=weights)
-        deviation = np.sqrt(np.average((values / unit - mean) ** 2, axis=0, weights=weights))
-    rounding = 10 * len(values) * np.finfo(np.float64).eps
-    return mean * unit, np.where(deviation > rounding, deviation * unit, 0.0)
+def _signs(
+    means: Float64[np.ndarray, " k"],
+    units: Float64[np.ndarray, " k"],
+    targets: Float64[np.ndarray, "k n"],
+    weights: Float64[np.ndarray, " n"] | None,
+) -> Float64[np.ndarray, " k"]:
+    """The sign of each target's mean; where that is 0, of its skewness, or of its first label off the mean."""
+    found = np.ones(len(targets))
+    counts = np.ones(targets.shape[1]) if weights is None else weights
+    for k, scaled in enumerate(targets):
+        off = scaled[(counts > 0) & (np.abs(scaled) > _ROUNDING)]
+        skewness = float(np.average(scaled**3, weights=counts))
+        if abs(means[k]) > _ROUNDING * units[k]:
+            found[k] = np.sign(means[k])
+        elif abs(skewness) > _ROUNDING:
+            found[k] = np.sign(skewness)
+        elif len(off):
+            found[k] = np.sign(off[0])
+    return found
