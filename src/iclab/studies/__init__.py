@@ -30,6 +30,7 @@ REGISTRY = (
     Study("tolerance-d20", f"{_HERE}.tolerance", trains=True, settings={"reuse": True}),
     Study("leaderboard", f"{_HERE}.leaderboard", trains=True),
     Study("leaderboard-d10", f"{_HERE}.leaderboard", trains=True),
+    Study("robustness", f"{_HERE}.robustness", trains=True),
 )
 
 __all__ = ["REGISTRY", "Study", "first_page", "open_folder"]

@@ -1,0 +1,62 @@
+"""Errors with and without shifts, by recipe; and what each factor changes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from iclab.studies.drawing import ACCENT, CYCLE, SECOND, ZERO, house_style
+from iclab.studies.robustness.recipes import PRIOR, RECIPE, SIZE
+from iclab.studies.study import Record
+
+_COLORS = {RECIPE: ACCENT, SIZE: CYCLE[2], PRIOR: SECOND}
+_LABELS = {RECIPE: "recipe", SIZE: "size", PRIOR: "law of prompts"}
+
+
+def errors(record: Record) -> Figure:
+    """Geometric mean of the errors under the judged shifts against the error on Λ = I; one mark per recipe."""
+    board, judged = record.tables["board"], list(record.settings["judged"])
+    under = np.exp(np.log(board[judged]).mean(axis=1))
+    with house_style():
+        figure = Figure(figsize=(7.0, 4.6))
+        ax = figure.subplots()
+        for group, color in _COLORS.items():
+            which = board["group"] == group
+            ax.plot(board["standard"][which], under[which], "o", color=color, markersize=5, label=_LABELS[group])
+        for i, factor in enumerate(board["factor"]):
+            ax.annotate(factor, (board["standard"][i], under[i]), (4, 3), textcoords="offset points", fontsize=8)
+        ax.set(
+            xscale="log", yscale="log", xlabel="error / d without a shift", ylabel="error / d under the judged shifts"
+        )
+        ax.legend(loc="lower right")
+    return figure
+
+
+def effects(record: Record) -> Figure:
+    """Every recipe's errors over the default's, with and without shifts, with intervals over seeds."""
+    table = record.tables["effects"]
+    parts = {"own": "without a shift", "shifted": "under the judged shifts"}
+    with house_style():
+        figure = Figure(figsize=(8.0, 1.0 + 0.24 * len(table)))
+        axes = figure.subplots(1, len(parts), sharex=True, sharey=True)
+        for ax, (name, title) in zip(axes, parts.items(), strict=True):
+            for height, row in enumerate(table.to_dict("records")):
+                _bar(ax, height, row, name)
+            ax.axvline(1, color=ZERO, linewidth=0.8)
+            ax.set(title=title, xscale="log", xlabel="error over that of the default")
+        axes[0].set_yticks(range(len(table)), table["factor"])
+        axes[0].invert_yaxis()
+    return figure
+
+
+def _bar(ax: Axes, height: int, row: Mapping[Hashable, Any], name: str) -> None:
+    color = _COLORS[row["group"]]
+    ax.plot([row[f"{name}_low"], row[f"{name}_high"]], [height, height], color=color, linewidth=1.2)
+    ax.plot(row[name], height, "o", markersize=4.5, color=color)
+
+
+FIGURES = {"robustness": errors, "robustness-effects": effects}

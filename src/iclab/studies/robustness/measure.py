@@ -1,0 +1,151 @@
+"""Errors of small transformers on Λ = I and under Garg et al.'s shifts, one factor of the recipe changed at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from iclab.foundations import InvalidInputError, check_choice, mean_interval
+from iclab.prompts import GARG
+from iclab.studies.lab import Lab
+from iclab.studies.robustness.judging import judge
+from iclab.studies.robustness.recipes import DEFAULT, FACTORS, configuration
+from iclab.studies.store import Unit
+from iclab.studies.trainings import Job, digest, trained
+
+TITLE = {"robustness": "Robustness under shifts, and what buys it"}
+STANDARD = "standard"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of the study.
+
+    Attributes
+    ----------
+    dimension : int
+        d; prompts have N = 2d examples.
+    steps : int
+        Of the default recipe.
+    factors : tuple of str
+        Recipes, the default among them.
+    training_seeds : tuple of int
+        One training of each recipe per seed.
+    n_prompts, seed : int
+        Test prompts of each evaluation, and their seed.
+    judged : tuple of str
+        The shifts whose errors are summed up.
+    """
+
+    dimension: int = 5
+    steps: int = 1_000
+    factors: tuple[str, ...] = tuple(FACTORS)
+    training_seeds: tuple[int, ...] = (0, 1, 2)
+    n_prompts: int = 1_280
+    seed: int = 0
+    judged: tuple[str, ...] = ("random_quadrants", "half_subspace", "skewed", "scale-x=2", "scale-y=2")
+
+    def __post_init__(self) -> None:
+        for name in self.factors:
+            check_choice(name, "factor", FACTORS)
+        for name in self.judged:
+            check_choice(name, "evaluation", GARG)
+        if DEFAULT not in self.factors:
+            raise InvalidInputError(f"factors must hold {DEFAULT!r}; {', '.join(self.factors)} were given.")
+
+
+def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
+    """Train every recipe with every seed, and judge it on the fifteen evaluations.
+
+    Returns
+    -------
+    dict of DataFrame
+        ``errors`` (recipe × seed × evaluation at d and 2d examples, divided by d), ``board`` (geometric means over
+        seeds), ``effects`` (each recipe over the default) and ``growth`` (each shift over none), with intervals over
+        seeds.
+    """
+    cells = [(factor, seed) for seed in settings.training_seeds for factor in settings.factors]
+    jobs = [_job(factor, seed, settings, lab) for factor, seed in cells]
+    lab.train(jobs)
+    arguments = {"dimension": settings.dimension, "n_prompts": settings.n_prompts, "seed": settings.seed}
+    units = [Unit(judge, {"model": trained(job), **arguments}, f"{job.label} on 15 evaluations") for job in jobs]
+    tables = lab.tables(units, "judging")
+    errors = pd.concat(
+        [
+            table.assign(factor=factor, group=FACTORS[factor].group, training_seed=seed)
+            for (factor, seed), table in zip(cells, tables, strict=True)
+        ],
+        ignore_index=True,
+    )
+    return {
+        "board": board(errors, settings),
+        "effects": effects(errors, settings),
+        "growth": growth(errors, settings),
+        "errors": errors,
+    }
+
+
+def _job(factor: str, seed: int, settings: Settings, lab: Lab) -> Job:
+    config = configuration(factor, settings.dimension, settings.steps, seed)
+    name = "robustness-" + "".join(letter if letter.isalnum() else "-" for letter in factor)
+    return Job(f"training: {factor}, seed {seed}", config, lab.runs / f"{name}-{seed}-{digest(config.as_dict())}")
+
+
+def at_full_length(errors: pd.DataFrame, dimension: int) -> pd.DataFrame:
+    """The errors at 2d examples, by recipe and seed (rows) and evaluation (columns)."""
+    full = errors[errors["examples"] == 2 * dimension]
+    return full.pivot_table(
+        index=["factor", "group", "training_seed"], columns="evaluation", values="error", sort=False
+    )
+
+
+def board(errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Errors / d at 2d examples, own law and shifts side by side: geometric means over seeds, one row per recipe."""
+    wide = np.log(at_full_length(errors, settings.dimension)[[STANDARD, *settings.judged]])
+    table = np.exp(wide.groupby(level=["factor", "group"], sort=False).mean()).reset_index()
+    return table.assign(seeds=len(settings.training_seeds))
+
+
+def effects(errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Each recipe's error over the default's with the same seeds, on Λ = I and over the judged shifts together.
+
+    Geometric means over seeds (and shifts), with Student's 95 % interval over seeds; one seed has none. ``own`` is the
+    ratio without a shift, ``shifted`` the one under shifts.
+    """
+    wide = np.log(at_full_length(errors, settings.dimension))
+    parts = {"own": wide[STANDARD], "shifted": wide[list(settings.judged)].mean(axis=1)}
+    rows: list[dict[str, Any]] = []
+    for factor in settings.factors:
+        if factor == DEFAULT:
+            continue
+        row: dict[str, Any] = {"factor": factor, "group": FACTORS[factor].group}
+        for name, values in parts.items():
+            difference = values.loc[factor].droplevel("group") - values.loc[DEFAULT].droplevel("group")
+            row |= _interval(name, difference.to_numpy())
+        rows.append(row)
+    return pd.DataFrame(rows).assign(seeds=len(settings.training_seeds))
+
+
+def growth(errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """How much a judged shift multiplies a recipe's error, as a share of that of predicting zero.
+
+    Geometric means over seeds, with Student's 95 % interval.
+    """
+    share = errors.assign(error=errors["error"] / errors["zero"])
+    wide = np.log(at_full_length(share, settings.dimension))
+    rows: list[dict[str, Any]] = []
+    for factor in settings.factors:
+        own = wide.loc[factor]
+        for name in settings.judged:
+            row = {"factor": factor, "group": FACTORS[factor].group, "evaluation": name}
+            rows.append(row | _interval("growth", (own[name] - own[STANDARD]).to_numpy()))
+    return pd.DataFrame(rows)
+
+
+def _interval(name: str, logs: np.ndarray) -> dict[str, float]:
+    """A geometric mean with its interval."""
+    low, high = mean_interval(logs) if len(logs) > 1 else (np.nan, np.nan)
+    return {name: float(np.exp(logs.mean())), f"{name}_low": float(np.exp(low)), f"{name}_high": float(np.exp(high))}

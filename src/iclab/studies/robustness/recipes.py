@@ -1,0 +1,127 @@
+"""Recipes that differ from the default in one factor: of the optimiser, the data's order, the size, or the prior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from iclab.training import TrainingConfig, preset
+
+DEFAULT = "default"
+# What a factor belongs to.
+RECIPE, SIZE, PRIOR = "recipe", "size", "prior"
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What is changed of the default.
+
+    Attributes
+    ----------
+    group : str
+        What it belongs to: the recipe, the size of model and training, or the law of the training prompts.
+    change : callable
+        Dimension and steps to the fields of the configuration that differ.
+    """
+
+    group: str
+    change: Callable[[int, int], dict[str, Any]]
+
+
+def _fixed(group: str, **fields: Any) -> Factor:
+    return Factor(group, lambda dimension, steps: fields)
+
+
+def _few_dimensions_first(dimension: int, steps: int) -> dict[str, Any]:
+    softmax = preset("fast", dimension=dimension, steps=steps, model={"attention": "softmax"})
+    return {"curriculum": asdict(softmax.curriculum)}
+
+
+def _prior(*members: Callable[[int], dict[str, Any]], tasks: str = "linear") -> Factor:
+    """Training prompts of Λ = I in one half, and of these laws in equal parts in the other."""
+
+    def change(dimension: int, steps: int) -> dict[str, Any]:
+        plain: dict[str, Any] = {"kind": "gaussian", "dimension": dimension}
+        laws = [plain, *(member(dimension) for member in members)]
+        if members:
+            shares = [0.5, *[0.5 / len(members)] * len(members)]
+            plain = {"kind": "mixture", "members": laws, "probabilities": shares}
+        return {"prompts": {"covariates": plain, "tasks": {"kind": tasks}}}
+
+    return Factor(PRIOR, change)
+
+
+def _scales(dimension: int) -> dict[str, Any]:
+    return {"kind": "random_scale", "covariates": {"kind": "gaussian", "dimension": dimension}, "largest": 3.0}
+
+
+def _rotations(dimension: int) -> dict[str, Any]:
+    return {"kind": "rotated", "covariates": {"kind": "random_diagonal", "dimension": dimension}}
+
+
+def _low_rank(dimension: int) -> dict[str, Any]:
+    rank = max(1, dimension // 2)
+    return {"kind": "random_rotation", "spectrum": [dimension / rank] * rank + [0.0] * (dimension - rank)}
+
+
+def _orthants(dimension: int) -> dict[str, Any]:
+    return {"kind": "orthant", "dimension": dimension}
+
+
+_ALL = (_scales, _rotations, _low_rank, _orthants)
+_SOFTMAX: dict[str, Any] = {"model": {"attention": "softmax"}}
+_GPT2: dict[str, Any] = {"model": {"attention": "softmax", "embedding": "interleaved"}}
+
+# The page says what each of them is.
+FACTORS: Mapping[str, Factor] = {
+    DEFAULT: _fixed(RECIPE),
+    "adam": _fixed(RECIPE, optimizer={"kind": "adam"}),
+    "labels": _fixed(RECIPE, targets="labels"),
+    "softmax": _fixed(RECIPE, **_SOFTMAX),
+    "prior: everything": _prior(*_ALL, tasks="random_scale_linear"),
+    "few dimensions first": Factor(RECIPE, _few_dimensions_first),
+    "constant rate": _fixed(RECIPE, schedule={"decay": 0.0}),
+    "prior: scales of y": _prior(tasks="random_scale_linear"),
+    "prior: orthants": _prior(_orthants),
+    "prior: scales of x": _prior(_scales),
+    "prior: low rank": _prior(_low_rank),
+    "prior: rotations": _prior(_rotations),
+    "third of the rate": _fixed(RECIPE, optimizer={"learning_rate": 2e-3 / 3, "matrix_learning_rate": 1e-3}),
+    "three times the steps": Factor(SIZE, lambda d, n: {"steps": 3 * n}),
+    "twice the width": _fixed(SIZE, model={"width": 64}),
+    "twice the layers": _fixed(SIZE, model={"layers": 4}),
+    "adam, labels": _fixed(RECIPE, optimizer={"kind": "adam"}, targets="labels"),
+    "softmax, prior: everything": Factor(
+        PRIOR, lambda d, n: {**_prior(*_ALL, tasks="random_scale_linear").change(d, n), **_SOFTMAX}
+    ),
+    "third of the steps": Factor(SIZE, lambda d, n: {"steps": max(1, n // 3)}),
+    "tokens in turn": _fixed(RECIPE, model={"embedding": "interleaved"}),
+    "weight decay": _fixed(RECIPE, optimizer={"weight_decay": 0.1}),
+    "four times the batch": Factor(SIZE, lambda d, n: {"batch_size": 128}),
+    "softmax, adam": _fixed(RECIPE, optimizer={"kind": "adam"}, **_SOFTMAX),
+    "softmax, labels": _fixed(RECIPE, targets="labels", **_SOFTMAX),
+    "gpt2": Factor(RECIPE, lambda d, n: {**_GPT2, "steps": 3 * n}),
+}
+
+
+def configuration(factor: str, dimension: int, steps: int, seed: int) -> TrainingConfig:
+    """The training of a recipe: N = 2d, two layers of width 32, 32 prompts per step, float32, Λ = I.
+
+    The default is the preset ``fast`` at that size.
+    """
+    overrides = {"steps": steps, "batch_size": 32, **FACTORS[factor].change(dimension, steps)}
+    overrides["model"] = {"width": 32, "layers": 2, "heads": 2, **overrides.get("model", {})}
+    steps = overrides["steps"]
+    return preset(
+        "fast",
+        dimension=dimension,
+        n_train=2 * dimension,
+        max_points=2 * dimension + 1,
+        **overrides,
+        seed=seed,
+        precision="float32",
+        n_evaluation=256,
+        evaluate_every=steps,
+        checkpoint_every=max(50, steps // 10),
+    )
