@@ -104,8 +104,8 @@ def at_full_length(errors: pd.DataFrame, dimension: int) -> pd.DataFrame:
 
 def board(errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Errors / d at 2d examples, own law and shifts side by side: geometric means over seeds, one row per recipe."""
-    wide = np.log(at_full_length(errors, settings.dimension)[[STANDARD, *settings.judged]])
-    table = np.exp(wide.groupby(level=["factor", "group"], sort=False).mean()).reset_index()
+    wide = at_full_length(errors, settings.dimension)[[STANDARD, *settings.judged]].transform(np.log)
+    table = wide.groupby(level=["factor", "group"], sort=False).mean().transform(np.exp).reset_index()
     return table.assign(seeds=len(settings.training_seeds))
 
 
@@ -115,7 +115,7 @@ def effects(errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     Geometric means over seeds (and shifts), with Student's 95 % interval over seeds; one seed has none. ``own`` is the
     ratio without a shift, ``shifted`` the one under shifts.
     """
-    wide = np.log(at_full_length(errors, settings.dimension))
+    wide = at_full_length(errors, settings.dimension).transform(np.log)
     parts = {"own": wide[STANDARD], "shifted": wide[list(settings.judged)].mean(axis=1)}
     rows: list[dict[str, Any]] = []
     for factor in settings.factors:
@@ -135,7 +135,7 @@ def growth(errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     Geometric means over seeds, with Student's 95 % interval.
     """
     share = errors.assign(error=errors["error"] / errors["zero"])
-    wide = np.log(at_full_length(share, settings.dimension))
+    wide = at_full_length(share, settings.dimension).transform(np.log)
     rows: list[dict[str, Any]] = []
     for factor in settings.factors:
         own = wide.loc[factor]
