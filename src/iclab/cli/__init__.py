@@ -42,6 +42,7 @@ for _verb, _help in {
     "train": "Train a model from a configuration, or resume a run.",
     "evaluate": "Compare predictors at every context length, under every shift.",
     "flow": "Follow the gradient flow of a linear self-attention layer.",
+    "explore": "Open the explorer: sliders over the theory, and a prompt to drag.",
     "exchange": "Convert models from and to other formats.",
 }.items():
     app.command(f"iclab.cli.{_verb}:{_verb}", help=_help)

@@ -1,0 +1,79 @@
+"""The explorer in a real browser: a slider that moves changes the numbers to those of the library."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from iclab.prompts import Gaussian
+from iclab.theory import expected_risk
+
+pytestmark = pytest.mark.slow
+QUIET = ("headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking", "disable-sync")
+# Elements inside shadow roots too, where marimo keeps its own.
+FIND = """
+const all = (root, wanted) => [...root.querySelectorAll("*")].flatMap(
+    each => [...(each.matches(wanted) ? [each] : []), ...(each.shadowRoot ? all(each.shadowRoot, wanted) : [])]);
+return all(document, arguments[0]);
+"""
+
+
+@pytest.fixture(scope="module")
+def page():
+    command = [sys.executable, "-m", "iclab", "explore", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        options = webdriver.ChromeOptions()
+        options.binary_location = shutil.which("chromium") or shutil.which("google-chrome") or ""
+        for argument in QUIET:
+            options.add_argument(f"--{argument}")
+        browser = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+        try:
+            address = server.stdout.readline().strip()
+            assert address.startswith("http://127.0.0.1:")
+            browser.get(address)
+            yield browser
+        finally:
+            browser.quit()
+            server.terminate()
+
+
+def until(page, what):
+    return WebDriverWait(page, 120).until(what)
+
+
+def number(page, name):
+    found = re.search(rf"^{name} = (\S+)$", page.find_element(By.TAG_NAME, "body").text, re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+def risk(n_train):
+    return expected_risk(Gaussian(np.diag(1 / np.arange(1, 6))), n_train=n_train, n_test=np.inf)
+
+
+def test_moving_a_slider_changes_the_number_to_that_of_the_library(page):
+    until(page, lambda page: number(page, "floor") == pytest.approx(risk(20), rel=1e-5))
+    begin = time.perf_counter()
+    page.execute_script(FIND, "[role=slider]")[2].send_keys(Keys.ARROW_RIGHT)
+    until(page, lambda page: number(page, "floor") == pytest.approx(risk(40), rel=1e-5))
+    assert time.perf_counter() - begin < 5  # 0.2 s on quiet cores; this machine may be busy
+
+
+def least_squares(page):
+    """Number in the table beside the prompt."""
+    return re.findall(r"least squares (\S+)", page.find_element(By.TAG_NAME, "body").text)
+
+
+def test_a_label_that_is_moved_changes_the_predictions(page):
+    page.execute_script(FIND, "button[role=radio]")[4].click()
+    before = until(page, least_squares)
+    page.execute_script(FIND, "circle[data-example]")[3].send_keys(Keys.ARROW_UP)
+    until(page, lambda page: least_squares(page) not in ([], before))
