@@ -12,7 +12,6 @@ from threadpoolctl import threadpool_info
 
 from iclab.foundations import InvalidInputError
 from iclab.studies.executors import Here, Task, workplace
-from iclab.training.interruption import Signals
 
 
 def square(value):
@@ -35,6 +34,8 @@ def always_die():
 
 
 def save_when_asked(folder, index):
+    from iclab.training.interruption import Signals  # with torch, which the other workers do not need
+
     with Signals() as signals:
         (folder / f"begun-{index}").touch()
         while not signals.received:

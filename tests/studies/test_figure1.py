@@ -207,16 +207,20 @@ def _drawn(tables, **changes):
 def test_models_at_hand_are_used_and_missing_ones_left_out(tmp_path):
     train(preset("tiny", n_train=3, steps=3, **GIVEN), tmp_path / "runs" / "mine")
     train(preset("tiny", n_train=4, steps=2, covariates="exponential", **GIVEN), tmp_path / "runs" / "other")
-    tables = _measured(tmp_path, reuse=True, train_missing=False, learned_at_n=1e-9)
+    stated = {"reuse": (str(tmp_path / "runs" / "mine"),), "train_missing": False, "learned_at_n": 1e-9}
+    tables = _measured(tmp_path, **stated)
     models = tables["models"]
     assert models[["family", "n_train"]].to_numpy().tolist() == [["fixed", 3], ["random", 4]]
-    assert models["origin"].to_list() == [f"runs/{name} in the reproduction's folder" for name in ("mine", "other")]
+    assert [origin.rpartition("runs/")[2].split()[0] for origin in models["origin"]] == ["mine", "other"]
     assert models[["steps", "wanted_steps"]].to_numpy().tolist() == [[3, 2], [2, 2]]
     assert not models["learned"].any()
     assert tables["checks"].empty
     assert tables["missing"][["family", "n_train"]].to_numpy().tolist() == [["fixed", 4], ["random", 3]]
     legend = [text.get_text() for text in _drawn(tables)["errors"].legends[0].get_texts()]
     assert sum("no model" in text for text in legend) == sum("not learned" in text for text in legend) == 2
+    # What others leave in the folder changes nothing, though it differs in fewer settings.
+    train(preset("tiny", n_train=3, steps=4, **GIVEN), tmp_path / "runs" / "longer")
+    pd.testing.assert_frame_equal(_measured(tmp_path, **stated)["models"], models, check_exact=True)
     # Only a run of the very configuration will do where nothing else is said; here that is one of them.
     strict = _measured(tmp_path, train_missing=False)
     assert strict["models"]["family"].to_list() == ["random"]
@@ -244,7 +248,8 @@ def test_what_else_differs_between_short_and_long_training_is_counted(tmp_path):
     given = GIVEN | {"covariates": "exponential", "curriculum": plain_curriculum}
     train(preset("tiny", n_train=3, steps=4, **given), tmp_path / "runs" / "short")
     train(preset("tiny", n_train=4, steps=2, **given), tmp_path / "runs" / "long")
-    answer = ask(QUESTIONS, _measured(tmp_path, reuse=True, train_missing=False))["longer_is_better"]
+    runs = tuple(str(tmp_path / "runs" / name) for name in ("short", "long"))
+    answer = ask(QUESTIONS, _measured(tmp_path, reuse=runs, train_missing=False))["longer_is_better"]
     # 2 steps of 5 points against 4 steps of 4.
     assert answer.numbers["steps_longest_to_shortest"] == 0.5
     assert answer.numbers["labels_seen_longest_to_shortest"] == 0.625

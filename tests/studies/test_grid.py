@@ -71,13 +71,16 @@ def test_cells_are_all_combinations_as_the_preset_makes_them():
 
 
 def test_a_table_holds_what_each_cell_alone_gives(iclab, base, tmp_path):
-    arguments = ("--over", "n_train=2,3", "seed=0..1", "--evaluate", "standard,scale-x=2", "--prompts", 40)
+    arguments = ("--over", "n_train=2,3", "seed=0..1", "--evaluate", "standard,scale-x=2,length=5", "--prompts", 40)
     code, out, err = iclab("sweep", base(), *arguments, "--directory", "s", "--workers", 1, "--plot", "s.svg")
     assert code == 0, err
     assert out.splitlines()[-1] == "s/table.csv"
     table = pd.read_parquet(tmp_path / "s/table.parquet")
     assert table["n_train"].dtype == table["seed"].dtype == "int64"
-    assert len(table) == 2 * 2 * (3 + 4)
+    positions = table.groupby(["shift", "n_train"])["position"].nunique()
+    assert (positions["standard"] == [3, 4]).all()
+    assert (positions["scale-x=2"] == [3, 4]).all()
+    assert (positions["length=5"] == 6).all()
     assert (tmp_path / "s.svg").exists()
     for run in (tmp_path / "s/runs").iterdir():
         config = Run.open(run).config
@@ -180,6 +183,7 @@ def test_a_dry_run_costs_and_writes_nothing(iclab, base, tmp_path):
         (("--over", "seed=1", "--dask", "base.yaml"), "must name its queue"),
         (("--over", "seed=1", "--prompts", "1"), "--prompts"),
         (("--over", "seed=1", "--points", "1000"), "points must be at most model.max_points"),
+        (("--over", "seed=1", "--evaluate", "length=1000"), "points must be at most model.max_points"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(iclab, base, tmp_path, arguments, expected):

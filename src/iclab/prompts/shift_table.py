@@ -284,6 +284,7 @@ def _length(c: float, name: str) -> Shift:
         ("length",),
         lambda distribution: distribution,
         _same,
+        n_points=count + 1,
     )
 
 

@@ -72,6 +72,8 @@ class Shift:
         Whether its random rotation is drawn once per evaluation (as Garg et al. do) or per prompt.
     within_dimension : bool
         Whether positions must stay below d.
+    n_points : int, optional
+        Positions that it asks for; None if any number will do.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Shift:
     moments: Callable[[LinearSetting], LinearSetting]
     rotation: Rotation | None = None
     within_dimension: bool = False
+    n_points: int | None = None
 
     def apply(self, distribution: PromptDistribution) -> PromptDistribution:
         """The shifted distribution.
@@ -120,6 +123,7 @@ class Shift:
             moments=lambda setting: other.moments(self.moments(setting)),
             rotation="prompt" if "prompt" in rotations else (rotations[0] if rotations else None),
             within_dimension=self.within_dimension or other.within_dimension,
+            n_points=other.n_points or self.n_points,
         )
 
 

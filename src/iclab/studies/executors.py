@@ -7,6 +7,7 @@ task begins again; a training goes on from its checkpoint.
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import pickle
@@ -209,6 +210,8 @@ def _begin() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    # All that matters is saved or sent by then, and taking torch apart takes a second.
+    atexit.register(os._exit, 0)
     # Ctrl-C reaches every process of a terminal; the one that gave the work asks the others to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _asked_to_end)

@@ -150,7 +150,7 @@ class Judging:
     n_prompts, seed : int
         Test prompts per shift, and their seed.
     points : int, optional
-        P of the test prompts; N + 1 of each cell when omitted.
+        P of the test prompts; N + 1 of each cell when omitted. The shift ``length=M`` has M + 1.
     """
 
     shifts: tuple[str, ...] = (STANDARD,)
@@ -218,11 +218,13 @@ def sweep(grid: Grid, lab: Lab, judging: Judging) -> Sweep:
         If an axis or a value does not fit the configuration.
     """
     cells = grid.cells
+    asked = [judging.points, *(shift(name).n_points for name in judging.shifts if name != STANDARD)]
+    points = max((each for each in asked if each is not None), default=0)
     for cell in cells:
         most = getattr(cell.config.model, "max_points", None)
-        if most is not None and (judging.points or 0) > most:
+        if most is not None and points > most:
             raise InvalidInputError(
-                f"points must be at most model.max_points, which is {most}; {judging.points} were given: raise it."
+                f"points must be at most model.max_points, which is {most}; {points} were asked for: raise it."
             )
     jobs = [Job(_label(cell), cell.config, lab.runs / cell.name) for cell in cells]
     reasons: dict[int, str] = {}
@@ -264,6 +266,7 @@ def judge(model: Trained, name: str, judging: Judging) -> pd.DataFrame:
     if name != STANDARD:
         member = shift(name)
         distribution, limit = member.apply(distribution), member.max_points(distribution.dimension)
+        points = member.n_points or points
     most = getattr(model.config.model, "max_points", None)
     points = min(end for end in (points, limit, most) if end is not None)
     network = load(model.path, device="auto", allow_code=bool(allowed_code(model.config)))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from iclab import __version__
-from iclab.foundations import read_json
+from iclab.foundations import InvalidInputError, read_json
 from iclab.models import shipped_models
 from iclab.models.storage import MANIFEST
 from iclab.studies.executors import Done, Here, Task
@@ -33,6 +33,8 @@ _IMMATERIAL = {
 # What is trained to do what; the rest of a configuration says how it got there. Labels and their posterior means have
 # the same expected gradient.
 _ESSENTIAL = {"prompts", "model", "n_train", "loss"}
+# Names, in settings, the models that ship with the package.
+SHIPPED = "shipped"
 
 
 def digest(content: Mapping[str, Any]) -> str:
@@ -95,33 +97,54 @@ def _run_of(directory: Path, config: TrainingConfig) -> Trained:
     return Trained(directory, config, digest(config.as_dict()), f"runs/{directory.name} in the reproduction's folder")
 
 
-def find(wanted: TrainingConfig, runs: Path, *, loosely: bool) -> Trained | None:
-    """A finished model of this configuration in a folder of runs or, loosely, among those that ship with the package.
+def find(wanted: TrainingConfig, runs: Path) -> Trained | None:
+    """A finished run of this configuration in a folder of runs, whatever its name there."""
+    for path in sorted(runs.iterdir()) if runs.is_dir() else []:
+        if (path / CONFIG).exists():
+            run = Run.open(path)
+            found = _run_of(path, run.config)
+            # Weights along the training are there only if they were kept.
+            kept = wanted.checkpoints in (None, run.config.checkpoints)
+            if kept and not deviations(found, wanted) and run.finished:
+                same = found.config == wanted.filled_from(found.config)
+                return replace(found, identity=digest(wanted.as_dict())) if same else found
+    return None
 
-    Parameters
-    ----------
-    wanted : TrainingConfig
-        What it should be.
-    runs : Path
-        Folder of runs, whatever their names.
-    loosely : bool
-        False for nothing but a run of the configuration wanted. True to be content with the same model, prompts,
-        training length and loss, however optimised, and to look among the shipped ones too.
+
+def choose(wanted: TrainingConfig, candidates: Sequence[Trained]) -> Trained | None:
+    """The finished model that stands for the one wanted: the same model, prompts, N and loss, however optimised.
 
     Returns
     -------
     Trained or None
-        If several fit, the one that differs in the fewest settings, then the one with the most steps.
+        If several fit, the one that differs in the fewest settings, then the one with the most steps, then the first.
+        Nothing but the candidates decides.
     """
-    candidates = [*_runs(runs), *(shipped() if loosely else [])]
-    fitting = [found for found in candidates if _fits(found, wanted, loosely=loosely)]
-    for found in sorted(fitting, key=lambda found: (len(deviations(found, wanted)), -found.config.steps)):
-        if (found.path / MANIFEST).exists():
-            return found
-        if Run.open(found.path).finished:
-            same = found.config == wanted.filled_from(found.config)
-            return replace(found, identity=digest(wanted.as_dict())) if same else found
-    return None
+    fitting = [each for each in candidates if _fits(each, wanted)]
+    return min(fitting, key=lambda each: (len(deviations(each, wanted)), -each.config.steps), default=None)
+
+
+def stated(names: Sequence[str]) -> list[Trained]:
+    """The models that settings name: ``SHIPPED`` for those of the package, else folders of finished runs.
+
+    Raises
+    ------
+    InvalidInputError
+        If a folder holds no run, or one that has not finished.
+    """
+    found: list[Trained] = []
+    for name in names:
+        if name == SHIPPED:
+            found += shipped()
+            continue
+        run = Run.open(name)
+        if not run.finished:
+            raise InvalidInputError(
+                f"a model that is used again must be trained to its end; {name} is at step {run.step} of "
+                f"{run.config.steps}: go on with `iclab train --resume`."
+            )
+        found.append(replace(_run_of(run.directory, run.config), origin=f"the run in {name}"))
+    return found
 
 
 def deviations(found: Trained, wanted: TrainingConfig) -> list[str]:
@@ -131,20 +154,11 @@ def deviations(found: Trained, wanted: TrainingConfig) -> list[str]:
     return [key for key in found_keys if key.split(".")[0] not in _IMMATERIAL]
 
 
-def _fits(found: Trained, wanted: TrainingConfig, *, loosely: bool) -> bool:
+def _fits(found: Trained, wanted: TrainingConfig) -> bool:
     differing = set(deviations(found, wanted))
-    if not loosely:
-        # Weights along the training are there only if they were kept.
-        return not differing and wanted.checkpoints in (None, found.config.checkpoints)
     if found.config.model.max_points > wanted.model.max_points:
         differing.discard("model.max_points")
     return not any(key.split(".")[0] in _ESSENTIAL for key in differing)
-
-
-def _runs(folder: Path) -> list[Trained]:
-    """The runs in a folder, finished or not."""
-    paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [_run_of(path, Run.open(path).config) for path in paths if (path / CONFIG).exists()]
 
 
 def shipped() -> list[Trained]:

@@ -11,7 +11,7 @@ import pandas as pd
 from iclab.models import Architecture
 from iclab.studies.lab import Lab
 from iclab.studies.measuring import COVARIATES, FAMILIES
-from iclab.studies.trainings import Job, Trained, deviations, digest, find, trained
+from iclab.studies.trainings import Job, Trained, choose, deviations, digest, find, stated, trained
 from iclab.training import TrainingConfig, preset
 
 
@@ -44,8 +44,8 @@ class ModelSettings:
         Fields of the preset that this profile changes.
     training_seeds : tuple of int
         One training per seed.
-    reuse : bool
-        Whether models at hand will do whose training differs in its number of steps, or that ship with the package.
+    reuse : tuple of str
+        Models that will do though they were optimised otherwise: "shipped" for those of the package, folders of runs.
     train_missing : bool
         Whether models that are not at hand are trained; otherwise they are left out.
     """
@@ -56,7 +56,7 @@ class ModelSettings:
     preset: str = "tiny"
     overrides: Mapping[str, Any] = field(default_factory=dict)
     training_seeds: tuple[int, ...] = (0,)
-    reuse: bool = False
+    reuse: tuple[str, ...] = ()
     train_missing: bool = True
 
     @property
@@ -81,14 +81,20 @@ class ModelSettings:
 
 
 def find_or_train(settings: ModelSettings, lab: Lab) -> dict[Model, Trained]:
-    """Each model from where it is: its own run, one at hand, or a new training; in the order of the settings."""
+    """Each model: one that ``reuse`` states, else a run of its configuration, else a new training; in their order.
+
+    Which model is taken depends on the settings alone: a run of one configuration has the same bits whoever trained it.
+    """
+    candidates = stated(settings.reuse)
     jobs: dict[Model, Job] = {}
     found: dict[Model, Trained] = {}
     for model in settings.models:
         config = settings.configuration(model)
         name = f"{model.family}cov-N{model.n_train}-seed{model.training_seed}-{digest(config.as_dict())}"
         job = Job(f"training: {model}", config, lab.runs / name)
-        at_hand = None if job.directory.exists() else find(config, lab.runs, loosely=settings.reuse)
+        at_hand = choose(config, candidates)
+        if at_hand is None and not job.directory.exists():
+            at_hand = find(config, lab.runs)
         if at_hand is not None:
             found[model] = at_hand
         elif job.directory.exists() or settings.train_missing:
@@ -102,7 +108,7 @@ def describe(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.Data
     """A row per model at hand: what it is, how it was trained, and where it comes from.
 
     ``labels_seen`` are the points of all training prompts; ``differences`` the settings of its training that are not
-    those of the study with as many steps.
+    those of the study with as many steps; ``identity`` tells one model from every other.
     """
     columns = [*Model._fields, "embedding", "attention", "width", "layers", "steps", "wanted_steps", "labels_seen"]
     rows = []
@@ -111,9 +117,17 @@ def describe(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.Data
         other = deviations(run, settings.configuration(model, steps=config.steps))
         assert isinstance(config.model, Architecture)
         architecture = [config.model.embedding, config.model.attention, config.model.width, config.model.layers]
-        training = [config.steps, wanted.steps, _labels_seen(config), config.targets, ", ".join(other), run.origin]
+        training = [
+            config.steps,
+            wanted.steps,
+            _labels_seen(config),
+            config.targets,
+            ", ".join(other),
+            run.origin,
+            run.identity,
+        ]
         rows.append([*model, *architecture, *training])
-    return pd.DataFrame(rows, columns=[*columns, "targets", "differences", "origin"])
+    return pd.DataFrame(rows, columns=[*columns, "targets", "differences", "origin", "identity"])
 
 
 def missing(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.DataFrame:
