@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as jsonlib
-import math
 import os
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+
+from iclab.cli.arguments import listed
 
 if TYPE_CHECKING:
     from iclab.training import Run, TrainingConfig
@@ -26,6 +27,7 @@ def train(
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative=(), show_default=False)] = (),
     check: Annotated[bool, Parameter(negative=())] = False,
     curve: Path | None = None,
+    log: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
     json: Annotated[bool, Parameter(negative=())] = False,
     allow_code: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -53,6 +55,9 @@ def train(
         train nothing.
     curve
         Draw the losses of the run in the folder so far into this file (SVG, PNG or PDF), and train nothing.
+    log
+        Keep the metrics elsewhere too, in the folder of the run: csv, tensorboard, wandb (offline: nothing leaves this
+        machine), wandb-online; several separated by commas. A run that goes on continues its logs.
     json
         Print the result as JSON.
     allow_code
@@ -90,7 +95,7 @@ def train(
         return _check(chosen, as_json=json)
     leads = int(os.environ.get("RANK", "0")) == 0  # set by torchrun
     try:
-        run = _train(chosen, directory, resume=resume, loud=leads)
+        run = _train(chosen, directory, resume=resume, loud=leads, logs=listed(log or None, "--log"))
     except TrainingDivergedError as error:
         sys.stderr.write(f"iclab: {error}\n")
         return 1
@@ -173,43 +178,20 @@ def _check(config: TrainingConfig, *, as_json: bool) -> int:
     return 0
 
 
-def _train(config: TrainingConfig, directory: Path, *, resume: bool, loud: bool) -> Run:
+def _train(config: TrainingConfig, directory: Path, *, resume: bool, loud: bool, logs: list[str]) -> Run:
     from iclab.training import train as fit
-    from iclab.training.linting import duration, lint
-    from iclab.training.reporting import reference_lines, reference_of
-    from iclab.training.run import METRICS, read_metrics
+    from iclab.training.linting import lint
+    from iclab.training.logs import Log, logs_of
 
-    def losses(loss: float) -> str:
-        zero, reference = reference_lines(config, read_metrics(directory / METRICS))
-        lines = {reference_of(config.architecture.labels).replace("_", " "): reference, "zero": zero}
-        known = ", ".join(f"{name} {value:.3g}" for name, value in lines.items() if not math.isnan(value))
-        return f"loss {loss:.4g} ({known})" if known else f"loss {loss:.4g}"
+    told: list[Log] = logs_of(logs)
+    if loud:
+        from iclab.cli.live import Lines, Panel
 
-    if loud and not resume:
-        for remark in lint(config):
-            sys.stderr.write(f"{remark}\n")
-    if not loud or not sys.stderr.isatty():
-        tenths = -1
-
-        def line(step: int, total: int, loss: float, left: float) -> None:
-            nonlocal tenths
-            if 10 * step // total > tenths:
-                tenths = 10 * step // total
-                sys.stderr.write(f"step {step} of {total}: {losses(loss)}, {duration(left)} left\n")
-
-        return fit(config, directory, resume=resume, progress=line if loud else None)
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[losses]}, {task.fields[left]} left"))
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("train", total=config.steps, losses="", left="?")
-
-        def move(step: int, total: int, loss: float, left: float) -> None:
-            bar.update(task, completed=step, losses=losses(loss), left=duration(left))
-
-        return fit(config, directory, resume=resume, progress=move)
+        if not resume:
+            for remark in lint(config):
+                sys.stderr.write(f"{remark}\n")
+        told.append(Panel(config) if sys.stderr.isatty() else Lines(config))
+    return fit(config, directory, resume=resume, log=told)
 
 
 def _print_result(run: Run, *, as_json: bool) -> None:

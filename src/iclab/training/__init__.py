@@ -9,6 +9,7 @@ ends in the same weights, because every prompt is an address (seed, step, index)
 
 from iclab.training.config import TrainingConfig
 from iclab.training.curriculum import Curriculum, Ramp
+from iclab.training.logs import Log
 from iclab.training.loop import train
 from iclab.training.optimisation import Optimizer, Schedule
 from iclab.training.presets import PRESETS, preset
@@ -22,6 +23,7 @@ __all__ = [
     "PRESETS",
     "Checkpoint",
     "Curriculum",
+    "Log",
     "Optimizer",
     "Ramp",
     "Run",

@@ -50,7 +50,7 @@ class GraphedStep(Step):
 
     def update(self, share: float) -> None:
         """As the plain step's."""
-        self._update(torch.tensor(share, dtype=torch.float64, device=self.parameters[0].device))
+        (self.norm,) = self._update(torch.tensor(share, dtype=torch.float64, device=self.parameters[0].device))
 
     def _plain_backward(self, *tensors: Tensor) -> Tensors:
         return (super().backward(*tensors),)
@@ -62,7 +62,7 @@ class GraphedStep(Step):
         super().update(1.0)
         for parameter, old in zip(self.parameters, before, strict=True):
             parameter.copy_(old.lerp(parameter, share.to(old.dtype)))
-        return ()
+        return (self.norm,)
 
 
 class Graphed:

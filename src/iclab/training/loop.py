@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Flag, auto
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,21 @@ from iclab.models.storage import MANIFEST
 from iclab.prompts.reading import allowing_code
 from iclab.training.batches import Batch, Batches
 from iclab.training.causality import check_causal
-from iclab.training.checkpoint import clean, last_good, restore, save_checkpoint
+from iclab.training.checkpoint import State, clean, last_good, restore, save_checkpoint
 from iclab.training.config import TrainingConfig
 from iclab.training.continuing import initial_weights
 from iclab.training.cuda_graphs import step_of
 from iclab.training.distributed import World, world
 from iclab.training.interruption import Signals
+from iclab.training.logs import Log, logs_of
+from iclab.training.logs.named import Given
+from iclab.training.logs.told import Called, Progress, Told, telling
 from iclab.training.memory import keep_memory
 from iclab.training.reporting import Clock, HeldOutEvaluation, metrics_line
-from iclab.training.run import CONFIG, METRICS, Run, append_metrics, read_metrics, rewind_metrics
+from iclab.training.run import CONFIG, METRICS, Run, read_metrics, rewind_metrics
 from iclab.training.series import keep_weights
 from iclab.training.step import check_sound, new_state
 
-# Called with (steps done, steps in all, loss, seconds left); the last two are NaN before they are known.
-Progress = Callable[[int, int, float, float], None]
 # Called with a line of held-out errors; True means that the training has reached what it was for.
 Until = Callable[[Mapping[str, Any]], bool]
 
@@ -38,6 +39,7 @@ def train(
     resume: bool | None = None,
     progress: Progress | None = None,
     until: Until | None = None,
+    log: Given | None = None,
     allow_code: bool = False,
 ) -> Run:
     """Train a model into a folder, or go on where an interrupted training of it stands.
@@ -62,6 +64,10 @@ def train(
         Called with each line of held-out errors (``step``, ``error``, ``stderr``, … as in ``metrics.jsonl``). True
         ends the training there, its state saved; the same call again then returns at once, and one without
         ``until`` goes on.
+    log : str, Log, or sequence of them, optional
+        What else is told of the training than ``metrics.jsonl``: "tensorboard", "wandb" (offline), "wandb-online",
+        "csv", or a :class:`iclab.training.logs.Log` of one's own. A run that goes on continues its logs, and a
+        finished one is told to new ones.
     allow_code : bool
         Whether code of one's own that the configuration names (``module:object``) may run.
 
@@ -74,7 +80,8 @@ def train(
     ------
     InvalidInputError
         If ``config`` is no TrainingConfig, the folder is not writable, holds a run of another configuration, is being
-        trained by another process, or ``resume`` does not fit what is there; if a module of one's own looks ahead.
+        trained by another process, or ``resume`` does not fit what is there; if a module of one's own looks ahead; if
+        there is no such log, or its package is not installed.
     TrainingDivergedError
         If the loss is NaN, infinite or huge; the last good checkpoint stays.
     OSError
@@ -86,6 +93,7 @@ def train(
         raise InvalidInputError(
             f"config must be a TrainingConfig; {config!r} was given: make one by preset or read_config."
         )
+    logs = [*logs_of(log), *([] if progress is None else [Called(progress)])]
     if allow_code:
         config = allowing_code(config)
     # Code that may not run, or fails, is refused before anything is written.
@@ -99,7 +107,7 @@ def train(
     with world() as processes:
         if not processes.leads:
             processes.wait()  # until the folder is set up
-            return _fit(Run.create(directory, config), processes, None, None)
+            return _fit(Run.create(directory, config), processes, [], None)
         if (directory / MANIFEST).exists():
             raise InvalidInputError(f"{directory} must be the folder of a run; it holds a saved model: choose another.")
         exists = (directory / CONFIG).exists()
@@ -113,7 +121,7 @@ def train(
             run = Run.create(directory, config)
             clean(directory)
             processes.wait()
-            return _fit(run, processes, progress, until)
+            return _fit(run, processes, logs, until)
 
 
 class Due(Flag):
@@ -140,11 +148,12 @@ def due_after(step: int, config: TrainingConfig) -> Due:
     return due | Due.KEPT if step in config.kept_steps else due
 
 
-def _fit(run: Run, processes: World, progress: Progress | None, until: Until | None) -> Run:
+def _fit(run: Run, processes: World, logs: Sequence[Log], until: Until | None) -> Run:
     config, metrics = run.config, run.directory / METRICS
     checkpoint = last_good(run.directory)
     if checkpoint is not None and int(checkpoint.name) >= config.steps:
-        return run
+        with telling(run, logs):
+            return run
     state = new_state(config)
     if checkpoint is not None:
         restore(state, checkpoint)
@@ -156,20 +165,27 @@ def _fit(run: Run, processes: World, progress: Progress | None, until: Until | N
     reached = until is not None and any(until(line) for line in read_metrics(metrics) if "error" in line)
     if processes.any(reached):
         return run
-    series = config.checkpoints
-    if processes.leads and series is not None and state.step == 0:
-        keep_weights(state.model, run.directory, 0, series)
-    step, clock = step_of(config, state, processes), Clock(config, state, progress)
+    if processes.leads and config.checkpoints is not None and state.step == 0:
+        keep_weights(state.model, run.directory, 0, config.checkpoints)
+    with telling(run, logs) as told:
+        _steps(run, processes, state, told, until)
+    return run
+
+
+def _steps(run: Run, processes: World, state: State, told: Told, until: Until | None) -> None:
+    """From a state to the last step, or to where ``until`` ends it."""
+    config, series = run.config, run.config.checkpoints
+    step, clock = step_of(config, state, processes), Clock(config, state, told.progress)
     evaluate = HeldOutEvaluation(config)
 
     def write(due: Due, batch: Batch) -> bool:
         """Write the lines of metrics that are due; returns whether the training has reached what it was for."""
         if Due.LOSS in due:
-            append_metrics(metrics, metrics_line(state, batch, config.curriculum.fields, clock))
+            told.line(metrics_line(state, batch, config.curriculum.fields, clock, step.gradient_norm()))
         if Due.EVALUATION not in due:
             return False
         line = evaluate(state)
-        append_metrics(metrics, line)
+        told.line(line)
         return until is not None and until(line)
 
     with Signals() as signals, Batches(config, processes, state.step) as batches:
@@ -197,4 +213,3 @@ def _fit(run: Run, processes: World, progress: Progress | None, until: Until | N
             if reached:
                 break
     processes.wait()
-    return run

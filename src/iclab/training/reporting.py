@@ -54,20 +54,26 @@ class Clock:
         self._progress(step, self._total, float(loss), float(left))
 
 
-def metrics_line(state: State, batch: Batch, ramps: Mapping[str, Ramp], clock: Clock) -> dict[str, Any]:
-    """The mean loss since the last line, beside the loss of predicting 0 on the same prompts, and the last stage.
+def metrics_line(
+    state: State, batch: Batch, ramps: Mapping[str, Ramp], clock: Clock, gradient_norm: float
+) -> dict[str, Any]:
+    """The mean loss since the last line, beside the loss of predicting 0 on the same prompts, and the last step.
 
-    ``ramps`` are the fields of the configuration that move, if any.
+    Of the last step are the stage, the learning rates (the first of them also alone) and the norm of the gradient
+    before it was clipped, none if it is infinite. ``ramps`` are the fields of the configuration that move, if any.
     """
     config, step = batch.config, state.step - 1
     loss, zero = torch.stack(state.losses).mean(0).tolist()
+    share = config.schedule.at(step, config.steps)
     return {
         "step": state.step,
         "loss": loss,
         "zero": zero,
         "dimensions": batch.stage.dimensions,
         "points": batch.stage.points,
-        "learning_rate": config.optimizer.learning_rate * config.schedule.at(step, config.steps),
+        "learning_rate": config.optimizer.learning_rate * share,
+        "learning_rates": {name: config.optimizer.options(name)["lr"] * share for name in state.optimizers},
+        "gradient_norm": gradient_norm if math.isfinite(gradient_norm) else None,
         **({"ramps": {name: ramp.at(step) for name, ramp in ramps.items()}} if ramps else {}),
         **clock.spent,
     }

@@ -180,10 +180,13 @@ class Run:
         return read_metrics(self.directory / METRICS)
 
     def losses(self) -> pd.DataFrame:
-        """Step, loss and what else was logged, one row per line of metrics without evaluations."""
+        """Step, loss and what else was logged, one row per line of metrics without evaluations.
+
+        Columns of several numbers are named with a dot, such as ``learning_rates.muon``.
+        """
         import pandas as pd
 
-        return pd.DataFrame([line for line in self.metrics if "loss" in line])
+        return pd.json_normalize([line for line in self.metrics if "loss" in line])
 
     def evaluations(self) -> pd.DataFrame:
         """Tidy held-out errors: step, position, mean, stderr, least_squares (all raw, squared).

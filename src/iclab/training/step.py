@@ -50,6 +50,7 @@ class Step:
         self._gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
         for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
             parameter.grad = gradient
+        self.norm = self.parameters[0].new_zeros(())  # of the gradient before it was clipped
 
     def __call__(self, batch: Batch) -> None:
         """Fit the model to one batch."""
@@ -131,12 +132,17 @@ class Step:
         """Clip the gradients and move the weights at this share of the peak rate."""
         settings = self.config.optimizer
         if settings.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, settings.clip)
+            self.norm = nn.utils.clip_grad_norm_(self.parameters, settings.clip)
         for name, optimizer in self._state.optimizers.items():
             options = settings.options(name)
             for group in optimizer.param_groups:
                 group.update(options, lr=options["lr"] * share)
             optimizer.step()
+
+    def gradient_norm(self) -> float:
+        """Of the whole gradient of the last step, before it was clipped."""
+        clipped = self.config.optimizer.clip is not None
+        return float(self.norm if clipped else nn.utils.get_total_norm(self._gradients))
 
 
 def _like(weights: Tensor, numbers: Tensor) -> Tensor:
