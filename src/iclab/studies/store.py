@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import rv_continuous
 
 from iclab.foundations import InvalidInputError, atomic_path
 from iclab.studies.code import digest_of_all
@@ -158,6 +159,8 @@ def _canonical(value: Any, used: set[tuple[str, str]]) -> Any:
         return [_canonical(inner, used) for inner in value]
     if isinstance(identity := getattr(value, "identity", None), str):
         return {"identity": identity}
+    if isinstance(getattr(value, "dist", None), rv_continuous):  # a frozen law
+        return {"law": value.dist.name, "given": _canonical([list(value.args), dict(value.kwds)], used)}
     if isfunction(value) or isclass(value):
         used.add((value.__module__, value.__qualname__))
         return {"object": _reference(value)}

@@ -216,8 +216,7 @@ QUESTIONS = (
     Question(
         "agreement",
         "Measured errors of the layer agree with the exact ones.",
-        "Distance below the threshold, in standard errors.",
+        f"Within {FAR:g} standard errors.",
         agreement,
-        thresholds={"threshold": FAR},
     ),
 )

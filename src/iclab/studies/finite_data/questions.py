@@ -172,9 +172,8 @@ QUESTIONS = (
     Question(
         "agreement",
         "Layers trained by gradient descent have the minimiser's errors.",
-        "Distance below the threshold, in standard errors, by N and M.",
+        f"Within {FAR:g} standard errors, by N and M.",
         agreement,
-        thresholds={"threshold": FAR},
     ),
     Question(
         "lengths",
@@ -206,17 +205,15 @@ QUESTIONS = (
     Question(
         "enough",
         "How many tasks are enough for the layer?",
-        "Excess on fresh tasks below the threshold, in units of the zero predictor's error.",
+        f"Excess on fresh tasks below {TENTH:g} of the zero predictor's error.",
         enough,
-        thresholds={"threshold": TENTH},
     ),
     Question(
         "nearest",
         "Trained on finitely many tasks, GPT-2 answers fresh tasks as ridge does.",
-        "Nearest of dMMSE, ridge, least squares and the layer in enough bootstrap samples, by K.",
+        f"Nearest of dMMSE, ridge, least squares and the layer in {CERTAIN:.0%} of bootstrap samples, by K.",
         nearest,
         lead=True,
-        thresholds={"share of samples": CERTAIN},
     ),
     Question(
         "known",

@@ -88,11 +88,10 @@ QUESTIONS = (
     Question(
         "limit",
         "Gradient flow from Assumption 3 ends at the global minimum that the theorems give.",
-        "Relative distance of the limit from theirs at most the threshold.",
+        f"Relative distance of the limit from theirs at most {ROUNDING:g}.",
         limit,
         "Theorems 4 and 8",
         lead=True,
-        thresholds={"threshold": ROUNDING},
     ),
     Question(
         "bound",
@@ -119,16 +118,14 @@ QUESTIONS = (
     Question(
         "balance",
         "$u^2 - \\|U\\|_F^2$ is conserved.",
-        "At most the threshold in absolute value, from 0 at the start.",
+        f"At most {ROUNDING:g} in absolute value, from 0 at the start.",
         balance,
         "Lemma 17",
-        thresholds={"threshold": ROUNDING},
     ),
     Question(
         "rate",
         "The flow converges at the rate of the linearised flow at the minimum.",
-        "Rate measured late within the threshold of it, relatively.",
+        f"Rate measured late within {RATE_ROUNDING:g} of it, relatively.",
         rate,
-        thresholds={"threshold": RATE_ROUNDING},
     ),
 )

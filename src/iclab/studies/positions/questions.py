@@ -72,18 +72,16 @@ QUESTIONS = (
     Question(
         "cause",
         "Untrained absolute positions cause the spike.",
-        "The error just beyond N over that at N is above the threshold with learned positions, and with no other kind.",
+        f"The error just beyond N is over {SPIKE:g} times that at N with learned positions, and with no other kind.",
         cause,
         "§4.3",
         lead=True,
-        thresholds={"threshold": SPIKE},
     ),
     Question(
         "restored",
         "With trained rows in place of the untrained ones, the spike goes.",
-        "Error just beyond N over that at N below the threshold.",
+        f"Error just beyond N below {SPIKE:g} times that at N.",
         restored,
-        thresholds={"threshold": SPIKE},
     ),
     Question(
         "length",
