@@ -124,13 +124,15 @@ def test_linear_read_outs_find_the_prediction_and_its_algorithm():
     table = nearest_steps(
         np.stack([GradientDescent(3, RATE)(prompts), LeastSquares()(prompts)]),
         prompts,
-        {"descent": {k: GradientDescent(k, RATE) for k in (1, 2, 3, 4)}, "ridge": {1.0: Ridge(1.0)}},
+        {"descent": {k: GradientDescent(k, RATE) for k in (1, 2, 3, 4)}, "ridge": {1.0: Ridge(1.0), 1e-9: Ridge(1e-9)}},
     )
     best = table.query("nearest and algorithm == 'descent'").set_index("block")
     assert best["setting"][0] == 3
     assert best["distance"][0] == 0.0
     assert abs(best["cosine"][0] - 1) < 1e-12
-    assert best["setting"][1] == 4
+    ridge = table.query("block == 1 and nearest and algorithm == 'ridge'")
+    assert ridge["setting"].item() == 1e-9
+    assert ridge["distance"].item() < 1e-6
 
 
 def test_leave_one_out_is_leaving_one_out():

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float64
 
 from iclab.evaluation.curves import predictions
 from iclab.evaluation.scores import score_for
 from iclab.foundations import InvalidInputError, standard_error
 from iclab.inspect.activations import names_of
-from iclab.inspect.interventions import Replacement, ablate
+from iclab.inspect.interventions import Replacement, activations_of, replaced, sources
 from iclab.inspect.opening import Inspectable, opened
 from iclab.predictors import Predictor
 from iclab.prompts import Prompts
@@ -46,21 +47,24 @@ def effect(model: Inspectable, changed: Predictor, prompts: Prompts, *, score: s
     InvalidInputError
         If there are fewer than two prompts, or a prediction is not finite.
     """
+    return _paired(_scores(opened(model), prompts, score), _scores(changed, prompts, score))
+
+
+def _scores(model: Predictor, prompts: Prompts, score: str | None = None) -> Float64[np.ndarray, "B P"]:
+    return score_for(prompts.labels, score).of(predictions(model, "the model", prompts), prompts)
+
+
+def _paired(before: Float64[np.ndarray, "B P"], after: Float64[np.ndarray, "B P"]) -> pd.DataFrame:
     import pandas as pd
 
-    rule = score_for(prompts.labels, score).of
-    before, after = (
-        rule(predictions(each, name, prompts), prompts)
-        for name, each in (("the model", opened(model)), ("the changed model", changed))
-    )
     return pd.DataFrame(
         {
-            "position": np.arange(prompts.n_points),
+            "position": np.arange(before.shape[1]),
             "before": before.mean(axis=0),
             "after": after.mean(axis=0),
             "difference": (after - before).mean(axis=0),
             "stderr": standard_error(after - before),
-            "n": len(prompts),
+            "n": len(before),
         }
     )
 
@@ -114,9 +118,12 @@ def importance(
             parts += [(part, head) for head in range(known[name][1][1])]
         elif last == "out" and f"{part}.mixed" not in known and f"{part}.read" not in known:
             parts.append((part, None))
-    tables = []
+    wanted = dict.fromkeys(name for part, head in parts for name in activations_of(predictor, part, head))
+    values = sources(predictor, list(wanted), how, over)
+    before, tables = _scores(predictor, prompts), []
     for i, (part, head) in enumerate(parts):
-        found = effect(predictor, ablate(predictor, part, head=head, how=how, over=over, seed=seed), prompts)
+        names = activations_of(predictor, part, head)
+        found = _paired(before, _scores(replaced(predictor, names, head, how, values, seed), prompts))
         _, block, kind = part.split(".")
         heads = pd.array([head] * len(found), dtype="Int64")
         where = pd.DataFrame({"block": int(block), "part": kind, "head": heads})

@@ -73,14 +73,8 @@ def ablate(
     True
     """
     predictor = opened(model)
-    names = _activations_of(predictor, part, head)
-    check_choice(how, "how", ("zero", "mean", "resample"))
-    if how == "zero":
-        return Intervened(predictor, {name: Edit(0.0, head) for name in names})
-    if over is None:
-        raise InvalidInputError(f"how={how!r} must have prompts to take values from; give them as over=….")
-    _, cache = run(predictor, over, names)
-    return Intervened(predictor, {name: Edit(_source(cache[name], how, seed), head, None, True) for name in names})
+    names = activations_of(predictor, part, head)
+    return replaced(predictor, names, head, how, sources(predictor, names, how, over), seed)
 
 
 def patch(
@@ -164,7 +158,31 @@ def clamp(name: str, to: float | Callable[[Tensor], Tensor], *, head: int | None
     check_activation(name, watch.seen)
 
 
-def _activations_of(predictor: Any, part: str, head: int | None) -> list[str]:
+def sources(predictor: Any, names: Sequence[str], how: str, over: Prompts | None) -> Cache | None:
+    """Activations to take values from; None where 0 will do.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such way, or prompts are missing.
+    """
+    if check_choice(how, "how", ("zero", "mean", "resample")) == "zero":
+        return None
+    if over is None:
+        raise InvalidInputError(f"how={how!r} must have prompts to take values from; give them as over=….")
+    return run(predictor, over, names)[1]
+
+
+def replaced(
+    predictor: Any, names: Sequence[str], head: int | None, how: str, cache: Cache | None, seed: int
+) -> Intervened:
+    """The model with activations, or one head of them, replaced in that way."""
+    if cache is None:
+        return Intervened(predictor, {name: Edit(0.0, head) for name in names})
+    return Intervened(predictor, {name: Edit(_source(cache[name], how, seed), head, None, True) for name in names})
+
+
+def activations_of(predictor: Any, part: str, head: int | None) -> list[str]:
     """The activations that are replaced where a part is ablated."""
     known = names_of(predictor)
     if known is None:  # a module of one's own, of which names are known when it is called
