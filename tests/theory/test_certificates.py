@@ -45,13 +45,13 @@ def integrate(law, n, theta, scale, times):
         )
 
     start = np.concatenate([[scale], scale * coefficients.to_eigenbasis(theta).ravel()])
-    result = solve_ivp(field, (0, times[-1]), start, method="DOP853", t_eval=times, rtol=1e-11, atol=1e-16)
+    result = solve_ivp(field, (0, times[-1]), start, method="DOP853", t_eval=times, rtol=1e-10, atol=1e-16)
     us = result.y[0]
     excess = [coefficients.excess(u, U.reshape(d, d)) for u, U in zip(us, result.y[1:].T, strict=True)]
     return us, np.array(excess)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(2, 12), st.floats(0.05, 0.98), st.booleans())
 def test_bounds_hold_on_the_flow(seed, d, n, share, random):
     rng = np.random.default_rng(seed)

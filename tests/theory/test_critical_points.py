@@ -84,18 +84,20 @@ def test_the_excess_of_mixed_minima_tends_to_its_asymptote():
         assert ratios[1] == pytest.approx(1, abs=5e-3)
 
 
-@pytest.mark.parametrize(("dimension", "low", "high"), [(3, 17.4, 17.5), (5, 79.5, 79.6)])
-def test_where_mixed_minima_begin(dimension, low, high):
-    law = Gaussian.isotropic(dimension)
-    limit = mixed_limit(law)
-    assert low < limit < high
-    assert mixed_point(law, math.floor(limit)) is None
+def test_where_mixed_minima_begin():
+    law = Gaussian.isotropic(3)
+    assert 17.4 < mixed_limit(law) < 17.5
+    for dimension, last in ((3, 17), (5, 79)):
+        law = Gaussian.isotropic(dimension)
+        assert mixed_point(law, last) is None
+        assert mixed_point(law, last + 1) is not None
 
 
 def test_in_two_dimensions_one_family_begins_where_the_other_ends():
     law = Gaussian.isotropic(2)
-    assert rank_one_limit(law) == pytest.approx(mixed_limit(law), rel=1e-5)
-    assert round(rank_one_limit(law), 4) == 4.2778
+    limit = rank_one_limit(law)
+    assert limit == pytest.approx(mixed_limit(law), rel=1e-5)
+    assert round(limit, 4) == 4.2778
     assert rank_one_limit(Gaussian.isotropic(1)) == math.inf  # in d = 1 it is global for every N
 
 
@@ -134,8 +136,8 @@ def test_random_starts_end_at_known_points(dimension, n):
     assert {end.kind for end in ends} == set(known)
     for end in ends:
         assert end.loss == pytest.approx(known[end.kind], rel=1e-9)
-    again = random_descents(law, n, 3, seed=1)
-    assert [end.loss for end in again] == [end.loss for end in ends[:3]]
+    (again,) = random_descents(law, n, 1, seed=1)
+    assert again.loss == ends[0].loss
 
 
 def test_starts_of_assumption_3_end_at_the_global_minimum():

@@ -40,7 +40,7 @@ def random_layer(rng, d: int) -> LSAParameters:
     return LSAParameters(rng.normal(size=(d + 1, d + 1)), rng.normal(size=(d + 1, d + 1)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(seeds, SIZES)
 def test_the_loss_on_all_parameters_is_exact(seed, size):
     (d, n), rng = size, np.random.default_rng(seed)
