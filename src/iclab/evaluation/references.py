@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 
 from iclab.foundations import check_covariance, check_integer, check_real
 from iclab.prompts import LinearSetting, PromptDistribution, Shift
-from iclab.theory import shift_risk
 
 
 def least_squares_risk(
@@ -87,4 +86,6 @@ def lsa_error_of(learner: ArrayLike, setting: LinearSetting, n_test: int) -> flo
     context, query, weights = setting.context_covariance, setting.query_covariance, setting.weight_moment
     if context is None or query is None or weights is None:
         return None
+    from iclab.theory import shift_risk  # its import takes a third of a second
+
     return shift_risk(learner, context, query, n_test, weights, setting.noise_variance)

@@ -24,7 +24,6 @@ from iclab.predictors.base import apply, each_output, sums_before
 from iclab.predictors.evidence import log_gaussians
 from iclab.predictors.square_root_filter import fit_prefixes
 from iclab.prompts import Linear, PromptDistribution, Prompts
-from iclab.theory import optimal_learner
 
 _BLOCK = 1 << 20
 
@@ -186,6 +185,8 @@ class BestLinear:
 
     def weights(self, prompts: Prompts) -> PromptInputs:
         """K_i (1/i) Σ_{j<i} y_j x_j at every position, shape (B, P, d)."""
+        from iclab.theory import optimal_learner  # its import takes a third of a second
+
         tasks, covariates = self._tasks(), self.distribution.covariates
         noise = self.distribution.noise**2
         sums = sums_before(prompts.ys[..., None] * prompts.xs)

@@ -26,7 +26,6 @@ from iclab.predictors.network import TwoLayerNetwork
 from iclab.predictors.ngrams import NGramBayes, TrueLaw
 from iclab.prompts import Gaussian
 from iclab.prompts.labels import labels_of
-from iclab.theory import minimizer
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,12 @@ class Entry:
     make: Callable[[int, int], Predictor]
     about: str
     milliseconds: float = 0.0
+
+
+def _trained_layer(dimension: int, n_train: int) -> Predictor:
+    from iclab.theory import minimizer  # a third of a second, which most uses of predictors need not wait for
+
+    return TrainedLSA(minimizer(Gaussian.isotropic(dimension), n_train))
 
 
 def _stable_rate(dimension: int) -> float:
@@ -69,7 +74,7 @@ REGISTRY: dict[str, Entry] = {
     ),
     "newton": Entry(lambda d, n: Newton(12), "12 Newton iterations for the inverse of X'X.", 0.05),
     "lsa": Entry(
-        lambda d, n: TrainedLSA(minimizer(Gaussian.isotropic(d), n)),
+        _trained_layer,
         "Linear self-attention at the limit of Theorem 4 for Λ = I.",
     ),
     **{

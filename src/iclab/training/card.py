@@ -7,7 +7,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from iclab import __version__
 from iclab.evaluation import Suite, compare
@@ -20,6 +19,7 @@ from iclab.training.reporting import reference_of, scale_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from jinja2 import Environment
 
 # The row of an evaluation that is the training prompts' distribution rather than a shift of a suite.
 OWN_LAW = "own law"
@@ -159,6 +159,8 @@ def page_of(
 
 @cache
 def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # for cards alone
+
     environment = Environment(
         loader=PackageLoader("iclab.training", "."),
         undefined=StrictUndefined,
