@@ -1,4 +1,4 @@
-"""README.md and docs/models.md say what the package has: its studies, its models, and what their evaluations say."""
+"""docs/experiments.md and docs/models.md say what the package has: its studies, its models, and what their evaluations say."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from iclab.models import shipped_models
 from iclab.studies import REGISTRY
 
 ROOT = Path(__file__).parents[1]
-README, MODELS = (ROOT / "README.md").read_text("utf-8"), (ROOT / "docs/models.md").read_text("utf-8")
+EXPERIMENTS, MODELS = ((ROOT / f"docs/{page}.md").read_text("utf-8") for page in ("experiments", "models"))
 # Columns of the table of models: distribution and number of examples.
 COLUMNS = (
     ("own law", 20),
@@ -30,7 +30,7 @@ def rows(page, heading):
 
 
 def test_every_study_is_named():
-    assert set(rows(README, "A study of your own")) == {study.name for study in REGISTRY}
+    assert set(rows(EXPERIMENTS, "The studies of this package")) == {study.name for study in REGISTRY}
 
 
 def test_every_model_is_named():
