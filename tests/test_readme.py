@@ -1,4 +1,4 @@
-"""docs/experiments.md and docs/models.md say what the package has: its studies, its models, and what their evaluations say."""
+"""docs/experiments.md and docs/models.md say what the package has: studies, models, and what evaluations say."""
 
 import re
 from pathlib import Path
