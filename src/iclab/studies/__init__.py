@@ -31,6 +31,9 @@ REGISTRY = (
     Study("leaderboard", f"{_HERE}.leaderboard", trains=True),
     Study("leaderboard-d10", f"{_HERE}.leaderboard", trains=True),
     Study("robustness", f"{_HERE}.robustness", trains=True),
+    Study("task-diversity", f"{_HERE}.task_diversity", trains=True),
+    Study("sequences", f"{_HERE}.sequences", trains=True),
+    Study("classification", f"{_HERE}.classification", trains=True),
 )
 
 __all__ = ["REGISTRY", "Study", "first_page", "open_folder"]

@@ -1,0 +1,177 @@
+"""What the study of classification asks of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from iclab.foundations import mean_interval, normal_quantile
+from iclab.studies.classification.bursts import OWN, SHOWN
+from iclab.studies.classification.logistic import BAYES, MODE, MODEL
+from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
+
+# Accuracy that is near to Bayes, as a distance; and the share of labels that are
+# right.
+NEAR, RIGHT = 0.05, 0.8
+# The exponent of |μ| in d from which on Frei and Vardi have benign overfitting, and the largest d counts.
+LARGE = 0.3
+
+
+def _matrix(tables: Tables) -> pd.DataFrame:
+    """Means over trainings with Student's intervals, by d and exponent."""
+    rows = []
+    for (dimension, exponent), own in tables["clusters"].groupby(["dimension", "exponent"]):
+        row = {"dimension": dimension, "exponent": exponent, "bayes": float(own["bayes"].iloc[0])}
+        for name in ("clean", "memory"):
+            low, high = mean_interval(own[name].to_numpy())
+            row |= {name: float(own[name].mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def memorises(tables: Tables) -> Answer:
+    """Whether the accuracy on the context's own noisy labels exceeds the share of right ones."""
+    rows = _matrix(tables)
+    met, missed = int((rows["memory_low"] > RIGHT).sum()), int((rows["memory_high"] < RIGHT).sum())
+    numbers = {
+        f"d = {row['dimension']:g}, exponent {row['exponent']:g}": Number(
+            row["memory"], row["memory_low"], row["memory_high"]
+        )
+        for row in rows.to_dict("records")
+    }
+    return Answer(verdict_of(met, missed, len(rows) - met - missed), met, missed, len(rows) - met - missed, numbers)
+
+
+def benign(tables: Tables) -> Answer:
+    """Whether accuracy on clean labels is near to that of who knows μ, for large |μ|."""
+    rows = _matrix(tables)
+    rows = rows[rows["exponent"] >= LARGE]
+    line = rows["bayes"] - NEAR
+    met, missed = int((rows["clean_low"] > line).sum()), int((rows["clean_high"] < line).sum())
+    numbers = {
+        f"d = {row['dimension']:g}, exponent {row['exponent']:g}": Number(
+            row["clean"], row["clean_low"], row["clean_high"]
+        )
+        for row in rows.to_dict("records")
+    }
+    return Answer(verdict_of(met, missed, len(rows) - met - missed), met, missed, len(rows) - met - missed, numbers)
+
+
+def regression(tables: Tables) -> Answer:
+    """Whether trained models have a smaller cross-entropy at N than the mode of logistic regression, by seed."""
+    rows = tables["regression_gaps"]
+    rows = rows[rows["against"] == MODE]
+    met, missed = int((rows["gap_high"] < 0).sum()), int((rows["gap_low"] > 0).sum())
+    numbers: dict[str, float | Number] = {}
+    for row in rows.to_dict("records"):
+        numbers[f"{row['predictor']} less {MODE}"] = Number(row["gap"], row["gap_low"], row["gap_high"])
+    return Answer(verdict_of(met, missed, len(rows) - met - missed), met, missed, len(rows) - met - missed, numbers)
+
+
+def excess(tables: Tables) -> Answer:
+    """Cross-entropies at N above Bayes."""
+    rows = tables["regression_gaps"]
+    rows = rows[rows["against"] == BAYES]
+    numbers: dict[str, float | Number] = {
+        str(row["predictor"]): Number(row["gap"], row["gap_low"], row["gap_high"]) for row in rows.to_dict("records")
+    }
+    return Answer(Verdict.MEASURED, numbers=numbers)
+
+
+def rises(test: str, axis: str, *, up: bool) -> Callable[[Tables], Answer]:
+    """Whether an accuracy rises (or falls) from the least to the most of an axis, by the other one and seed."""
+    other = {"burst": "n_classes", "n_classes": "burst"}[axis]
+
+    def ask(tables: Tables) -> Answer:
+        rows = tables["bursts"]
+        rows = rows[(rows["predictor"] == MODEL) & (rows["test"] == test)]
+        keys = [other, "training_seed"]
+        least, most = (rows[rows[axis] == end].set_index(keys) for end in (rows[axis].min(), rows[axis].max()))
+        change = most["mean"] - least["mean"]
+        reach = normal_quantile() * np.hypot(most["stderr"], least["stderr"])
+        above, below = int((change > reach).sum()), int((change < -reach).sum())
+        met, missed = (above, below) if up else (below, above)
+        numbers: dict[str, float | Number] = {}
+        for value, own in change.groupby(other):
+            low, high = (float(end) for end in mean_interval(own.to_numpy()))
+            numbers[f"change at {other.replace('_', ' ')} {value}"] = Number(float(own.mean()), low, high)
+        undecided = len(change) - met - missed
+        return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+
+    return ask
+
+
+def conflict(tables: Tables) -> Answer:
+    """Cells in which, on swapped labels, the shown label is answered more often than the own one."""
+    rows = tables["bursts"]
+    rows = rows[rows["predictor"] == MODEL].pivot_table(
+        index=["n_classes", "burst", "training_seed"], columns="test", values=["mean", "stderr"]
+    )
+    gap = rows["mean"][SHOWN] - rows["mean"][OWN]
+    reach = normal_quantile() * np.hypot(rows["stderr"][SHOWN], rows["stderr"][OWN])
+    met, missed = int((gap > reach).sum()), int((gap < -reach).sum())
+    return Answer(verdict_of(met, missed, len(gap) - met - missed), met, missed, len(gap) - met - missed)
+
+
+_COUNTED = "by 95 % intervals, seed by seed; numbers are means with Student's intervals."
+QUESTIONS = (
+    Question(
+        "memorises",
+        "The trained matrix overfits: it repeats noisy labels of its context.",
+        f"Accuracy on the context's own labels above {RIGHT:g}, the share of unflipped ones; 95 % over trainings.",
+        memorises,
+        "Frei and Vardi 2024",
+    ),
+    Question(
+        "benign",
+        "The overfitting is benign: clean labels are predicted nearly as well as by who knows the clusters.",
+        f"Accuracy within {NEAR:g} of Φ(|μ|) for |μ| ≥ d^{LARGE:g}, 95 % over trainings, by d and |μ|.",
+        benign,
+        "Frei and Vardi 2024",
+        lead=True,
+    ),
+    Question(
+        "regression",
+        "Transformers do logistic regression in context at least as well as its regularised mode.",
+        "Cross-entropy at N below the mode's, paired 95 % interval over prompts, seed by seed.",
+        regression,
+        "Bai et al. 2023",
+    ),
+    Question(
+        "excess",
+        "How far above Bayes are models and logistic regression at N?",
+        "Paired differences of cross-entropies at N, nats.",
+        excess,
+    ),
+    Question(
+        "bursts",
+        "Bursts make models learn new classes in context.",
+        f"Accuracy on new classes rises from the least burst to the most, {_COUNTED}",
+        rises("new classes", "burst", up=True),
+        "Reddy 2024",
+        lead=True,
+    ),
+    Question(
+        "classes",
+        "More classes make models learn new classes in context.",
+        f"The same from the fewest to the most classes, {_COUNTED}",
+        rises("new classes", "n_classes", up=True),
+        "Reddy 2024",
+    ),
+    Question(
+        "weights",
+        "More classes keep models from learning them in weights.",
+        f"Accuracy without copies falls from the fewest to the most classes, {_COUNTED}",
+        rises("no copies", "n_classes", up=False),
+        "Reddy 2024",
+    ),
+    Question(
+        "conflict",
+        "Where context and weights disagree, models answer by the context.",
+        "On swapped labels the shown one more often than the own one, by 95 % intervals, for every model.",
+        conflict,
+        "Reddy 2024",
+    ),
+)

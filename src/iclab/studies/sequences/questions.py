@@ -1,0 +1,168 @@
+"""What the study of sequences asks of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from iclab.foundations import normal_quantile
+from iclab.studies.sequences.lines import BIGRAM, DAMPED, FREQUENCIES, NEW, POOL, UNIFORM, UNIGRAM
+from iclab.studies.sequences.measure import ATTENTION, MLP
+from iclab.studies.sequences.models import TRUTH
+from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
+
+PHASES = (UNIFORM, UNIGRAM, BIGRAM)
+
+
+def _ends(tables: Tables) -> pd.DataFrame:
+    """Last divergences of every model from the truth and from each strategy."""
+    rows = tables["phases"]
+    return rows[rows["step"] == rows["step"].max()]
+
+
+def phases(tables: Tables) -> Answer:
+    """Trainings whose nearest strategy is uniform, then unigram, then bigram; undecided while bigram is not reached."""
+    met = missed = undecided = 0
+    numbers: dict[str, float | Number] = {}
+    for (model, seed), rows in tables["phases"].groupby(["model", "training_seed"], sort=False):
+        wide = rows[rows["reference"].isin(PHASES)].pivot_table(index="step", columns="reference", values="mean")
+        nearest = wide.idxmin(axis=1).tolist()
+        first = [nearest.index(name) if name in nearest else -1 for name in PHASES]
+        holds, ended = min(first) >= 0 and first == sorted(first), nearest[-1] == BIGRAM
+        met, missed = met + (holds and ended), missed + (ended and not holds)
+        undecided += not ended
+        for name, at in zip(PHASES[1:], first[1:], strict=True):
+            if at >= 0:
+                numbers[f"{model}, seed {seed}: {name} from step"] = float(wide.index[at])
+    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+
+
+def _above_truth(tables: Tables, predictor: str) -> float:
+    """Mean divergence from the true chain of a predictor on the chains that are trained on."""
+    lines = tables["lines"]
+    lines = lines[lines["n_symbols"] == lines["n_symbols"].max()].set_index("predictor")["mean"]
+    return float(lines[predictor] - lines["true chain"])
+
+
+def floor(tables: Tables) -> Answer:
+    """Attention-only models and the least cross-entropy of β·frequency logits."""
+    ends = _ends(tables)
+    own = ends[(ends["model"] == ATTENTION) & (ends["reference"] == TRUTH)]
+    line = _above_truth(tables, FREQUENCIES)
+    reach = normal_quantile() * own["stderr"]
+    met, missed = int((own["mean"] - reach > line).sum()), int((own["mean"] + reach < line).sum())
+    numbers = {
+        "mean excess over the true chain": float(own["mean"].mean()),
+        f"of {FREQUENCIES}": line,
+        f"of {DAMPED}": _above_truth(tables, DAMPED),
+        "of bigram": _above_truth(tables, BIGRAM),
+    }
+    return Answer(verdict_of(met, missed, len(own) - met - missed), met, missed, len(own) - met - missed, numbers)
+
+
+def above_bayes(tables: Tables) -> Answer:
+    """Attention-only models are further from the bigram posterior than models with MLPs, seed by seed."""
+    ends = _ends(tables)
+    own = ends[ends["reference"] == BIGRAM].pivot_table(
+        index="training_seed", columns="model", values=["mean", "stderr"]
+    )
+    gap = own["mean"][ATTENTION] - own["mean"][MLP]
+    reach = normal_quantile() * np.hypot(own["stderr"][ATTENTION], own["stderr"][MLP])
+    met, missed = int((gap > reach).sum()), int((gap < -reach).sum())
+    numbers: dict[str, float | Number] = {
+        f"{name}, from bigram": float(own["mean"][name].mean()) for name in (ATTENTION, MLP)
+    }
+    return Answer(verdict_of(met, missed, len(gap) - met - missed), met, missed, len(gap) - met - missed, numbers)
+
+
+def nearest(family: str, *, remembers: bool) -> Callable[[Tables], Answer]:
+    """Whether models of the smallest pool answer by a posterior over it, or those of the largest by counts."""
+
+    def ask(tables: Tables) -> Answer:
+        rows = tables["mixtures"]
+        rows = rows[(rows["family"] == family) & (rows["tasks"] == NEW) & (rows["reference"] != TRUTH)]
+        sizes = rows["n_chains"]
+        rows = rows[sizes == (sizes.min() if remembers else sizes.max())]
+        met, total = 0, 0
+        numbers: dict[str, float | Number] = {}
+        for _, own in rows.groupby("training_seed"):
+            chosen = str(own.loc[own["mean"].idxmin(), "reference"])
+            met, total = met + (chosen.startswith("pool") == remembers), total + 1
+        for name, own in rows.groupby("reference"):
+            numbers[f"from {name}"] = float(own["mean"].mean())
+        return Answer(verdict_of(met, total - met), met, total - met, 0, numbers)
+
+    return ask
+
+
+def bayes_of_pools(tables: Tables) -> Answer:
+    """Divergences of models from the true law over those of Bayes for their pool, on their pool."""
+    rows, lines = tables["mixtures"], tables["pools"]
+    keys = ["family", "n_chains"]
+    own = rows[(rows["tasks"] == POOL) & (rows["reference"] == TRUTH)].groupby(keys)["mean"].mean()
+    best = lines[lines["tasks"] == POOL].groupby(keys)["mean"].min()
+    ratio = (own / best).dropna()
+    rows = ratio.rename("ratio").reset_index().to_dict("records")
+    numbers = {f"{row['family']}, n = {row['n_chains']}": float(row["ratio"]) for row in rows}
+    return Answer(Verdict.MEASURED, numbers=numbers)
+
+
+QUESTIONS = (
+    Question(
+        "phases",
+        "Models pass from uniform to unigram to bigram predictions.",
+        "Nearest of the three at the steps looked at: each at some step, first in that order. Undecided before bigram.",
+        phases,
+        "Edelman et al. 2024",
+        lead=True,
+    ),
+    Question(
+        "floor",
+        "Attention alone cannot do better than softmax of β times the bigram frequencies.",
+        "Last divergence from the true chain above that of the best β, 95 % interval over chains, seed by seed.",
+        floor,
+        "Edelman et al. 2024",
+    ),
+    Question(
+        "mlp",
+        "MLPs bring a model nearer to the bigram posterior.",
+        "Last divergence from it below that of attention alone, 95 % interval over chains, seed by seed.",
+        above_bayes,
+    ),
+    Question(
+        "few_chains",
+        "Trained on the fewest chains, models answer new chains by a posterior over their pool.",
+        "Nearest of unigram and bigram, with counts and with the pool, seed by seed.",
+        nearest("chains", remembers=True),
+        "Park et al. 2025",
+    ),
+    Question(
+        "many_chains",
+        "Trained on the most chains, they answer new chains by counts.",
+        "The same.",
+        nearest("chains", remembers=False),
+        "Park et al. 2025",
+    ),
+    Question(
+        "few_urns",
+        "Trained on the fewest urns, models answer new urns by a posterior over their pool.",
+        "Nearer to it than to add-one counts, seed by seed.",
+        nearest("urns", remembers=True),
+        "Wurgaft et al. 2025",
+    ),
+    Question(
+        "many_urns",
+        "Trained on the most urns, they answer new urns by counts.",
+        "The same.",
+        nearest("urns", remembers=False),
+        "Wurgaft et al. 2025",
+    ),
+    Question(
+        "pools",
+        "How near to Bayes for their pool are models on it?",
+        "Divergence from the true law over that of the best exact predictor, means over seeds.",
+        bayes_of_pools,
+    ),
+)

@@ -1,0 +1,1 @@
+"""Task diversity: from which number of training tasks on a transformer generalises instead of remembering."""
