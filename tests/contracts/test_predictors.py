@@ -56,6 +56,11 @@ PREDICTORS = {
     "best-linear": room.BestLinear(DISTRIBUTION),
     "small-boosting": room.GradientBoosting(5, 2),
     "small-network": room.TwoLayerNetwork(7, 5),
+    "network-kernel": room.KernelRegression(room.ArcCosine(), 0.3),
+    "tree-kernel": room.KernelRegression(room.SharedLeaf(2)),
+    "trees": room.TreeBayes(1, 0.3),
+    "signs": room.SignEP(),
+    "low-rank": room.LowRankParticles(3, 1, 1, 0.3, particles=8),
     "rescaled": room.Rescaled(room.Ridge(1.0)),
     "rescaled-coordinates": room.Rescaled(room.Ridge(1.0), "coordinates"),
 }
@@ -157,6 +162,8 @@ OTHERS = {
     "one-matrix": (room.OneMatrix(RNG.normal(size=(D, D))), GaussianMixture(D, 1.5, 0.1)),
     "parities": (room.ParityBayes(), PromptDistribution(Hypercube(6), Binary(Parity()))),
     "real-parities": (room.ParityBayes(), PromptDistribution(Hypercube(6), Parity())),
+    "linear-classes": (room.ClassificationEP(), PromptDistribution(X, Binary(Linear()))),
+    "logistic-classes": (room.ClassificationEP("logistic", 0.1), PromptDistribution(X, Binary(Linear(), "logistic"))),
     "elimination": (room.Elimination(), PromptDistribution(Hypercube(4), Conjunction(0.3))),
     "flipped-majorities": (None, PromptDistribution(Hypercube(5), Binary(Majority(3), flips=0.1))),
     "mixture-of-classes": (

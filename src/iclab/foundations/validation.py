@@ -137,15 +137,15 @@ def check_covariance(value: ArrayLike, name: str = "covariance", dimension: int 
     matrix = check_matrix(value, name, dimension)
     if matrix.shape[0] == 0:
         raise InvalidInputError(f"{name} must have dimension at least 1; an empty matrix was given.")
-    size = np.abs(matrix).max()
-    asymmetry = np.abs(matrix - matrix.T).max()
-    if asymmetry > _RELATIVE_TOLERANCE * size:
-        raise InvalidInputError(f"{name} must be symmetric; entries differ from the transpose by {asymmetry:.3g}.")
-    symmetric = (matrix + matrix.T) / 2
     # A diagonal matrix needs no eigensolver, and its rounding is none.
-    if np.count_nonzero(symmetric - np.diag(np.diagonal(symmetric))) == 0:
-        eigenvalues = np.sort(np.diagonal(symmetric))
+    if np.count_nonzero(matrix) == np.count_nonzero(np.diagonal(matrix)):
+        symmetric, eigenvalues = matrix.copy(), np.sort(np.diagonal(matrix))
     else:
+        size = np.abs(matrix).max()
+        asymmetry = np.abs(matrix - matrix.T).max()
+        if asymmetry > _RELATIVE_TOLERANCE * size:
+            raise InvalidInputError(f"{name} must be symmetric; entries differ from the transpose by {asymmetry:.3g}.")
+        symmetric = (matrix + matrix.T) / 2
         eigenvalues = np.linalg.eigvalsh(symmetric)
     if eigenvalues[0] < -_RELATIVE_TOLERANCE * max(abs(eigenvalues[-1]), abs(eigenvalues[0])):
         raise InvalidInputError(

@@ -16,12 +16,15 @@ from iclab.predictors.clusters import ClusterBayes, OneMatrix
 from iclab.predictors.descent import GradientDescent, Newton
 from iclab.predictors.enumeration import Elimination, EnumerationBayes, ParityBayes
 from iclab.predictors.evidence import EvidenceMixture, LinearBayes
-from iclab.predictors.exact import bayes_predictor
+from iclab.predictors.exact import bayes_predictor, near_bayes
+from iclab.predictors.expectation_propagation import ClassificationEP, SignEP
 from iclab.predictors.features import InFeatures
 from iclab.predictors.fitted import GradientBoosting, Lasso, RegressionTree, predict_by_refitting
 from iclab.predictors.gradient_descent_plus import GradientDescentPlusPlus
+from iclab.predictors.kernels import ArcCosine, KernelRegression, SharedLeaf
 from iclab.predictors.least_squares import LeastSquares, Ridge
 from iclab.predictors.logistic import LogisticRegression
+from iclab.predictors.low_rank import LowRankParticles
 from iclab.predictors.lsa import TrainedLSA
 from iclab.predictors.neighbours import NearestNeighbors
 from iclab.predictors.network import TwoLayerNetwork
@@ -32,12 +35,15 @@ from iclab.predictors.registry import FAST, REGISTRY, predictor, rivals
 from iclab.predictors.rescaled import Rescaled
 from iclab.predictors.square_root_filter import PrefixFit, fit_prefixes
 from iclab.predictors.subsets import SparseBayes
+from iclab.predictors.trees import TreeBayes
 
 __all__ = [
     "FAST",
     "REGISTRY",
+    "ArcCosine",
     "Averaging",
     "BestLinear",
+    "ClassificationEP",
     "ClusterBayes",
     "DeltaRule",
     "Elimination",
@@ -50,11 +56,13 @@ __all__ = [
     "GradientDescentPlusPlus",
     "InFeatures",
     "Kaczmarz",
+    "KernelRegression",
     "Lasso",
     "LeastSquares",
     "LinearBayes",
     "LinearPredictor",
     "LogisticRegression",
+    "LowRankParticles",
     "MarkovPoolBayes",
     "NGramBayes",
     "NearestNeighbors",
@@ -69,13 +77,17 @@ __all__ = [
     "RegressionTree",
     "Rescaled",
     "Ridge",
+    "SharedLeaf",
+    "SignEP",
     "SparseBayes",
     "TrainedLSA",
+    "TreeBayes",
     "TrueLaw",
     "TwoLayerNetwork",
     "Zero",
     "bayes_predictor",
     "fit_prefixes",
+    "near_bayes",
     "predict_by_refitting",
     "predictor",
     "rivals",

@@ -15,23 +15,30 @@ from iclab.predictors.bayes import FinitePoolBayes
 from iclab.predictors.clusters import ClusterBayes
 from iclab.predictors.enumeration import CodedFunctions, EnumerationBayes, ParityBayes
 from iclab.predictors.evidence import EvidenceMixture, LinearBayes, ScaledLabels, Shifted
+from iclab.predictors.expectation_propagation import ClassificationEP, SignEP
 from iclab.predictors.features import InFeatures, LinearMap
-from iclab.predictors.least_squares import LeastSquares
+from iclab.predictors.kernels import ArcCosine, KernelRegression, SharedLeaf
+from iclab.predictors.least_squares import LeastSquares, Ridge
+from iclab.predictors.low_rank import LowRankParticles
 from iclab.predictors.ngrams import MarkovPoolBayes, NGramBayes
 from iclab.predictors.recall import RecallBayes
 from iclab.predictors.subsets import SparseBayes
+from iclab.predictors.trees import MOST_TREES, TreeBayes
 from iclab.prompts import (
     Binary,
     CentredLinear,
     Conjunction,
+    DecisionTree,
     Disjunction,
     FinitePool,
     FixedLinear,
     FourierSums,
     GaussianMixture,
     Linear,
+    LinearClassification,
     LinearDynamics,
     Lookup,
+    LowRank,
     Majority,
     MarkovChainPool,
     MarkovChains,
@@ -40,6 +47,7 @@ from iclab.prompts import (
     PromptDistribution,
     Quadratic,
     RandomScaleLinear,
+    ReluNetwork,
     Scaled,
     SignVectors,
     SparseLinear,
@@ -69,7 +77,7 @@ def bayes_predictor(distribution: Any) -> Predictor:
     Raises
     ------
     InvalidInputError
-        If none is known in closed form for this law.
+        If none is known in closed form for this law; ``near_bayes`` names what comes near for some.
     """
     law, rules = distribution, _WHOLE
     if isinstance(distribution, PromptDistribution):
@@ -78,6 +86,52 @@ def bayes_predictor(distribution: Any) -> Predictor:
     if type(law) not in rules:
         raise _unknown(distribution)
     return rules[type(law)](distribution)
+
+
+def near_bayes(distribution: Any) -> dict[str, Predictor]:
+    """What comes near the posterior mean where it has no closed form, by what it is.
+
+    Parameters
+    ----------
+    distribution : PromptDistribution, MarkovChains, …
+        Of the prompts.
+
+    Returns
+    -------
+    dict of str to predictor
+        "expectation_propagation" for linear and logistic classification with Gaussian weights, "particles" for
+        ``LowRank`` with noise, and "best_linear_in_labels" for ``LowRank``, ``ReluNetwork`` and ``DecisionTree``;
+        nothing for other laws.
+    """
+    if not isinstance(distribution, PromptDistribution) or distribution.outliers is not None or distribution.changes:
+        return {}
+    tasks: Any = distribution.tasks
+    noise = distribution.noise
+    if isinstance(tasks, Binary) and isinstance(tasks.tasks, Linear):
+        classifier = ClassificationEP(tasks.link, tasks.flips, tasks.slope)
+        covariance = tasks.tasks.weight_covariance
+        inner = classifier if covariance is None else InFeatures(classifier, LinearMap(symmetric_root(covariance)))
+        return {"expectation_propagation": inner}
+    if isinstance(tasks, LinearClassification) and noise == 0:
+        return {"expectation_propagation": SignEP()}
+    if isinstance(tasks, LowRank):
+        linear: Predictor = Ridge(noise**2) if noise else LeastSquares()
+        if noise == 0:
+            return {"best_linear_in_labels": linear}
+        particles = LowRankParticles(tasks.rows, tasks.columns, tasks.rank, noise)
+        return {"particles": particles, "best_linear_in_labels": linear}
+    if isinstance(tasks, ReluNetwork):
+        return {"best_linear_in_labels": KernelRegression(ArcCosine(), noise)}
+    if isinstance(tasks, DecisionTree):
+        return {"best_linear_in_labels": KernelRegression(SharedLeaf(tasks.depth), noise)}
+    return {}
+
+
+def _tree(distribution: PromptDistribution) -> Predictor:
+    tasks: Any = distribution.tasks
+    if TreeBayes.count(tasks.depth, distribution.dimension) > MOST_TREES:
+        raise _unknown(distribution)
+    return TreeBayes(tasks.depth, distribution.noise)
 
 
 def require_plain(distribution: PromptDistribution) -> None:
@@ -214,6 +268,7 @@ _FUNCTIONS: dict[type, Callable[[Any], Predictor]] = {
     SparseLinear: lambda given: SparseBayes(given.tasks.nonzeros, given.noise),
     CentredLinear: lambda given: Shifted(_gaussian(given.noise), given.tasks.centre),
     VectorLinear: lambda given: _gaussian(given.noise),
+    DecisionTree: _tree,
     Quadratic: _in_features,
     FourierSums: _in_features,
     Monomials: _monomials,

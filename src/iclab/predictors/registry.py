@@ -15,7 +15,7 @@ from iclab.foundations import InvalidInputError, check_choice
 from iclab.predictors.averaging import Averaging, Zero
 from iclab.predictors.base import Predictor
 from iclab.predictors.descent import GradientDescent, Newton
-from iclab.predictors.exact import bayes_predictor
+from iclab.predictors.exact import bayes_predictor, near_bayes
 from iclab.predictors.fitted import GradientBoosting, Lasso, RegressionTree
 from iclab.predictors.gradient_descent_plus import GradientDescentPlusPlus
 from iclab.predictors.least_squares import LeastSquares, Ridge
@@ -124,7 +124,7 @@ def rivals(distribution: Any, n_train: int) -> dict[str, Predictor]:
     dict of str to predictor
         Of numbers the fast predictors of ``REGISTRY``; of symbols "unigram", "bigram", "trigram"; of classes of inputs
         "3_nearest_neighbors", and of two "logistic_regression"; of all classes "true_law", the floor of who knows what
-        the prompt was drawn with; "bayes" where it is known.
+        the prompt was drawn with; "bayes" where it is known, and what ``near_bayes`` names.
     """
     labels = labels_of(distribution)
     size = distribution.dimension or labels.size
@@ -139,7 +139,7 @@ def rivals(distribution: Any, n_train: int) -> dict[str, Predictor]:
         found = {**{name: NGramBayes(order) for name, order in grams.items()}, "true_law": TrueLaw()}
     with suppress(InvalidInputError):
         found["bayes"] = bayes_predictor(distribution)
-    return found
+    return found | near_bayes(distribution)
 
 
 def shipped_models() -> dict[str, Path]:
