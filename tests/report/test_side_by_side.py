@@ -1,6 +1,7 @@
 """Studies that ask the same questions stand side by side, whichever of them are finished."""
 
 import re
+from dataclasses import replace
 
 from iclab.report.blocks import Blocks
 from iclab.studies.study import Answer, Question, Record, Verdict
@@ -12,6 +13,7 @@ def _record(name, **answers):
 
 def test_every_answer_stands_under_its_study_and_beside_its_question(tmp_path):
     questions = [Question(name, f"Is {name} $x^2$?", "", lambda tables: Answer(Verdict.MEASURED)) for name in "ab"]
+    questions[1] = replace(questions[1], thresholds={"line": 0.25})
     first = _record("one", a=Answer(Verdict.CONFIRMED, 3), b=Answer(Verdict.IN_PART, 1, 1, 2))
     second = _record("two", b=Answer(Verdict.REFUTED, 0, 2))
     blocks = Blocks(tmp_path)
@@ -24,3 +26,6 @@ def test_every_answer_stands_under_its_study_and_beside_its_question(tmp_path):
         [["in", "part", "1", "of", "4,", "2", "undecided"], ["refuted", "0", "of", "2"]],
     ]
     assert all("<math" in row[0] for row in rows)
+    # What a criterion compares with stands beside it, here and among the answers of one study.
+    assert ["line: 0.25" in row[0] for row in rows] == [False, True]
+    assert blocks.place(blocks.answers([(second, questions[1])])).count("line: 0.25") == 1

@@ -39,6 +39,13 @@ def test_without_cases_nothing_is_decided():
     assert cases(pd.DataFrame({"x": [], "x_low": [], "x_high": []}), "x", 0.0).verdict is Verdict.UNDECIDED
 
 
+def test_a_threshold_is_a_number():
+    with pytest.raises(InvalidInputError, match="threshold line of the question sign"):
+        Question(
+            "sign", "It is positive.", "Above the line.", lambda t: Answer(Verdict.MEASURED), thresholds={"line": "0"}
+        )
+
+
 def _record(table):
     question = Question("sign", "It is positive.", "Interval above 0.", lambda t: cases(t["a"], "x", 0.0))
     return Record("name", "Title", {"n": 1}, {"a": table}, ask((question,), {"a": table}), "code"), (question,)

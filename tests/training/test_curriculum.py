@@ -12,8 +12,9 @@ from iclab.predictors import Ridge
 from iclab.training import Run, preset, read_config, train
 from iclab.training.batches import Batches
 from iclab.training.config import write_yaml
+from iclab.training.cost import estimate_cost
 from iclab.training.distributed import World
-from iclab.training.linting import estimate_cost, lint
+from iclab.training.linting import lint
 from iclab.training.precision import decided
 from iclab.training.step import Step, new_state
 

@@ -1,12 +1,16 @@
 """What the linter says, and what a training costs."""
 
 import math
+import time
 
+import numpy as np
 import pytest
 
+from iclab.models import Transformer
 from iclab.training import PRESETS, Run, preset, read_config, train
+from iclab.training.cost import Cost, _size, counted_steps, cumulated_cost, duration, estimate_cost
 from iclab.training.drawing import draw_losses
-from iclab.training.linting import Cost, duration, estimate_cost, lint
+from iclab.training.linting import lint
 from iclab.training.reporting import reference_lines
 
 
@@ -50,6 +54,44 @@ def test_cost_counts_prompts_and_products():
     assert cost.step_seconds == pytest.approx(cost.seconds / 50)
     assert "about 2.0 h on this machine (50 ms for a step" in str(Cost(1.0, 1.0, 7200.0, 0.05))
     assert [duration(seconds) for seconds in (5, 100, 1e5)] == ["5 s", "2 min", "27.8 h"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 10**12},
+        {"batch_size": 10**6},
+        {"batch_size": 10**12},
+        {"model.width": 4096},
+        {"model.layers": 10_000},
+        {"n_train": 10**6},
+        {"steps": 10**12, "curriculum.points": {"start": 1, "end": 41, "every": 10**10}},
+    ],
+    ids=str,
+)
+def test_absurd_sizes_are_counted_at_once(change):
+    config = read_config({"preset": "tiny"}, change)
+    began = time.process_time()
+    cost = estimate_cost(config)
+    assert time.process_time() - began < 2
+    assert cost.products > 1e13
+    assert math.isfinite(cost.seconds) == (set(change) <= {"steps", "batch_size", "curriculum.points"})
+
+
+@pytest.mark.parametrize("mixers", [(), ("delta", "softmax", "lstm")])
+def test_what_is_counted_is_what_a_model_of_that_size_has(mixers):
+    config = preset("tiny", dimension=2, n_train=4, steps=1, model={"layers": 3, "mixers": mixers})
+    model = Transformer(config.architecture, seed=None)
+    assert _size(config.architecture) == (model.products, model.n_parameters)
+
+
+def test_costs_of_many_steps_are_sampled_evenly():
+    config = preset("tiny", steps=60_000, curriculum={"points": {"start": 1, "end": 41, "every": 1000}})
+    exact = np.cumsum([config.cost_at(step) for step in range(config.steps)])
+    steps, costs = cumulated_cost(config)
+    found = np.interp(np.arange(1, config.steps + 1), steps, costs)
+    np.testing.assert_allclose(found, exact, atol=1e-3 * exact[-1])
+    assert counted_steps(3) == ([0, 1, 2], 1.0)
 
 
 def test_reference_lines_are_those_of_the_loss(tmp_path):

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from iclab.training import Run, TrainingConfig
-from iclab.training.linting import duration
+from iclab.training.cost import duration
 from iclab.training.logs import Log
 from iclab.training.reporting import least_squares_diverges, reference_lines, reference_of, scale_of
 

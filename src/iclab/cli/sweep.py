@@ -136,7 +136,7 @@ def sweep(
 
 def _dry_run(cells: list) -> int:  # type: ignore[type-arg]
     from iclab.studies.grid import cost
-    from iclab.training.linting import duration
+    from iclab.training.cost import duration
 
     costs = cost(cells)
     seconds = sum(each.seconds for _, each in costs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -161,17 +162,19 @@ def _words(value: Any) -> Iterator[str]:
 def _check(config: TrainingConfig, *, as_json: bool) -> int:
     from dataclasses import asdict
 
+    from iclab.models import OwnModel
     from iclab.training.causality import check_causal
-    from iclab.training.linting import estimate_cost, lint
+    from iclab.training.cost import estimate_cost
+    from iclab.training.linting import lint
     from iclab.training.precision import choices
 
-    check_causal(config)
+    if isinstance(config.model, OwnModel):  # ours are, by construction
+        check_causal(config)
     chosen, cost, remarks = choices(config), estimate_cost(config), lint(config)
     if as_json:
         precision = {field: asdict(choice) for field, choice in chosen.items()}
-        sys.stdout.write(
-            jsonlib.dumps({"cost": asdict(cost), "precision": precision, "remarks": remarks}, indent=2) + "\n"
-        )
+        figures = {name: None if math.isnan(value) else value for name, value in asdict(cost).items()}
+        sys.stdout.write(jsonlib.dumps({"cost": figures, "precision": precision, "remarks": remarks}, indent=2) + "\n")
     else:
         fields = [f"{field}: {choice}." for field, choice in chosen.items()]
         sys.stdout.write("\n".join([f"Cost: {cost}.", *fields, *remarks]) + "\n")

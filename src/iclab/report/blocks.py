@@ -101,7 +101,7 @@ class Blocks:
             {"question": question, "answer": record.answers[question.name], "link": link(record) if link else ""}
             for record, question in asked
         ]
-        helpers = {"inline": to_inline, "tones": TONES, "cases": _cases, "numbers": _numbers}
+        helpers = {"inline": to_inline, "tones": TONES, "cases": _cases, "numbers": _numbers, "shown": format_number}
         return self._add("answers.html.j2", rows=rows, brief=brief, **helpers)
 
     def side_by_side(self, columns: Sequence[tuple[str, str, Record]], questions: Sequence[Question]) -> str:
@@ -116,7 +116,13 @@ class Blocks:
         """
         rows = [(question, [record.answers.get(question.name) for _, _, record in columns]) for question in questions]
         return self._add(
-            "side_by_side.html.j2", columns=columns, rows=rows, inline=to_inline, tones=TONES, cases=_cases
+            "side_by_side.html.j2",
+            columns=columns,
+            rows=rows,
+            inline=to_inline,
+            tones=TONES,
+            cases=_cases,
+            shown=format_number,
         )
 
     def table(

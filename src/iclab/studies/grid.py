@@ -33,7 +33,7 @@ from iclab.training import TrainingConfig, read_config
 from iclab.training.reading import parse_value
 
 if TYPE_CHECKING:
-    from iclab.training.linting import Cost
+    from iclab.training.cost import Cost
 
 _MARKER = "sweep.json"
 # A range of whole numbers, both ends included: 0..4.
@@ -280,7 +280,7 @@ def judge(model: Trained, name: str, judging: Judging) -> pd.DataFrame:
 
 def cost(cells: Sequence[Cell]) -> list[tuple[Cell, Cost]]:
     """What every cell will cost; of cells that differ in seeds and rates alone, one is measured."""
-    from iclab.training.linting import estimate_cost
+    from iclab.training.cost import estimate_cost
 
     measured: dict[str, Cost] = {}
     costs: list[tuple[Cell, Cost]] = []

@@ -15,7 +15,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from iclab.foundations import InvalidInputError, atomic_path, check_choice, check_integer, read_json, write_json
+from iclab.foundations import (
+    InvalidInputError,
+    atomic_path,
+    check_choice,
+    check_integer,
+    check_real,
+    read_json,
+    write_json,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,13 +120,15 @@ class Question:
     asked : str
         The assertion, as one sentence.
     criterion : str
-        When numbers meet it.
+        When numbers meet it, in words that name the thresholds.
     ask : callable
         From tables to the answer.
     source : str
         Who asserts it, and where; empty if nobody does.
     lead : bool
         Whether the first page of a report shows it.
+    thresholds : mapping
+        Name to number: what the criterion compares with, shown beside it.
     """
 
     name: str
@@ -127,8 +137,11 @@ class Question:
     ask: Callable[[Tables], Answer]
     source: str = ""
     lead: bool = False
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, value in self.thresholds.items():
+            check_real(value, f"threshold {name} of the question {self.name}")
         for name in ("name", "asked", "criterion"):
             if not isinstance(getattr(self, name), str):
                 raise InvalidInputError(f"{name} of a question must be text; it is {getattr(self, name)!r}.")

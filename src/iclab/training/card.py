@@ -14,7 +14,8 @@ from iclab.foundations import plus_minus
 from iclab.predictors import LeastSquares, Predictor, Ridge
 from iclab.prompts.labels import REAL
 from iclab.training.config import TrainingConfig
-from iclab.training.linting import duration, lint
+from iclab.training.cost import duration
+from iclab.training.linting import lint
 from iclab.training.reporting import reference_of, scale_of
 
 if TYPE_CHECKING:

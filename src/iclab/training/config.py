@@ -20,7 +20,7 @@ from iclab.prompts.labels import labels_of
 from iclab.prompts.problem_specifications import ProblemSpecification
 from iclab.prompts.reading import UNTAGGED, allowed_code
 from iclab.prompts.specification import plain, validated
-from iclab.training.curriculum import Curriculum
+from iclab.training.curriculum import Curriculum, Stage
 from iclab.training.optimisation import Optimizer, Schedule
 from iclab.training.series import SeriesSpecification
 from iclab.training.targets import posterior_mean
@@ -233,8 +233,11 @@ class TrainingConfig:
 
     def cost_at(self, step: int) -> int:
         """Cost of a step relative to others: its points times its prompts, and a part that does not grow with them."""
-        points = self.curriculum.at(step, self.architecture.dimension, self.n_points).points
-        return points * self.batch_size_at(step) + _FIXED_COST
+        return self.stage_at(step).points * self.batch_size_at(step) + _FIXED_COST
+
+    def stage_at(self, step: int) -> Stage:
+        """What a step sees."""
+        return self.curriculum.at(step, self.architecture.dimension, self.n_points)
 
     def with_(self, **changes: Any) -> Self:
         """A copy with other fields, validated anew."""

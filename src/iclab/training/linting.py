@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
 from typing import Any
 
-from iclab.training.batches import Batches
 from iclab.training.config import TrainingConfig
-from iclab.training.cuda_graphs import step_of
-from iclab.training.distributed import World
-from iclab.training.memory import keep_memory
-from iclab.training.precision import decided
-from iclab.training.step import new_state
 
 # Measured on tiny models: beyond this, Muon (scaled to AdamW's size) never left the initial plateau.
 _MUON_RATE_THAT_LEARNS = 0.01
@@ -78,57 +70,3 @@ def _value(config: TrainingConfig, name: str) -> Any:
     for part in name.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Expected cost of a training.
-
-    Attributes
-    ----------
-    sequences, products : float
-        Prompts drawn, and multiply-adds of the weight matrices over the run, forward and backward.
-    seconds, step_seconds : float
-        Expected on this machine, from timing a few steps of the longest prompts, and of one of these.
-    """
-
-    sequences: float
-    products: float
-    seconds: float
-    step_seconds: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.sequences:.3g} prompts, {self.products:.2g} multiply-adds, about {duration(self.seconds)} on this "
-            f"machine ({1e3 * self.step_seconds:.3g} ms for a step of the longest prompts)"
-        )
-
-
-def estimate_cost(config: TrainingConfig) -> Cost:
-    """Cost of a training, from five steps on its longest prompts with scratch weights."""
-    keep_memory()
-    config = decided(config)
-    state = new_state(config)
-    step = step_of(config, state, World())
-    points = [
-        config.curriculum.at(i, config.architecture.dimension, config.n_points).points for i in range(config.steps)
-    ]
-    prompts = [config.batch_size_at(i) for i in range(config.steps)]
-    work = [config.cost_at(i) for i in range(config.steps)]
-    with Batches(config, World()) as batches:
-        batch = batches.draw(work.index(max(work)))
-        for timed in (2, 3):  # the first ones also plan memory and kernels, and on a GPU record them
-            began = time.perf_counter()
-            for _ in range(timed):
-                step(batch)
-            float(batch.loss)  # waits for a GPU
-            seconds = (time.perf_counter() - began) / timed
-    tokens = sum((2 * n - 1) * count for n, count in zip(points, prompts, strict=True))
-    return Cost(sum(prompts), 3 * state.model.products * tokens, seconds * sum(work) / max(work), seconds)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: 45 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -9,6 +9,7 @@ from typing import Any
 
 from iclab.foundations import InvalidInputError, exclusive, require_writable, user_path
 from iclab.models import OwnModel
+from iclab.models.predictor import device_of
 from iclab.models.storage import MANIFEST
 from iclab.prompts.reading import allowing_code
 from iclab.training.batches import Batch, Batches
@@ -96,7 +97,8 @@ def train(
     logs = [*logs_of(log), *([] if progress is None else [Called(progress)])]
     if allow_code:
         config = allowing_code(config)
-    # Code that may not run, or fails, is refused before anything is written.
+    # A device that is not there, and code that may not run or fails, are refused before anything is written.
+    device_of(config.device)
     if isinstance(config.model, OwnModel):
         check_causal(config)
     config.prompts.build().sample(1, 1, seed=0)

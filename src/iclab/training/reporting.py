@@ -19,6 +19,7 @@ from iclab.prompts import Labels, Prompts
 from iclab.training.batches import Batch
 from iclab.training.checkpoint import State
 from iclab.training.config import TrainingConfig
+from iclab.training.cost import cumulated_cost
 from iclab.training.curriculum import Ramp
 
 _SECONDS_BETWEEN_REPORTS = 0.5
@@ -31,8 +32,7 @@ class Clock:
     """
 
     def __init__(self, config: TrainingConfig, state: State, progress: Callable[[int, int, float, float], None] | None):
-        costs = [config.cost_at(step) for step in range(config.steps)]
-        self._cost = np.concatenate([[0], np.cumsum(costs)])
+        self._steps, self._costs = cumulated_cost(config)
         self._start, self._total, self._progress = state.step, config.steps, progress
         self._began = self._reported = time.perf_counter()
         self._before, self._cpu_before = state.seconds, state.cpu_seconds - time.process_time()
@@ -49,8 +49,9 @@ class Clock:
         if self._progress is None or (now - self._reported < _SECONDS_BETWEEN_REPORTS and step < self._total):
             return
         self._reported = now
-        done = self._cost[step] - self._cost[self._start]
-        left = (self._cost[-1] - self._cost[step]) * (now - self._began) / done if done else math.nan
+        begun, spent = np.interp((self._start, step), self._steps, self._costs)
+        done = spent - begun
+        left = (self._costs[-1] - spent) * (now - self._began) / done if done else math.nan
         self._progress(step, self._total, float(loss), float(left))
 
 

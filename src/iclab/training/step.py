@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -23,7 +22,6 @@ from iclab.training.losses import LOSSES
 
 # A loss this many times the zero predictor's has left the task.
 _DIVERGED = 1e6
-_log = logging.getLogger(__name__)
 
 
 class TrainingDivergedError(RuntimeError):
@@ -155,7 +153,7 @@ def new_state(config: TrainingConfig) -> State:
     if config.undecided:
         raise ValueError("the precision must be decided before the first step")
     dtype = torch.float64 if config.precision == "float64" else torch.float32
-    model = make(config.architecture, config.seed).to(_device(config), dtype)
+    model = make(config.architecture, config.seed).to(device_of(config.device), dtype)
     return State(model, config.optimizer.build(model), 0, [])
 
 
@@ -176,10 +174,3 @@ def check_sound(state: State, directory: Path, *, weights: bool) -> None:
             f"the training must keep a finite loss; it reached {bad:.3g} by step {state.step}: lower the learning "
             f"rate and start anew (the last good checkpoint stays in {directory})."
         )
-
-
-def _device(config: TrainingConfig) -> torch.device:
-    if config.device == "cuda" and not torch.cuda.is_available():
-        _log.warning("no GPU was found: the training runs on the CPU")
-        return torch.device("cpu")
-    return device_of(config.device)

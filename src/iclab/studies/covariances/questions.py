@@ -216,7 +216,8 @@ QUESTIONS = (
     Question(
         "agreement",
         "Measured errors of the layer agree with the exact ones.",
-        f"Within {FAR:g} standard errors.",
+        "Distance below the threshold, in standard errors.",
         agreement,
+        thresholds={"threshold": FAR},
     ),
 )

@@ -263,8 +263,9 @@ QUESTIONS = (
     Question(
         "nearest-linear",
         "Untied linear layers implement a classical algorithm.",
-        f"One nearest in {SURE:.0%} of bootstrap samples, within {NEAR:g} of the mean squared target, at position N.",
+        "One nearest, in enough bootstrap samples and near enough in units of the mean squared target, at position N.",
         nearest(LINEAR),
+        thresholds={"share of samples": SURE, "distance": NEAR},
     ),
     Question("nearest-softmax", "Softmax layers do.", "As above.", nearest(SOFTMAX)),
     Question("labels", "Freeing the label weights lowers the error.", _PAIRED, compared(LABELS, deep=True)),
@@ -285,9 +286,10 @@ QUESTIONS = (
     Question(
         "agreement",
         "One layer as fitted has the exact minimum.",
-        f"|z| below {AGREES:g}.",
+        "|z| below the threshold.",
         agreement,
         "Theorems 4 and 8",
+        thresholds={"threshold": AGREES},
     ),
     Question("symmetry", "Off-diagonal weights stay 0, as symmetry says.", _VANISH, symmetric("off-diagonal")),
     Question("stationary", "Diagonal weights are at an optimum.", _VANISH, symmetric("diagonal")),

@@ -11,7 +11,8 @@ QUESTIONS = (
     Question(
         "learned",
         "After N examples, every model halves the error of the zero predictor.",
-        f"95 % interval of the error / d below {LINE:g}.",
+        "95 % interval of the error / d below the threshold.",
         lambda tables: cases(tables["at_N"], "mean", LINE, above=False),
+        thresholds={"threshold": LINE},
     ),
 )

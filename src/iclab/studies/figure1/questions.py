@@ -73,19 +73,21 @@ QUESTIONS = (
     Question(
         "succeeds",
         "Trained on the fixed covariance, GPT-2 succeeds on random covariances of c = 1.",
-        f"Error at M = N below {100 * SUCCESS:g} % of the zero predictor's. The linear layer's limit is 33 % when "
+        "Error at M = N, in units of the zero predictor's, below the threshold. The linear layer's limit is 33 % when "
         "trained on random covariances and 300 % on the fixed one.",
         observed("succeeds", SUCCESS, above=False, second=BETWEEN),
         "§4.3, Equation (23)",
         lead=True,
+        thresholds={"threshold": SUCCESS, "second line": BETWEEN},
     ),
     Question(
         "fails",
         "Trained on the fixed covariance, it is unsuccessful at large variance (c > 1).",
-        f"Error at M = N above {100 * SUCCESS:g} % of the zero predictor's.",
+        "Error at M = N, in units of the zero predictor's, above the threshold.",
         observed("fails", SUCCESS, second=BETWEEN),
         "§4.3",
         lead=True,
+        thresholds={"threshold": SUCCESS, "second line": BETWEEN},
     ),
     Question(
         "random_is_better",
@@ -99,10 +101,11 @@ QUESTIONS = (
     Question(
         "short_of_least_squares",
         "Trained on random covariances, it still fails to match least squares at the largest c.",
-        f"Error at M = N, where least squares has 0, above {100 * MATCH:g} % of the zero predictor's.",
+        "Error at M = N, in units of the zero predictor's, above the threshold; least squares has 0.",
         observed("short_of_least_squares", MATCH, second=BETWEEN),
         "§4.3",
         lead=True,
+        thresholds={"threshold": MATCH, "second line": BETWEEN},
     ),
     Question(
         "longer_is_better",
@@ -116,10 +119,11 @@ QUESTIONS = (
     Question(
         "rises",
         "The error spikes when the test prompt is longer than the training prompts.",
-        f"Mean error over M in (N, 1.5 N] over the error at N above 1; above {SPIKE:g} in the numbers.",
+        "Mean error over M in (N, 1.5 N] over the error at N above the threshold.",
         observed("rises", 1.0, second=SPIKE),
         "§4.3, caption of Figure 1",
         lead=True,
+        thresholds={"threshold": 1.0, "second line": SPIKE},
     ),
     Question(
         "ratio_shrinks",
@@ -138,9 +142,10 @@ QUESTIONS = (
     Question(
         "seeds",
         "What a model does beyond N depends on its training seed more than what it does up to N.",
-        "Standard deviation between seeds over one model's standard error (median over positions and panels): beyond N "
-        f"over {SEEDS:g} times that up to N.",
+        "Standard deviation between seeds over one model's standard error (median over positions and panels), beyond N "
+        "over that up to N, above the threshold.",
         seeds,
+        thresholds={"threshold": SEEDS},
     ),
     Question(
         "learned",

@@ -172,8 +172,9 @@ QUESTIONS = (
     Question(
         "agreement",
         "Layers trained by gradient descent have the minimiser's errors.",
-        f"Within {FAR:g} standard errors, by N and M.",
+        "Distance below the threshold, in standard errors, by N and M.",
         agreement,
+        thresholds={"threshold": FAR},
     ),
     Question(
         "lengths",
@@ -205,15 +206,17 @@ QUESTIONS = (
     Question(
         "enough",
         "How many tasks are enough for the layer?",
-        f"Excess on fresh tasks below {TENTH:g} of the zero predictor's error.",
+        "Excess on fresh tasks below the threshold, in units of the zero predictor's error.",
         enough,
+        thresholds={"threshold": TENTH},
     ),
     Question(
         "nearest",
         "Trained on finitely many tasks, GPT-2 answers fresh tasks as ridge does.",
-        f"Nearest of dMMSE, ridge, least squares and the layer in {CERTAIN:.0%} of bootstrap samples, by K.",
+        "Nearest of dMMSE, ridge, least squares and the layer in enough bootstrap samples, by K.",
         nearest,
         lead=True,
+        thresholds={"share of samples": CERTAIN},
     ),
     Question(
         "known",

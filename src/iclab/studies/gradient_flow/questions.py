@@ -88,10 +88,11 @@ QUESTIONS = (
     Question(
         "limit",
         "Gradient flow from Assumption 3 ends at the global minimum that the theorems give.",
-        f"Relative distance of the limit from theirs at most {ROUNDING:g}.",
+        "Relative distance of the limit from theirs at most the threshold.",
         limit,
         "Theorems 4 and 8",
         lead=True,
+        thresholds={"threshold": ROUNDING},
     ),
     Question(
         "bound",
@@ -118,14 +119,16 @@ QUESTIONS = (
     Question(
         "balance",
         "$u^2 - \\|U\\|_F^2$ is conserved.",
-        f"At most {ROUNDING:g} in absolute value, from 0 at the start.",
+        "At most the threshold in absolute value, from 0 at the start.",
         balance,
         "Lemma 17",
+        thresholds={"threshold": ROUNDING},
     ),
     Question(
         "rate",
         "The flow converges at the rate of the linearised flow at the minimum.",
-        f"Rate measured late within {RATE_ROUNDING:g} of it, relatively.",
+        "Rate measured late within the threshold of it, relatively.",
         rate,
+        thresholds={"threshold": RATE_ROUNDING},
     ),
 )

@@ -153,14 +153,16 @@ QUESTIONS = (
     Question(
         "between",
         "Descent from Assumption 3 has a larger limit of the step size than descent in general.",
-        f"Relative excess below {SETTLED:g} at steps between the limits on all parameters and on (u, U).",
+        "Relative excess below the threshold at steps between the limits on all parameters and on (u, U).",
         between,
+        thresholds={"threshold": SETTLED},
     ),
     Question(
         "beyond",
         "Above both limits descent does not converge.",
-        f"Divergence, or a relative excess of at least {SETTLED:g}, from Assumption 3.",
+        "Divergence, or a relative excess of at least the threshold, from Assumption 3.",
         beyond,
+        thresholds={"threshold": SETTLED},
     ),
     Question(
         "flatter",
@@ -171,25 +173,29 @@ QUESTIONS = (
     Question(
         "rate_power",
         "The distance of SGD from the flow grows as the root of the step size.",
-        f"Fitted power: interval contains {RATE_POWER:g}.",
+        "Its interval contains the power.",
         power(0, RATE_POWER),
+        thresholds={"power": RATE_POWER},
     ),
     Question(
         "batch_power",
         "It falls as the inverse root of the batch size.",
-        f"Fitted power: interval contains {BATCH_POWER:g}.",
+        "Its interval contains the power.",
         power(1, BATCH_POWER),
+        thresholds={"power": BATCH_POWER},
     ),
     Question(
         "one_layer",
         "Two layers learn more than one from random weights.",
-        f"Risk on fresh prompts at t = {SPAN:g} below the minimum of one layer.",
+        "Risk on fresh prompts at the time t below the minimum of one layer.",
         layers("beats_one_layer"),
+        thresholds={"t": SPAN},
     ),
     Question(
         "two_steps",
         "They learn two steps of gradient descent.",
-        f"Risk at most {SLACK:.0%} above that of two steps with their best rates.",
+        "Risk over that of two steps with their best rates, less 1, at most the threshold.",
         layers("as_two_steps"),
+        thresholds={"threshold": SLACK},
     ),
 )

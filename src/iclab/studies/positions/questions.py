@@ -72,16 +72,18 @@ QUESTIONS = (
     Question(
         "cause",
         "Untrained absolute positions cause the spike.",
-        f"The error just beyond N is over {SPIKE:g} times that at N with learned positions, and with no other kind.",
+        "The error just beyond N over that at N is above the threshold with learned positions, and with no other kind.",
         cause,
         "§4.3",
         lead=True,
+        thresholds={"threshold": SPIKE},
     ),
     Question(
         "restored",
         "With trained rows in place of the untrained ones, the spike goes.",
-        f"Error just beyond N below {SPIKE:g} times that at N.",
+        "Error just beyond N over that at N below the threshold.",
         restored,
+        thresholds={"threshold": SPIKE},
     ),
     Question(
         "length",

@@ -94,31 +94,35 @@ QUESTIONS = (
     Question(
         "as_stated",
         "The trained layer tolerates shifts of labels, tasks and queries, and none of the inputs.",
-        f"Relative error at M = N grows by at most {TOLERANCE:g} at every parameter, and by more for inputs.",
+        "Relative error at M = N grows by at most the threshold at every parameter, and by more for inputs.",
         as_stated,
         "§4.2",
         lead=True,
+        thresholds={"threshold": TOLERANCE},
     ),
     Question(
         "tasks",
         "Label noise and nonlinear tasks are tolerated.",
-        f"Growth at most {TOLERANCE:g} at every parameter tried.",
+        "Growth at most the threshold at every parameter tried.",
         tolerated("labels", "tasks"),
         "§4.2",
+        thresholds={"threshold": TOLERANCE},
     ),
     Question(
         "queries",
         "Queries of another distribution are tolerated.",
-        f"Growth at most {TOLERANCE:g} at every parameter tried.",
+        "Growth at most the threshold at every parameter tried.",
         tolerated("queries"),
         "§4.2",
+        thresholds={"threshold": TOLERANCE},
     ),
     Question(
         "inputs",
         "Inputs of another covariance, in context and query, are not tolerated.",
-        f"Growth above {TOLERANCE:g} at some parameter.",
+        "Growth above the threshold at some parameter.",
         tolerated(*INPUTS, holds=False),
         "§4.2",
+        thresholds={"threshold": TOLERANCE},
     ),
     Question(
         "strength",
@@ -129,14 +133,16 @@ QUESTIONS = (
     Question(
         "least_squares",
         "Least squares has the smaller error under every shift.",
-        "Smaller exact error at each parameter and M; where only one is exact, smaller by "
-        f"{DIFFERENCE:g} standard errors as measured.",
+        "Smaller exact error at each parameter and M; where only one is exact, smaller by the threshold as measured, "
+        "in standard errors.",
         smaller,
+        thresholds={"threshold": DIFFERENCE},
     ),
     Question(
         "agreement",
         "Monte Carlo agrees with the exact errors.",
-        f"Within {AGREEMENT:g} standard errors; shifts share their draws.",
+        "Distance at most the threshold, in standard errors; shifts share their draws.",
         agreement,
+        thresholds={"threshold": AGREEMENT},
     ),
 )

@@ -82,36 +82,41 @@ def closed_form(tables: Tables) -> Answer:
     return Answer(verdict_of(met, len(z) - met), met, len(z) - met, 0, numbers)
 
 
-TOLERATED = f"The excess grows by at most {TOLERANCE:g}: the 95 % interval of its growth lies below."
 QUESTIONS = (
     Question(
         "layer_others",
         "The linear layer trained on a fixed covariance tolerates other tasks, labels and queries.",
-        f"{TOLERATED} Some it cannot fail: its prediction scales with them, or is as good as the best.",
+        "The 95 % interval of the excess's growth lies below the threshold. Some it cannot fail: its prediction scales "
+        "with them, or is as good as the best.",
         partial(layer, benign=True),
         "§4.2",
         lead=True,
+        thresholds={"threshold": TOLERANCE},
     ),
     Question(
         "layer_inputs",
         "It does not tolerate other inputs.",
-        f"The excess grows by more than {TOLERANCE:g}: the 95 % interval of its growth lies above.",
+        "The 95 % interval of the excess's growth lies above the threshold.",
         partial(layer, benign=False),
         "§4.2",
         lead=True,
+        thresholds={"threshold": TOLERANCE},
     ),
     Question(
         "transformers_fixed",
         "How many shifts do transformers trained on the fixed covariance tolerate?",
-        f"{TOLERATED} Counted by model and shift, beside the linear layer of the same training.",
+        "The 95 % interval of the excess's growth lies below the threshold; counted by model and shift, beside the "
+        "linear layer of the same training.",
         partial(transformers, family="fixed"),
         lead=True,
+        thresholds={"threshold": TOLERANCE},
     ),
     Question(
         "transformers_random",
         "How many do transformers trained on random covariances tolerate?",
         "The same, for shifts of random covariances.",
         partial(transformers, family="random"),
+        thresholds={"threshold": TOLERANCE},
     ),
     Question(
         "unlike_layer",
@@ -134,7 +139,8 @@ QUESTIONS = (
     Question(
         "closed_form",
         "The layer's measured errors agree with its closed form.",
-        f"Within {AGREE:g} standard errors; all shifts share their draws, so these distances do too.",
+        "Distance at most the threshold, in standard errors; all shifts share their draws, so these distances do too.",
         closed_form,
+        thresholds={"threshold": AGREE},
     ),
 )
