@@ -27,7 +27,7 @@ class General:
     def __init__(self, loss: PopulationLoss, initial: LSAParameters, t_end: float) -> None:
         self._loss = loss
         self._size = loss.dimension + 1
-        self._minimum = minimum_loss(loss.covariates, loss.n_train)
+        self._minimum = minimum_loss(*loss.problem)
         self._gain = loss(LSAParameters(0 * initial.w_pv, 0 * initial.w_kq)) - self._minimum
         start = initial.vector
         self._integration = Integration(self._velocity, [0.0], [start], atol=1e-16 * float(np.abs(start).max()))

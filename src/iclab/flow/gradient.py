@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from iclab.flow.general import General
 from iclab.flow.paths import ClosedForm, Path, Spectral
@@ -17,10 +18,18 @@ _COVARIANCES = (1e-64, 1e64)
 _STARTS = (1e-40, 1e2)
 
 
-def gradient_flow(initial: LSAParameters, covariates: CovarianceLaw, n_train: TrainLength, t_end: float) -> Trajectory:
+def gradient_flow(
+    initial: LSAParameters,
+    covariates: CovarianceLaw,
+    n_train: TrainLength,
+    t_end: float,
+    *,
+    noise_variance: float = 0.0,
+    weight_covariance: ArrayLike | None = None,
+) -> Trajectory:
     """Follow θ̇ = −∇L(θ), (9) of the paper, from ``initial`` to ``t_end``.
 
-    With a = b = 0 and covariances that commute (Theorems 4 and 8) the trajectory comes from one scalar function
+    With a = b = 0 and covariances that commute (Theorems 4 and 8), also with W, it comes from one scalar function
     (see ``iclab.flow.spectral``), for Λ ∝ I and u² = ‖U‖_F² from a closed form; otherwise all parameters are
     integrated. Errors of the first two are near 1e-13 relative.
 
@@ -35,6 +44,11 @@ def gradient_flow(initial: LSAParameters, covariates: CovarianceLaw, n_train: Tr
     t_end : float
         Time to cover; ``math.inf`` follows the flow to its limit: until the slowest mode has decayed by 1e-18
         (a = b = 0), or the gradient by 1e-11 (all parameters).
+    noise_variance : float
+        s² ≥ 0, variance of the noise on the labels of the examples, the query's target being noise-free; not in the
+        paper.
+    weight_covariance : array_like, shape (d, d), optional
+        W of w ~ N(0, W); the identity, as in the paper, when omitted.
 
     Returns
     -------
@@ -60,14 +74,14 @@ def gradient_flow(initial: LSAParameters, covariates: CovarianceLaw, n_train: Tr
     True
     """
     end = check_real(t_end, "t_end", above=0.0, allow_infinite=True)
-    loss = PopulationLoss(covariates, n_train)
+    loss = PopulationLoss(covariates, n_train, noise_variance, weight_covariance)
     if initial.dimension != loss.dimension:
         raise InvalidInputError(
             f"initial must have the dimension {loss.dimension} of the covariates; "
             f"dimension {initial.dimension} was given."
         )
     _check_sizes(initial, loss)
-    return Trajectory(_path(loss, initial, end), initial, covariates, n_train, end)
+    return Trajectory(_path(loss, initial, end), initial, loss, end)
 
 
 def _check_sizes(initial: LSAParameters, loss: PopulationLoss) -> None:
@@ -84,7 +98,7 @@ def _check_sizes(initial: LSAParameters, loss: PopulationLoss) -> None:
 
 def _path(loss: PopulationLoss, initial: LSAParameters, t_end: float) -> Path:
     a, u, U, b = initial.blocks
-    if a.any() or b.any() or not loss.rule.commuting:
+    if a.any() or b.any() or not loss.modal:
         return General(loss, initial, t_end)
     coefficients = loss.coefficients
     if not coefficients.drive.any():  # Λ = 0: nothing moves, and no mode sets a time

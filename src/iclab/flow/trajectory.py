@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 
 from iclab.flow.paths import BlockArrays, Path, Times
 from iclab.foundations import InvalidInputError, check_real, check_reals
-from iclab.theory import CovarianceLaw, LSAParameters, TrainLength, minimum_loss
+from iclab.theory import LSAParameters, PopulationLoss, minimum_loss
 
 _Values = Float64[np.ndarray, "..."]
 
@@ -27,8 +27,10 @@ class Trajectory:
     ----------
     initial : LSAParameters
         θ(0).
+    population : PopulationLoss
+        The loss that is descended.
     covariates, n_train
-        Law of Λ and prompt length N of the population loss.
+        Its law of Λ and prompt length N.
     t_end : float
         Last time, possibly ∞.
     method : str
@@ -50,15 +52,15 @@ class Trajectory:
         self,
         path: Path,
         initial: LSAParameters,
-        covariates: CovarianceLaw,
-        n_train: TrainLength,
+        population: PopulationLoss,
         t_end: float,
     ) -> None:
         self._path = path
-        self.initial, self.covariates, self.n_train, self.t_end = initial, covariates, n_train, t_end
+        self.initial, self.population, self.t_end = initial, population, t_end
+        self.covariates, self.n_train = population.covariates, population.n_train
         self.method, self.status, self.horizon = path.method, path.status, path.horizon
         self.amplification = path.amplification
-        self.minimum_loss = minimum_loss(covariates, n_train)
+        self.minimum_loss = minimum_loss(*population.problem)
         self.limit = None if path.limit is None else self._assemble(path.limit, 0)
 
     def u(self, t: ArrayLike) -> _Values:
@@ -72,7 +74,7 @@ class Trajectory:
         return _shaped(self._path.excess(times), shape)
 
     def loss(self, t: ArrayLike) -> _Values:
-        """L(θ(t)), (8), with its constant ½ E tr Λ; shape of t."""
+        """L(θ(t)), (8), with its constant ½ E tr WΛ; shape of t."""
         return self.excess(t) + self.minimum_loss
 
     def blocks(self, t: ArrayLike) -> tuple[_Values, _Values, _Values, _Values]:

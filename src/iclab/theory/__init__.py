@@ -17,9 +17,7 @@ from iclab.theory.covariance_rules import (
     CovarianceLaw,
     CovarianceRule,
     DiagonalMoments,
-    FlowCoefficients,
     covariance_rule,
-    flow_coefficients,
 )
 from iclab.theory.critical_points import (
     CriticalPoint,
@@ -66,6 +64,7 @@ from iclab.theory.minimizers import (
     minimum_loss,
     optimal_learner,
 )
+from iclab.theory.modes import FlowCoefficients, flow_coefficients
 from iclab.theory.plateaus import plateau_losses
 from iclab.theory.population import PopulationLoss, gamma, population_gradient, population_loss
 from iclab.theory.random_covariance import RiskDistribution, risk_distribution

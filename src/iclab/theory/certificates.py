@@ -15,15 +15,10 @@ from numpy.typing import ArrayLike
 
 from iclab.foundations import InvalidInputError, Matrix, Vector, check_real
 from iclab.prompts import Gaussian, RandomDiagonal
-from iclab.theory.covariance_rules import (
-    CovarianceLaw,
-    FlowCoefficients,
-    eigenbasis,
-    flow_coefficients,
-    law_dimension,
-)
+from iclab.theory.covariance_rules import CovarianceLaw, eigenbasis, law_dimension
 from iclab.theory.lengths import TrainLength, inverse_moments
 from iclab.theory.lsa import check_theta
+from iclab.theory.modes import FlowCoefficients, flow_coefficients
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,15 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from iclab.foundations import InvalidInputError, Matrix, Vector, check_integer, check_vector
+from iclab.foundations import (
+    InvalidInputError,
+    Matrix,
+    Vector,
+    check_integer,
+    check_vector,
+)
 from iclab.prompts import CovarianceMixture, Gaussian, RandomDiagonal, RandomRotation, Wishart
 from iclab.prompts.moments import law_moment
-from iclab.theory.lengths import TrainLength, inverse_moments
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,122 +222,6 @@ def _(covariates: RandomDiagonal) -> CovarianceRule:
 @covariance_rule.register
 def _(covariates: DiagonalMoments) -> CovarianceRule:
     return covariates.rule()
-
-
-@dataclass(frozen=True, eq=False)
-class FlowCoefficients:
-    """The numbers that drive (27) and (52): in the common eigenbasis of all Λ, with a = b = 0,
-
-    U̇_ij = −u² k_ij U_ij + u ξ_i δ_ij,  u̇ = −u Σ k_ij U_ij² + Σ ξ_i U_ii,
-    L = ½u² Σ k_ij U_ij² − u Σ ξ_i U_ii + ½ E tr Λ.
-
-    For a fixed Λ with eigenvalues l_i (Theorem 4), k_ij = g_i l_i l_j and ξ_i = l_i²; for random diagonal Λ_τ
-    (Theorem 8, Corollary 22), k_ii = γ_i, k_ij = ζ_ij and ξ_i = E λ_i².
-
-    Attributes
-    ----------
-    rotation : ndarray, shape (d, d), or None
-        Common eigenvectors Q as columns; None when they are the coordinate axes.
-    decay : ndarray, shape (d, d)
-        k_ij.
-    drive : ndarray, shape (d,)
-        ξ_i.
-    mean_trace : float
-        E tr Λ.
-    """  # noqa: D400
-
-    rotation: Matrix | None
-    decay: Matrix
-    drive: Vector
-    mean_trace: float
-
-    @property
-    def dimension(self) -> int:
-        """Input dimension d."""
-        return self.drive.shape[0]
-
-    @property
-    def target(self) -> Vector:
-        """The limit of the eigenvalues of uU (Theorems 4 and 8): ξ_i/k_ii, and 0 where both vanish; shape (d,)."""
-        diagonal = np.diagonal(self.decay)
-        return np.divide(self.drive, diagonal, out=np.zeros_like(self.drive), where=diagonal > 0)
-
-    def to_eigenbasis(self, matrix: Matrix) -> Matrix:
-        """Q'XQ of a matrix X, shape (d, d): the coordinates in which (27) and (52) fall apart."""
-        return matrix if self.rotation is None else self.rotation.T @ matrix @ self.rotation
-
-    def from_eigenbasis(self, matrix: Matrix) -> Matrix:
-        """QXQ' of a matrix X, shape (d, d): back from the coordinates in which (27) and (52) fall apart."""
-        return matrix if self.rotation is None else self.rotation @ matrix @ self.rotation.T
-
-    def loss(self, u: float, U: Matrix) -> float:
-        """L at a = b = 0 (Lemmas 15 and 23), for U, shape (d, d), in the eigenbasis."""
-        quadratic = np.einsum("ij,ij,ij->", self.decay, U, U)
-        return float(u**2 * quadratic / 2 - u * (self.drive @ np.diagonal(U)) + self.mean_trace / 2)
-
-    def gradient(self, u: float, U: Matrix) -> tuple[float, Matrix]:
-        """∂L/∂u and ∂L/∂U at a = b = 0 (Lemmas 10 and 21), for U, shape (d, d), in the eigenbasis."""
-        slope = u**2 * self.decay * U
-        slope[np.diag_indices_from(slope)] -= u * self.drive
-        return float(u * np.einsum("ij,ij,ij->", self.decay, U, U) - self.drive @ np.diagonal(U)), slope
-
-    def excess(self, u: float, U: Matrix) -> float:
-        """L − min L at a = b = 0, as a sum of squares (Lemma 24), for U, shape (d, d), in the eigenbasis."""
-        return float(np.einsum("ij,ij->", self.decay, (u * U - np.diag(self.target)) ** 2) / 2)
-
-
-@singledispatch
-def flow_coefficients(covariates: CovarianceLaw, n_train: TrainLength) -> FlowCoefficients:
-    """The coefficients of the flow (27), (52) for covariances that commute with one another.
-
-    Parameters
-    ----------
-    covariates : Gaussian, RandomDiagonal or any law of :func:`covariance_rule`
-        Law of Λ.
-    n_train : int, math.inf or AllPositions
-        Length of training prompts.
-
-    Returns
-    -------
-    FlowCoefficients
-
-    Raises
-    ------
-    InvalidInputError
-        If the covariances do not commute, or as :func:`covariance_rule`.
-    """
-    rule = covariance_rule(covariates)
-    if not rule.commuting:
-        raise InvalidInputError(
-            "covariates must have covariances that commute with one another, for the flow to fall apart into modes; "
-            f"those of {type(covariates).__name__} do not."
-        )
-    inverse, _ = inverse_moments(n_train)
-    l = rule.spectra  # noqa: E741
-    check_size(float(np.abs(l).max()))
-    trace = l.sum(-1, keepdims=True)
-    p = (1 + inverse) * l**2 + inverse * trace * l
-    decay = np.einsum("n,ni,nj->ij", rule.weights, p, l, optimize=True)
-    return FlowCoefficients(rule.rotations, decay, rule.weights @ l**2, float(rule.weights @ trace[:, 0]))
-
-
-@flow_coefficients.register
-def _(covariates: RandomDiagonal, n_train: TrainLength) -> FlowCoefficients:
-    return flow_coefficients(DiagonalMoments.of(covariates), n_train)
-
-
-@flow_coefficients.register
-def _(covariates: DiagonalMoments, n_train: TrainLength) -> FlowCoefficients:
-    inverse, _ = inverse_moments(n_train)
-    one, two, three = covariates.first, covariates.second, covariates.third
-    check_size(float(np.cbrt(three.max())))
-    trace = float(one.sum())
-    # E λ_i²λ_j and E λ_iλ_j trΛ for i ≠ j, then the diagonals (Corollary 22, (51)): O(d²), unlike the 2d + 1 nodes.
-    square = np.outer(two, one)
-    with_trace = square + square.T + np.outer(one, one) * (trace - one[:, None] - one[None, :])
-    np.fill_diagonal(square, three)
-    np.fill_diagonal(with_trace, three + two * (trace - one))
-    return FlowCoefficients(None, (1 + inverse) * square + inverse * with_trace, two, trace)
 
 
 def check_size(largest: float) -> None:

@@ -22,10 +22,11 @@ from jaxtyping import Float64
 from scipy.optimize import brentq, minimize
 
 from iclab.foundations import InvalidInputError, Matrix, Vector, check_integer
-from iclab.theory.covariance_rules import CovarianceLaw, FlowCoefficients, flow_coefficients
+from iclab.theory.covariance_rules import CovarianceLaw
 from iclab.theory.lengths import AllPositions, RealLength, TrainLength
 from iclab.theory.lsa import LSAParameters
 from iclab.theory.minimizers import minimum_loss
+from iclab.theory.modes import FlowCoefficients, flow_coefficients
 from iclab.theory.population import PopulationLoss
 
 _Directions: TypeAlias = Float64[np.ndarray, "..."]

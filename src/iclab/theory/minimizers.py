@@ -20,11 +20,11 @@ from iclab.theory.covariance_rules import (
     CovarianceRule,
     check_size,
     covariance_rule,
-    flow_coefficients,
     law_dimension,
 )
 from iclab.theory.lengths import TrainLength, inverse_moments
 from iclab.theory.lsa import LSAParameters
+from iclab.theory.modes import flow_coefficients
 from iclab.theory.population import PopulationLoss
 
 
@@ -73,8 +73,8 @@ def optimal_learner(
             K = np.linalg.solve((1 + inverse) * W @ Lambda + level * np.eye(d), W)
             return (K + K.T) / 2
     rule = covariance_rule(covariates)
-    if rule.commuting and noise == 0 and weight_covariance is None:
-        coefficients = flow_coefficients(covariates, n_train)
+    if rule.commuting and weight_covariance is None:
+        coefficients = flow_coefficients(covariates, n_train, noise)
         return coefficients.from_eigenbasis(np.diag(coefficients.target))
     return _solve_learner(rule, inverse, noise, W)
 
@@ -145,10 +145,10 @@ def minimum_loss(
     ½trΛ − ½tr(Λ²Γ⁻¹) for a fixed Λ, shape (d, d), ½ E trΛ − ½ Σ ξ_i²/γ_i for random diagonal Λ_τ. Parameters and
     errors are those of :func:`optimal_learner`.
     """
-    if noise_variance == 0 and weight_covariance is None:
+    if weight_covariance is None:
         rule = covariance_rule(covariates)
         if rule.commuting:
-            coefficients = flow_coefficients(covariates, n_train)
+            coefficients = flow_coefficients(covariates, n_train, noise_variance)
             return (coefficients.mean_trace - float(coefficients.drive @ coefficients.target)) / 2
     K = optimal_learner(covariates, n_train, noise_variance, weight_covariance)
     return learner_loss(K, covariates, n_train, noise_variance, weight_covariance)

@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike
 
 from iclab.foundations import InvalidInputError, check_covariance, check_real
 from iclab.prompts import Gaussian
-from iclab.theory.covariance_rules import CovarianceLaw, flow_coefficients
+from iclab.theory.covariance_rules import CovarianceLaw
 from iclab.theory.lengths import TrainLength, inverse_moments
+from iclab.theory.modes import flow_coefficients
 
 
 def plateau_losses(
