@@ -1,10 +1,10 @@
-"""The depth study: engines against one another and against known optima, exact limits, verdicts that turn."""
+"""The depth study: fits against known optima, exact limits, verdicts that turn."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from iclab.flow import TwoLayerRisk, TwoLayerWeights
+from iclab.flow.deep import FULL, GD_PLUS, INVARIANT, Contexts, MomentRisk, SpectralRisk, TokenRisk, form
 from iclab.predictors import GradientDescentPlusPlus, LeastSquares, Newton, Ridge
 from iclab.prompts import Gaussian, Linear, PromptDistribution
 from iclab.studies import REGISTRY
@@ -16,18 +16,14 @@ from iclab.studies.depth.contexts import (
     IDENTITY,
     RANDOM,
     TRACE,
-    Contexts,
     covariates,
     draw,
+    normalised,
 )
-from iclab.studies.depth.forms import FULL, GD_PLUS, INVARIANT, form
 from iclab.studies.depth.limit import descent_limit, limit_table, trace_limit
-from iclab.studies.depth.models import LINEAR, SOFTMAX, DeepLinear, DeepSoftmax, Model
-from iclab.studies.depth.moments import MomentRisk
+from iclab.studies.depth.models import LINEAR, DeepLinear, DeepSoftmax, Model
 from iclab.studies.depth.questions import compared, fourfold, lessens, remedy
 from iclab.studies.depth.references import ONE_LAYER, references
-from iclab.studies.depth.softmax import TokenRisk
-from iclab.studies.depth.spectral import SpectralRisk, gain
 from iclab.studies.lab import Lab
 from iclab.studies.runner import run_study
 from iclab.studies.study import Verdict
@@ -35,49 +31,7 @@ from iclab.theory import minimum_loss
 
 D, N = 3, 8
 CONTEXTS = draw(covariates(RANDOM, D), N, 40, 3, seed=1, stream="training")
-RNG = np.random.default_rng(0)
-SCALARS = np.column_stack([RNG.normal(-0.2, 0.1, 3), RNG.uniform(0.2, 0.5, 3)])
-WEIGHTS = RNG.normal(0, 0.2, (3, 2, D + 1, D + 1))
-
-
-def slope(risk, at, direction, step=1e-5):
-    return (risk(at + step * direction)[0] - risk(at - step * direction)[0]) / (2 * step)
-
-
-def test_eigenvalues_moments_and_tokens_are_one_model():
-    merged = form(GD_PLUS, D, diagonal=False).weights(SCALARS, 3)
-    values = [
-        SpectralRisk(CONTEXTS)(SCALARS)[0],
-        MomentRisk(CONTEXTS)(merged)[0],
-        TokenRisk(CONTEXTS, softmax=False)(merged)[0],
-    ]
-    np.testing.assert_allclose(values, values[0], rtol=1e-12)
-    np.testing.assert_allclose(
-        MomentRisk(CONTEXTS)(WEIGHTS)[1], TokenRisk(CONTEXTS, softmax=False)(WEIGHTS)[1], rtol=1e-9, atol=1e-12
-    )
-
-
-@pytest.mark.parametrize(
-    ("risk", "at"),
-    [
-        (SpectralRisk(CONTEXTS), SCALARS),
-        (MomentRisk(CONTEXTS), WEIGHTS),
-        (MomentRisk(CONTEXTS, own_key=True), WEIGHTS),
-        (TokenRisk(CONTEXTS), WEIGHTS),
-    ],
-    ids=["eigenvalues", "moments", "own key", "softmax"],
-)
-def test_gradients_are_those_of_the_risk(risk, at):
-    direction = np.random.default_rng(2).standard_normal(at.shape)
-    assert np.sum(risk(at)[1] * direction) == pytest.approx(slope(risk, at, direction), rel=1e-5)
-
-
-def test_own_key_is_the_papers_layer_twice():
-    prompts = PromptDistribution(Gaussian.isotropic(D), Linear()).sample(30, N + 1, seed=3)
-    two = WEIGHTS[:2]
-    expected = TwoLayerRisk(prompts).predictions(TwoLayerWeights(two[:, 0], two[:, 1]))
-    found = MomentRisk(Contexts.of(prompts, N), own_key=True).predictions(two)[:, 0]
-    np.testing.assert_allclose(found, expected, rtol=1e-10)
+WEIGHTS = np.random.default_rng(0).normal(0, 0.2, (3, 2, D + 1, D + 1))
 
 
 def test_positions_see_their_own_prefix():
@@ -122,16 +76,6 @@ def test_one_layer_finds_the_theorems_minimum(inputs):
     assert best["slope"] < 1e-3
 
 
-def test_wider_forms_hold_the_narrower_ones():
-    for diagonal in (False, True):
-        narrow, middle, wide = (form(name, D, diagonal) for name in (GD_PLUS, INVARIANT, FULL))
-        theta = np.random.default_rng(8).standard_normal(2 * narrow.size)
-        weights = narrow.weights(theta, 2)
-        np.testing.assert_allclose(narrow.coordinates(weights), theta, atol=1e-12)
-        for other in (middle, wide):
-            np.testing.assert_allclose(other.weights(other.coordinates(weights), 2), weights, atol=1e-12)
-
-
 def test_more_freedom_is_never_worse_on_the_contexts_fitted():
     contexts = draw(covariates(IDENTITY, D), N, 200, 4, seed=9, stream="training")
     known = {}
@@ -173,17 +117,9 @@ def test_trace_normalisation_has_its_closed_form():
 def test_normalised_contexts_forget_their_units():
     for kind, units in ((TRACE, 3.0), (COORDINATES, np.array([0.1, 2.0, 7.0]))):
         scaled = Contexts(CONTEXTS.xs * units, CONTEXTS.ys, CONTEXTS.queries * units, CONTEXTS.targets)
-        one, other = CONTEXTS.normalised(kind), scaled.normalised(kind)
+        one, other = normalised(CONTEXTS, kind), normalised(scaled, kind)
         np.testing.assert_allclose(one.xs, other.xs)
         np.testing.assert_allclose(one.queries, other.queries)
-
-
-def test_best_polynomial_beats_every_rate():
-    risk = SpectralRisk(CONTEXTS)
-    best = np.polynomial.polynomial.polyval(risk.eigenvalues, risk.best_polynomial(2))
-    for rate in (0.1, 0.3, 0.6):
-        steps = gain(np.tile([0.0, rate], (3, 1)), risk.eigenvalues)
-        assert risk.losses(best).mean() <= risk.losses(steps).mean()
 
 
 SIZES = {
@@ -269,12 +205,3 @@ def test_answers_turn_with_their_numbers(tables):
         [10.0 ** -errors.loc[four, "layers"], np.full(four.sum(), 1e-6)]
     )
     assert fourfold({**tables, "errors": errors}).verdict is Verdict.CONFIRMED
-
-
-def test_one_softmax_layer_is_a_smoother():
-    """With W^PV = diag(0, -1) and W^KQ = diag(aI, 0) it is the weighted mean of labels with weights exp(a x_j'x_q)."""
-    model = Model(IDENTITY, SOFTMAX, GD_PLUS, False, 1)
-    found = model.risk(CONTEXTS).predictions(model.weights(np.array([0.0, 0.7]), D))
-    scores = np.exp(0.7 * np.einsum("bkd,bnd->bkn", CONTEXTS.queries, CONTEXTS.xs))
-    expected = np.einsum("bkn,bn->bk", scores, CONTEXTS.ys) / scores.sum(axis=2)
-    np.testing.assert_allclose(found, expected, rtol=1e-12)

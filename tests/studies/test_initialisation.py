@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from iclab.foundations import InvalidInputError
-from iclab.studies.exponents import regressed
+from iclab.foundations.exponents import regressed
 from iclab.studies.initialisation.measure import Problem, Settings, measure
 from iclab.studies.initialisation.questions import QUESTIONS
 from iclab.studies.initialisation.two_layer import counts_of

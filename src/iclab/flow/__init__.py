@@ -2,7 +2,8 @@
 
 A *trajectory* gives the parameters θ(t) of a linear self-attention layer, its loss and its conserved quantity at any
 time. ``gradient_flow`` makes one; it picks the method: a closed form, the spectral method, an adaptive integrator.
-A *descent* is the same in steps: gradient descent, momentum, or SGD on fresh prompts. ``flow_ends`` follows many starts
+A *descent* is the same in steps: gradient descent, momentum, or SGD on fresh prompts; ``empirical_minimizer`` is where
+descent on B prompts ends. ``flow_ends`` follows many starts
 at once and says where each ends; ``factored_flow`` keeps keys and queries apart; ``head_flow`` follows several heads,
 merged or apart, and ``predicted_drops`` tells when it leaves its plateaus; ``two_layer_flow`` and ``two_layer_runs``
 stack two layers.
@@ -15,6 +16,7 @@ from iclab.flow.descent import (
     stability_limit,
     stochastic_gradient_descent,
 )
+from iclab.flow.empirical import empirical_minimizer, empirical_minimizer_of_all, excess_coefficient
 from iclab.flow.ensemble import Ends, flow_ends
 from iclab.flow.factored import FactoredFlow, factored_flow
 from iclab.flow.gradient import gradient_flow
@@ -46,6 +48,9 @@ __all__ = [
     "TwoLayerRisk",
     "TwoLayerWeights",
     "empirical_gradient",
+    "empirical_minimizer",
+    "empirical_minimizer_of_all",
+    "excess_coefficient",
     "factored_flow",
     "flow_ends",
     "gradient_descent",

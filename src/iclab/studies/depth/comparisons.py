@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from iclab.flow.deep import FULL, GD_PLUS, INVARIANT
 from iclab.foundations import normal_quantile
-from iclab.studies.depth.forms import FULL, GD_PLUS, INVARIANT
 from iclab.studies.depth.models import LINEAR, PAPER, SOFTMAX, Learner
 from iclab.studies.depth.references import DESCENT_BEST, DESCENT_ONE, NEWTON, ONE_LAYER
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
 
-from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts, RandomDiagonal
+from iclab.flow.deep import Contexts
+from iclab.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
 
 # Λ = I; diagonal Λ of condition 10, entries in equal ratios; Λ = diag(λ), λ_i ~ Exponential(1) per prompt.
 IDENTITY, ANISOTROPIC, RANDOM = "identity", "condition 10", "exponential"
@@ -21,46 +21,15 @@ OWN, REVERSED = "own", "reversed"
 _CONDITION = 10.0
 
 
-@dataclass(frozen=True, eq=False)
-class Contexts:
-    """B contexts of N examples, each asked K queries that no other token attends to.
-
-    Attributes
-    ----------
-    xs, ys : ndarray, shapes (B, N, d) and (B, N)
-        Examples.
-    queries, targets : ndarray, shapes (B, K, d) and (B, K)
-        Queries and the noise-free values there.
-    """
-
-    xs: Float64[np.ndarray, "B N d"]
-    ys: Float64[np.ndarray, "B N"]
-    queries: Float64[np.ndarray, "B K d"]
-    targets: Float64[np.ndarray, "B K"]
-
-    def __len__(self) -> int:
-        return len(self.xs)
-
-    @classmethod
-    def of(cls, prompts: Prompts, n_train: int) -> Contexts:
-        """The first N examples of each prompt; the positions after them are the queries."""
-        return cls(
-            prompts.xs[:, :n_train], prompts.ys[:, :n_train], prompts.queries[:, n_train:], prompts.targets[:, n_train:]
-        )
-
-    def first(self, count: int) -> Contexts:
-        """The first ``count`` contexts."""
-        return Contexts(self.xs[:count], self.ys[:count], self.queries[:count], self.targets[:count])
-
-    def normalised(self, kind: str) -> Contexts:
-        """Inputs divided by √(tr Λ̂/d), or each coordinate by √Λ̂_ii: what a layer can do to its context first."""
-        if kind == PLAIN:
-            return self
-        variances = np.mean(self.xs**2, axis=1, keepdims=True)  # (B, 1, d)
-        if kind == TRACE:
-            variances = variances.mean(axis=2, keepdims=True)
-        roots = np.sqrt(variances)
-        return replace(self, xs=self.xs / roots, queries=self.queries / roots)
+def normalised(contexts: Contexts, kind: str) -> Contexts:
+    """Inputs divided by √(tr Λ̂/d), or each coordinate by √Λ̂_ii: what a layer can do to its context first."""
+    if kind == PLAIN:
+        return contexts
+    variances = np.mean(contexts.xs**2, axis=1, keepdims=True)  # (B, 1, d)
+    if kind == TRACE:
+        variances = variances.mean(axis=2, keepdims=True)
+    roots = np.sqrt(variances)
+    return replace(contexts, xs=contexts.xs / roots, queries=contexts.queries / roots)
 
 
 def covariates(inputs: str, dimension: int, scale: float = 1.0) -> Gaussian | RandomDiagonal:

@@ -9,9 +9,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from iclab.flow.deep import GD_PLUS, INVARIANT
 from iclab.foundations import normal_quantile
 from iclab.studies.depth.contexts import ANISOTROPIC, IDENTITY, PLAIN, RANDOM, TRACE
-from iclab.studies.depth.forms import GD_PLUS, INVARIANT
 from iclab.studies.depth.references import DESCENT_BEST, DESCENT_ONE, NEWTON, PRECONDITIONED
 from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, house_style
 from iclab.studies.study import Record

@@ -13,9 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import roots_genlaguerre
 
-from iclab.studies.depth.forms import DESCENT, GD_PLUS
-from iclab.studies.depth.search import Run, best, search
-from iclab.studies.depth.spectral import gain, gain_gradient
+from iclab.flow.deep import DESCENT, GD_PLUS, Run, best, gain, gain_gradient, search
 
 # Gauss-Laguerre with so many nodes integrates the error of at most so many layers exactly.
 _NODES, DEEPEST = 100, 4

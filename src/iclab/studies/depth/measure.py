@@ -18,14 +18,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from iclab.flow.deep import FULL, GD_PLUS, INVARIANT, Contexts, Weights
 from iclab.foundations import check_integer, normal_quantile
 from iclab.studies.depth.comparisons import HEAVY, comparisons, verdict
-from iclab.studies.depth.contexts import ANISOTROPIC, EVERY, OWN, PLAIN, Contexts, covariates, draw
-from iclab.studies.depth.forms import FULL, GD_PLUS, INVARIANT
+from iclab.studies.depth.contexts import ANISOTROPIC, EVERY, OWN, PLAIN, covariates, draw
 from iclab.studies.depth.limit import limit_table
 from iclab.studies.depth.measures import compare_all, nearest, stationarity
 from iclab.studies.depth.models import LINEAR, PAPER, SOFTMAX, Learner, Model
-from iclab.studies.depth.moments import Weights
 from iclab.studies.depth.references import Reference, references
 from iclab.studies.depth.remedies import remedies_table
 from iclab.studies.lab import Lab

@@ -10,15 +10,14 @@ import pandas as pd
 from jaxtyping import Float64
 
 from iclab.evaluation import nearest_algorithm
+from iclab.flow.deep import Contexts, MomentRisk, SpectralRisk, Weights
 from iclab.foundations import PromptLabels, normal_quantile, standard_error, wilson_interval
 from iclab.predictors import Predictor
 from iclab.prompts import Linear, PromptDistribution, Prompts, RandomDiagonal
 from iclab.studies.depth.comparisons import CUT, Comparison
-from iclab.studies.depth.contexts import HOME, Contexts, covariates, draw, tests
+from iclab.studies.depth.contexts import HOME, covariates, draw, tests
 from iclab.studies.depth.models import Learner, Model
-from iclab.studies.depth.moments import MomentRisk, Weights
 from iclab.studies.depth.references import Reference, candidates
-from iclab.studies.depth.spectral import SpectralRisk
 
 _Errors = Float64[np.ndarray, " n"]
 # Part of the prompts whose share in the mean error tells how heavy the tail is.

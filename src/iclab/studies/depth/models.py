@@ -9,15 +9,27 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from iclab.flow.deep import (
+    DESCENT,
+    FULL,
+    GD_PLUS,
+    INVARIANT,
+    Contexts,
+    Form,
+    MomentRisk,
+    Objective,
+    Run,
+    SpectralRisk,
+    TokenRisk,
+    Weights,
+    form,
+    last_rows,
+    search,
+)
 from iclab.foundations import PromptInputs, PromptLabels
 from iclab.predictors.base import apply, counts, sums_before
 from iclab.prompts import Prompts
-from iclab.studies.depth.contexts import ANISOTROPIC, Contexts
-from iclab.studies.depth.forms import DESCENT, FULL, GD_PLUS, INVARIANT, Form, form
-from iclab.studies.depth.moments import MomentRisk, Weights, last_rows
-from iclab.studies.depth.search import Objective, Run, search
-from iclab.studies.depth.softmax import TokenRisk
-from iclab.studies.depth.spectral import SpectralRisk
+from iclab.studies.depth.contexts import ANISOTROPIC
 
 # Linear, softmax, or linear with the query among the keys and read with sign +1, as (3) and (6) have it.
 LINEAR, SOFTMAX, PAPER = "linear", "softmax", "as in (3)"

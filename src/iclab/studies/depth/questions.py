@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from iclab.flow.deep import GD_PLUS
 from iclab.foundations import normal_quantile
 from iclab.studies.depth.comparisons import (
     ALL,
@@ -26,7 +27,6 @@ from iclab.studies.depth.comparisons import (
     verdict,
 )
 from iclab.studies.depth.contexts import COORDINATES, OWN, RANDOM, TRACE
-from iclab.studies.depth.forms import GD_PLUS
 from iclab.studies.depth.limit import descent_limit
 from iclab.studies.depth.measures import BATCHES
 from iclab.studies.depth.models import CONVERGED, LINEAR, SOFTMAX

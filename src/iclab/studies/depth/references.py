@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+from iclab.flow.deep import DESCENT, Contexts, MomentRisk, SpectralRisk, Weights, best, form, gain, search
 from iclab.predictors import (
     Averaging,
     GradientDescent,
@@ -22,12 +23,8 @@ from iclab.predictors import (
     TrainedLSA,
     Zero,
 )
-from iclab.studies.depth.contexts import ANISOTROPIC, Contexts, covariates
-from iclab.studies.depth.forms import DESCENT, form
+from iclab.studies.depth.contexts import ANISOTROPIC, covariates
 from iclab.studies.depth.models import Learner
-from iclab.studies.depth.moments import MomentRisk, Weights
-from iclab.studies.depth.search import best, search
-from iclab.studies.depth.spectral import SpectralRisk, gain
 from iclab.theory import minimizer, optimal_learner
 
 _Gain = Callable[[Float64[np.ndarray, "B d"]], Float64[np.ndarray, "B d"]]

@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 
+from iclab.flow.deep import Contexts, SpectralRisk, best, gain, search
 from iclab.foundations import standard_error
-from iclab.studies.depth.contexts import COORDINATES, PLAIN, TRACE, Contexts, covariates, draw
-from iclab.studies.depth.search import best, search
-from iclab.studies.depth.spectral import SpectralRisk, gain
+from iclab.studies.depth.contexts import COORDINATES, PLAIN, TRACE, covariates, draw, normalised
 
 WHITENED = "whitened"
 # Where a polynomial leaves the range of floating point.
@@ -103,8 +102,8 @@ def _fitted(train: Contexts, remedy: str, layers: int, n_starts: int, seed: int)
             return found.losses(scale / (found.eigenvalues + mu))
 
         return whitened
-    risk = SpectralRisk(train.normalised(remedy))
-    few = SpectralRisk(train.first(max(len(train) // 8, 2)).normalised(remedy))
+    risk = SpectralRisk(normalised(train, remedy))
+    few = SpectralRisk(normalised(train.first(max(len(train) // 8, 2)), remedy))
     rng = np.random.default_rng([seed, layers])
     starts = [
         np.column_stack([rng.normal(-0.2, 0.2, layers), 0.6 * np.exp(rng.normal(0, 0.6, layers))]).ravel()
@@ -121,11 +120,11 @@ def _fitted(train: Contexts, remedy: str, layers: int, n_starts: int, seed: int)
     theta = best(search(starts, objective(few), objective(risk), brief=60, polish=3, iterations=300)).theta
     constants = theta.reshape(layers, 2)
 
-    def normalised(contexts: Contexts) -> np.ndarray:
-        found = SpectralRisk(contexts.normalised(remedy))
+    def fitted(contexts: Contexts) -> np.ndarray:
+        found = SpectralRisk(normalised(contexts, remedy))
         return found.losses(gain(constants, found.eigenvalues))
 
-    return normalised
+    return fitted
 
 
 def _best_scale(risk: SpectralRisk, gains: np.ndarray) -> float:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from iclab.foundations.exponents import exponents
 from iclab.prompts import Gaussian
-from iclab.studies.exponents import exponents
 from iclab.theory import expected_risk
 
 # Excess over the gain of the minimiser above which the leading term does not speak yet.

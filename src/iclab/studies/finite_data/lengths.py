@@ -19,9 +19,9 @@ import pandas as pd
 
 from iclab.evaluation.curves import SquaredErrors
 from iclab.flow import gradient_descent
+from iclab.foundations.exponents import local_slopes
 from iclab.predictors import TrainedLSA
 from iclab.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
-from iclab.studies.exponents import local_slopes
 from iclab.studies.finite_data.prompts import FIXED, RANDOM
 from iclab.theory import (
     assumption3,

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from iclab.flow import excess_coefficient
 from iclab.studies.finite_data.fits import measured_exponents
 from iclab.studies.finite_data.lengths import (
     best_lengths,
@@ -26,8 +27,8 @@ from iclab.studies.finite_data.prompts import (
     LINEAR,
     RANDOM,
     WHOLE,
+    covariates_of,
     empirical_part,
-    leading_coefficient,
     noise_part,
     one_pass_part,
 )
@@ -168,7 +169,7 @@ def _parts(settings: Settings) -> Iterator[tuple[str, Unit]]:
 
 def leading(inputs: str, dimension: int, n_train: int, seed: int) -> pd.DataFrame:
     """The leading coefficient of the empirical minimiser's excess, with its standard error."""
-    found = leading_coefficient(inputs, dimension, n_train, seed)
+    found = excess_coefficient(covariates_of(inputs, dimension), dimension, n_train, seed)
     return pd.DataFrame([{"inputs": inputs, "value": found.value, "stderr": found.standard_error, "n": found.n}])
 
 

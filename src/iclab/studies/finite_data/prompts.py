@@ -1,8 +1,6 @@
 """A finite number of training prompts: minimisers of the empirical risk (7), one pass of SGD, and its noise.
 
-On a = b = 0 the layer's prediction x_q'Kc, c = (1/N) Σ y_i x_i, is linear in K, so that the empirical risk of B prompts
-is least squares on the d² features x_q ⊗ c, whatever the factors u and U of K. With H = E ZZ' of these features and the
-residual r of the minimiser, its expected excess is ½ E[r² Z'H⁻¹Z]/B to leading order.
+The minimisers and the leading coefficient of their excess are those of ``flow.empirical``.
 """
 
 from __future__ import annotations
@@ -12,22 +10,15 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize
 
-from iclab.flow import gradient_flow, stochastic_gradient_descent
-from iclab.foundations import Estimate, Matrix
-from iclab.predictors import TrainedLSA
+from iclab.flow import empirical_minimizer, empirical_minimizer_of_all, gradient_flow, stochastic_gradient_descent
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts, RandomDiagonal
 from iclab.theory import (
-    LSAParameters,
     PopulationLoss,
     assumption3,
-    covariance_rule,
-    gamma,
     learner_loss,
     minimizer,
     minimum_loss,
-    optimal_learner,
     population_loss,
     random_theta,
 )
@@ -38,9 +29,6 @@ FIXED, RANDOM = "identity", "exponential"
 LINEAR, WHOLE = "learner", "all"
 LAST, AVERAGE = "last", "average"
 _SIGMA = 0.4
-_BLOCK = 4_096
-# Fresh prompts for the leading coefficient.
-_COEFFICIENT_PROMPTS = 50_000
 # Flow's time of the comparisons with SGD, and of its wandering around the minimum.
 _SPAN, _STATIONARY_SPAN = 4.0, 8.0
 
@@ -48,58 +36,6 @@ _SPAN, _STATIONARY_SPAN = 4.0, 8.0
 def covariates_of(inputs: str, dimension: int) -> Gaussian | RandomDiagonal:
     """The distribution of x by its name."""
     return Gaussian.isotropic(dimension) if inputs == FIXED else RandomDiagonal.exponential(dimension)
-
-
-def empirical_minimizer(prompts: Prompts) -> Matrix:
-    """The K of least empirical risk (7) on a = b = 0, shape (d, d); of least norm where several have it."""
-    d = prompts.dimension
-    features = _features(prompts)
-    return np.linalg.lstsq(features, prompts.targets[:, -1])[0].reshape(d, d)
-
-
-def empirical_minimizer_of_all(prompts: Prompts, start: LSAParameters) -> LSAParameters:
-    """A local minimiser of the empirical risk over all parameters, by L-BFGS from ``start``.
-
-    With the moments G = EE'/N of every prompt, ŷ = l'G R x_q for l = [a; u] and R = [U; b'].
-    """
-    moments, queries, targets = _token_moments(prompts), prompts.queries[:, -1], prompts.targets[:, -1]
-    size = prompts.dimension + 1
-
-    def risk(t: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = t.reshape(size, size).T  # [R, l], in the coordinates of Lemma 9
-        keys = np.einsum("bij,bj->bi", moments, queries @ weights[:, :-1].T)
-        residuals = keys @ weights[:, -1] - targets
-        values = np.einsum("bij,j->bi", moments, weights[:, -1])
-        gradient = np.column_stack([(residuals[:, None] * values).T @ queries, residuals @ keys]) / len(targets)
-        return float(np.mean(residuals**2)) / 2, gradient.T.ravel()
-
-    found = minimize(risk, start.vector, jac=True, method="L-BFGS-B", options={"maxiter": 2_000, "ftol": 1e-15})
-    return LSAParameters.from_vector(found.x)
-
-
-def empirical_risk(parameters: LSAParameters, prompts: Prompts) -> float:
-    """½ mean (ŷ − y_q)² over prompts (7), the query the last position of each."""
-    residuals = TrainedLSA(parameters)(prompts)[:, -1] - prompts.targets[:, -1]
-    return float(np.mean(residuals**2)) / 2
-
-
-def leading_coefficient(inputs: str, dimension: int, n_train: int, seed: int) -> Estimate:
-    """½ E[r² Z'H⁻¹Z]: the limit of B times the expected excess of the empirical minimiser over learners K."""
-    covariates = covariates_of(inputs, dimension)
-    rule = covariance_rule(covariates)
-    moment: np.ndarray = np.einsum(
-        "n,nij,nkl->ikjl", rule.weights, rule.matrices, np.array([gamma(m, n_train) @ m for m in rule.matrices])
-    ).reshape(dimension**2, dimension**2)
-    inverse = np.linalg.inv(moment)
-    best = optimal_learner(covariates, n_train).ravel()
-    distribution = PromptDistribution(covariates, Linear())
-    samples: list[np.ndarray] = []
-    for start in range(0, _COEFFICIENT_PROMPTS, _BLOCK):
-        prompts = distribution.sample(_BLOCK, n_train + 1, seed=seed, start=start, stream="verification")
-        features = _features(prompts)
-        residuals = features @ best - prompts.targets[:, -1]
-        samples.append(residuals**2 * np.einsum("bi,ij,bj->b", features, inverse, features, optimize=True) / 2)
-    return Estimate.from_samples(np.concatenate(samples), seed)
 
 
 def empirical_part(
@@ -201,19 +137,3 @@ def noise_part(
                 excess = np.inf if path.diverged else float(path.excess[steps // 2 :].mean())
                 rows.append((size, rate, sample, gap, excess))
     return pd.DataFrame(rows, columns=["batch_size", "rate", "sample", "squared_gap", "excess"])
-
-
-def _token_moments(prompts: Prompts) -> np.ndarray:
-    """EE'/N of every prompt (3), the query's column included, shape (B, d + 1, d + 1)."""
-    count, points, d = prompts.xs.shape
-    tokens = np.zeros((count, points, d + 1))
-    tokens[:, :, :d], tokens[:, :-1, d] = prompts.xs, prompts.ys[:, :-1]
-    tokens[:, -1, :d] = prompts.queries[:, -1]
-    return np.swapaxes(tokens, 1, 2) @ tokens / (points - 1)
-
-
-def _features(prompts: Prompts) -> np.ndarray:
-    """x_q ⊗ c of every prompt, shape (B, d²)."""
-    x, y, query = prompts.xs[:, :-1], prompts.ys[:, :-1], prompts.queries[:, -1]
-    c = np.einsum("bn,bnd->bd", y, x) / x.shape[1]
-    return (query[:, :, None] * c[:, None, :]).reshape(len(prompts), -1)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from iclab.flow.ensemble import GLOBAL, LOCAL, SADDLE, UNFINISHED
-from iclab.studies.exponents import regressed
+from iclab.foundations.exponents import regressed
 from iclab.studies.initialisation.descent import SETTLED
 from iclab.studies.initialisation.two_layer import DESCENT, ONE_LAYER, SLACK, SPAN
 from iclab.studies.study import Answer, Number, Question, Tables, verdict_of

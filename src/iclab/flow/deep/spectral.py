@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64
 
-from iclab.studies.depth.contexts import Contexts
+from iclab.flow.deep.contexts import Contexts
 
 _Eigen = Float64[np.ndarray, "*shape"]
 _Layers = Float64[np.ndarray, "L 2"]
@@ -37,7 +37,7 @@ def gain_gradient(layers: _Layers, eigenvalues: _Eigen, by_gain: _Eigen) -> _Lay
 
 def _forward(layers: _Layers, lam: _Eigen) -> tuple[_Eigen, list[tuple[_Eigen, _Eigen]]]:
     inputs, moment = np.ones_like(lam), np.ones_like(lam)  # x_ℓ = p(Λ̂) x, m_ℓ = c(Λ̂) m
-    total, kept = np.zeros_like(lam), []
+    total, kept = np.zeros_like(lam), list[tuple[_Eigen, _Eigen]]()
     for beta, a in layers:
         kept.append((inputs, moment))
         total = total + a * inputs * moment
@@ -89,9 +89,10 @@ class SpectralRisk:
     def __call__(self, layers: _Layers) -> tuple[float, _Layers]:
         """Risk and its derivatives."""
         gains, kept = _forward(layers, self.eigenvalues)
-        slope = np.einsum("bij,bj->bi", self.quadratic, gains) - self.linear
+        slope: np.ndarray = np.einsum("bij,bj->bi", self.quadratic, gains) - self.linear
         by_gain = slope / len(gains)
-        risk = float(np.mean(np.sum(gains * (slope - self.linear), axis=1) + self.constant)) / 2
+        each: np.ndarray = np.sum(gains * (slope - self.linear), axis=1) + self.constant
+        risk = float(np.mean(each)) / 2
         return risk, _backward(layers, self.eigenvalues, by_gain, kept)
 
     def best_polynomial(self, degree: int) -> Float64[np.ndarray, " K"]:
@@ -99,5 +100,6 @@ class SpectralRisk:
         powers = self.eigenvalues[..., None] ** np.arange(degree + 1)  # (B, d, K)
         scale = np.sqrt(np.mean(powers**2, axis=(0, 1)))
         powers = powers / scale
-        matrix = np.einsum("bik,bij,bjl->kl", powers, self.quadratic, powers, optimize=True)
-        return np.linalg.lstsq(matrix, np.einsum("bik,bi->k", powers, self.linear), rcond=None)[0] / scale
+        matrix: np.ndarray = np.einsum("bik,bij,bjl->kl", powers, self.quadratic, powers, optimize=True)
+        right: np.ndarray = np.einsum("bik,bi->k", powers, self.linear)
+        return np.linalg.lstsq(matrix, right, rcond=None)[0] / scale

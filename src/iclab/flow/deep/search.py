@@ -72,7 +72,7 @@ def search(
         for run, start in zip(runs, starts, strict=True)
     ]
     ranks = [_logarithm(every, origin)[0] for origin in origins]
-    for index in np.argsort(ranks, kind="stable")[:polish]:
+    for index in sorted(range(len(ranks)), key=ranks.__getitem__)[:polish]:
         runs[index] = _descend(every, origins[index], iterations, runs[index].evaluations + 3, polished=True)
     return runs
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from iclab.studies.depth.moments import Weights
+from iclab.flow.deep.moments import Weights
 
 GD_PLUS, INVARIANT, FULL = "GD++ form", "invariant", "full"
 DESCENT = "descent"

@@ -71,7 +71,7 @@ def exponents(predictors: ArrayLike, samples: Float64[np.ndarray, "R K"]) -> lis
     whole = fit(total / n)
     without = np.array([fit((total - row) / (n - 1)) for row in samples])
     spread = np.sqrt((n - 1) / n * np.square(without - without.mean(axis=0)).sum(axis=0))
-    reach = float(stdtrit(n - 1, 0.975)) * spread
+    reach = _quantile(n - 1) * spread
     return [Exponent(float(v), float(v - r), float(v + r), n) for v, r in zip(whole, reach, strict=True)]
 
 
@@ -101,12 +101,16 @@ def regressed(predictors: ArrayLike, values: ArrayLike) -> list[Exponent]:
     if freedom < 1:
         raise InvalidInputError(f"at least {design.shape[1] + 1} values must be given; {len(logs)} were given.")
     found = np.linalg.lstsq(design, logs)[0]
-    variance = float(np.sum((logs - design @ found) ** 2)) / freedom
+    variance = float(np.sum(np.square(logs - design @ found))) / freedom
     spread = np.sqrt(variance * np.diag(np.linalg.inv(design.T @ design)))
-    reach = float(stdtrit(freedom, 0.975)) * spread
+    reach = _quantile(freedom) * spread
     return [
         Exponent(float(v), float(v - r), float(v + r), len(logs)) for v, r in zip(found[1:], reach[1:], strict=True)
     ]
+
+
+def _quantile(freedom: int) -> float:
+    return float(stdtrit(freedom, 0.975))  # pyright: ignore[reportUnknownArgumentType]
 
 
 def local_slopes(x: ArrayLike, values: ArrayLike) -> Float64[np.ndarray, " K"]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64
 
-from iclab.studies.depth.contexts import Contexts
-from iclab.studies.depth.moments import Weights
+from iclab.flow.deep.contexts import Contexts
+from iclab.flow.deep.moments import Weights
 
 _Tokens = Float64[np.ndarray, "B T D"]
 _Scores = Float64[np.ndarray, "B T N"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64
 
-from iclab.studies.depth.contexts import Contexts
+from iclab.flow.deep.contexts import Contexts
 
 _Matrices = Float64[np.ndarray, "B D D"]
 # W^PV and W^KQ of every layer.
@@ -68,8 +68,9 @@ class MomentRisk:
         """Risk and its derivatives by W^PV and W^KQ of every layer."""
         J, kept = _forward(weights, self.moments)
         learned = self.sign * J[:, -1, :-1]
-        slope = np.einsum("bij,bj->bi", self.quadratic, learned) - self.linear
-        risk = float(np.mean(np.sum(learned * (slope - self.linear), axis=1) + self.constant)) / 2
+        slope: np.ndarray = np.einsum("bij,bj->bi", self.quadratic, learned) - self.linear
+        each: np.ndarray = np.sum(learned * (slope - self.linear), axis=1) + self.constant
+        risk = float(np.mean(each)) / 2
         by_j = np.zeros_like(J)
         by_j[:, -1, :-1] = self.sign * slope / len(J)
         gradient = np.zeros_like(weights)
@@ -85,15 +86,15 @@ class MomentRisk:
 
 
 def _forward(weights: Weights, moments: _Matrices) -> tuple[_Matrices, list[tuple[_Matrices, ...]]]:
-    J = np.broadcast_to(np.eye(moments.shape[1]), moments.shape)
+    current: _Matrices = np.broadcast_to(np.eye(moments.shape[1]), moments.shape)
     kept: list[tuple[_Matrices, ...]] = []
     for w_pv, w_kq in weights:
-        read = J @ moments
-        M = read @ np.swapaxes(J, 1, 2)
-        K = w_kq @ J
-        kept.append((J, read, M, K))
-        J = J + w_pv @ (M @ K)
-    return J, kept
+        read = current @ moments
+        M = read @ np.swapaxes(current, 1, 2)
+        K = w_kq @ current
+        kept.append((current, read, M, K))
+        current = current + w_pv @ (M @ K)
+    return current, kept
 
 
 def _summed(left: _Matrices, right: _Matrices) -> Float64[np.ndarray, "D D"]:
