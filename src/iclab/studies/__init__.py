@@ -34,6 +34,7 @@ REGISTRY = (
     Study("task-diversity", f"{_HERE}.task_diversity", trains=True),
     Study("sequences", f"{_HERE}.sequences", trains=True),
     Study("classification", f"{_HERE}.classification", trains=True),
+    Study("layers", f"{_HERE}.layers"),
 )
 
 __all__ = ["REGISTRY", "Study", "first_page", "open_folder"]

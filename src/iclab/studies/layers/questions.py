@@ -1,0 +1,185 @@
+"""What the study of layers asks of its tables."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from iclab.studies.layers.measure import best, by_model
+from iclab.studies.study import Answer, Question, Tables, verdict_of
+
+# Correlation of the best number of Newton's steps with the block, from which on it grows linearly.
+LINEAR = 0.95
+# Standard errors by which two distances, or two R², must differ.
+DIFFERENCE = 2.0
+# R² from which on a quantity can be read.
+READABLE = 0.5
+# Cosine from which on sensitivities are those of one step.
+SAME = 0.95
+# Relative distance below which a product is near a multiple of the identity, and that of a random matrix.
+NEAR = 0.5
+# Distance below which predictions are those of an algorithm, in mean squared targets.
+LIKE = 0.05
+
+
+def growing(tables: Tables) -> Answer:
+    """Whether the best number of Newton's steps grows linearly with the blocks passed."""
+    rows = best(tables["readouts"], "newton")
+
+    def correlation(group: pd.DataFrame) -> float:
+        steps = group.sort_values("block")["setting"].to_numpy(float)[1:]
+        return float(np.corrcoef(steps, np.arange(len(steps)))[0, 1]) if np.ptp(steps) > 0 else 0.0
+
+    def slope(group: pd.DataFrame) -> float:
+        steps = group.sort_values("block")["setting"].to_numpy(float)[1:]
+        return float(np.polyfit(np.arange(len(steps)), steps, 1)[0]) if len(steps) > 1 else math.nan
+
+    found = by_model(rows, correlation)
+    met = sum(value >= LINEAR for value in found.values())
+    numbers = {f"steps per block, {model}": value for model, value in by_model(rows, slope).items()}
+    return Answer(verdict_of(met, len(found) - met), met, len(found) - met, 0, numbers)
+
+
+def _compare(near: pd.DataFrame, far: pd.DataFrame) -> Answer:
+    """Cases in which one family is nearer than another."""
+    key = ["model", "block"]
+    both = near.merge(far, on=key, suffixes=("", "_far"))
+    gap = both["distance_far"] - both["distance"]
+    line = DIFFERENCE * np.hypot(both["stderr"], both["stderr_far"])
+    met, missed = int((gap > line).sum()), int((gap < -line).sum())
+    return Answer(verdict_of(met, missed, len(both) - met - missed), met, missed, len(both) - met - missed)
+
+
+def newton_first(tables: Tables) -> Answer:
+    """Whether read-outs are nearer to Newton's method than to gradient descent."""
+    rows = tables["readouts"]
+    rows = rows[rows["block"] > 0]
+    return _compare(best(rows, "newton"), best(rows, "gradient_descent"))
+
+
+def readable(target: str, control: bool):
+    """Whether a quantity can be read from the stream after some block, and better than from initial weights."""
+
+    def ask(tables: Tables) -> Answer:
+        rows = tables["probes"]
+        rows = rows[(rows["target"] == target) & ~rows["control"].astype(bool) & rows["r2"].notna()]
+        met = missed = undecided = 0
+        numbers = {}
+        for (model, position), group in rows.groupby(["model", "position"], sort=False):
+            trained = group[group["weights"] == "trained"]
+            top = trained.sort_values("r2").iloc[-1]
+            others = group[group["weights"] == "untrained"]
+            gap, line = top["r2"] - READABLE, DIFFERENCE * top["stderr"]
+            if control and len(others):
+                other = others.sort_values("r2").iloc[-1]
+                gap = min(gap, top["r2"] - other["r2"])
+                line = DIFFERENCE * math.hypot(top["stderr"], other["stderr"])
+            met, missed, undecided = met + (gap > line), missed + (gap < -line), undecided + (abs(gap) <= line)
+            if position == rows["position"].max():
+                numbers[f"R², {model}"] = float(top["r2"])
+        return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+
+    return ask
+
+
+def one_step(tables: Tables) -> Answer:
+    """Whether the model's sensitivity to the query is that of one step of descent."""
+    rows = tables["descent"]
+    rows = rows[rows["measure"] == "cosine"]
+    low, high = rows["mean"] - DIFFERENCE * rows["stderr"], rows["mean"] + DIFFERENCE * rows["stderr"]
+    met, missed = int((low > SAME).sum()), int((high < SAME).sum())
+    last = rows[rows["position"] == rows["position"].max()]
+    numbers = {f"cosine, {row['model']}": float(row["mean"]) for row in last.to_dict("records")}
+    return Answer(verdict_of(met, missed, len(rows) - met - missed), met, missed, len(rows) - met - missed, numbers)
+
+
+def near_identity(tables: Tables) -> Answer:
+    """Whether both products of weights, summed over heads, are near a multiple of the identity."""
+    rows = tables["products"]
+    rows = rows[rows["head"].isna()] if rows["head"].isna().any() else rows
+    met = int((rows["distance"] <= NEAR).sum())
+    numbers = {
+        f"median distance, {product}": float(group["distance"].median()) for product, group in rows.groupby("product")
+    }
+    return Answer(verdict_of(met, len(rows) - met), met, len(rows) - met, 0, numbers)
+
+
+def least_squares(tables: Tables) -> Answer:
+    """Whether least squares is the nearest algorithm of the model's predictions, and they are near it."""
+    rows = tables["answers"]
+    rows = rows[rows["nearest"].astype(bool)]
+    met, numbers = 0, {}
+    models = rows.groupby("model", sort=False)
+    for model, group in models:
+        nearest = group.sort_values("distance").iloc[0]
+        squares = group[group["algorithm"] == "least_squares"].iloc[0]
+        near = squares["distance"] - nearest["distance"] <= DIFFERENCE * math.hypot(
+            squares["stderr"], nearest["stderr"]
+        )
+        met += bool(near and squares["distance"] <= LIKE)
+        numbers[f"distance to least squares, {model}"] = float(squares["distance"])
+    return Answer(verdict_of(met, models.ngroups - met), met, models.ngroups - met, 0, numbers)
+
+
+QUESTIONS = (
+    Question(
+        "newton",
+        "The number of Newton's steps that a read-out is nearest to grows linearly with depth.",
+        "Correlation of the best number of steps with the number of blocks at least the threshold, one case per model.",
+        growing,
+        "Fu et al. 2024",
+        lead=True,
+        thresholds={"correlation": LINEAR},
+    ),
+    Question(
+        "not_descent",
+        "Read-outs are nearer to Newton's method than to gradient descent, at its best number of steps.",
+        "Smaller distance beyond standard errors of the difference, one case per model and block.",
+        newton_first,
+        "Fu et al. 2024",
+        thresholds={"standard errors": DIFFERENCE},
+    ),
+    Question(
+        "moment",
+        "X'y/i can be read from the stream after some block, and better than from initial weights.",
+        "R² of a ridge probe above the threshold and above that of initial weights, beyond standard errors.",
+        readable("moment", control=True),
+        "Akyürek et al. 2023; Yang et al. 2024",
+        thresholds={"R²": READABLE, "standard errors": DIFFERENCE},
+    ),
+    Question(
+        "weights",
+        "The least-squares weights of the examples seen can be read from the stream after some block.",
+        "R² of a ridge probe above the threshold and above that of initial weights, beyond standard errors.",
+        readable("least_squares", control=True),
+        "Akyürek et al. 2023; Yang et al. 2024",
+        thresholds={"R²": READABLE, "standard errors": DIFFERENCE},
+    ),
+    Question(
+        "one_step",
+        "A trained model answers as one step of gradient descent does.",
+        "Mean cosine of the sensitivities to the query above the threshold, beyond standard errors.",
+        one_step,
+        "von Oswald et al. 2023, for one layer",
+        thresholds={"cosine": SAME, "standard errors": DIFFERENCE},
+    ),
+    Question(
+        "identity",
+        "In trained models (W^K)'W^Q and W^P W^V are near multiples of the identity.",
+        "Relative Frobenius distance at most the threshold, one case per block and product, heads summed.",
+        near_identity,
+        "§3.2; Trockman and Kolter 2023",
+        thresholds={"distance": NEAR},
+    ),
+    Question(
+        "least_squares",
+        "The predictions of trained models mimic those of least squares.",
+        "No algorithm nearer beyond standard errors, and a distance at most the threshold.",
+        least_squares,
+        "§1; Garg et al. 2022",
+        lead=True,
+        thresholds={"distance": LIKE, "standard errors": DIFFERENCE},
+    ),
+)
