@@ -26,6 +26,7 @@ def test_json_is_a_list_of_claims(capsys: pytest.CaptureFixture[str]) -> None:
         assert {"claim", "source", "method", "deviation", "verdict", "computed", "statement", "margin"} <= set(row)
         assert isinstance(row["deviation"], float)
         assert row["as_expected"] is True
+        assert row["deviation"] in [piece["deviation"] for piece in row["evidence"]]
     by_name = {row["claim"]: row for row in rows}
     assert by_name["query-orthogonal"]["verdict"].startswith("holds only if")
     assert "eigenvector" in by_name["query-orthogonal"]["condition"]

@@ -20,7 +20,7 @@ STUDIES = {study.name: study for study in REGISTRY}
 SOURCE = Path(__file__).parents[2] / "src" / "iclab" / "studies"
 # Words of prose from which on a literal is a sentence, and files in which sentences are data.
 SENTENCE = 8
-SENTENCES = {"questions.py", "claims"}
+SENTENCES = {"questions.py"}
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def records(tmp_path_factory) -> dict[str, Record]:
         ("three", "Section 2", "$z = 3$", "holds only if …", "z is three"),
     ]
     claims = pd.DataFrame(rows, columns=["claim", "section", "statement", "verdict", "condition"])
-    claims = claims.assign(source="here", slip=False, computed="", deviation_text="", method="", problems=1)
+    claims = claims.assign(source="here", slip=False, correction="", computed="", problems=1)
     answers = {q.name: Answer(Verdict.IN_PART, 1, 2) for q in STUDIES["claims"].questions}
     tables = {"claims": claims, "thresholds": thresholds()}
     return {

@@ -11,9 +11,10 @@ import pytest
 from iclab.foundations import Estimate, InvalidInputError
 from iclab.prompts import Gaussian
 from iclab.studies import claims
-from iclab.studies.claims import CLAIMS, SECTIONS, Finding, agreement, inequality, sampling, verdict_of
+from iclab.studies.claims import CLAIMS, SECTIONS, agreement, inequality, sampling, verdict_of
 from iclab.studies.claims.bench import Bench, Problem, written_gamma
-from iclab.studies.claims.claim import Section, find
+from iclab.studies.claims.claim import CHECKS, check, find
+from iclab.studies.claims.criteria import Obtained, equal, sampled
 from iclab.studies.claims.cubature import LinearPrompts, quartic_gradient, symmetric_rule, tensor_rule
 from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED, Evidence, Outcome, positivity
 from iclab.studies.claims.measure import Settings, measure
@@ -65,7 +66,7 @@ def bench(name: str = "test", seed: int = 0, critical: float = 4.0) -> Bench:
 
 def test_every_verdict_is_the_one_on_record(table: pd.DataFrame) -> None:
     wrong = table[~table["as_expected"]]
-    assert wrong.empty, wrong[["claim", "verdict", "expected", "deviation_text"]].to_string()
+    assert wrong.empty, wrong[["claim", "verdict", "expected", "deviation", "tolerance"]].to_string()
 
 
 @pytest.mark.slow
@@ -77,7 +78,7 @@ def test_another_seed_gives_the_same_verdicts_from_other_problems(table: pd.Data
 
 @pytest.mark.parametrize("item", ITEMS)
 def test_the_table_covers(item: str) -> None:
-    assert any(item in claim.source for claim in CLAIMS), item
+    assert any(item in claim.words.source for claim in CLAIMS), item
 
 
 def test_errata_are_in_the_table(table: pd.DataFrame) -> None:
@@ -99,23 +100,38 @@ def test_errata_are_in_the_table(table: pd.DataFrame) -> None:
     }
 
 
-def test_rows_are_complete(table: pd.DataFrame) -> None:
+def test_rows_are_complete(tables: dict[str, pd.DataFrame]) -> None:
+    table = tables["claims"]
     assert table["claim"].is_unique
-    for column in ("source", "statement", "computed", "method", "verdict", "deviation_text"):
+    for column in ("source", "statement", "computed", "method", "verdict"):
         assert (table[column].str.len() > 0).all(), column
     assert set(table["verdict"]) <= {HOLDS, ONLY_IF, FAILS, UNDECIDED}
     assert np.isfinite(table["deviation"]).all()
     assert (table["problems"] >= 1).all()
-    # A condition stands exactly where the verdict has one; a Monte Carlo row names n, seed and standard error.
+    # A condition stands exactly where the verdict has one; what is right is said where the paper is not.
     assert ((table["condition"] != "") == (table["verdict"] == ONLY_IF)).all()
-    sampled = table[[claim.tests > 0 for claim in CLAIMS]]
-    assert sampled["method"].str.contains(r"n = \d+ prompts each, relative standard error ≤ [\d.]+%, seed 0").all()
+    assert ((table["correction"] != "") == (table["erratum"] | (table["expected"] != HOLDS))).all()
+
+
+def test_every_number_says_how_it_was_obtained(tables: dict[str, pd.DataFrame]) -> None:
+    evidence, numbers = tables["evidence"], tables["numbers"]
+    for table in (evidence, numbers):
+        assert set(table["obtained"]) <= set(Obtained)
+    assert (numbers["smallest"] <= numbers["largest"]).all()
+    # Monte Carlo, and nothing else, has n, a seed and a standard error.
+    scores = evidence[evidence["measure"] == "z-score"]
+    assert set(scores["claim"]) == {claim.name for claim in CLAIMS if claim.tests}
+    assert (scores["obtained"] == Obtained.MONTE_CARLO).all()
+    assert (scores["n"] > 1000).all()
+    assert (scores["seed"] == 0).all()
+    assert scores["relative_error"].between(0, 0.05, inclusive="neither").all()
+    assert evidence.drop(scores.index)[["n", "seed", "relative_error"]].isna().all().all()
 
 
 def test_same_seed_same_table_whatever_is_selected(table: pd.DataFrame) -> None:
     chosen = claims.verify(seed=0, effort="quick", only=["lemma-3*", "Corollary 6", "equation-7"])
     assert 4 < len(chosen) < len(table)
-    expected = table[table["claim"].isin(chosen["claim"])].reset_index(drop=True).drop(columns="origin")
+    expected = table[table["claim"].isin(chosen["claim"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(chosen, expected)
 
 
@@ -220,7 +236,7 @@ def test_a_wrong_formula_flips_the_verdict(monkeypatch, names: tuple[str, ...], 
     by_name = {claim.name: claim for claim in CLAIMS}
     for name in names:
         row = by_name[name].row(find(**arguments(by_name[name], 0, "quick")))
-        assert row["verdict"] in {FAILS, UNDECIDED}, (name, row["deviation_text"])
+        assert row["verdict"] in {FAILS, UNDECIDED}, (name, row["deviation"])
         assert not row["as_expected"]
 
 
@@ -285,16 +301,23 @@ def test_inequalities_give_their_smallest_margin() -> None:
     assert positivity([(0.2, 2.0)]).margin == pytest.approx(0.1)
 
 
-def test_a_claim_must_announce_its_z_scores() -> None:
-    section = Section("test")
+def test_a_claim_must_announce_its_z_scores(monkeypatch) -> None:
+    monkeypatch.setattr("iclab.studies.claims.claim.CHECKS", {})
     estimate = Estimate(1.0, 0.01, 100, 0)
 
-    @section.claim("unannounced", "nowhere", "one is one")
-    def _check(given: Bench) -> Finding:
-        return Finding("", "", [sampling([(estimate, 1.0)], given.critical)])
+    @check("unannounced", mean=sampled(1))
+    def given(_: Bench):
+        yield "mean", estimate, 1.0
+        yield "mean", estimate, 1.0
 
     with pytest.raises(InvalidInputError, match="announce"):
-        find(**arguments(section.claims[0], 0, "quick"))
+        find(given, "unannounced", 0, "quick", 4.0)
+
+
+def test_every_check_has_a_claim_of_its_own() -> None:
+    assert set(CHECKS) == {claim.name for claim in CLAIMS}
+    with pytest.raises(InvalidInputError, match="lemma-9 was given twice"):
+        check("lemma-9", prediction=equal())(lambda _: iter(()))
 
 
 def test_the_critical_z_shares_the_level() -> None:

@@ -22,7 +22,7 @@ def verify(*, only: list[str] | None = None, seed: Whole = 0, effort: str = "sta
     effort
         standard, or quick for a quarter of the problems and two thirds of the samples.
     json
-        Print a list of objects, one per claim, instead of a table.
+        Print a list of objects, one per claim, with its evidence and numbers, instead of a table.
     """
     from iclab.cli import EXIT_CHECK_FAILED
     from iclab.cli.progress import Reporter
@@ -30,6 +30,6 @@ def verify(*, only: list[str] | None = None, seed: Whole = 0, effort: str = "sta
 
     patterns = listed(only, "--only")
     with Reporter() as progress:
-        table = claims.verify(seed=seed, effort=effort, only=patterns or None, progress=progress)
-    sys.stdout.write(claims.as_json(table) if json else claims.as_text(table, seed))
-    return 0 if table["as_expected"].all() else EXIT_CHECK_FAILED
+        tables = claims.check_claims(seed=seed, effort=effort, only=patterns or None, progress=progress)
+    sys.stdout.write(claims.as_json(tables) if json else claims.as_text(tables, seed))
+    return 0 if tables["claims"]["as_expected"].all() else EXIT_CHECK_FAILED

@@ -66,9 +66,19 @@ class Problem:
         return written_gamma(self.covariance, self.n_train)
 
     @property
+    def law(self) -> Gaussian:
+        """Of the inputs."""
+        return Gaussian(self.covariance)
+
+    @property
+    def inverse(self) -> Matrix:
+        """Γ⁻¹."""
+        return np.linalg.inv(self.gamma)
+
+    @property
     def trained(self) -> LSAParameters:
         """The layer that Theorem 4 says gradient flow reaches, (11)."""
-        return minimizer(Gaussian(self.covariance), self.n_train)
+        return minimizer(self.law, self.n_train)
 
 
 @dataclass(frozen=True)
@@ -148,9 +158,48 @@ class Bench:
         """Both weight matrices with iid standard normal entries, those included that cannot matter."""
         return LSAParameters(*self.rng.standard_normal((2, d + 1, d + 1)))
 
+    def matrix(self, d: int) -> Matrix:
+        """A d × d matrix of iid standard normal entries."""
+        return self.rng.standard_normal((d, d))
+
     def vector(self, d: int) -> Vector:
         """A standard normal vector."""
         return self.rng.standard_normal(d)
+
+    def normal(self) -> float:
+        """A standard normal number."""
+        return float(self.rng.standard_normal())
+
+    def linear_prompt(self, n: int, d: int) -> tuple[Matrix, Vector, Vector]:
+        """Examples xs (n, d), a task w (d,) and a query (d,), all standard normal."""
+        return self.rng.standard_normal((n, d)), self.vector(d), self.vector(d)
+
+    def prompt(self, n: int, d: int) -> tuple[Matrix, Vector, Vector]:
+        """Examples xs (n, d), labels (n,) that do not depend on them, and a query (d,), all standard normal."""
+        return self.rng.standard_normal((n, d)), self.vector(n), self.vector(d)
+
+    def sizes(self, largest_dimension: int, largest_length: int) -> tuple[int, int]:
+        """A dimension and a length, uniform from 1 on."""
+        return int(self.rng.integers(1, largest_dimension + 1)), int(self.rng.integers(1, largest_length + 1))
+
+    def small(self, standard: int, *, condition: float = 30.0) -> Iterator[tuple[int, int, Matrix]]:
+        """Dimension, length and covariance of problems that cubature for linear tasks can take: d = 2, 3 in turn."""
+        for k in range(self.count(standard)):
+            d = 2 + k % 2
+            n = int(self.rng.integers(1, 5 if d == 2 else 3))
+            yield d, n, self.covariance(d, condition)
+
+    def tiny(self, standard: int, *, condition: float = 30.0) -> Iterator[tuple[Problem, int]]:
+        """Problems and test lengths that cubature for any labels can take: d = 2, M ≤ 2 or d = 3, M = 1."""
+        for k in range(self.count(standard)):
+            d, m = ((2, 2), (2, 1), (3, 1))[k % 3]
+            yield self.problem(d, condition=condition), m
+
+
+def layer(u: float, U: Matrix) -> LSAParameters:
+    """The layer with blocks U11 = U and u, and u12 = u21 = 0."""
+    zero = np.zeros(len(U))
+    return LSAParameters.from_blocks(zero, u, U, zero)
 
 
 def written_gamma(covariance: Matrix, n_train: int) -> Float64[np.ndarray, "d d"]:

@@ -1,60 +1,142 @@
-"""A claim of the paper, what was found about it, and the row of the table that says both."""
+"""A claim of the paper: its words, its check, and the row of the table that says what was found."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from importlib.resources import files
+from typing import Any, TypeAlias
 
 import pandas as pd
+import yaml
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.dataclasses import dataclass as validated
 from threadpoolctl import threadpool_limits
 
 from iclab.foundations import InvalidInputError
 from iclab.studies.claims.bench import Bench
-from iclab.studies.claims.evidence import HOLDS, ONLY_IF, Evidence, verdict_of
+from iclab.studies.claims.criteria import Criterion, Quantity
+from iclab.studies.claims.evidence import HOLDS, ONLY_IF, Evidence, Measured, verdict_of
 
 PAPER, SUMMARY, OURS = "paper", "summary", "iclab"
+# A check yields comparisons (name, found, stated) and numbers (name, value), under the names that it announces.
+Item: TypeAlias = tuple[str, Any] | tuple[str, Any, Any]
+Check: TypeAlias = Callable[[Bench], Iterator[Item]]
+Criteria: TypeAlias = Mapping[str, Criterion | Quantity]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check computed.
+    """What a check found, by name.
 
     Attributes
     ----------
-    computed : str
-        One sentence with the numbers found.
-    method : str
-        Closed form, cubature, ODE, enumeration, optimisation or Monte Carlo (with n and standard error).
-    stated : sequence of Evidence
+    stated : mapping of str to Evidence
         On the claim as the paper states it.
-    under : sequence of Evidence
+    under : mapping of str to Evidence
         On the claim under the condition that its :class:`Claim` names; empty if there is none.
+    numbers : mapping of str to Measured
+        What else is reported.
     """
 
-    computed: str
-    method: str
-    stated: Sequence[Evidence]
-    under: Sequence[Evidence] = ()
+    stated: Mapping[str, Evidence]
+    under: Mapping[str, Evidence] = field(default_factory=dict)
+    numbers: Mapping[str, Measured] = field(default_factory=dict)
+
+    @property
+    def evidence(self) -> list[Evidence]:
+        """All of it."""
+        return [*self.stated.values(), *self.under.values()]
 
     def as_table(self) -> pd.DataFrame:
-        """A row per piece of evidence: part ("stated" or "under"), the evidence's fields, computed, method."""
-        parts = (("stated", self.stated), ("under", self.under))
-        rows = [{"part": part, **asdict(piece)} for part, pieces in parts for piece in pieces]
-        return pd.DataFrame(rows).assign(computed=self.computed, method=self.method)
+        """A row per piece of evidence and per number: part ("stated", "under" or "number"), name, and its fields."""
+        parts = (("stated", self.stated), ("under", self.under), ("number", self.numbers))
+        return pd.DataFrame(
+            [{"part": part, "name": name, **asdict(piece)} for part, pieces in parts for name, piece in pieces.items()]
+        )
 
     @classmethod
     def from_table(cls, table: pd.DataFrame) -> Finding:
         """What ``as_table`` made a table of."""
-        stated, under = (evidence_in(table[table["part"] == part]) for part in ("stated", "under"))
-        return cls(str(table["computed"].iloc[0]), str(table["method"].iloc[0]), stated, under)
+        kinds = (("stated", Evidence), ("under", Evidence), ("number", Measured))
+        return cls(*(rows_as(kind, table[table["part"] == part]) for part, kind in kinds))
 
 
-def evidence_in(table: pd.DataFrame) -> list[Evidence]:
-    """The pieces of evidence in the rows of a table."""
-    names = [field.name for field in fields(Evidence)]
-    return [Evidence(*values) for values in table[names].itertuples(index=False, name=None)]
+# Columns that missing values in other rows of a table made floats or objects.
+_CASTS: Mapping[str, type] = {"problems": int, "values": int, "decisive": bool}
+
+
+def rows_as(kind: type[Any], rows: pd.DataFrame) -> dict[str, Any]:
+    """Evidence or numbers by name, from the rows of a table."""
+    columns = [each.name for each in fields(kind)]
+    cast = rows.reindex(columns=columns).astype({key: to for key, to in _CASTS.items() if key in columns})
+    values = cast.itertuples(index=False, name=None)
+    return {str(name): kind(*row) for name, row in zip(rows["name"], values, strict=True)}
+
+
+@dataclass(frozen=True)
+class Announced:
+    """A check with what it announces."""
+
+    check: Check
+    criteria: Criteria
+
+
+# Every check by the name of its claim.
+CHECKS: dict[str, Announced] = {}
+
+
+def check(name: str, **criteria: Criterion | Quantity) -> Callable[[Check], Check]:
+    """Register the decorated function as the check of a claim, with a criterion for every name that it yields."""
+
+    def register(function: Check) -> Check:
+        if name in CHECKS:
+            raise InvalidInputError(f"every claim must have its own name; {name} was given twice.")
+        CHECKS[name] = Announced(function, criteria)
+        return function
+
+    return register
+
+
+@validated(frozen=True, config=ConfigDict(extra="forbid"))
+class Words:
+    """What is written by hand about a claim, in the file of its section; true whatever the numbers are.
+
+    Attributes
+    ----------
+    source : str
+        Number in JMLR and, where it differs, in the arXiv version.
+    statement : str
+        What the paper says.
+    computed : str
+        How it is checked.
+    names : dict
+        What each comparison and number of the check is.
+    condition : str
+        The condition of "holds only if …".
+    expected : str
+        The verdict on record, if it is not the one that follows from the condition.
+    correction : str
+        What is right, if the claim does not hold as stated or its proof has a gap.
+    erratum : bool
+        Whether the row corrects the paper.
+    slip : bool
+        Whether the condition mends a citation, a sign or a word, and not the mathematics.
+    origin : str
+        Who says so, if not the section's origin: "paper", "summary" (the summary document) or "iclab".
+    """
+
+    source: str
+    statement: str
+    computed: str
+    names: dict[str, str]
+    condition: str = ""
+    expected: str = ""
+    correction: str = ""
+    erratum: bool = False
+    slip: bool = False
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,122 +149,129 @@ class Claim:
         Identifier, unique in the table.
     section : str
         Part of the paper it stands in.
-    source : str
-        Number in JMLR and, where it differs, in the arXiv version.
-    statement : str
-        What the paper says.
+    words : Words
+        What is written about it.
     check : callable
-        Maps a :class:`Bench` to a :class:`Finding`.
-    expected : str
-        The verdict on record: "holds", "holds only if …" or "does not hold".
-    condition : str
-        The condition of "holds only if …".
-    tests : int
-        How many z-scores the check computes; they share the table's significance level.
-    erratum : bool
-        Whether the row corrects the paper.
-    slip : bool
-        Whether the condition mends a citation, a sign or a word, and not the mathematics.
+        Maps a :class:`Bench` to comparisons and numbers.
+    criteria : mapping
+        Name of a comparison or number to how it is judged.
     origin : str
-        Who says so: "paper", "summary" (the summary document of the paper) or "iclab".
+        Who says so.
     """
 
     name: str
     section: str
-    source: str
-    statement: str
-    check: Callable[[Bench], Finding]
-    expected: str
-    condition: str = ""
-    tests: int = 0
-    erratum: bool = False
-    slip: bool = False
+    words: Words
+    check: Check
+    criteria: Criteria
     origin: str = PAPER
+
+    @property
+    def expected(self) -> str:
+        """The verdict on record: "holds", "holds only if …" or "does not hold"."""
+        return self.words.expected or (ONLY_IF if self.words.condition else HOLDS)
+
+    @property
+    def tests(self) -> int:
+        """How many z-scores the check computes; they share the table's significance level."""
+        return sum(each.tests for each in self.criteria.values() if isinstance(each, Criterion))
 
     def row(self, finding: Finding) -> dict[str, Any]:
         """The table's row for what was found."""
-        verdict = verdict_of(finding.stated, finding.under)
+        stated, under = list(finding.stated.values()), list(finding.under.values())
+        verdict = verdict_of(stated, under)
         # The evidence that decided: the condition's when the claim holds only under it, otherwise the worst.
-        deciding = finding.under if verdict == ONLY_IF else finding.stated
-        as_stated, worst = (max(pieces, key=_weight) for pieces in (finding.stated, deciding))
+        deciding = under if verdict == ONLY_IF else stated
+        as_stated, worst = (max(pieces, key=_weight) for pieces in (stated, deciding))
         margins = [e.margin for e in deciding if e.measure == "violation"]
-        text = f"as stated {as_stated.text}; under the condition {worst.text}" if verdict == ONLY_IF else worst.text
+        words = self.words
         return {
             "claim": self.name,
             "section": self.section,
-            "source": self.source,
-            "statement": self.statement,
-            "condition": self.condition if verdict == ONLY_IF else "",
+            "source": words.source,
+            "statement": words.statement,
+            "condition": words.condition if verdict == ONLY_IF else "",
             "expected": self.expected,
             "as_expected": verdict == self.expected,
-            "erratum": self.erratum,
-            "slip": self.slip,
-            "computed": finding.computed,
-            "method": finding.method,
-            "problems": max(e.problems for e in (*finding.stated, *finding.under)),
+            "erratum": words.erratum,
+            "correction": words.correction,
+            "slip": words.slip,
+            "computed": words.computed,
+            "method": "; ".join(dict.fromkeys(e.obtained for e in finding.evidence)),
+            "problems": max(e.problems for e in finding.evidence),
             "measure": worst.measure,
             "deviation": worst.deviation,
             "deviation_as_stated": as_stated.deviation,
             "tolerance": worst.tolerance,
-            "margin": min(margins) if margins else float("nan"),
-            "deviation_text": text,
+            "margin": min(margins) if margins else math.nan,
             "verdict": verdict,
+            "origin": self.origin,
         }
 
 
-def find(check: Callable[[Bench], Finding], name: str, tests: int, seed: int, effort: str, critical: float) -> Finding:
+@dataclass(frozen=True)
+class Section:
+    """A part of the paper: its claims in their order."""
+
+    title: str
+    origin: str
+    claims: tuple[Claim, ...]
+
+
+def read_section(name: str) -> Section:
+    """The section whose words stand in ``name.yaml`` and whose checks are registered.
+
+    Raises
+    ------
+    InvalidInputError
+        If a claim has no check, or the names of its words are not those that its check announces.
+    """
+    text = files("iclab.studies.claims").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    origin = content.get("origin", PAPER)
+    claims = []
+    for key, words in TypeAdapter(dict[str, Words]).validate_python(content["claims"]).items():
+        announced = CHECKS.get(key)
+        if announced is None or set(announced.criteria) != set(words.names):
+            raise InvalidInputError(
+                f"the claim {key} must have a check that announces what its words name, {', '.join(words.names)}; "
+                f"it announces {', '.join(announced.criteria) if announced else 'nothing'}."
+            )
+        given = announced.check, announced.criteria, words.origin or origin
+        claims.append(Claim(key, content["title"], words, *given))
+    return Section(content["title"], origin, tuple(claims))
+
+
+def find(check: Check, name: str, seed: int, effort: str, critical: float) -> Finding:
     """Run a claim's check.
 
     Raises
     ------
     InvalidInputError
-        If it computes more z-scores than the claim announces.
+        If it computes more z-scores than it announces.
     """
+    criteria = CHECKS[name].criteria
+    collected: dict[str, list[Any]] = {key: [] for key in criteria}
     with threadpool_limits(1):  # the matrices are tiny: more threads only wait for one another
-        finding = check(Bench(name, seed, effort, critical))
-    scores = sum(e.problems for e in (*finding.stated, *finding.under) if e.measure == "z-score")
-    if scores > tests:
-        raise InvalidInputError(
-            f"the claim {name} must announce its z-scores; {scores} were computed and {tests} announced."
-        )
-    return finding
+        for key, *values in check(Bench(name, seed, effort, critical)):
+            collected[key].append(values[0] if len(values) == 1 else tuple(values))
+    parts: tuple[dict[str, Any], ...] = {}, {}, {}
+    for key, criterion in criteria.items():
+        if isinstance(criterion, Quantity):
+            parts[2][key] = criterion.measured(collected[key])
+            continue
+        if criterion.tests and len(collected[key]) > criterion.tests:
+            raise InvalidInputError(
+                f"the claim {name} must announce its z-scores; {len(collected[key])} were computed and "
+                f"{criterion.tests} announced."
+            )
+        parts[int(criterion.under)][key] = criterion.evidence(collected[key], critical)
+    return Finding(*parts)
 
 
-def evidence_of(**given: Any) -> pd.DataFrame:
+def found_by(**given: Any) -> pd.DataFrame:
     """What ``find`` finds, as a table."""
     return find(**given).as_table()
-
-
-@dataclass
-class Section:
-    """A part of the paper: collects its claims in order."""
-
-    title: str
-    origin: str = PAPER
-    claims: list[Claim] = field(default_factory=list)
-
-    def claim(
-        self,
-        name: str,
-        source: str,
-        statement: str,
-        *,
-        expected: str = HOLDS,
-        condition: str = "",
-        tests: int = 0,
-        erratum: bool = False,
-        slip: bool = False,
-        origin: str = "",
-    ) -> Callable[[Callable[[Bench], Finding]], Callable[[Bench], Finding]]:
-        """Register the decorated check as a claim; with a ``condition`` the verdict on record is "holds only if …"."""
-        verdict = ONLY_IF if condition else expected
-
-        def register(check: Callable[[Bench], Finding]) -> Callable[[Bench], Finding]:
-            words = (name, self.title, source, statement)
-            self.claims.append(Claim(*words, check, verdict, condition, tests, erratum, slip, origin or self.origin))
-            return check
-
-        return register
 
 
 def _weight(evidence: Evidence) -> tuple[float, float]:

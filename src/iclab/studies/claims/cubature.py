@@ -16,6 +16,8 @@ from jaxtyping import Float64
 from iclab.foundations import Matrix, Vector
 from iclab.theory import LSAParameters, embed, lsa
 
+# Maps inputs (..., d) to labels (...).
+Label = Callable[[np.ndarray], np.ndarray]
 Nodes = tuple[Float64[np.ndarray, "n k"], Float64[np.ndarray, " n"]]
 
 
@@ -114,6 +116,10 @@ class LinearPrompts:
         """Expectation of values of shape broadcastable to (Kc, Kw, Kq)."""
         return float(np.sum(self.measure * values))
 
+    def over_contexts(self, values: np.ndarray) -> np.ndarray:
+        """Expectation over contexts of values (Kc, Kw, Kq), shape (Kw, Kq)."""
+        return np.einsum("c,cwq->wq", self.measure.sum(axis=(1, 2)), values)
+
     def loss(self, parameters: LSAParameters) -> float:
         """The population loss (8), ½E(ŷ − w'x_q)²."""
         return self.mean((self.predictions(parameters) - self.targets) ** 2) / 2
@@ -171,9 +177,7 @@ class GeneralPrompts:
     noise: float
 
     @classmethod
-    def build(
-        cls, covariance: Matrix, n: int, label: Callable[[np.ndarray], np.ndarray], noise: float = 0.0
-    ) -> GeneralPrompts:
+    def build(cls, covariance: Matrix, n: int, label: Label, noise: float = 0.0) -> GeneralPrompts:
         """The rule for x ~ N(0, covariance) and labels ``label``, which maps (..., d) to (...)."""
         d, factor = covariance.shape[0], root(covariance)
         flat, on_contexts = tensor_rule(n * d, 5)

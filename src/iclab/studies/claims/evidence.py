@@ -55,6 +55,10 @@ class Evidence:
         Smallest relative margin of an inequality; NaN for other measures.
     decisive : bool
         Whether the numbers could have refuted a wrong claim; a sample that is too small could not.
+    obtained : str
+        How the compared numbers are obtained.
+    relative_error, n, seed : float
+        Of Monte Carlo: the largest relative standard error, the smallest number of samples, and the seed; else NaN.
     """
 
     measure: str
@@ -64,6 +68,10 @@ class Evidence:
     problems: int
     margin: float = math.nan
     decisive: bool = True
+    obtained: str = ""
+    relative_error: float = math.nan
+    n: float = math.nan
+    seed: float = math.nan
 
     @property
     def outcome(self) -> Outcome:
@@ -77,25 +85,37 @@ class Evidence:
         return Outcome.CONFIRMED
 
     @property
-    def text(self) -> str:
-        """The deviation in words, with what it is compared with."""
-        if self.measure == "z-score":
-            return f"|z| = {self.deviation:.2f} (limit {self.tolerance:.2f})"
-        if self.measure == "violation":
-            return f"smallest margin {self.margin_text}"
-        return f"{self.deviation:.1e} (limit {self.tolerance:.0e})"
-
-    @property
-    def margin_text(self) -> str:
-        """The margin in words: an equality up to rounding reads as 0."""
-        return "0 (equality, to rounding)" if abs(self.margin) < 1e-12 else f"{self.margin:.2g}"
-
-    @property
     def severity(self) -> float:
         """Deviation in units of the tolerance; infinite beyond a tolerance of zero."""
         if self.tolerance == 0:
             return math.inf if self.deviation > 0 else 0.0
         return self.deviation / self.tolerance
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number, or the range of several of one kind, that a check reports and that decides nothing.
+
+    Attributes
+    ----------
+    smallest, median, largest : float
+        Equal for a single number.
+    values : int
+        How many numbers there are.
+    obtained : str
+        How they are obtained.
+    standard_error, n, seed : float
+        Of a Monte Carlo mean; else NaN.
+    """
+
+    smallest: float
+    median: float
+    largest: float
+    values: int
+    obtained: str
+    standard_error: float = math.nan
+    n: float = math.nan
+    seed: float = math.nan
 
 
 def agreement(
@@ -169,11 +189,21 @@ def sampling(
     scale : float
         Smallest denominator of that share, for stated values of zero.
     """
-    scores, decisive = [], True
-    for estimate, stated in pairs:
-        scores.append(abs(estimate.z_score(stated)))
-        decisive &= estimate.standard_error <= resolution * max(abs(stated), scale)
-    return Evidence("z-score", _largest(scores), critical, critical, len(scores), decisive=decisive)
+    given = list(pairs)
+    scores = [abs(estimate.z_score(stated)) for estimate, stated in given]
+    decisive = all(e.standard_error <= resolution * max(abs(stated), scale) for e, stated in given)
+    errors = [e.standard_error / abs(e.value) for e, _ in given if e.value != 0]
+    return Evidence(
+        "z-score",
+        _largest(scores),
+        critical,
+        critical,
+        len(scores),
+        decisive=decisive,
+        relative_error=_largest(errors),
+        n=float(min((e.n for e, _ in given), default=math.nan)),
+        seed=float(given[0][0].seed) if given else math.nan,
+    )
 
 
 def outcome_of(evidence: Sequence[Evidence]) -> Outcome:

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import Field
 
-from iclab.studies.claims.claim import Finding, evidence_of
+from iclab.studies.claims.claim import Finding, found_by
 from iclab.studies.claims.evidence import EXACT_REFUTATION, EXACT_TOLERANCE, RESOLUTION
-from iclab.studies.claims.table import CLAIMS, SIGNIFICANCE, arguments, critical_z
+from iclab.studies.claims.table import CLAIMS, SIGNIFICANCE, arguments, critical_z, tables_of
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
 
@@ -39,16 +39,11 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of DataFrame
-        ``evidence``: a row per piece of evidence, with claim, part ("stated" or "under", the claim's condition),
-        measure, deviation, tolerance, refutation, problems, margin, decisive, computed, method. ``claims``: the table
-        of :func:`iclab.studies.claims.verify`, with ``origin`` (who says so). ``thresholds``: one row.
+        ``claims``, ``evidence`` and ``numbers`` of :func:`iclab.studies.claims.table.tables_of`; ``thresholds``, one
+        row.
     """
-    units = [Unit(evidence_of, arguments(claim, settings.seed, settings.effort), claim.name) for claim in CLAIMS]
-    found = lab.tables(units, "claims")
-    rows = [
-        {**claim.row(Finding.from_table(table)), "origin": claim.origin}
-        for claim, table in zip(CLAIMS, found, strict=True)
-    ]
+    units = [Unit(found_by, arguments(claim, settings.seed, settings.effort), claim.name) for claim in CLAIMS]
+    found = zip(CLAIMS, lab.tables(units, "claims"), strict=True)
     tests = sum(claim.tests for claim in CLAIMS)
     thresholds = {
         "significance": SIGNIFICANCE,
@@ -58,9 +53,5 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         "exact_refutation": EXACT_REFUTATION,
         "resolution": RESOLUTION,
     }
-    evidence = [table.assign(claim=claim.name) for claim, table in zip(CLAIMS, found, strict=True)]
-    return {
-        "evidence": pd.concat(evidence, ignore_index=True),
-        "claims": pd.DataFrame(rows),
-        "thresholds": pd.DataFrame([thresholds]),
-    }
+    tables = tables_of({claim.name: Finding.from_table(table) for claim, table in found})
+    return {**tables, "thresholds": pd.DataFrame([thresholds])}

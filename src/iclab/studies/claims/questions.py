@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from iclab.studies.claims.claim import OURS, PAPER, SUMMARY, Claim, evidence_in
+from iclab.studies.claims.claim import OURS, PAPER, SUMMARY, Claim, rows_as
 from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED, Evidence, Outcome, verdict_of
 from iclab.studies.claims.table import CLAIMS
 from iclab.studies.study import Answer, Question, Tables, Verdict
@@ -19,13 +19,13 @@ _VERDICTS = {
 }
 
 
-def evidence_on(tables: Tables, *claims: str) -> dict[str, dict[str, list[Evidence]]]:
-    """The evidence on claims, on all if none is named: on each as "stated", and "under" its condition."""
-    rows = tables["evidence"]
-    rows = rows[rows["claim"].isin(claims)] if claims else rows
+def evidence_on(tables: Tables, claim: str = "") -> dict[str, dict[str, list[Evidence]]]:
+    """The evidence on a claim, on all if none is named: on each as "stated", and "under" its condition."""
+    table = tables["evidence"]
+    rows = table[table["claim"] == claim] if claim else table
     found: dict[str, dict[str, list[Evidence]]] = {}
-    for claim, part, piece in zip(rows["claim"], rows["part"], evidence_in(rows), strict=True):
-        found.setdefault(str(claim), {"stated": [], "under": []})[str(part)].append(piece)
+    for (name, part), pieces in rows.groupby(["claim", "part"], sort=False):
+        found.setdefault(str(name), {"stated": [], "under": []})[str(part)] = list(rows_as(Evidence, pieces).values())
     return found
 
 
@@ -35,11 +35,15 @@ def verdicts_of(tables: Tables) -> dict[str, str]:
 
 
 def answer_on(claim: Claim, tables: Tables) -> Answer:
-    """A claim's verdict, with its evidence as stated counted by outcome."""
+    """A claim's verdict, its evidence as stated counted by outcome, and what decided."""
     evidence = evidence_on(tables, claim.name)[claim.name]
     outcomes = [piece.outcome for piece in evidence["stated"]]
     met, missed, undecided = (outcomes.count(kind) for kind in (Outcome.CONFIRMED, Outcome.REFUTED, Outcome.OPEN))
-    return Answer(_VERDICTS[verdict_of(**evidence)], met, missed, undecided)
+    worst = max(evidence["stated"], key=lambda piece: piece.severity)
+    numbers = {"deviation": worst.deviation, "limit": worst.tolerance}
+    if worst.measure == "violation":
+        numbers["margin"] = worst.margin
+    return Answer(_VERDICTS[verdict_of(**evidence)], met, missed, undecided, numbers)
 
 
 def counted(origin: str) -> Callable[[Tables], Answer]:
@@ -50,7 +54,7 @@ def counted(origin: str) -> Callable[[Tables], Answer]:
         claims = [claim for claim in CLAIMS if claim.origin == origin]
         verdicts = [found[claim.name] for claim in claims]
         met, undecided = verdicts.count(HOLDS), verdicts.count(UNDECIDED)
-        slips = sum(claim.slip for claim, verdict in zip(claims, verdicts, strict=True) if verdict == ONLY_IF)
+        slips = sum(claim.words.slip for claim, verdict in zip(claims, verdicts, strict=True) if verdict == ONLY_IF)
         numbers = {
             "only under a condition": verdicts.count(ONLY_IF),
             "of these slips of citation, sign or wording": slips,
@@ -98,13 +102,7 @@ QUESTIONS = (
         recorded,
     ),
     *(
-        Question(
-            claim.name,
-            claim.statement,
-            f"Every deviation within its limit{f', if {claim.condition}' if claim.condition else ''}.",
-            partial(answer_on, claim),
-            claim.source,
-        )
+        Question(claim.name, claim.words.statement, claim.words.computed, partial(answer_on, claim), claim.words.source)
         for claim in CLAIMS
     ),
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
 
 import pandas as pd
 
 from iclab.foundations import InvalidInputError, check_choice, check_integer
-from iclab.studies.claims import (
+from iclab.studies.claims import (  # noqa: F401 (their checks are registered)
     appendix_a,
     appendix_b,
     appendix_c,
@@ -27,25 +27,29 @@ from iclab.studies.claims import (
     theorem_5,
 )
 from iclab.studies.claims.bench import EFFORTS
-from iclab.studies.claims.claim import Claim, Section, find
+from iclab.studies.claims.claim import CHECKS, Claim, Finding, Section, find, read_section
 
 Progress = Callable[[str, int, int], None]
 
-SECTIONS: tuple[Section, ...] = (
-    preliminaries.SECTION,
-    convergence.SECTION,
-    theorem_5.SECTION,
-    corollary_6.SECTION,
-    shifts.SECTION,
-    random_covariance.SECTION,
-    exponential_example.SECTION,
-    proof_ideas.SECTION,
-    appendix_a.SECTION,
-    appendix_b.SECTION,
-    appendix_c.SECTION,
-    appendix_d.SECTION,
-    summary.SECTION,
-    beyond.SECTION,
+# In the order of the paper.
+SECTIONS: tuple[Section, ...] = tuple(
+    read_section(name)
+    for name in (
+        "preliminaries",
+        "convergence",
+        "theorem_5",
+        "corollary_6",
+        "shifts",
+        "random_covariance",
+        "exponential_example",
+        "proof_ideas",
+        "appendix_a",
+        "appendix_b",
+        "appendix_c",
+        "appendix_d",
+        "summary",
+        "beyond",
+    )
 )
 CLAIMS: tuple[Claim, ...] = tuple(claim for section in SECTIONS for claim in section.claims)
 
@@ -80,19 +84,19 @@ def select(only: str | Sequence[str] | None = None) -> list[Claim]:
     return [claim for claim in CLAIMS if claim.name in chosen]
 
 
-def verify(
+def check_claims(
     *,
     seed: int = 0,
     effort: str = "standard",
     progress: Progress | None = None,
     only: str | Sequence[str] | None = None,
-) -> pd.DataFrame:
+) -> dict[str, pd.DataFrame]:
     """Check every claim of the paper.
 
     Parameters
     ----------
     seed : int
-        Seed of all problems; the same seed gives the same table.
+        Seed of all problems; the same seed gives the same tables.
     effort : str
         "standard", or "quick" for a quarter of the problems and two thirds of the samples.
     progress : callable, optional
@@ -102,12 +106,8 @@ def verify(
 
     Returns
     -------
-    DataFrame
-        One row per claim: ``claim``, ``section``, ``source``, ``statement`` (what the paper says), ``computed``,
-        ``method``, ``problems`` (how many were tried), ``measure``, ``deviation`` (largest, in that measure),
-        ``deviation_as_stated``, ``tolerance``, ``margin`` (smallest relative margin of inequalities, otherwise NaN),
-        ``deviation_text``, ``verdict``, ``condition``, ``expected``, ``as_expected``, ``erratum`` and
-        ``slip``.
+    dict of DataFrame
+        See :func:`tables_of`.
 
     Raises
     ------
@@ -122,35 +122,82 @@ def verify(
     seed = check_integer(seed, "seed", minimum=0)
     check_choice(effort, "effort", EFFORTS)
     chosen = select(only)
-    rows: list[dict[str, Any]] = []
+    found: dict[str, Finding] = {}
     for done, claim in enumerate(chosen):
         if progress is not None:
             progress(f"claims: {claim.name}", done, len(chosen))
-        rows.append(claim.row(find(**arguments(claim, seed, effort))))
+        found[claim.name] = find(**arguments(claim, seed, effort))
     if progress is not None:
         progress("claims: all checked", len(chosen), len(chosen))
-    return pd.DataFrame(rows)
+    return tables_of(found)
+
+
+def verify(
+    *,
+    seed: int = 0,
+    effort: str = "standard",
+    progress: Progress | None = None,
+    only: str | Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """The table ``claims`` of :func:`check_claims`, which has the same parameters and errors."""
+    return check_claims(seed=seed, effort=effort, progress=progress, only=only)["claims"]
+
+
+def tables_of(found: Mapping[str, Finding]) -> dict[str, pd.DataFrame]:
+    """What was found about claims, as tables.
+
+    Parameters
+    ----------
+    found : mapping of str to Finding
+        By the claims' names.
+
+    Returns
+    -------
+    dict of DataFrame
+        ``claims``: one row each, with ``claim``, ``section``, ``source``, ``statement`` (what the paper says),
+        ``computed`` (how it is checked), ``method`` (how its numbers are obtained), ``problems`` (how many were
+        tried), ``measure``, ``deviation`` (largest, in that measure), ``deviation_as_stated``, ``tolerance``,
+        ``margin`` (smallest relative margin of inequalities, otherwise NaN), ``verdict``, ``condition``, ``expected``,
+        ``as_expected``, ``erratum``, ``correction``, ``slip`` and ``origin``. ``evidence``: a row per comparison, with
+        ``claim``, ``section``, ``part`` ("stated" or "under", the claim's condition), ``name``, ``compared`` (what is
+        compared) and the fields of ``Evidence``. ``numbers``: a row per number that decides nothing, with ``claim``,
+        ``section``, ``name``, ``number`` (what it is) and the fields of ``Measured``.
+    """
+    claims = [claim for claim in CLAIMS if claim.name in found]
+    rows = [claim.row(found[claim.name]) for claim in claims]
+    evidence, numbers = [], []
+    for claim in claims:
+        finding, texts = found[claim.name], claim.words.names
+        shared = {"claim": claim.name, "section": claim.section}
+        for part, pieces in (("stated", finding.stated), ("under", finding.under)):
+            evidence += [
+                {**shared, "part": part, "name": name, "compared": texts[name], **vars(piece)}
+                for name, piece in pieces.items()
+            ]
+        numbers += [
+            {**shared, "name": name, "number": texts[name], **vars(value)} for name, value in finding.numbers.items()
+        ]
+    return {"claims": pd.DataFrame(rows), "evidence": pd.DataFrame(evidence), "numbers": pd.DataFrame(numbers)}
 
 
 def arguments(claim: Claim, seed: int, effort: str) -> dict[str, Any]:
     """What ``find`` is called with for a claim of the whole table."""
     critical = critical_z(sum(other.tests for other in CLAIMS))
-    given = {"check": claim.check, "name": claim.name, "tests": claim.tests}
-    return {**given, "seed": seed, "effort": effort, "critical": critical}
+    return {"check": claim.check, "name": claim.name, "seed": seed, "effort": effort, "critical": critical}
 
 
 def _matches(claim: Claim, pattern: str) -> bool:
     lowered = pattern.lower()
-    texts = (claim.name.lower(), claim.source.lower())
+    texts = (claim.name.lower(), claim.words.source.lower())
     return any(lowered in text or fnmatch.fnmatchcase(text, lowered) for text in texts)
 
 
 def check_registry(claims: Sequence[Claim]) -> None:
-    """Raise if two claims share a name: names address random streams and stored units."""
+    """Raise unless every check stands under exactly one claim: names address random streams and stored units."""
     names = [claim.name for claim in claims]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InvalidInputError(f"every claim must have its own name; {', '.join(twice)} was given twice.")
+    wrong = sorted({name for name in names if names.count(name) > 1} | set(CHECKS) - set(names))
+    if wrong:
+        raise InvalidInputError(f"every check must have its claim, once; {', '.join(wrong)} has none or several.")
 
 
 check_registry(CLAIMS)

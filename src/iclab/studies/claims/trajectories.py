@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,6 +40,30 @@ def restricted_excess(covariance: Matrix, n_train: int, u: float, U: Matrix) -> 
     half = (upper * np.sqrt(low)) @ upper.T
     gap = u * half @ U @ half - covariance @ np.linalg.inv(gamma)
     return float(np.sum(((q * np.sqrt(g)) @ q.T @ gap) ** 2) / 2)
+
+
+def flat(u: float, U: Matrix) -> np.ndarray:
+    """(u, U11) as a vector."""
+    return np.append(u, U.ravel())
+
+
+def balanced(name: str, paths: Iterable[Iterable[State]]) -> Iterator[tuple[str, float, float]]:
+    """u² and ‖U11‖_F² along flows, to be compared under a name."""
+    for path in paths:
+        for u, U in path:
+            yield name, u**2, np.sum(U**2)
+
+
+def bounded(bound: float, scale: float, path: Iterable[State]) -> Iterator[tuple[str, float, float]]:
+    """A lower bound on u beside u along a flow ("u"), and beside σ ("bound")."""
+    for u, _ in path:
+        yield "u", bound, u
+    yield "bound", bound, scale
+
+
+def gained(problem: Problem) -> float:
+    """−min ℓ of Corollary 16: all there is to gain."""
+    return np.trace(problem.covariance @ problem.covariance @ problem.inverse) / 2
 
 
 def threshold(problem: Problem) -> float:
