@@ -11,6 +11,7 @@ from iclab.studies.lab import Lab
 from iclab.studies.results import Results
 from iclab.studies.study import Answer, Record, Verdict, ask, plain
 
+SHARED = ("claim", "section")
 STUDIES = {study.name: study for study in REGISTRY}
 PROVENANCE = {
     "profile": "smoke",
@@ -38,14 +39,17 @@ def measured(name: str, folder: Path, **changes: object) -> Record:
 def records(tmp_path_factory) -> dict[str, Record]:
     folder = tmp_path_factory.mktemp("lab")
     rows = [
-        ("one", "Section 1", "$x = 1$", "holds", ""),
-        ("two", "Section 1", "$y = 2$", "does not hold", ""),
-        ("three", "Section 2", "$z = 3$", "holds only if …", "z is three"),
+        ("lemma-9", "Section 1", "$x = 1$", "holds", ""),
+        ("lemma-10", "Section 1", "$y = 2$", "does not hold", ""),
+        ("lemma-11", "Section 2", "$z = 3$", "holds only if …", "z is three"),
     ]
     claims = pd.DataFrame(rows, columns=["claim", "section", "statement", "verdict", "condition"])
-    claims = claims.assign(source="here", slip=False, correction="", computed="", problems=1)
+    claims = claims.assign(source="here", slip=False, erratum=False, correction="")
+    evidence = pd.DataFrame(columns=[*SHARED, "part", "compared", "deviation", "tolerance", "margin", "problems"])
+    evidence = evidence.assign(obtained="", relative_error=0.0, n=0.0)
+    numbers = pd.DataFrame(columns=[*SHARED, "number"])
     answers = {q.name: Answer(Verdict.IN_PART, 1, 2) for q in STUDIES["claims"].questions}
-    tables = {"claims": claims, "thresholds": thresholds()}
+    tables = {"claims": claims, "evidence": evidence, "numbers": numbers, "thresholds": thresholds()}
     return {
         "claims": Record("claims", "Claims", {"seed": 0, "effort": "quick"}, tables, answers),
         "gradient-flow": measured("gradient-flow", folder, n_times=20),

@@ -93,8 +93,10 @@ class Study:
 
     @property
     def code(self) -> str:
-        """Digest of the code that measures."""
-        return digest_of(self._part("measure").__name__)
+        """Digest of the code that measures, and of the words beside it, which may stand in tables."""
+        code = digest_of(self._part("measure").__name__)
+        words = [path.read_bytes() for path in sorted(self.folder.glob("*.yaml")) if path.name != PROFILES]
+        return sha256(b"".join([code.encode(), *words])).hexdigest()[:16] if words else code
 
     def settings_of(self, profile: str, changes: Mapping[str, Any] | None = None) -> Any:
         """The settings under a profile, with changes.

@@ -24,7 +24,7 @@ from iclab.studies.claims.criteria import (
     positive,
     sampled,
 )
-from iclab.studies.claims.cubature import LinearPrompts, forward
+from iclab.studies.claims.cubature import LinearPrompts, forward, symmetric_rule
 from iclab.studies.claims.monte_carlo import mean_over_prompts
 from iclab.studies.claims.random_laws import Atoms, random_problems
 from iclab.theory import (
@@ -142,6 +142,30 @@ def section_4_3_failure(bench: Bench) -> Iterator[Item]:
         fixed = Gaussian(np.diag([law.moment(1) for law in problem.laws]))
         yield "fixed", expected_risk(fixed, math.inf, math.inf) / trace, 1e-12
     yield "exponential", expected_risk(RandomDiagonal.exponential(4), math.inf, math.inf) / 4
+
+
+@check("section-4.3-dependent-inputs", dependent=positive(ENUMERATION), conditional=equal(QUADRATURE))
+def dependent_inputs(bench: Bench) -> Iterator[Item]:
+    nodes, weights = symmetric_rule(2)  # x_1 and x_q given Λ_τ, in one coordinate
+    for problem in random_problems(bench, 20):
+        law = problem.laws[0]
+        given = [weights @ np.prod(nodes**2 * value, axis=1) for value in law.values]
+        yield "conditional", given, np.square(law.values)
+        yield "dependent", np.dot(law.probabilities, given) - law.moment(1) ** 2, law.moment(1) ** 2
+
+
+@check("section-4.3-in-expectation", expected=at_most(), probable=at_most(ENUMERATION), mean=number(), share=number())
+def in_expectation(bench: Bench) -> Iterator[Item]:
+    # At N = M = ∞ the error given Λ_new is Σ λ_i (1 − k_i λ_i)², k = E Λ² (E Λ³)⁻¹: at most 1 % of tr Λ_new would do.
+    for problem in random_problems(bench, 60):
+        values, weights = problem.outcomes
+        k = np.array([law.moment(2) / law.moment(3) for law in problem.laws])
+        errors, traces = np.sum(values * (1 - k * values) ** 2, axis=1), values.sum(axis=1)
+        expected, missed = weights @ errors / (weights @ traces), weights @ (errors > 0.01 * traces)
+        yield "expected", expected, 0.01
+        yield "mean", expected
+        yield "probable", missed, 0.01
+        yield "share", missed
 
 
 @check("section-4.3-brittle", error=at_most(strict=True), four=number(), nine=number())

@@ -15,13 +15,17 @@ from iclab.studies.claims import (  # noqa: F401 (their checks are registered)
     appendix_b,
     appendix_c,
     appendix_d,
+    architecture,
     beyond,
+    closing,
     convergence,
     corollary_6,
     exponential_example,
     preliminaries,
+    proof_displays,
     proof_ideas,
     random_covariance,
+    related_work,
     shifts,
     summary,
     theorem_5,
@@ -35,6 +39,7 @@ Progress = Callable[[str, int, int], None]
 SECTIONS: tuple[Section, ...] = tuple(
     read_section(name)
     for name in (
+        "related_work",
         "preliminaries",
         "convergence",
         "theorem_5",
@@ -43,10 +48,12 @@ SECTIONS: tuple[Section, ...] = tuple(
         "random_covariance",
         "exponential_example",
         "proof_ideas",
+        "conclusion",
         "appendix_a",
         "appendix_b",
         "appendix_c",
         "appendix_d",
+        "appendix_e",
         "summary",
         "beyond",
     )

@@ -94,16 +94,23 @@ def theorem_5_rates(bench: Bench) -> Iterator[Item]:
         yield "in_n", excess(10 * large, math.inf) * 100, excess(large, math.inf)
 
 
+@check("equation-15", a=equal(QUADRATURE), sigma=equal(QUADRATURE))
+def equation_15(bench: Bench) -> Iterator[Item]:
+    for problem in bench.problems(20, dimensions=(1, 3), condition=30.0):
+        d, cov = problem.dimension, problem.covariance
+        w, v, c = bench.vector(d), bench.vector(d), bench.normal()
+        law = quadratic_law(cov, w, v, c)
+        mean, sigma = _moments_of(GeneralPrompts.build(cov, 1, _quadratic(cov, w, v, c)))
+        yield "a", np.linalg.solve(cov, mean), law.a
+        yield "sigma", sigma, law.sigma
+
+
 @check("section-4.1-noiseless-sigma", sigma=equal(QUADRATURE))
 def noiseless_sigma(bench: Bench) -> Iterator[Item]:
     for problem in bench.problems(40, dimensions=(1, 3)):
         w = bench.vector(problem.dimension)
         Lw = problem.covariance @ w
-        prompts = GeneralPrompts.build(problem.covariance, 1, lambda xs, w=w: xs @ w)
-        products = (prompts.ys[:, 0, 0, :, None] * prompts.xs[:, 0, 0])[:, 0]
-        weights = prompts.measure.sum(axis=(1, 2))
-        mean = weights @ products
-        found = np.einsum("c,ci,cj->ij", weights, products, products) - np.outer(mean, mean)
+        _, found = _moments_of(GeneralPrompts.build(problem.covariance, 1, lambda xs, w=w: xs @ w))
         yield "sigma", found, w @ Lw * problem.covariance + np.outer(Lw, Lw)
 
 
@@ -126,3 +133,11 @@ def _quadratic(cov: np.ndarray, w: np.ndarray, v: np.ndarray, c: float) -> Label
     """Labels y = w'x + c((v'x)² − v'Λv)."""
     q = float(v @ cov @ v)
     return lambda xs: xs @ w + c * ((xs @ v) ** 2 - q)
+
+
+def _moments_of(prompts: GeneralPrompts) -> tuple[np.ndarray, np.ndarray]:
+    """E[yx] and Cov(xy), from prompts of one example."""
+    products = (prompts.ys[:, 0, 0, :, None] * prompts.xs[:, 0, 0])[:, 0]
+    weights = prompts.measure.sum(axis=(1, 2))
+    mean = weights @ products
+    return mean, np.einsum("c,ci,cj->ij", weights, products, products) - np.outer(mean, mean)

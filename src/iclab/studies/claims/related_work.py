@@ -1,0 +1,171 @@
+# ruff: noqa: D103 (what a check is about stands in its claim)
+"""Sections 1 and 2: what the paper says of other work, where it can be computed without a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise, product
+
+import numpy as np
+from scipy.optimize import root as solve
+from scipy.special import softmax
+
+from iclab.foundations import Matrix
+from iclab.studies.claims.bench import Bench, layer, written_gamma
+from iclab.studies.claims.claim import Item, check
+from iclab.studies.claims.criteria import ENUMERATION, FORWARD, QUADRATURE, at_most, equal, number
+from iclab.studies.claims.cubature import (
+    LinearPrompts,
+    block_gradient,
+    forward,
+    quartic_gradient,
+    root,
+    tensor_rule,
+)
+from iclab.theory import attention, embed, expected_risk
+
+Loss = Callable[[np.ndarray], float]
+
+
+@check("ahn-minimum", learner=equal(), gradient=equal(QUADRATURE, scale=1.0), error=at_most())
+def ahn_minimum(bench: Bench) -> Iterator[Item]:
+    for problem in bench.problems(4, dimensions=(2, 2), condition=10.0):
+        cov, n = problem.covariance, min(problem.n_train, 2)
+        low, q = np.linalg.eigh(cov)
+        written = (q / ((n + 1) / n * low + low.sum() / n)) @ q.T  # their Theorem 1
+        yield "learner", written, np.linalg.inv(written_gamma(cov, n))
+        slope = block_gradient(LinearPrompts.build(cov, n), layer(1.0, written)).vector
+        yield "gradient", slope / (problem.trace / 2), 0.0
+        yield "error", expected_risk(problem.law, 10**8, 10**8) / problem.trace, 1e-5
+
+
+@check("ahn-critical-points", family=equal(QUADRATURE), critical=equal(QUADRATURE, scale=1.0))
+def ahn_critical_points(bench: Bench) -> Iterator[Item]:
+    d, n = 2, 2
+    nodes, weights = tensor_rule(n * d, 5)
+    for _ in range(bench.count(6)):
+        cov = bench.covariance(d, 10.0)
+        inverse = np.linalg.inv(cov)
+        xs = nodes.reshape(-1, n, d) @ root(cov).T
+        moments = np.einsum("kni,knj->kij", xs, xs) / n
+
+        def loss(v: np.ndarray, cov: Matrix = cov, inverse: Matrix = inverse, S: np.ndarray = moments) -> float:
+            """E of (w'(I − SA₁)(I − SA₂)x_q)² for w ~ N(0, Λ⁻¹)."""
+            first, second = v.reshape(2, d, d)
+            left = (np.eye(d) - S @ first) @ (np.eye(d) - S @ second)
+            return float(weights @ np.einsum("kij,jl,kml,mi->k", left, cov, left, inverse))
+
+        def slopes(scales: np.ndarray, inverse: Matrix = inverse, loss: Loss = loss) -> Matrix:
+            return quartic_gradient(loss, np.multiply.outer(scales, inverse).ravel()).reshape(2, d, d)
+
+        for slope in slopes(bench.rng.uniform(0.2, 1.5, 2)):
+            yield "family", slope, np.trace(slope @ inverse) / d * cov
+        best = solve(lambda a, slopes=slopes, inverse=inverse: np.einsum("kij,ji->k", slopes(a), inverse), [0.5, 1.0])
+        yield "critical", slopes(best.x) / np.linalg.norm(cov), 0.0
+
+
+@check("kernel-regression", layer=equal(FORWARD, scale=1e-2), softmax=equal(FORWARD, scale=1e-2))
+def kernel_regression(bench: Bench) -> Iterator[Item]:
+    for problem in bench.problems(40):
+        d, m = problem.dimension, problem.n_test
+        xs, ys, query = bench.prompt(m, d)
+        yield "layer", forward(problem.trained, xs, ys, query), ys @ (xs @ problem.inverse @ query) / m
+        A, last = bench.matrix(d) / d, np.eye(d + 1)[:, -1:]
+        keys, queries = np.eye(d, d + 1), np.hstack([A, np.zeros((d, 1))])
+        found = attention(embed(xs, ys, query), keys, queries, last.T, last, rho=1.0)[-1, -1]
+        kernel = np.exp(np.append(xs @ A @ query, query @ A @ query))  # the query's own token carries the label 0
+        yield "softmax", found, ys @ kernel[:-1] / kernel.sum()
+
+
+@check(
+    "latent-concept",
+    averaging=equal(ENUMERATION),
+    total=at_most(ENUMERATION),
+    posterior=at_most(ENUMERATION),
+    final=number(ENUMERATION),
+)
+def latent_concept(bench: Bench) -> Iterator[Item]:
+    length, concepts = 8, 3
+    sequences = np.array(list(product((0, 1), repeat=length)))
+    for _ in range(bench.count(8)):
+        prior = bench.rng.dirichlet(np.full(concepts, 3.0))
+        prefixes = np.stack([_prefix_probabilities(bench, sequences) for _ in range(concepts)])  # (concept, 256, 9)
+        mixture = np.einsum("c,cst->st", prior, prefixes)
+        whole = mixture[:, -1]  # the law of whole sequences gives every conditional by summation
+        posterior = prior[:, None, None] * prefixes / mixture
+        kl = np.zeros(concepts)
+        for t in range(length):
+            summed = [whole.reshape(2**k, -1).sum(axis=1).repeat(2 ** (length - k)) for k in (t, t + 1)]
+            conditionals = prefixes[:, :, t + 1] / prefixes[:, :, t]
+            averaged = np.einsum("cs,cs->s", posterior[:, :, t], conditionals)
+            yield "averaging", averaged, summed[1] / summed[0]
+            kl += np.einsum("cs,cs->c", prefixes[:, :, -1], np.log(conditionals / averaged))
+        yield "total", kl, -np.log(prior)
+        expected = np.einsum("cs,cst->tc", prefixes[:, :, -1], posterior)
+        for earlier, later in pairwise(expected):
+            yield "posterior", earlier, later
+        yield "final", expected[-1].min()
+
+
+@check("random-labels", error=at_most(strict=True), exact=equal(QUADRATURE), ratio=number())
+def random_labels(bench: Bench) -> Iterator[Item]:
+    for problem in bench.problems(60):
+        n, m = problem.n_train, problem.n_test
+        altered = problem.trace + _size_of_prediction(problem.covariance, n, m)
+        yield "error", problem.trace, altered
+        yield "ratio", altered / expected_risk(problem.law, n, m)
+    for d, m, cov in bench.small(4):
+        prompts = LinearPrompts.build(cov, m)
+        found = prompts.mean(prompts.predictions(layer(1.0, np.linalg.inv(written_gamma(cov, d)))) ** 2)
+        yield "exact", found, _size_of_prediction(cov, d, m)
+
+
+@check("model-selection", error=at_most())
+def model_selection(bench: Bench) -> Iterator[Item]:
+    for _ in range(bench.count(40)):
+        d, n, held_out = int(bench.rng.integers(1, 6)), int(bench.rng.integers(2, 20)), 10
+        xs, w = bench.rng.standard_normal((n + held_out, d)), bench.vector(d)
+        ys = xs @ w + float(bench.rng.uniform(0, 2)) * bench.vector(n + held_out)
+        fits = [
+            np.linalg.solve(xs[:n].T @ xs[:n] + penalty * np.eye(d), xs[:n].T @ ys[:n]) for penalty in (1e-2, 1.0, 1e2)
+        ]
+        answers = np.array([xs[n:] @ fit for fit in fits])
+        errors = np.mean((answers - ys[n:]) ** 2, axis=1)
+        beta = float(np.exp(bench.rng.uniform(0, 5)))
+        gated = softmax(-beta * errors) @ answers
+        yield "error", np.mean((gated - ys[n:]) ** 2), errors.min() + np.log(len(fits)) / beta
+
+
+@check("sparse-functions", outside=at_most(), mean=at_most(), mass=number())
+def sparse_functions(bench: Bench) -> Iterator[Item]:
+    for length in (16, 64, 256):
+        for _ in range(bench.count(5)):
+            size = 64 * int(np.log2(length))
+            codes = bench.rng.choice([-1.0, 1.0], (length, size)) / np.sqrt(size)
+            coherence = np.abs(codes @ codes.T - np.eye(length)).max()
+            chosen = bench.rng.choice(length, 2, replace=False)
+            beta = 30.0
+            weights = softmax(beta * codes @ codes[chosen].sum(axis=0))
+            outside = 1 - weights[chosen].sum()
+            yield "outside", outside, length * np.exp(-beta * (1 - 3 * coherence))
+            values = bench.rng.choice([-1.0, 1.0], length)
+            yield "mean", abs(weights @ values - values[chosen].mean()), 2 * outside + 1e-12
+            yield "mass", outside
+
+
+def _prefix_probabilities(bench: Bench, sequences: np.ndarray) -> np.ndarray:
+    """P of every prefix of every sequence, (256, 9), under a random hidden Markov model of two states."""
+    moves, emits = bench.rng.dirichlet(np.ones(2), 2), bench.rng.dirichlet(np.ones(2), 2)
+    state = np.full((len(sequences), 2), 0.5)
+    found = [state.sum(axis=1)]
+    for symbols in sequences.T:
+        state = state * emits[:, symbols].T
+        found.append(state.sum(axis=1))
+        state = state @ moves
+    return np.stack(found, axis=1)
+
+
+def _size_of_prediction(cov: Matrix, n: int, m: int) -> float:
+    """E ŷ² = tr(Γ⁻²Λ²Γ_M) of the layer trained on N examples, over w ~ N(0, I)."""
+    inverse = np.linalg.inv(written_gamma(cov, n))
+    return float(np.trace(inverse @ inverse @ cov @ cov @ written_gamma(cov, m)))
