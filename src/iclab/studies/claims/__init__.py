@@ -15,15 +15,7 @@ elsewhere. Numbers of the arXiv version are given where they differ; it counts i
 """
 
 from iclab.studies.claims.claim import Claim, Finding, Section
-from iclab.studies.claims.evidence import (
-    Evidence,
-    Measured,
-    Outcome,
-    agreement,
-    inequality,
-    sampling,
-    verdict_of,
-)
+from iclab.studies.claims.evidence import Evidence, Measured, Outcome, verdict_of
 from iclab.studies.claims.printing import as_json, as_text
 from iclab.studies.claims.table import (
     CLAIMS,
@@ -45,13 +37,10 @@ __all__ = [
     "Measured",
     "Outcome",
     "Section",
-    "agreement",
     "as_json",
     "as_text",
     "check_claims",
     "critical_z",
-    "inequality",
-    "sampling",
     "select",
     "verdict_of",
     "verify",

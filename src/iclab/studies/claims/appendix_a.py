@@ -1,16 +1,14 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
 """Appendix A: the loss on (U11, u), the balance of the layers, and the lower bound on u."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from iclab.studies.claims.bench import Bench, layer, written_gamma
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import FLOW, QUADRATURE, at_most, equal, number, positive
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import LinearPrompts, quartic_gradient, root, symmetric_rule
+from iclab.studies.claims.evidence import at_most, equal, number, positive
 from iclab.studies.claims.trajectories import (
     balanced,
     bounded,
@@ -25,8 +23,8 @@ from iclab.studies.claims.trajectories import (
 from iclab.theory import assumption3, population_gradient
 
 
-@check("equation-37", moment=equal(QUADRATURE))
-def equation_37(bench: Bench) -> Iterator[Item]:
+@check("equation-37", moment=equal("quadrature"))
+def equation_37(bench: Bench) -> Items:
     for problem in bench.problems(24, dimensions=(1, 3)):
         d, n = problem.dimension, min(problem.n_train, 5)
         nodes, weights = symmetric_rule(n * d)
@@ -36,8 +34,8 @@ def equation_37(bench: Bench) -> Iterator[Item]:
         yield "moment", found, written_gamma(problem.covariance, n) @ problem.covariance
 
 
-@check("equation-33", form=equal(QUADRATURE, scale=1e-2))
-def equation_33(bench: Bench) -> Iterator[Item]:
+@check("equation-33", form=equal("quadrature", scale=1e-2))
+def equation_33(bench: Bench) -> Items:
     # A symmetric matrix is its quadratic form: t'E[w'x_q H]t = E[w'x_q ŷ].
     for d, n, cov in bench.small(12):
         prompts = LinearPrompts.build(cov, n)
@@ -49,13 +47,13 @@ def equation_33(bench: Bench) -> Iterator[Item]:
 
 
 @check("lemma-15", gradient=equal(tolerance=1e-8))
-def lemma_15(bench: Bench) -> Iterator[Item]:
+def lemma_15(bench: Bench) -> Items:
     for problem in bench.problems(40):
         d, cov, n = problem.dimension, problem.covariance, problem.n_train
         U, u = bench.matrix(d), bench.normal()
         _, du, dU, _ = population_gradient(layer(u, U), problem.law, n).blocks
 
-        def loss(v: np.ndarray, cov: np.ndarray = cov, n: int = n, d: int = d) -> float:
+        def loss(v: np.ndarray) -> float:
             return restricted_loss(cov, n, v[0], v[1:].reshape(d, d))
 
         yield "gradient", quartic_gradient(loss, flat(u, U)), flat(du, dU)
@@ -63,7 +61,7 @@ def lemma_15(bench: Bench) -> Iterator[Item]:
 
 
 @check("corollary-16", loss=equal())
-def corollary_16(bench: Bench) -> Iterator[Item]:
+def corollary_16(bench: Bench) -> Items:
     for problem in bench.problems(100):
         cov, n, inverse = problem.covariance, problem.n_train, problem.inverse
         least = -np.trace(cov @ cov @ inverse) / 2
@@ -73,7 +71,7 @@ def corollary_16(bench: Bench) -> Iterator[Item]:
 
 
 @check("corollary-16-line-ii", printed=equal(scale=1e-2), meant=number())
-def corollary_16_line_ii(bench: Bench) -> Iterator[Item]:
+def corollary_16_line_ii(bench: Bench) -> Items:
     for problem in bench.problems(60):
         cov, gamma = problem.covariance, problem.gamma
         U = bench.matrix(problem.dimension)
@@ -85,8 +83,8 @@ def corollary_16_line_ii(bench: Bench) -> Iterator[Item]:
         yield "meant", abs(left - 2 * np.trace(cov @ cov @ U)) / size
 
 
-@check("lemma-17", flow=equal(FLOW), slope=equal())
-def lemma_17(bench: Bench) -> Iterator[Item]:
+@check("lemma-17", flow=equal("flow"), slope=equal())
+def lemma_17(bench: Bench) -> Items:
     yield from balanced("flow", (trajectory(problem).states for problem in bench.problems(16)))
     for problem in bench.problems(40):
         u, U = bench.normal(), bench.matrix(problem.dimension)
@@ -95,7 +93,7 @@ def lemma_17(bench: Bench) -> Iterator[Item]:
 
 
 @check("lemma-18-initial-loss", bound=positive(strict=False), negative=positive())
-def lemma_18_initial_loss(bench: Bench) -> Iterator[Item]:
+def lemma_18_initial_loss(bench: Bench) -> Items:
     for problem in bench.problems(300, dimensions=(1, 6)):
         cov, s2 = problem.covariance, problem.scale**2
         found = restricted_loss(cov, problem.n_train, problem.scale, problem.scale * problem.theta)
@@ -105,22 +103,22 @@ def lemma_18_initial_loss(bench: Bench) -> Iterator[Item]:
         yield "negative", -bound, size
 
 
-@check("lemma-18", u=positive(FLOW))
-def lemma_18(bench: Bench) -> Iterator[Item]:
+@check("lemma-18", u=positive("flow"))
+def lemma_18(bench: Bench) -> Items:
     for problem in bench.problems(16):
         path = trajectory(problem, scale=threshold(problem) * float(bench.rng.uniform(0.5, 0.999)))
         for u, _ in path:
             yield "u", u, path.end[0]
 
 
-@check("lemma-19", u=at_most(FLOW), bound=positive(tolerance=1e-12))
-def lemma_19(bench: Bench) -> Iterator[Item]:
+@check("lemma-19", u=at_most("flow"), bound=positive(tolerance=1e-12))
+def lemma_19(bench: Bench) -> Items:
     for problem in bench.problems(16):
         yield from bounded(u_lower_bound(problem), problem.scale, trajectory(problem).states)
 
 
 @check("lemma-19-loss-bound", chain=positive(strict=False))
-def lemma_19_loss_bound(bench: Bench) -> Iterator[Item]:
+def lemma_19_loss_bound(bench: Bench) -> Items:
     for problem in bench.problems(200):
         d, cov = problem.dimension, problem.covariance
         u, U = abs(bench.normal()), bench.matrix(d)
@@ -134,7 +132,7 @@ def lemma_19_loss_bound(bench: Bench) -> Iterator[Item]:
 
 
 @check("appendix-a-norms", norms=at_most())
-def norms(bench: Bench) -> Iterator[Item]:
+def norms(bench: Bench) -> Items:
     for problem in bench.problems(200, dimensions=(1, 6)):
         low, q = np.linalg.eigh(problem.covariance)
         g = np.diagonal(q.T @ problem.gamma @ q)
@@ -145,7 +143,7 @@ def norms(bench: Bench) -> Iterator[Item]:
 
 
 @check("theorem-4-scales", negative=positive(tolerance=1e-6))
-def without_root_d(bench: Bench) -> Iterator[Item]:
+def without_root_d(bench: Bench) -> Items:
     for problem in bench.problems(300, dimensions=(1, 6)):
         theta = problem.theta
         s2 = 2 * bench.rng.uniform(0.5, 0.999) / (np.linalg.norm(problem.gamma, 2) * np.linalg.norm(theta, 2))

@@ -1,24 +1,22 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
 """Appendix B: the decomposition behind Theorem 5."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from iclab.studies.claims.bench import Bench
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import QUADRATURE, equal
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import GeneralPrompts
+from iclab.studies.claims.evidence import equal
 
 
-@check("appendix-b-decomposition", cross=equal(QUADRATURE, scale=1.0), terms=equal(QUADRATURE))
-def decomposition(bench: Bench) -> Iterator[Item]:
+@check("appendix-b-decomposition", cross=equal("quadrature", scale=1.0), terms=equal("quadrature"))
+def decomposition(bench: Bench) -> Items:
     for problem, m in bench.tiny(12):
         d, cov, gamma = problem.dimension, problem.covariance, problem.gamma
         w, v, c = bench.vector(d), bench.vector(d), bench.normal()
-        prompts = GeneralPrompts.build(cov, m, lambda xs, w=w, v=v, c=c: xs @ w + c * (xs @ v) ** 3)
+        prompts = GeneralPrompts.build(cov, m, lambda xs: xs @ w + c * (xs @ v) ** 3)
         found = prompts.predictions(problem.trained)
         on_queries = prompts.measure.sum(axis=(0, 1))
         moment = prompts.queries.T @ (on_queries * prompts.answers)

@@ -1,34 +1,23 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
 """Appendix C: the dynamics, the loss and the PL inequality for random covariances."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 from scipy.optimize import minimize
 
 from iclab.studies.claims import appendix_d
 from iclab.studies.claims.bench import Bench, layer, written_gamma
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import (
-    ENUMERATION,
-    FLOW,
-    OPTIMISATION,
-    QUADRATURE,
-    at_most,
-    equal,
-    number,
-    positive,
-)
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, quartic_gradient
-from iclab.studies.claims.random_laws import RandomProblem, random_problems
+from iclab.studies.claims.evidence import at_most, equal, number, positive
+from iclab.studies.claims.random_laws import random_problems
 from iclab.studies.claims.trajectories import balanced, bounded, flat
 from iclab.theory import population_loss
 
 
-@check("lemma-21", velocity=equal(QUADRATURE))
-def lemma_21(bench: Bench) -> Iterator[Item]:
+@check("lemma-21", velocity=equal("quadrature"))
+def lemma_21(bench: Bench) -> Items:
     for _ in range(bench.count(5)):
         d, n = 2, int(bench.rng.integers(1, 4))
         covs, weights = [bench.covariance(d, 30.0) for _ in range(2)], bench.rng.dirichlet(np.ones(2))
@@ -42,8 +31,8 @@ def lemma_21(bench: Bench) -> Iterator[Item]:
         yield "velocity", found, layer(float(du), dU).vector
 
 
-@check("corollary-22", constants=equal(ENUMERATION), dynamics=equal(ENUMERATION))
-def corollary_22(bench: Bench) -> Iterator[Item]:
+@check("corollary-22", constants=equal("enumeration"), dynamics=equal("enumeration"))
+def corollary_22(bench: Bench) -> Items:
     for problem in random_problems(bench, 30):
         d, n = problem.dimension, problem.n_train
         one, two, three = (np.array([law.moment(k) for law in problem.laws]) for k in (1, 2, 3))
@@ -64,21 +53,19 @@ def corollary_22(bench: Bench) -> Iterator[Item]:
         yield "constants", two, problem.mean_square
         u, U = bench.normal(), bench.matrix(d)
         du, dU = problem.gradient(u, U)
-        general = problem.expect(lambda cov, g, u=u, U=U: -(u**2) * g @ cov @ U @ cov + u * cov @ cov)
-        scalar = problem.expect(
-            lambda cov, g, u=u, U=U: -u * np.trace(g @ cov @ U @ cov @ U.T) + np.trace(cov @ cov @ U.T)
-        )
+        general = problem.expect(lambda cov, g: -(u**2) * g @ cov @ U @ cov + u * cov @ cov)
+        scalar = problem.expect(lambda cov, g: -u * np.trace(g @ cov @ U @ cov @ U.T) + np.trace(cov @ cov @ U.T))
         yield "dynamics", -dU, general
         yield "dynamics", -du, scalar
 
 
-@check("lemma-23", slope=equal(ENUMERATION, tolerance=1e-8), loss=equal(ENUMERATION))
-def lemma_23(bench: Bench) -> Iterator[Item]:
+@check("lemma-23", slope=equal("enumeration", tolerance=1e-8), loss=equal("enumeration"))
+def lemma_23(bench: Bench) -> Items:
     for problem in random_problems(bench, 16, (2, 3)):
         d = problem.dimension
         u, U = bench.normal(), bench.matrix(d)
 
-        def loss(v: np.ndarray, problem: RandomProblem = problem, d: int = d) -> float:
+        def loss(v: np.ndarray) -> float:
             return problem.loss(v[0], v[1:].reshape(d, d))
 
         yield "slope", quartic_gradient(loss, flat(u, U)), flat(*problem.gradient(u, U))
@@ -90,11 +77,11 @@ def lemma_23(bench: Bench) -> Iterator[Item]:
 
 @check(
     "lemma-24",
-    minimum=equal(ENUMERATION),
-    squares=equal(ENUMERATION),
-    minima=equal(OPTIMISATION, tolerance=1e-7),
+    minimum=equal("enumeration"),
+    squares=equal("enumeration"),
+    minima=equal("optimisation", tolerance=1e-7),
 )
-def lemma_24(bench: Bench) -> Iterator[Item]:
+def lemma_24(bench: Bench) -> Items:
     for problem in random_problems(bench, 16, (2, 3)):
         d, gamma, xi = problem.dimension, np.diagonal(problem.decay), problem.mean_square
         least = -np.sum(xi**2 / gamma) / 2
@@ -105,7 +92,7 @@ def lemma_24(bench: Bench) -> Iterator[Item]:
         written += u**2 * (off.sum() - np.trace(off)) / 2
         yield "squares", problem.loss(u, U) - least, written
 
-        def value(v: np.ndarray, problem: RandomProblem = problem, d: int = d) -> tuple[float, np.ndarray]:
+        def value(v: np.ndarray) -> tuple[float, np.ndarray]:
             V = v.reshape(d, d)
             _, slope = problem.gradient(1.0, V)
             quadratic = np.sum(problem.decay * V**2) / 2 - problem.mean_square @ np.diagonal(V)
@@ -115,15 +102,18 @@ def lemma_24(bench: Bench) -> Iterator[Item]:
         yield "minima", found.reshape(d, d), np.diag(xi / gamma)
 
 
-@check("lemma-25", flow=equal(FLOW))
-def lemma_25(bench: Bench) -> Iterator[Item]:
+@check("lemma-25", flow=equal("flow"))
+def lemma_25(bench: Bench) -> Items:
     yield from balanced("flow", (problem.states for problem in random_problems(bench, 14)))
 
 
 @check(
-    "lemma-25-citation", lemma=at_most(ENUMERATION), equation=equal(ENUMERATION, under=True), last=number(ENUMERATION)
+    "lemma-25-citation",
+    lemma=at_most("enumeration"),
+    equation=equal("enumeration", under=True),
+    last=number("enumeration"),
 )
-def lemma_25_citation(bench: Bench) -> Iterator[Item]:
+def lemma_25_citation(bench: Bench) -> Items:
     last = max(int(name.split("_")[1]) for name in vars(appendix_d) if name.startswith("lemma_"))
     yield "lemma", 49, last
     yield "last", last
@@ -133,8 +123,8 @@ def lemma_25_citation(bench: Bench) -> Iterator[Item]:
         yield "equation", u * du, np.trace(dU @ U.T)
 
 
-@check("lemma-26", initial=positive(ENUMERATION), u=positive(FLOW))
-def lemma_26(bench: Bench) -> Iterator[Item]:
+@check("lemma-26", initial=positive("enumeration"), u=positive("flow"))
+def lemma_26(bench: Bench) -> Items:
     for problem in random_problems(bench, 16):
         loss = problem.loss(problem.scale, problem.scale * problem.theta)
         yield "initial", -loss, problem.scale**2 * problem.reach
@@ -142,22 +132,22 @@ def lemma_26(bench: Bench) -> Iterator[Item]:
             yield "u", u, problem.states[-1][0]
 
 
-@check("lemma-26-equality", equal=equal(ENUMERATION), larger=at_most(ENUMERATION, under=True))
-def lemma_26_equality(bench: Bench) -> Iterator[Item]:
+@check("lemma-26-equality", equal=equal("enumeration"), larger=at_most("enumeration", under=True))
+def lemma_26_equality(bench: Bench) -> Items:
     for problem in random_problems(bench, 60):
-        mean = problem.expect(lambda cov, _, problem=problem: np.trace(cov @ cov @ problem.theta))
+        mean = problem.expect(lambda cov, _: np.trace(cov @ cov @ problem.theta))
         yield "equal", mean, problem.reach
         yield "larger", problem.reach, mean
 
 
-@check("lemma-27", u=at_most(FLOW), bound=positive(tolerance=1e-12))
-def lemma_27(bench: Bench) -> Iterator[Item]:
+@check("lemma-27", u=at_most("flow"), bound=positive(tolerance=1e-12))
+def lemma_27(bench: Bench) -> Items:
     for problem in random_problems(bench, 16):
         yield from bounded(problem.u_lower_bound, problem.scale, problem.states)
 
 
 @check("lemma-27-citations", indefinite=positive(strict=False), definite=positive(strict=False, under=True))
-def lemma_27_citations(bench: Bench) -> Iterator[Item]:
+def lemma_27_citations(bench: Bench) -> Items:
     # Lemma 29 knows no definiteness: if it gave the conclusion, it would give it for indefinite matrices too.
     for problem in random_problems(bench, 60):
         d = problem.dimension
@@ -178,12 +168,12 @@ def lemma_27_citations(bench: Bench) -> Iterator[Item]:
 
 @check(
     "lemma-28-pl",
-    inequality=at_most(FLOW),
-    decay=at_most(FLOW),
-    constant=positive(ENUMERATION, tolerance=1e-20),
-    ratio=number(FLOW),
+    inequality=at_most("flow"),
+    decay=at_most("flow"),
+    constant=positive("enumeration", tolerance=1e-20),
+    ratio=number("flow"),
 )
-def lemma_28_pl(bench: Bench) -> Iterator[Item]:
+def lemma_28_pl(bench: Bench) -> Items:
     for problem in random_problems(bench, 14):
         nu = problem.pl_constant
         yield "constant", nu, problem.mean_square.max()  # a rate scales like Λ²
@@ -198,8 +188,8 @@ def lemma_28_pl(bench: Bench) -> Iterator[Item]:
                 yield "ratio", slope / (nu * value)
 
 
-@check("lemma-28-limit", limit=equal(FLOW, tolerance=1e-8))
-def lemma_28_limit(bench: Bench) -> Iterator[Item]:
+@check("lemma-28-limit", limit=equal("flow", tolerance=1e-8))
+def lemma_28_limit(bench: Bench) -> Items:
     for problem in random_problems(bench, 16):
         fourth = np.sum(problem.target**2) ** 0.25
         u, U = problem.states[-1]

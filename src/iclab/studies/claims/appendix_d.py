@@ -1,4 +1,4 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
 """Appendix D: the technical lemmas on derivatives, fourth moments, traces and products."""
 
 from __future__ import annotations
@@ -8,31 +8,31 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from iclab.studies.claims.bench import Bench
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import EIGENVALUES, QUADRATURE, at_most, equal, number, positive
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import root, symmetric_rule
+from iclab.studies.claims.evidence import at_most, equal, number, positive
 
 
 @check("lemma-29", identities=equal())
-def lemma_29(bench: Bench) -> Iterator[Item]:
+def lemma_29(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         m, n = bench.rng.integers(2, 6, size=2)
         x, B = bench.vector(n), bench.matrix(n)
         X, Y = bench.rng.standard_normal((2, m, n))
         A, C = bench.rng.standard_normal((2, m, m))
         for found, stated in (
-            (_gradient(lambda v, B=B: v @ B @ v, x), (B + B.T) @ x),
+            (_gradient(lambda v: v @ B @ v, x), (B + B.T) @ x),
             (_vec(A @ X @ B), np.kron(B.T, A) @ _vec(X)),
             (np.trace(X.T @ Y), _vec(X) @ _vec(Y)),
-            (_gradient(lambda V, B=B: np.trace(V @ B @ V.T), X), X @ B.T + X @ B),
-            (_gradient(lambda V, Y=Y: np.trace(Y @ V.T), X), Y),
-            (_gradient(lambda V, A=A, B=B, C=C: np.trace(A @ V @ B @ V.T @ C), X), A.T @ C.T @ X @ B.T + C @ A @ X @ B),
+            (_gradient(lambda V: np.trace(V @ B @ V.T), X), X @ B.T + X @ B),
+            (_gradient(lambda V: np.trace(Y @ V.T), X), Y),
+            (_gradient(lambda V: np.trace(A @ V @ B @ V.T @ C), X), A.T @ C.T @ X @ B.T + C @ A @ X @ B),
         ):
             yield "identities", found, stated
 
 
-@check("lemma-30", moments=equal(QUADRATURE))
-def lemma_30(bench: Bench) -> Iterator[Item]:
+@check("lemma-30", moments=equal("quadrature"))
+def lemma_30(bench: Bench) -> Items:
     for problem in bench.problems(40, dimensions=(1, 6)):
         d, cov = problem.dimension, problem.covariance
         A = bench.matrix(d)
@@ -43,7 +43,7 @@ def lemma_30(bench: Bench) -> Iterator[Item]:
 
 
 @check("lemma-31", chain=at_most())
-def lemma_31(bench: Bench) -> Iterator[Item]:
+def lemma_31(bench: Bench) -> Items:
     for _ in range(bench.count(400)):
         d = int(bench.rng.integers(1, 6))
         n = d + int(bench.rng.integers(0, 4))
@@ -55,8 +55,8 @@ def lemma_31(bench: Bench) -> Iterator[Item]:
         yield "chain", chain[:-1], chain[1:]
 
 
-@check("lemma-32-if", symmetric=equal(scale=1.0), form=positive(EIGENVALUES, strict=False))
-def lemma_32_if(bench: Bench) -> Iterator[Item]:
+@check("lemma-32-if", symmetric=equal(scale=1.0), form=positive("eigenvalues", strict=False))
+def lemma_32_if(bench: Bench) -> Items:
     for A, B in _commuting(bench, bench.count(200)):
         product = A @ B
         yield "symmetric", product, product.T
@@ -65,11 +65,11 @@ def lemma_32_if(bench: Bench) -> Iterator[Item]:
 
 @check(
     "lemma-32-only-if",
-    form=positive(EIGENVALUES, strict=False),
+    form=positive("eigenvalues", strict=False),
     asymmetry=positive(under=True),
-    kept=number(EIGENVALUES),
+    kept=number("eigenvalues"),
 )
-def lemma_32_only_if(bench: Bench) -> Iterator[Item]:
+def lemma_32_only_if(bench: Bench) -> Items:
     # Without symmetry the statement says: a commutator that is not zero forces a negative value of x'ABx.
     kept = 0
     for _ in range(bench.count(200)):
@@ -84,7 +84,7 @@ def lemma_32_only_if(bench: Bench) -> Iterator[Item]:
 
 
 @check("lemma-32-in-the-proofs", commute=equal(), trace=positive(strict=False, under=True))
-def lemma_32_in_proofs(bench: Bench) -> Iterator[Item]:
+def lemma_32_in_proofs(bench: Bench) -> Items:
     for problem in bench.problems(200, condition=1e2):
         U = bench.matrix(problem.dimension)
         A = problem.gamma @ problem.covariance

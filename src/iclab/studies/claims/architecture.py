@@ -1,25 +1,25 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
 """Section 3: the learner as a function of a data set, other attention, other embeddings, two linear layers; (10)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 from iclab.predictors import LeastSquares
 from iclab.prompts import Prompts
 from iclab.studies.claims.bench import Bench, written_gamma
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import EIGENVALUES, FORWARD, QUADRATURE, at_most, equal, positive
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import LinearPrompts, forward, quartic_gradient, root
+from iclab.studies.claims.evidence import at_most, equal, positive
 from iclab.theory import LSAParameters, embed, gamma, lsa, population_gradient, population_loss
 
 Embedding = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-@check("section-3.1-least-squares", prediction=equal(FORWARD, tolerance=1e-8, scale=1e-2))
-def least_squares_in_context(bench: Bench) -> Iterator[Item]:
+@check("section-3.1-least-squares", prediction=equal("forward pass", tolerance=1e-8, scale=1e-2))
+def least_squares_in_context(bench: Bench) -> Items:
     for problem in bench.problems(20):
         d = problem.dimension
         xs = bench.rng.standard_normal((1, d + 8, d)) @ root(problem.covariance).T
@@ -27,8 +27,8 @@ def least_squares_in_context(bench: Bench) -> Iterator[Item]:
         yield "prediction", LeastSquares()(Prompts(xs, ys, xs, ys))[:, d + 2 :], ys[:, d + 2 :]
 
 
-@check("linear-attention", output=equal(FORWARD, scale=1e-3))
-def linear_attention(bench: Bench) -> Iterator[Item]:
+@check("linear-attention", output=equal("forward pass", scale=1e-3))
+def linear_attention(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n = bench.sizes(5, 9)
         embedding = embed(*bench.prompt(n, d))
@@ -38,8 +38,8 @@ def linear_attention(bench: Bench) -> Iterator[Item]:
         yield "output", lsa(embedding, LSAParameters(projection @ value, key.T @ query)), written
 
 
-@check("multiples-of-identity", prediction=equal(FORWARD, scale=1e-3))
-def multiples_of_identity(bench: Bench) -> Iterator[Item]:
+@check("multiples-of-identity", prediction=equal("forward pass", scale=1e-3))
+def multiples_of_identity(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n = bench.sizes(5, 9)
         xs, ys, query = bench.prompt(n, d)
@@ -50,11 +50,11 @@ def multiples_of_identity(bench: Bench) -> Iterator[Item]:
 
 @check(
     "padding",
-    even=equal(FORWARD, scale=1e-3),
-    loss=at_most(QUADRATURE),
-    joined=equal(FORWARD, scale=1e-3),
+    even=equal("forward pass", scale=1e-3),
+    loss=at_most("quadrature"),
+    joined=equal("forward pass", scale=1e-3),
 )
-def padding(bench: Bench) -> Iterator[Item]:
+def padding(bench: Bench) -> Items:
     yield from separate_tokens(bench, padded)
     for _ in range(bench.count(40)):
         d, n = bench.sizes(5, 9)
@@ -69,11 +69,11 @@ def padding(bench: Bench) -> Iterator[Item]:
 
 @check(
     "transformed-columns",
-    prediction=equal(FORWARD, scale=1e-3),
+    prediction=equal("forward pass", scale=1e-3),
     orthogonal=equal(tolerance=1e-8),
     differs=positive(tolerance=1e-3),
 )
-def transformed_columns(bench: Bench) -> Iterator[Item]:
+def transformed_columns(bench: Bench) -> Items:
     for problem in bench.problems(6, dimensions=(2, 2), condition=10.0):
         law, n, theta = problem.law, problem.n_train, bench.parameters(2)
         xs, ys, query = bench.prompt(5, 2)
@@ -82,7 +82,7 @@ def transformed_columns(bench: Bench) -> Iterator[Item]:
         for name, T in (("orthogonal", bench.rotation(3)), ("differs", np.eye(3) + bench.matrix(3) / 4)):
             inverse = np.linalg.inv(T)
 
-            def back(v: np.ndarray, T: np.ndarray = T, inverse: np.ndarray = inverse) -> LSAParameters:
+            def back(v: np.ndarray) -> LSAParameters:
                 """The layer on (x_i, y_i) with the weights v of a layer on T(x_i, y_i)."""
                 w_pv, w_kq = v.reshape(2, 3, 3)
                 return LSAParameters(inverse @ w_pv @ T, T.T @ w_kq @ T)
@@ -90,7 +90,7 @@ def transformed_columns(bench: Bench) -> Iterator[Item]:
             start = np.stack([T @ theta.w_pv @ inverse, inverse.T @ theta.w_kq @ inverse])
             there = lsa(T @ embed(xs, ys, query), LSAParameters(*start))
             yield "prediction", (inverse @ there)[-1, -1], forward(theta, xs, ys, query)
-            found = quartic_gradient(lambda v, back=back, law=law, n=n: population_loss(back(v), law, n), start.ravel())
+            found = quartic_gradient(lambda v: population_loss(back(v), law, n), start.ravel())
             moved = back(found)  # the speed of the original weights, as ``back`` is linear
             velocity = np.stack([moved.w_pv, moved.w_kq])
             if name == "orthogonal":
@@ -99,8 +99,8 @@ def transformed_columns(bench: Bench) -> Iterator[Item]:
                 yield name, np.linalg.norm(velocity - stated), np.linalg.norm(stated)
 
 
-@check("section-3.3-two-layers", prediction=equal(FORWARD, scale=1e-3), balance=equal())
-def two_layers(bench: Bench) -> Iterator[Item]:
+@check("section-3.3-two-layers", prediction=equal("forward pass", scale=1e-3), balance=equal())
+def two_layers(bench: Bench) -> Items:
     for problem in bench.problems(40):
         d, theta = problem.dimension, bench.parameters(problem.dimension)
         xs, ys, query = bench.prompt(problem.n_test, d)
@@ -112,8 +112,8 @@ def two_layers(bench: Bench) -> Iterator[Item]:
         yield "balance", a @ da + u * du, np.sum(U * dU) + b @ db
 
 
-@check("equation-10", gamma=equal(), commutes=equal(), larger=positive(EIGENVALUES))
-def equation_10(bench: Bench) -> Iterator[Item]:
+@check("equation-10", gamma=equal(), commutes=equal(), larger=positive("eigenvalues"))
+def equation_10(bench: Bench) -> Items:
     for problem in bench.problems(60):
         cov, n = problem.covariance, problem.n_train
         found = gamma(cov, n)
@@ -132,7 +132,7 @@ def interleaved(xs: np.ndarray, ys: np.ndarray, query: np.ndarray) -> np.ndarray
     return _alternating(xs, ys, query, 0)
 
 
-def separate_tokens(bench: Bench, embedding: Embedding) -> Iterator[Item]:
+def separate_tokens(bench: Bench, embedding: Embedding) -> Items:
     """One layer on separate columns for inputs and labels: predictions for labels of either sign, and its loss."""
     for _ in range(bench.count(40)):
         d, n = bench.sizes(5, 9)

@@ -1,18 +1,16 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
 """Beyond the paper: exact statements that sharpen or extend its results, judged in the same way."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 
 from iclab.flow import gradient_flow
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.studies.claims.bench import Bench, Problem, layer
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import EIGENVALUES, FLOW, at_most, equal, number, positive
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import quartic_gradient
+from iclab.studies.claims.evidence import at_most, equal, number, positive
 from iclab.studies.claims.trajectories import (
     flat,
     integrate,
@@ -35,21 +33,19 @@ from iclab.theory import (
 
 
 @check("beyond-prior-and-noise", learner=equal(), slope=equal(scale=1.0))
-def prior_and_noise(bench: Bench) -> Iterator[Item]:
+def prior_and_noise(bench: Bench) -> Items:
     for problem in bench.problems(30, dimensions=(2, 4), condition=30.0):
         d, cov, n = problem.dimension, problem.covariance, problem.n_train
         W, s2 = bench.covariance(d, 10.0), float(bench.rng.uniform(0, 2))
         written = W @ np.linalg.inv((1 + 1 / n) * cov @ W + (np.trace(W @ cov) + s2) / n * np.eye(d))
         yield "learner", optimal_learner(Gaussian(cov), n, s2, W), written
         # The error of any learner is a quadratic in K, so its slope at the best one is exactly zero.
-        slope = quartic_gradient(
-            lambda k, cov=cov, n=n, W=W, s2=s2, d=d: shift_risk(k.reshape(d, d), cov, cov, n, W, s2), written.ravel()
-        )
+        slope = quartic_gradient(lambda k: shift_risk(k.reshape(d, d), cov, cov, n, W, s2), written.ravel())
         yield "slope", slope / np.trace(W @ cov), 0.0
 
 
 @check("beyond-all-positions", learner=equal(), slope=equal(scale=1.0))
-def all_positions(bench: Bench) -> Iterator[Item]:
+def all_positions(bench: Bench) -> Items:
     for problem in bench.problems(20, dimensions=(2, 4), condition=30.0):
         d, cov, n = problem.dimension, problem.covariance, min(problem.n_train, 30)
         share = np.mean(1 / np.arange(1.0, n + 1))
@@ -62,10 +58,10 @@ def all_positions(bench: Bench) -> Iterator[Item]:
 
 @check(
     "beyond-strict-minimum",
-    flat=equal(EIGENVALUES, scale=1.0),
-    curved=positive(EIGENVALUES, tolerance=1e-8),
+    flat=equal("eigenvalues", scale=1.0),
+    curved=positive("eigenvalues", tolerance=1e-8),
 )
-def strict_minimum(bench: Bench) -> Iterator[Item]:
+def strict_minimum(bench: Bench) -> Items:
     for problem in bench.problems(30, dimensions=(2, 4), condition=30.0):
         values = np.linalg.eigvalsh(PopulationLoss(problem.law, problem.n_train).hessian(problem.trained))
         yield "flat", values[0] / values[-1], 0.0
@@ -74,17 +70,17 @@ def strict_minimum(bench: Bench) -> Iterator[Item]:
 
 @check(
     "beyond-asymptotic-rate",
-    curvature=equal(EIGENVALUES, tolerance=1e-6),
-    slope=equal(FLOW, tolerance=0.2, refutation=0.5),
+    curvature=equal("eigenvalues", tolerance=1e-6),
+    slope=equal("flow", tolerance=0.2, refutation=0.5),
     ratio=number(),
 )
-def rate(bench: Bench) -> Iterator[Item]:
+def rate(bench: Bench) -> Items:
     for problem in bench.problems(14, dimensions=(2, 4), condition=10.0):
         d = problem.dimension
         exact = asymptotic_rate(problem.law, problem.n_train)
         _, u, U, _ = problem.trained.blocks
 
-        def velocity(v: np.ndarray, problem: Problem = problem, d: int = d) -> np.ndarray:
+        def velocity(v: np.ndarray) -> np.ndarray:
             return flat(*restricted_gradient(problem.covariance, problem.n_train, v[0], v[1:].reshape(d, d)))
 
         at = flat(u, U)
@@ -98,8 +94,8 @@ def rate(bench: Bench) -> Iterator[Item]:
         yield "ratio", exact / pl_constant(problem)
 
 
-@check("beyond-sharp-bounds", bounds=at_most(FLOW), sharper=at_most())
-def sharp_bounds(bench: Bench) -> Iterator[Item]:
+@check("beyond-sharp-bounds", bounds=at_most("flow"), sharper=at_most())
+def sharp_bounds(bench: Bench) -> Items:
     for problem in bench.problems(12):
         found = certificate(problem.law, problem.n_train, problem.theta, problem.scale)
         path = trajectory(problem)
@@ -112,8 +108,8 @@ def sharp_bounds(bench: Bench) -> Iterator[Item]:
         yield "sharper", pl_constant(problem), found.sharp_pl_constant
 
 
-@check("beyond-isotropic-path", path=equal(FLOW, tolerance=1e-7))
-def isotropic_path(bench: Bench) -> Iterator[Item]:
+@check("beyond-isotropic-path", path=equal("flow", tolerance=1e-7))
+def isotropic_path(bench: Bench) -> Items:
     for _ in range(bench.count(12)):
         d, n, level = int(bench.rng.integers(2, 5)), int(bench.rng.integers(1, 30)), float(bench.rng.uniform(0.5, 2))
         theta, scale = bench.theta(d), float(bench.rng.uniform(0.1, 0.5))
@@ -136,7 +132,7 @@ def isotropic_path(bench: Bench) -> Iterator[Item]:
 
 
 @check("beyond-exponential-error", error=equal(), example=number())
-def exponential_error(bench: Bench) -> Iterator[Item]:
+def exponential_error(bench: Bench) -> Items:
     for _ in range(bench.count(16)):
         d, n, m = (int(value) for value in bench.rng.integers((1, 1, 1), (30, 100, 100)))
         c = float(np.exp(bench.rng.uniform(-1, 2.5)))
@@ -149,8 +145,8 @@ def exponential_error(bench: Bench) -> Iterator[Item]:
     yield "example", expected_risk(RandomDiagonal.exponential(20), 40, 40) / 20
 
 
-@check("beyond-step-size", step=equal(EIGENVALUES))
-def step_size(bench: Bench) -> Iterator[Item]:
+@check("beyond-step-size", step=equal("eigenvalues"))
+def step_size(bench: Bench) -> Items:
     for d in range(1, 7):
         n = int(bench.rng.integers(1, 100))
         law = Gaussian(np.eye(d))

@@ -16,13 +16,13 @@ from threadpoolctl import threadpool_limits
 
 from iclab.foundations import InvalidInputError
 from iclab.studies.claims.bench import Bench
-from iclab.studies.claims.criteria import Criterion, Quantity
-from iclab.studies.claims.evidence import HOLDS, ONLY_IF, Evidence, Measured, verdict_of
+from iclab.studies.claims.evidence import HOLDS, ONLY_IF, Criterion, Evidence, Measured, Quantity, verdict_of
 
 PAPER, SUMMARY, OURS = "paper", "summary", "iclab"
 # A check yields comparisons (name, found, stated) and numbers (name, value), under the names that it announces.
 Item: TypeAlias = tuple[str, Any] | tuple[str, Any, Any]
-Check: TypeAlias = Callable[[Bench], Iterator[Item]]
+Items: TypeAlias = Iterator[Item]
+Check: TypeAlias = Callable[[Bench], Items]
 Criteria: TypeAlias = Mapping[str, Criterion | Quantity]
 
 
@@ -75,16 +75,8 @@ def rows_as(kind: type[Any], rows: pd.DataFrame) -> dict[str, Any]:
     return {str(name): kind(*row) for name, row in zip(rows["name"], values, strict=True)}
 
 
-@dataclass(frozen=True)
-class Announced:
-    """A check with what it announces."""
-
-    check: Check
-    criteria: Criteria
-
-
-# Every check by the name of its claim.
-CHECKS: dict[str, Announced] = {}
+# Every check with its criteria, by the name of its claim.
+CHECKS: dict[str, tuple[Check, Criteria]] = {}
 
 
 def check(name: str, **criteria: Criterion | Quantity) -> Callable[[Check], Check]:
@@ -93,7 +85,7 @@ def check(name: str, **criteria: Criterion | Quantity) -> Callable[[Check], Chec
     def register(function: Check) -> Check:
         if name in CHECKS:
             raise InvalidInputError(f"every claim must have its own name; {name} was given twice.")
-        CHECKS[name] = Announced(function, criteria)
+        CHECKS[name] = function, criteria
         return function
 
     return register
@@ -231,14 +223,11 @@ def read_section(name: str) -> Section:
     origin = content.get("origin", PAPER)
     claims = []
     for key, words in TypeAdapter(dict[str, Words]).validate_python(content["claims"]).items():
-        announced = CHECKS.get(key)
-        if announced is None or set(announced.criteria) != set(words.names):
+        if key not in CHECKS or set(CHECKS[key][1]) != set(words.names):
             raise InvalidInputError(
-                f"the claim {key} must have a check that announces what its words name, {', '.join(words.names)}; "
-                f"it announces {', '.join(announced.criteria) if announced else 'nothing'}."
+                f"the claim {key} must have a check that announces what its words name: {', '.join(words.names)}."
             )
-        given = announced.check, announced.criteria, words.origin or origin
-        claims.append(Claim(key, content["title"], words, *given))
+        claims.append(Claim(key, content["title"], words, *CHECKS[key], words.origin or origin))
     return Section(content["title"], origin, tuple(claims))
 
 
@@ -250,7 +239,7 @@ def find(check: Check, name: str, seed: int, effort: str, critical: float) -> Fi
     InvalidInputError
         If it computes more z-scores than it announces.
     """
-    criteria = CHECKS[name].criteria
+    _, criteria = CHECKS[name]
     collected: dict[str, list[Any]] = {key: [] for key in criteria}
     with threadpool_limits(1):  # the matrices are tiny: more threads only wait for one another
         for key, *values in check(Bench(name, seed, effort, critical)):
@@ -265,7 +254,7 @@ def find(check: Check, name: str, seed: int, effort: str, critical: float) -> Fi
                 f"the claim {name} must announce its z-scores; {len(collected[key])} were computed and "
                 f"{criterion.tests} announced."
             )
-        parts[int(criterion.under)][key] = criterion.evidence(collected[key], critical)
+        parts[int(criterion.under)][key] = criterion.judge(collected[key], critical)
     return Finding(*parts)
 
 

@@ -1,16 +1,14 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: D103 (checks use their functions at once; what they are about stands in their claims)
 """Section 4.1, first half: convergence to a global minimum (Theorem 4) and the predictor found there, (11)-(14)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from iclab.studies.claims.bench import Bench, Problem
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import CLOSED_FORM, FLOW, FORWARD, QUADRATURE, at_most, equal, number
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import forward, root, tensor_rule
+from iclab.studies.claims.evidence import at_most, equal, number
 from iclab.studies.claims.trajectories import (
     gained,
     integrate,
@@ -21,8 +19,8 @@ from iclab.studies.claims.trajectories import (
 from iclab.theory import LSAParameters, PopulationLoss, quadratic_law, theorem5_risk
 
 
-@check("theorem-4-convergence", left=at_most(FLOW), path=equal(FLOW, tolerance=1e-7), remains=number(FLOW))
-def theorem_4_convergence(bench: Bench) -> Iterator[Item]:
+@check("theorem-4-convergence", left=at_most("flow"), path=equal("flow", tolerance=1e-7), remains=number("flow"))
+def theorem_4_convergence(bench: Bench) -> Items:
     for problem in bench.problems(24):
         left = trajectory(problem).excesses[-1] / gained(problem)
         yield "left", left, 1e-14
@@ -36,8 +34,8 @@ def theorem_4_convergence(bench: Bench) -> Iterator[Item]:
             yield "path", U[k], direct_U
 
 
-@check("theorem-4-limit", weights=equal(FLOW, tolerance=1e-8))
-def theorem_4_limit(bench: Bench) -> Iterator[Item]:
+@check("theorem-4-limit", weights=equal("flow", tolerance=1e-8))
+def theorem_4_limit(bench: Bench) -> Items:
     for problem in bench.problems(16):
         d, inverse = problem.dimension, problem.inverse
         fourth_root = np.trace(inverse @ inverse) ** 0.25
@@ -50,7 +48,7 @@ def theorem_4_limit(bench: Bench) -> Iterator[Item]:
 
 
 @check("theorem-4-global", even=at_most(), odd=equal(tolerance=1e-8))
-def theorem_4_global(bench: Bench) -> Iterator[Item]:
+def theorem_4_global(bench: Bench) -> Items:
     for problem in bench.problems(40, dimensions=(2, 5), condition=100.0):
         cov, n = problem.covariance, problem.n_train
         loss = PopulationLoss(problem.law, n)
@@ -64,8 +62,8 @@ def theorem_4_global(bench: Bench) -> Iterator[Item]:
             yield "odd", linear - least, restricted_excess(cov, n, 1.0, V)
 
 
-@check("theorem-4-scale-invariance", prediction=equal(FORWARD, scale=1e-3))
-def scale_invariance(bench: Bench) -> Iterator[Item]:
+@check("theorem-4-scale-invariance", prediction=equal("forward pass", scale=1e-3))
+def scale_invariance(bench: Bench) -> Items:
     for _ in range(bench.count(100)):
         d, n = bench.sizes(5, 9)
         xs, ys, query = bench.prompt(n, d)
@@ -76,10 +74,10 @@ def scale_invariance(bench: Bench) -> Iterator[Item]:
 
 @check(
     "von-oswald-construction",
-    weights=equal(FLOW, tolerance=1e-8),
-    prediction=equal(FORWARD, tolerance=1e-8, scale=1e-2),
+    weights=equal("flow", tolerance=1e-8),
+    prediction=equal("forward pass", tolerance=1e-8, scale=1e-2),
 )
-def von_oswald(bench: Bench) -> Iterator[Item]:
+def von_oswald(bench: Bench) -> Items:
     for problem in bench.problems(30, dimensions=(1, 6)):
         d, n, m = problem.dimension, problem.n_train, problem.n_test
         isotropic = Problem(np.eye(d), n, m, problem.theta, np.sqrt(1 / (np.sqrt(d) * (1 + (d + 1) / n))))
@@ -94,8 +92,8 @@ def von_oswald(bench: Bench) -> Iterator[Item]:
         yield "prediction", forward(found, xs, xs @ w, query), k * step
 
 
-@check("equation-12", prediction=equal(FORWARD, scale=1e-2))
-def equation_12(bench: Bench) -> Iterator[Item]:
+@check("equation-12", prediction=equal("forward pass", scale=1e-2))
+def equation_12(bench: Bench) -> Items:
     for problem in bench.problems(100, dimensions=(1, 6)):
         d, m = problem.dimension, problem.n_test
         xs = bench.rng.standard_normal((m, d)) @ root(problem.covariance).T
@@ -104,8 +102,8 @@ def equation_12(bench: Bench) -> Iterator[Item]:
         yield "prediction", forward(problem.trained, xs, xs @ w, query), stated
 
 
-@check("equation-13", prediction=equal(FORWARD, scale=1e-2))
-def equation_13(bench: Bench) -> Iterator[Item]:
+@check("equation-13", prediction=equal("forward pass", scale=1e-2))
+def equation_13(bench: Bench) -> Items:
     for problem in bench.problems(100, dimensions=(1, 6)):
         d, m = problem.dimension, problem.n_test
         xs, ys, query = bench.rng.standard_cauchy((m, d)), bench.rng.standard_cauchy(m), bench.vector(d)
@@ -114,8 +112,8 @@ def equation_13(bench: Bench) -> Iterator[Item]:
         yield "prediction", found / size, query @ np.linalg.solve(problem.gamma, xs.T @ ys / m) / size
 
 
-@check("equation-14", best=equal(QUADRATURE), distance=at_most(), last=number(CLOSED_FORM))
-def equation_14(bench: Bench) -> Iterator[Item]:
+@check("equation-14", best=equal("quadrature"), distance=at_most(), last=number("closed form"))
+def equation_14(bench: Bench) -> Items:
     for problem in bench.problems(30, dimensions=(2, 3), condition=30.0):
         d, cov = problem.dimension, problem.covariance
         w, v, c = bench.vector(d), bench.vector(d), bench.normal()

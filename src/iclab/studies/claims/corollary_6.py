@@ -1,10 +1,9 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
 """Section 4.1: the error on linear prompts, what training on finite prompts leaves, and least squares (Corollary 6)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,16 +11,16 @@ from iclab.foundations import Draws, Matrix
 from iclab.predictors import LeastSquares, Predictor, TrainedLSA
 from iclab.prompts import Gaussian, Linear, PromptDistribution
 from iclab.studies.claims.bench import Bench, Problem, written_gamma
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import MONTE_CARLO, QUADRATURE, at_most, equal, number, positive, sampled
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import LinearPrompts
+from iclab.studies.claims.evidence import at_most, equal, number, positive, sampled
 from iclab.studies.claims.monte_carlo import mean_over_prompts, prompts_at
 from iclab.studies.claims.theorem_5 import written_theorem_5
 from iclab.theory import corollary6_floor, expected_risk, noisy_linear_law
 
 
 @check("section-4.1-noiseless-bound", bounds=at_most())
-def noiseless_bound(bench: Bench) -> Iterator[Item]:
+def noiseless_bound(bench: Bench) -> Items:
     for problem in bench.problems(100, dimensions=(1, 6)):
         d, cov, n, m, trace = problem.dimension, problem.covariance, problem.n_train, problem.n_test, problem.trace
         w, inverse = bench.vector(d), np.linalg.inv(cov)
@@ -34,7 +33,7 @@ def noiseless_bound(bench: Bench) -> Iterator[Item]:
 
 
 @check("corollary-6", error=at_most())
-def corollary_6(bench: Bench) -> Iterator[Item]:
+def corollary_6(bench: Bench) -> Items:
     for problem in bench.problems(200, dimensions=(1, 6)):
         epsilon = float(np.exp(bench.rng.uniform(-7, 1))) * problem.trace
         m = math.ceil((problem.dimension + 1) * problem.trace / epsilon)
@@ -42,8 +41,8 @@ def corollary_6(bench: Bench) -> Iterator[Item]:
         yield "error", error, corollary6_floor(problem.covariance, problem.n_train) + epsilon
 
 
-@check("corollary-6-exact", exact=equal(QUADRATURE), larger=sampled(2))
-def corollary_6_exact(bench: Bench) -> Iterator[Item]:
+@check("corollary-6-exact", exact=equal("quadrature"), larger=sampled(2))
+def corollary_6_exact(bench: Bench) -> Items:
     for k in range(bench.count(12)):
         d = 2 + k % 2
         problem, m = bench.problem(d, condition=30.0), int(bench.rng.integers(1, 5 if d == 2 else 3))
@@ -54,14 +53,14 @@ def corollary_6_exact(bench: Bench) -> Iterator[Item]:
         problem, m = bench.problem(8, condition=10.0), 30
         law, theta = PromptDistribution(problem.law, Linear()), TrainedLSA(problem.trained)
 
-        def score(draws: Draws, law: PromptDistribution = law, theta: Predictor = theta, m: int = m) -> np.ndarray:
+        def score(draws: Draws) -> np.ndarray:
             return _error_of(theta, law, draws, m)
 
         yield "larger", mean_over_prompts(bench, score, 9_000, channel=k), _written_risk(problem, m)
 
 
 @check("corollary-6-floor", floor=positive(tolerance=1e-12), below=at_most())
-def corollary_6_positive(bench: Bench) -> Iterator[Item]:
+def corollary_6_positive(bench: Bench) -> Items:
     for problem in bench.problems(200, dimensions=(1, 6)):
         floor = expected_risk(problem.law, problem.n_train, math.inf)
         yield "floor", floor, problem.trace
@@ -69,7 +68,7 @@ def corollary_6_positive(bench: Bench) -> Iterator[Item]:
 
 
 @check("section-4.1-variance", scaled=equal(), grown=at_most())
-def greater_variance(bench: Bench) -> Iterator[Item]:
+def greater_variance(bench: Bench) -> Items:
     for problem in bench.problems(60):
         c = float(np.exp(bench.rng.uniform(0.1, 3)))
         n, m = problem.n_train, problem.n_test
@@ -89,7 +88,7 @@ def greater_variance(bench: Bench) -> Iterator[Item]:
     long_isotropic=number(),
     long_ill=number(),
 )
-def ill_conditioned(bench: Bench) -> Iterator[Item]:
+def ill_conditioned(bench: Bench) -> Items:
     def risks(covariance: Matrix, n: int, m: int) -> tuple[float, float]:
         """Of Λ ∝ I with the same trace, and of the covariance."""
         d = len(covariance)
@@ -122,10 +121,10 @@ def ill_conditioned(bench: Bench) -> Iterator[Item]:
     factor=equal(tolerance=1e-6, under=True),
     sampled=sampled(1, under=True),
     layer=number(),
-    layer_sampled=number(MONTE_CARLO),
-    least_squares=number(MONTE_CARLO),
+    layer_sampled=number("Monte Carlo"),
+    least_squares=number("Monte Carlo"),
 )
-def competitive(bench: Bench) -> Iterator[Item]:
+def competitive(bench: Bench) -> Items:
     # A factor of at most 100 over least squares would count as competitive.
     d, n = 20, 40
     problem = Problem(np.eye(d), n, n, np.eye(d) / np.sqrt(d), 0.1)

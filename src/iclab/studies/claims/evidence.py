@@ -1,19 +1,19 @@
 """From numbers to verdicts: what was measured, how far it is from what is claimed, and what follows.
 
-A verdict is never written down by hand. A check hands in numbers; an :class:`Evidence` compares them with two
-thresholds fixed beforehand, one below which the claim counts as confirmed and one above which it counts as
-refuted. Between them, or when a sample is too small to tell, nothing is decided.
+A verdict is never written down by hand. A check announces a :class:`Criterion` for everything that it compares: two
+limits fixed beforehand, one below which the claim counts as confirmed and one above which it counts as refuted.
+Between them, or when a sample is too small to tell, nothing is decided.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from iclab.foundations import Estimate
 
@@ -27,6 +27,12 @@ HOLDS = "holds"
 ONLY_IF = "holds only if …"
 FAILS = "does not hold"
 UNDECIDED = "undecided"
+
+Obtained: TypeAlias = Literal[
+    "closed form", "forward pass", "quadrature", "enumeration", "eigenvalues", "flow", "optimisation", "Monte Carlo"
+]
+# What is compared under one name: (found, stated), (smaller, larger) or (value, size); numbers or arrays.
+Pairs: TypeAlias = Sequence[tuple[Any, Any]]
 
 
 class Outcome(Enum):
@@ -118,92 +124,118 @@ class Measured:
     seed: float = math.nan
 
 
-def agreement(
-    pairs: Iterable[tuple[ArrayLike, ArrayLike]],
+@dataclass(frozen=True)
+class Criterion:
+    """How the comparisons of one name are judged.
+
+    Attributes
+    ----------
+    judge : callable
+        From pairs and the largest |z| that is consistent with a claim to evidence.
+    under : bool
+        Whether they are about the claim under its condition instead of as stated.
+    tests : int
+        How many z-scores there are at most.
+    """
+
+    judge: Callable[[Pairs, float], Evidence]
+    under: bool = False
+    tests: int = 0
+
+
+def equal(
+    obtained: Obtained = "closed form",
     *,
     tolerance: float = EXACT_TOLERANCE,
     refutation: float | None = None,
     scale: float = 0.0,
-) -> Evidence:
-    """Evidence that two exactly computed numbers or arrays are equal, from (found, stated) pairs.
+    under: bool = False,
+) -> Criterion:
+    """Pairs (found, stated) are equal: the deviation is max |found − stated| / max |stated| within a pair.
 
-    Parameters
-    ----------
-    pairs : iterable of (array_like, array_like)
-        One pair per problem. The deviation is max |found − stated| / max |stated| within a pair.
-    tolerance, refutation : float
-        Thresholds; the second defaults to the larger of 1e-5 and 100 tolerances.
-    scale : float
-        Smallest denominator, for pairs whose stated value is zero.
+    ``refutation`` defaults to the larger of 1e-5 and 100 tolerances; ``scale`` is the smallest denominator, for stated
+    values of zero.
     """
-    deviations = [_relative_gap(np.asarray(found), np.asarray(stated), scale) for found, stated in pairs]
     limit = max(EXACT_REFUTATION, 100 * tolerance) if refutation is None else refutation
-    return Evidence("relative deviation", _largest(deviations), tolerance, limit, len(deviations))
+
+    def judge(pairs: Pairs, _: float) -> Evidence:
+        gaps = [_relative_gap(np.asarray(found), np.asarray(stated), scale) for found, stated in pairs]
+        return Evidence("relative deviation", _largest(gaps), tolerance, limit, len(gaps), obtained=obtained)
+
+    return Criterion(judge, under)
 
 
-def inequality(
-    pairs: Iterable[tuple[ArrayLike, ArrayLike]],
+def at_most(
+    obtained: Obtained = "closed form",
     *,
     strict: bool = False,
     tolerance: float = EXACT_TOLERANCE,
-) -> Evidence:
-    """Evidence that smaller ≤ larger, from (smaller, larger) pairs; arrays compare entry by entry.
+    under: bool = False,
+) -> Criterion:
+    """In pairs (smaller, larger) the first is at most the second; arrays compare entry by entry.
 
-    The margin is (larger − smaller) / max(|larger|, |smaller|), the smallest over all problems. ``strict`` asks for
-    a margin of at least the tolerance instead of one above −tolerance.
+    The margin is (larger − smaller) / max(|larger|, |smaller|). ``strict`` asks for a margin of at least the tolerance
+    instead of one above −tolerance.
     """
-    margins = [_relative_margin(np.asarray(smaller), np.asarray(larger)) for smaller, larger in pairs]
-    return _from_margins(margins, strict, tolerance)
+
+    def judge(pairs: Pairs, _: float) -> Evidence:
+        margins = [_relative_margin(np.asarray(smaller), np.asarray(larger)) for smaller, larger in pairs]
+        return _violation(margins, strict, tolerance, obtained)
+
+    return Criterion(judge, under)
 
 
-def positivity(
-    pairs: Iterable[tuple[float, float]],
+def positive(
+    obtained: Obtained = "closed form",
     *,
-    strict: bool = False,
+    strict: bool = True,
     tolerance: float = EXACT_TOLERANCE,
-) -> Evidence:
-    """Evidence that numbers are nonnegative, from (value, size) pairs: the margin is value / size.
+    under: bool = False,
+) -> Criterion:
+    """In pairs (value, size) the value is positive, or unless ``strict`` nonnegative: the margin is value / size.
 
     ``size`` > 0 is what the value is small compared with when it counts as zero.
     """
-    return _from_margins([float(value) / float(size) for value, size in pairs], strict, tolerance)
+
+    def judge(pairs: Pairs, _: float) -> Evidence:
+        return _violation([float(value) / float(size) for value, size in pairs], strict, tolerance, obtained)
+
+    return Criterion(judge, under)
 
 
-def sampling(
-    pairs: Iterable[tuple[Estimate, float]],
-    critical: float,
-    *,
-    resolution: float = RESOLUTION,
-    scale: float = 0.0,
-) -> Evidence:
-    """Evidence that Monte Carlo means equal stated numbers, from (estimate, stated) pairs.
+def sampled(tests: int, *, under: bool = False) -> Criterion:
+    """In pairs (Estimate, stated) the Monte Carlo mean is consistent with the number.
 
-    Parameters
-    ----------
-    pairs : iterable of (Estimate, float)
-        One pair per test.
-    critical : float
-        Largest |z| that is still consistent, already corrected for the number of tests in the whole table.
-    resolution : float
-        The evidence is decisive only if every standard error is at most this share of max(|stated|, scale).
-    scale : float
-        Smallest denominator of that share, for stated values of zero.
+    The evidence is decisive only if every standard error is at most ``RESOLUTION`` of the stated number.
     """
-    given = list(pairs)
-    scores = [abs(estimate.z_score(stated)) for estimate, stated in given]
-    decisive = all(e.standard_error <= resolution * max(abs(stated), scale) for e, stated in given)
-    errors = [e.standard_error / abs(e.value) for e, _ in given if e.value != 0]
-    return Evidence(
-        "z-score",
-        _largest(scores),
-        critical,
-        critical,
-        len(scores),
-        decisive=decisive,
-        relative_error=_largest(errors),
-        n=float(min((e.n for e, _ in given), default=math.nan)),
-        seed=float(given[0][0].seed) if given else math.nan,
-    )
+
+    def judge(pairs: Pairs, critical: float) -> Evidence:
+        scores = [abs(estimate.z_score(stated)) for estimate, stated in pairs]
+        decisive = all(e.standard_error <= RESOLUTION * abs(stated) for e, stated in pairs)
+        error = _largest([e.standard_error / abs(e.value) for e, _ in pairs if e.value != 0])
+        n, seed = float(min(e.n for e, _ in pairs)), float(pairs[0][0].seed)
+        given = critical, critical, len(scores), math.nan, decisive
+        return Evidence("z-score", _largest(scores), *given, "Monte Carlo", error, n, seed)
+
+    return Criterion(judge, under, tests)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number, or several of one kind, to be reported and not judged; how it is obtained."""
+
+    obtained: Obtained = "closed form"
+
+    def measured(self, values: Sequence[float | Estimate]) -> Measured:
+        """The range of what was found; a single sampled mean keeps its standard error."""
+        numbers = np.array([v.value if isinstance(v, Estimate) else float(v) for v in values])
+        spread = float(numbers.min()), float(np.median(numbers)), float(numbers.max())
+        mean = values[0]
+        error = (mean.standard_error, float(mean.n), float(mean.seed)) if isinstance(mean, Estimate) else ()
+        return Measured(*spread, len(numbers), self.obtained, *error)
+
+
+number = Quantity
 
 
 def outcome_of(evidence: Sequence[Evidence]) -> Outcome:
@@ -221,20 +253,16 @@ def verdict_of(stated: Sequence[Evidence], under: Sequence[Evidence] = ()) -> st
         return HOLDS
     if as_stated is Outcome.OPEN:
         return UNDECIDED
-    if not under:
-        return FAILS
-    conditional = outcome_of(under)
-    if conditional is Outcome.CONFIRMED:
-        return ONLY_IF
-    return UNDECIDED if conditional is Outcome.OPEN else FAILS
+    conditional = outcome_of(under) if under else Outcome.REFUTED
+    return {Outcome.CONFIRMED: ONLY_IF, Outcome.OPEN: UNDECIDED, Outcome.REFUTED: FAILS}[conditional]
 
 
-def _from_margins(margins: list[float], strict: bool, tolerance: float) -> Evidence:
+def _violation(margins: list[float], strict: bool, tolerance: float, obtained: Obtained) -> Evidence:
     margin = -_largest([-value for value in margins])
     # np.maximum, unlike max, lets a NaN through: a failed computation must not confirm.
-    if strict:
-        return Evidence("violation", float(np.maximum(0, tolerance - margin) + 0.0), 0.0, 0.0, len(margins), margin)
-    return Evidence("violation", float(np.maximum(0, -margin) + 0.0), tolerance, EXACT_REFUTATION, len(margins), margin)
+    deviation = float(np.maximum(0, tolerance - margin if strict else -margin) + 0.0)
+    limits = (0.0, 0.0) if strict else (tolerance, EXACT_REFUTATION)
+    return Evidence("violation", deviation, *limits, len(margins), margin, obtained=obtained)
 
 
 def _relative_gap(found: np.ndarray, stated: np.ndarray, scale: float) -> float:

@@ -1,10 +1,9 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
 """Section 4.3, the Exponential example: training on Λ = diag(λ_1, …, λ_d) with λ_i ~ Exponential(1)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 from scipy.integrate import quad
@@ -12,16 +11,16 @@ from scipy.integrate import quad
 from iclab.foundations import Draws
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.studies.claims.bench import Bench
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import MONTE_CARLO, QUADRATURE, equal, number, sampled
+from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.evidence import equal, number, sampled
 from iclab.studies.claims.monte_carlo import mean_over_prompts
 from iclab.theory import expected_risk, minimizer
 
 
-@check("exponential-moments", moments=equal(QUADRATURE))
-def exponential_moments(bench: Bench) -> Iterator[Item]:
+@check("exponential-moments", moments=equal("quadrature"))
+def exponential_moments(bench: Bench) -> Items:
     law = RandomDiagonal.exponential(3)
-    yield "moments", [quad(lambda x, k=k: x**k * math.exp(-x), 0, math.inf)[0] for k in (1, 2, 3)], [1.0, 2.0, 6.0]
+    yield "moments", [quad(lambda x: x**k * math.exp(-x), 0, math.inf)[0] for k in (1, 2, 3)], [1.0, 2.0, 6.0]
     yield "moments", np.array([law.moments(k)[0] for k in (1, 2, 3)]), [1.0, 2.0, 6.0]
     yield "moments", minimizer(law, math.inf).learner, np.eye(3) / 3
     for n in (1, 5, 40, 1000):
@@ -31,12 +30,12 @@ def exponential_moments(bench: Bench) -> Iterator[Item]:
 
 @check(
     "exponential-third",
-    dependent=equal(QUADRATURE, scale=1e-2),
-    independent=equal(QUADRATURE, scale=1e-2, under=True),
-    posterior=equal(QUADRATURE, tolerance=1e-7, under=True),
-    change=number(QUADRATURE),
+    dependent=equal("quadrature", scale=1e-2),
+    independent=equal("quadrature", scale=1e-2, under=True),
+    posterior=equal("quadrature", tolerance=1e-7, under=True),
+    change=number("quadrature"),
 )
-def exponential_third(bench: Bench) -> Iterator[Item]:
+def exponential_third(bench: Bench) -> Items:
     third = minimizer(RandomDiagonal.exponential(3), math.inf).learner
     prior = quad(lambda x: x * math.exp(-x), 0, math.inf)[0]
     for _ in range(bench.count(20)):
@@ -51,8 +50,8 @@ def exponential_third(bench: Bench) -> Iterator[Item]:
 
 
 # Two tests: the page shows the exact slope beside the sampled one.
-@check("exponential-slope", slope=sampled(2), found=number(MONTE_CARLO), exact=number())
-def exponential_slope(bench: Bench) -> Iterator[Item]:
+@check("exponential-slope", slope=sampled(2), found=number("Monte Carlo"), exact=number())
+def exponential_slope(bench: Bench) -> Items:
     d = 5
     law = RandomDiagonal.exponential(d)
 
@@ -76,14 +75,14 @@ def exponential_slope(bench: Bench) -> Iterator[Item]:
     nine=number(),
     identity=number(),
 )
-def lsa_limit(bench: Bench) -> Iterator[Item]:
+def lsa_limit(bench: Bench) -> Items:
     d = 20
     trained = RandomDiagonal.exponential(d)
     for k, (name, c) in enumerate((("one", 1.0), ("four", 4.0), ("nine", 9.0), ("identity", None))):
         stated = 4 / 9 if c is None else 6 * c**3 / 9 - 4 * c**2 / 3 + c
         test = Gaussian.isotropic(d) if c is None else RandomDiagonal.exponential(d, c)
 
-        def score(draws: Draws, test: Gaussian | RandomDiagonal = test) -> np.ndarray:
+        def score(draws: Draws) -> np.ndarray:
             variances = test.variances(draws) if isinstance(test, RandomDiagonal) else np.ones((draws.count, d))
             w, query = draws.normals("task", d), draws.normals("query", d) * np.sqrt(variances)
             return np.sum(query * (variances / 3 - 1) * w, axis=1) ** 2 / d

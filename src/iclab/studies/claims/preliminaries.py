@@ -1,10 +1,9 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
 """Section 3: in-context learning, the linear self-attention layer, its loss and its initialisation; footnote 2."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 from scipy.optimize import minimize
@@ -13,18 +12,9 @@ from iclab.foundations import Draws
 from iclab.predictors import Averaging
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 from iclab.studies.claims.bench import Bench, layer
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import (
-    FORWARD,
-    OPTIMISATION,
-    QUADRATURE,
-    at_most,
-    equal,
-    number,
-    positive,
-    sampled,
-)
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import LinearPrompts, forward, loss_gradient
+from iclab.studies.claims.evidence import at_most, equal, number, positive, sampled
 from iclab.studies.claims.monte_carlo import mean_over_prompts, prompts_at
 from iclab.theory import (
     LSAParameters,
@@ -38,8 +28,8 @@ from iclab.theory import (
 )
 
 
-@check("definition-1", excess=at_most(OPTIMISATION), descents=number())
-def definition_1(bench: Bench) -> Iterator[Item]:
+@check("definition-1", excess=at_most("optimisation"), descents=number())
+def definition_1(bench: Bench) -> Items:
     runs = 0
     for problem in bench.problems(5, dimensions=(2, 3), condition=10.0):
         loss = PopulationLoss(problem.law, problem.n_train)
@@ -58,7 +48,7 @@ def definition_1(bench: Bench) -> Iterator[Item]:
 
 
 @check("definition-2", error=equal(), floor=positive(tolerance=1e-12), rest=positive(strict=False))
-def definition_2(bench: Bench) -> Iterator[Item]:
+def definition_2(bench: Bench) -> Items:
     for problem in bench.problems(40):
         law, l = problem.law, problem.eigenvalues  # noqa: E741
         g = (1 + 1 / problem.n_train) * l + l.sum() / problem.n_train
@@ -70,8 +60,8 @@ def definition_2(bench: Bench) -> Iterator[Item]:
         yield "rest", expected_risk(law, problem.n_train, 10**9) - eta, l.sum()
 
 
-@check("equation-6", prediction=equal(FORWARD, scale=1e-3))
-def equation_6(bench: Bench) -> Iterator[Item]:
+@check("equation-6", prediction=equal("forward pass", scale=1e-3))
+def equation_6(bench: Bench) -> Items:
     for _ in range(bench.count(100)):
         d, n = bench.sizes(6, 19)
         xs, ys, query = bench.prompt(n, d)
@@ -89,14 +79,14 @@ def equation_6(bench: Bench) -> Iterator[Item]:
 
 
 @check("equation-7", risk=sampled(4))
-def equation_7(bench: Bench) -> Iterator[Item]:
+def equation_7(bench: Bench) -> Items:
     for k in range(4):
         problem = bench.problem(int(bench.rng.integers(3, 7)), condition=5.0)
         d, law, n = problem.dimension, problem.law, int(bench.rng.integers(10, 31))
         a, U, b = bench.vector(d) / (2 * d), bench.matrix(d) / d, bench.vector(d) / (2 * d)
         theta = LSAParameters.from_blocks(a, float(bench.rng.uniform(0.5, 1)), U, b)
 
-        def score(draws: Draws, law: Gaussian = law, n: int = n, theta: LSAParameters = theta) -> np.ndarray:
+        def score(draws: Draws) -> np.ndarray:
             prompts = prompts_at(PromptDistribution(law, Linear()), draws, n + 1)
             found = predict(theta, prompts.xs[:, :n], prompts.ys[:, :n], prompts.queries[:, n])
             return (found - prompts.targets[:, n]) ** 2 / 2
@@ -104,15 +94,15 @@ def equation_7(bench: Bench) -> Iterator[Item]:
         yield "risk", mean_over_prompts(bench, score, 11_000, channel=k), population_loss(theta, law, n)
 
 
-@check("equation-8", loss=equal(QUADRATURE))
-def equation_8(bench: Bench) -> Iterator[Item]:
+@check("equation-8", loss=equal("quadrature"))
+def equation_8(bench: Bench) -> Items:
     for d, n, cov in bench.small(12):
         theta = bench.parameters(d)
         yield "loss", LinearPrompts.build(cov, n).loss(theta), population_loss(theta, Gaussian(cov), n)
 
 
-@check("equation-9", gradient=equal(QUADRATURE))
-def equation_9(bench: Bench) -> Iterator[Item]:
+@check("equation-9", gradient=equal("quadrature"))
+def equation_9(bench: Bench) -> Items:
     for _ in range(bench.count(4)):
         cov, n, theta = bench.covariance(2, 10.0), int(bench.rng.integers(1, 4)), bench.parameters(2)
         stated = population_gradient(theta, Gaussian(cov), n)
@@ -121,7 +111,7 @@ def equation_9(bench: Bench) -> Iterator[Item]:
 
 
 @check("assumption-3", norm=equal(), product=positive(tolerance=1e-12), balance=equal())
-def assumption_3(bench: Bench) -> Iterator[Item]:
+def assumption_3(bench: Bench) -> Items:
     for problem in bench.problems(100, dimensions=(1, 6)):
         theta = random_theta(problem.dimension, int(bench.rng.integers(1 << 32)))
         yield "norm", np.linalg.norm(theta), 1.0
@@ -131,13 +121,13 @@ def assumption_3(bench: Bench) -> Iterator[Item]:
         yield "balance", u**2, np.sum(U**2) + np.sum(a**2) + np.sum(b**2)
 
 
-@check("footnote-2-limit", mean=equal(QUADRATURE), spread=sampled(2))
-def footnote_2_limit(bench: Bench) -> Iterator[Item]:
+@check("footnote-2-limit", mean=equal("quadrature"), spread=sampled(2))
+def footnote_2_limit(bench: Bench) -> Items:
     step, d, n = Averaging(), 8, 20
     for k in range(2):
         cov = bench.covariance(d, 5.0)
 
-        def score(draws: Draws, cov: np.ndarray = cov) -> np.ndarray:
+        def score(draws: Draws) -> np.ndarray:
             xs, w = Gaussian(cov).sample(draws, n + 1), Linear().weights(draws, d)
             ys = np.einsum("bpi,bi->bp", xs, w)
             limit = np.einsum("bi,ij,bj->b", xs[:, n], cov, w)
@@ -153,7 +143,7 @@ def footnote_2_limit(bench: Bench) -> Iterator[Item]:
 
 
 @check("footnote-2-gap", step=positive(tolerance=1e-6), trained=at_most(), left=number())
-def footnote_2_gap(bench: Bench) -> Iterator[Item]:
+def footnote_2_gap(bench: Bench) -> Items:
     for problem in bench.problems(60):
         l = problem.eigenvalues  # noqa: E741
         # Over w ~ N(0, I) a step of rate r leaves Σ l(1 − r l)²; the best rate is Σl²/Σl³.

@@ -1,4 +1,4 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: D103 (checks use their functions at once; what they are about stands in their claims)
 """Displays of the proofs: the loss as a quadratic form, (25)-(26), and the steps of Appendix A and C, (31)-(50)."""
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import numpy as np
 from iclab.foundations import Matrix
 from iclab.prompts import Gaussian
 from iclab.studies.claims.bench import Bench, layer, written_gamma
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import EIGENVALUES, FORWARD, QUADRATURE, equal
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward
+from iclab.studies.claims.evidence import equal
 from iclab.studies.claims.random_laws import random_problems
 from iclab.theory import LSAParameters, embed, population_gradient, population_loss, quadratic_form
 
@@ -56,8 +56,8 @@ def _moments(bench: Bench, standard: int, *, restricted: bool = True) -> Iterato
         yield cov, n, Moments(LinearPrompts.build(cov, n), theta)
 
 
-@check("equation-25", risk=equal(FORWARD))
-def equation_25(bench: Bench) -> Iterator[Item]:
+@check("equation-25", risk=equal("forward pass"))
+def equation_25(bench: Bench) -> Items:
     for _ in range(bench.count(10)):
         d, n = bench.sizes(4, 8)
         theta = bench.parameters(d)
@@ -70,8 +70,8 @@ def equation_25(bench: Bench) -> Iterator[Item]:
         yield "risk", by_form, by_layer
 
 
-@check("section-5.1-rank-one", value=equal(FORWARD, scale=1e-3), rank=equal(EIGENVALUES))
-def rank_one(bench: Bench) -> Iterator[Item]:
+@check("section-5.1-rank-one", value=equal("forward pass", scale=1e-3), rank=equal("eigenvalues"))
+def rank_one(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n = bench.sizes(4, 8)
         xs, ys, query = bench.prompt(n, d)
@@ -81,16 +81,16 @@ def rank_one(bench: Bench) -> Iterator[Item]:
         yield "rank", np.linalg.matrix_rank(factor), 1
 
 
-@check("equation-26", loss=equal(QUADRATURE))
-def equation_26(bench: Bench) -> Iterator[Item]:
+@check("equation-26", loss=equal("quadrature"))
+def equation_26(bench: Bench) -> Items:
     for cov, n, moments in _moments(bench, 6, restricted=False):
         t = moments.parameters.vector
         error = np.einsum("cwqij,i,j->cwq", moments.form, t, t) - moments.prompts.targets
         yield "loss", moments.mean(error**2) / 2, population_loss(moments.parameters, Gaussian(cov), n)
 
 
-@check("equation-31", velocity=equal(QUADRATURE))
-def equation_31(bench: Bench) -> Iterator[Item]:
+@check("equation-31", velocity=equal("quadrature"))
+def equation_31(bench: Bench) -> Items:
     for cov, n, moments in _moments(bench, 6, restricted=False):
         t, form = moments.parameters.vector, moments.form
         value = np.einsum("cwqij,i,j->cwq", form, t, t)
@@ -101,7 +101,7 @@ def equation_31(bench: Bench) -> Iterator[Item]:
 
 
 @check("equation-32", blocks=equal())
-def equation_32(bench: Bench) -> Iterator[Item]:
+def equation_32(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n = bench.sizes(5, 9)
         xs, w, query = bench.linear_prompt(n, d)
@@ -114,7 +114,7 @@ def equation_32(bench: Bench) -> Iterator[Item]:
 
 
 @check("equation-35", entries=equal(scale=1e-3))
-def equation_35(bench: Bench) -> Iterator[Item]:
+def equation_35(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n = bench.sizes(5, 9)
         xs, w, query = bench.linear_prompt(n, d)
@@ -129,8 +129,8 @@ def equation_35(bench: Bench) -> Iterator[Item]:
         yield "entries", found, np.vstack([np.column_stack([np.outer(moved, query) * u, corner]), last])
 
 
-@check("equation-36", vanish=equal(QUADRATURE, scale=1.0))
-def equation_36(bench: Bench) -> Iterator[Item]:
+@check("equation-36", vanish=equal("quadrature", scale=1.0))
+def equation_36(bench: Bench) -> Items:
     for _, _, moments in _moments(bench, 6):
         D = _first_term(moments)
         size = np.linalg.norm(D)
@@ -138,8 +138,8 @@ def equation_36(bench: Bench) -> Iterator[Item]:
         yield "vanish", D[-1, :-1] / size, 0.0
 
 
-@check("equation-38", first=equal(QUADRATURE), second=equal(QUADRATURE), velocity=equal(QUADRATURE))
-def equation_38(bench: Bench) -> Iterator[Item]:
+@check("equation-38", first=equal("quadrature"), second=equal("quadrature"), velocity=equal("quadrature"))
+def equation_38(bench: Bench) -> Items:
     for cov, n, moments in _moments(bench, 6):
         _, u, U, _ = moments.parameters.blocks
         D, drive = _first_term(moments)[:-1, :-1], _second_term(moments)[:-1, :-1]
@@ -149,8 +149,8 @@ def equation_38(bench: Bench) -> Iterator[Item]:
         yield "velocity", drive - D, -stated + u * cov @ cov
 
 
-@check("equation-39", halves=equal(QUADRATURE), sum=equal(QUADRATURE))
-def equation_39(bench: Bench) -> Iterator[Item]:
+@check("equation-39", halves=equal("quadrature"), sum=equal("quadrature"))
+def equation_39(bench: Bench) -> Items:
     for cov, n, moments in _moments(bench, 6):
         _, u, U, _ = moments.parameters.blocks
         product = moments.product
@@ -162,16 +162,16 @@ def equation_39(bench: Bench) -> Iterator[Item]:
         yield "sum", _first_term(moments)[-1, -1], stated
 
 
-@check("equation-40", velocity=equal(QUADRATURE))
-def equation_40(bench: Bench) -> Iterator[Item]:
+@check("equation-40", velocity=equal("quadrature"))
+def equation_40(bench: Bench) -> Items:
     for cov, n, moments in _moments(bench, 6):
         _, u, U, _ = moments.parameters.blocks
         found = _second_term(moments)[-1, -1] - _first_term(moments)[-1, -1]
         yield "velocity", found, -np.trace(u * written_gamma(cov, n) @ cov @ U @ cov @ U.T - cov @ cov @ U.T)
 
 
-@check("equation-50", velocity=equal(QUADRATURE))
-def equation_50(bench: Bench) -> Iterator[Item]:
+@check("equation-50", velocity=equal("quadrature"))
+def equation_50(bench: Bench) -> Items:
     for problem in random_problems(bench, 2, (2, 2)):
         n = min(problem.n_train, 2)
         u, U = bench.normal(), bench.matrix(2)

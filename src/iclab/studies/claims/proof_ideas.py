@@ -1,27 +1,15 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: D103 (checks use their functions at once; what they are about stands in their claims)
 """Section 5: the quadratic form, the dynamics of the blocks, and the PL inequality."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 from scipy.optimize import least_squares, minimize
 
 from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import (
-    EIGENVALUES,
-    FLOW,
-    FORWARD,
-    OPTIMISATION,
-    QUADRATURE,
-    at_most,
-    equal,
-    number,
-    positive,
-)
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward
+from iclab.studies.claims.evidence import at_most, equal, number, positive
 from iclab.studies.claims.trajectories import (
     gained,
     pl_constant,
@@ -32,8 +20,8 @@ from iclab.studies.claims.trajectories import (
 from iclab.theory import LSAParameters, PopulationLoss, embed
 
 
-@check("lemma-9", prediction=equal(FORWARD, scale=1e-3))
-def lemma_9(bench: Bench) -> Iterator[Item]:
+@check("lemma-9", prediction=equal("forward pass", scale=1e-3))
+def lemma_9(bench: Bench) -> Items:
     for _ in range(bench.count(60)):
         d, n = bench.sizes(5, 11)
         xs, ys, query = bench.prompt(n, d)
@@ -43,8 +31,8 @@ def lemma_9(bench: Bench) -> Iterator[Item]:
         yield "prediction", forward(theta, xs, ys, query), t @ _quadratic_form(xs, ys, query) @ t
 
 
-@check("section-5.1-determinant", spectrum=equal(EIGENVALUES, scale=1e-2))
-def characteristic_polynomial(bench: Bench) -> Iterator[Item]:
+@check("section-5.1-determinant", spectrum=equal("eigenvalues", scale=1e-2))
+def characteristic_polynomial(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n = bench.sizes(5, 11)
         xs, w, query = bench.linear_prompt(n, d)
@@ -57,11 +45,11 @@ def characteristic_polynomial(bench: Bench) -> Iterator[Item]:
 
 @check(
     "section-5.1-nonconvex",
-    count=equal(EIGENVALUES),
-    lowest=positive(EIGENVALUES),
+    count=equal("eigenvalues"),
+    lowest=positive("eigenvalues"),
     midpoint=at_most(strict=True, tolerance=1e-6),
 )
-def nonconvex(bench: Bench) -> Iterator[Item]:
+def nonconvex(bench: Bench) -> Items:
     for problem in bench.problems(60, dimensions=(1, 5), condition=10.0):
         d, n = problem.dimension, problem.n_train
         xs, w, query = bench.linear_prompt(n, d)
@@ -77,12 +65,12 @@ def nonconvex(bench: Bench) -> Iterator[Item]:
 
 @check(
     "section-5.1-eigenvalue-count",
-    count=at_most(EIGENVALUES),
-    long=at_most(EIGENVALUES, under=True),
-    exact=equal(EIGENVALUES, under=True),
-    fewer=number(EIGENVALUES),
+    count=at_most("eigenvalues"),
+    long=at_most("eigenvalues", under=True),
+    exact=equal("eigenvalues", under=True),
+    fewer=number("eigenvalues"),
 )
-def eigenvalue_count(bench: Bench) -> Iterator[Item]:
+def eigenvalue_count(bench: Bench) -> Items:
     fewer = 0
     for _ in range(bench.count(120)):
         d, n = int(bench.rng.integers(2, 6)), int(bench.rng.integers(1, 9))
@@ -97,8 +85,8 @@ def eigenvalue_count(bench: Bench) -> Iterator[Item]:
     yield "fewer", fewer
 
 
-@check("lemma-10", velocity=equal(QUADRATURE))
-def lemma_10(bench: Bench) -> Iterator[Item]:
+@check("lemma-10", velocity=equal("quadrature"))
+def lemma_10(bench: Bench) -> Items:
     for k in range(bench.count(6)):
         d = 2 if k % 3 else 3
         n = int(bench.rng.integers(1, 4 if d == 2 else 3))
@@ -112,8 +100,8 @@ def lemma_10(bench: Bench) -> Iterator[Item]:
         yield "velocity", -np.concatenate([da, [du], dU.ravel(), db]), stated
 
 
-@check("equation-28", anywhere=equal(QUADRATURE), restricted=equal(QUADRATURE, under=True))
-def equation_28(bench: Bench) -> Iterator[Item]:
+@check("equation-28", anywhere=equal("quadrature"), restricted=equal("quadrature", under=True))
+def equation_28(bench: Bench) -> Items:
     for d, n, cov in bench.small(12):
         prompts = LinearPrompts.build(cov, n)
         a, u, U, b = bench.parameters(d).blocks
@@ -122,8 +110,8 @@ def equation_28(bench: Bench) -> Iterator[Item]:
         yield "anywhere", prompts.loss(LSAParameters.from_blocks(a, u, U, b)), stated
 
 
-@check("lemma-11", product=equal(OPTIMISATION, tolerance=1e-7), loss=equal(OPTIMISATION))
-def lemma_11(bench: Bench) -> Iterator[Item]:
+@check("lemma-11", product=equal("optimisation", tolerance=1e-7), loss=equal("optimisation"))
+def lemma_11(bench: Bench) -> Items:
     for problem in bench.problems(8, dimensions=(1, 3), condition=10.0):
         d, cov, n = problem.dimension, problem.covariance, problem.n_train
         for _ in range(2):
@@ -133,8 +121,8 @@ def lemma_11(bench: Bench) -> Iterator[Item]:
             yield "product", u * U, problem.inverse
 
 
-@check("section-5.2-prediction", prediction=equal(FORWARD, scale=1e-2))
-def prediction_at_minima(bench: Bench) -> Iterator[Item]:
+@check("section-5.2-prediction", prediction=equal("forward pass", scale=1e-2))
+def prediction_at_minima(bench: Bench) -> Items:
     for problem in bench.problems(60):
         d, m = problem.dimension, problem.n_test
         xs, w, query = bench.linear_prompt(m, d)
@@ -143,8 +131,8 @@ def prediction_at_minima(bench: Bench) -> Iterator[Item]:
         yield "prediction", found, w @ (xs.T @ xs / m) @ problem.inverse @ query
 
 
-@check("lemma-12-pl", constant=positive(tolerance=1e-20), inequality=at_most(FLOW), ratio=number(FLOW))
-def lemma_12_pl(bench: Bench) -> Iterator[Item]:
+@check("lemma-12-pl", constant=positive(tolerance=1e-20), inequality=at_most("flow"), ratio=number("flow"))
+def lemma_12_pl(bench: Bench) -> Items:
     for problem in bench.problems(16):
         mu = pl_constant(problem)
         yield "constant", mu, problem.trace**2  # a rate scales like Λ²
@@ -159,8 +147,8 @@ def lemma_12_pl(bench: Bench) -> Iterator[Item]:
                 yield "ratio", slope / (mu * excess)
 
 
-@check("lemma-12-rate", excess=at_most(FLOW))
-def lemma_12_rate(bench: Bench) -> Iterator[Item]:
+@check("lemma-12-rate", excess=at_most("flow"))
+def lemma_12_rate(bench: Bench) -> Items:
     for problem in bench.problems(16):
         mu, path = pl_constant(problem), trajectory(problem)
         excess = path.excesses
@@ -168,8 +156,8 @@ def lemma_12_rate(bench: Bench) -> Iterator[Item]:
             yield "excess", value, bound
 
 
-@check("lemma-12-limit", limit=equal(FLOW, tolerance=1e-8))
-def lemma_12_limit(bench: Bench) -> Iterator[Item]:
+@check("lemma-12-limit", limit=equal("flow", tolerance=1e-8))
+def lemma_12_limit(bench: Bench) -> Items:
     for problem in bench.problems(16):
         inverse = problem.inverse
         rho = np.linalg.norm(inverse)

@@ -1,30 +1,18 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
 """Section 4.3: training on random covariances (Theorem 8)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
 from iclab.foundations import Draws
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.studies.claims.bench import Bench
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import (
-    CLOSED_FORM,
-    ENUMERATION,
-    FLOW,
-    FORWARD,
-    QUADRATURE,
-    at_most,
-    equal,
-    number,
-    positive,
-    sampled,
-)
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import LinearPrompts, forward, symmetric_rule
+from iclab.studies.claims.evidence import at_most, equal, number, positive, sampled
 from iclab.studies.claims.monte_carlo import mean_over_prompts
 from iclab.studies.claims.random_laws import Atoms, random_problems
 from iclab.theory import (
@@ -38,7 +26,7 @@ from iclab.theory import (
 
 
 @check("definition-7", recovered=equal())
-def definition_7(bench: Bench) -> Iterator[Item]:
+def definition_7(bench: Bench) -> Items:
     for _ in range(bench.count(30)):
         d, n = int(bench.rng.integers(2, 5)), int(bench.rng.integers(1, 30))
         variances = np.exp(bench.rng.uniform(-1, 1, d))
@@ -50,8 +38,8 @@ def definition_7(bench: Bench) -> Iterator[Item]:
         yield "recovered", minimum_loss(single, n), minimum_loss(fixed, n)
 
 
-@check("theorem-8-convergence", left=at_most(FLOW), remains=number(FLOW))
-def theorem_8_convergence(bench: Bench) -> Iterator[Item]:
+@check("theorem-8-convergence", left=at_most("flow"), remains=number("flow"))
+def theorem_8_convergence(bench: Bench) -> Items:
     for problem in random_problems(bench, 20):
         least = np.sum(problem.mean_square * problem.target) / 2
         left = problem.excess(*problem.states[-1]) / least
@@ -59,8 +47,8 @@ def theorem_8_convergence(bench: Bench) -> Iterator[Item]:
         yield "remains", left
 
 
-@check("theorem-8-limit", weights=equal(FLOW, tolerance=1e-8))
-def theorem_8_limit(bench: Bench) -> Iterator[Item]:
+@check("theorem-8-limit", weights=equal("flow", tolerance=1e-8))
+def theorem_8_limit(bench: Bench) -> Items:
     for problem in random_problems(bench, 16):
         d = problem.dimension
         A = np.linalg.solve(problem.expect(lambda cov, gamma: gamma @ cov @ cov), np.diag(problem.mean_square))
@@ -72,8 +60,8 @@ def theorem_8_limit(bench: Bench) -> Iterator[Item]:
         yield "weights", found.w_kq, w_kq
 
 
-@check("theorem-8-global", even=at_most(), odd=equal(tolerance=1e-8), loss=equal(QUADRATURE))
-def theorem_8_global(bench: Bench) -> Iterator[Item]:
+@check("theorem-8-global", even=at_most(), odd=equal(tolerance=1e-8), loss=equal("quadrature"))
+def theorem_8_global(bench: Bench) -> Items:
     for problem in random_problems(bench, 40):
         loss = PopulationLoss(problem.covariates, problem.n_train)
         least = loss(minimizer(problem.covariates, problem.n_train))
@@ -95,8 +83,8 @@ def theorem_8_global(bench: Bench) -> Iterator[Item]:
         yield "loss", found, population_loss(theta, problem.covariates, n)
 
 
-@check("equation-22", prediction=equal(FORWARD, scale=1e-2))
-def equation_22(bench: Bench) -> Iterator[Item]:
+@check("equation-22", prediction=equal("forward pass", scale=1e-2))
+def equation_22(bench: Bench) -> Items:
     for problem in random_problems(bench, 60):
         m = int(bench.rng.integers(1, 40))
         xs, w, query = bench.linear_prompt(m, problem.dimension)
@@ -105,8 +93,8 @@ def equation_22(bench: Bench) -> Iterator[Item]:
         yield "prediction", found, query @ learner @ (xs.T @ (xs @ w)) / m
 
 
-@check("equation-23", mean=equal(QUADRATURE), spread=equal(QUADRATURE), larger=sampled(2))
-def equation_23(bench: Bench) -> Iterator[Item]:
+@check("equation-23", mean=equal("quadrature"), spread=equal("quadrature"), larger=sampled(2))
+def equation_23(bench: Bench) -> Items:
     for problem in random_problems(bench, 6, (2, 2)):
         values, _ = problem.outcomes
         new = np.diag(values[int(bench.rng.integers(len(values)))])
@@ -123,7 +111,7 @@ def equation_23(bench: Bench) -> Iterator[Item]:
         learner = minimizer(RandomDiagonal.exponential(d), 20).learner
         new = np.diag(bench.rng.uniform(0.5, 2, d))
 
-        def score(draws: Draws, m: int = m, learner: np.ndarray = learner, new: np.ndarray = new) -> np.ndarray:
+        def score(draws: Draws) -> np.ndarray:
             xs = Gaussian(new).sample(draws, m + 1)
             w = draws.normals("task", len(new))
             found = np.einsum("bi,ij,bj->b", xs[:, m], learner, _moment(xs[:, :m], w))
@@ -133,7 +121,7 @@ def equation_23(bench: Bench) -> Iterator[Item]:
 
 
 @check("section-4.3-failure", remains=positive(tolerance=1e-6), fixed=at_most(), share=number(), exponential=number())
-def section_4_3_failure(bench: Bench) -> Iterator[Item]:
+def section_4_3_failure(bench: Bench) -> Items:
     for problem in random_problems(bench, 60):
         trace = sum(law.moment(1) for law in problem.laws)
         left = expected_risk(problem.covariates, math.inf, math.inf)
@@ -144,8 +132,8 @@ def section_4_3_failure(bench: Bench) -> Iterator[Item]:
     yield "exponential", expected_risk(RandomDiagonal.exponential(4), math.inf, math.inf) / 4
 
 
-@check("section-4.3-dependent-inputs", dependent=positive(ENUMERATION), conditional=equal(QUADRATURE))
-def dependent_inputs(bench: Bench) -> Iterator[Item]:
+@check("section-4.3-dependent-inputs", dependent=positive("enumeration"), conditional=equal("quadrature"))
+def dependent_inputs(bench: Bench) -> Items:
     nodes, weights = symmetric_rule(2)  # x_1 and x_q given Λ_τ, in one coordinate
     for problem in random_problems(bench, 20):
         law = problem.laws[0]
@@ -154,8 +142,8 @@ def dependent_inputs(bench: Bench) -> Iterator[Item]:
         yield "dependent", np.dot(law.probabilities, given) - law.moment(1) ** 2, law.moment(1) ** 2
 
 
-@check("section-4.3-in-expectation", expected=at_most(), probable=at_most(ENUMERATION), mean=number(), share=number())
-def in_expectation(bench: Bench) -> Iterator[Item]:
+@check("section-4.3-in-expectation", expected=at_most(), probable=at_most("enumeration"), mean=number(), share=number())
+def in_expectation(bench: Bench) -> Items:
     # At N = M = ∞ the error given Λ_new is Σ λ_i (1 − k_i λ_i)², k = E Λ² (E Λ³)⁻¹: at most 1 % of tr Λ_new would do.
     for problem in random_problems(bench, 60):
         values, weights = problem.outcomes
@@ -169,7 +157,7 @@ def in_expectation(bench: Bench) -> Iterator[Item]:
 
 
 @check("section-4.3-brittle", error=at_most(strict=True), four=number(), nine=number())
-def brittle(bench: Bench) -> Iterator[Item]:
+def brittle(bench: Bench) -> Items:
     for d, n, m in ((5, 10, 25), (20, 40, 100), (20, 100, 100)):
         for name, c in (("four", 4.0), ("nine", 9.0)):
             error = expected_risk(RandomDiagonal.exponential(d), n, m, RandomDiagonal.exponential(d, c)) / d
@@ -180,10 +168,10 @@ def brittle(bench: Bench) -> Iterator[Item]:
 @check(
     "section-4.3-conditional-mean",
     dependent=equal(scale=1e-2),
-    independent=equal(ENUMERATION, scale=1e-2, under=True),
-    change=number(CLOSED_FORM),
+    independent=equal("enumeration", scale=1e-2, under=True),
+    change=number("closed form"),
 )
-def conditional_mean(bench: Bench) -> Iterator[Item]:
+def conditional_mean(bench: Bench) -> Items:
     for problem in random_problems(bench, 40):
         d = problem.dimension
         w, coefficient = bench.vector(d), np.array([law.moment(2) / law.moment(3) for law in problem.laws])

@@ -1,9 +1,9 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
 """Sections 1 and 2: what the paper says of other work, where it can be computed without a trained model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise, product
 
 import numpy as np
@@ -12,8 +12,7 @@ from scipy.special import softmax
 
 from iclab.foundations import Matrix
 from iclab.studies.claims.bench import Bench, layer, written_gamma
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import ENUMERATION, FORWARD, QUADRATURE, at_most, equal, number
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import (
     LinearPrompts,
     block_gradient,
@@ -22,13 +21,14 @@ from iclab.studies.claims.cubature import (
     root,
     tensor_rule,
 )
+from iclab.studies.claims.evidence import at_most, equal, number
 from iclab.theory import attention, embed, expected_risk
 
 Loss = Callable[[np.ndarray], float]
 
 
-@check("ahn-minimum", learner=equal(), gradient=equal(QUADRATURE, scale=1.0), error=at_most())
-def ahn_minimum(bench: Bench) -> Iterator[Item]:
+@check("ahn-minimum", learner=equal(), gradient=equal("quadrature", scale=1.0), error=at_most())
+def ahn_minimum(bench: Bench) -> Items:
     for problem in bench.problems(4, dimensions=(2, 2), condition=10.0):
         cov, n = problem.covariance, min(problem.n_train, 2)
         low, q = np.linalg.eigh(cov)
@@ -39,8 +39,8 @@ def ahn_minimum(bench: Bench) -> Iterator[Item]:
         yield "error", expected_risk(problem.law, 10**8, 10**8) / problem.trace, 1e-5
 
 
-@check("ahn-critical-points", family=equal(QUADRATURE), critical=equal(QUADRATURE, scale=1.0))
-def ahn_critical_points(bench: Bench) -> Iterator[Item]:
+@check("ahn-critical-points", family=equal("quadrature"), critical=equal("quadrature", scale=1.0))
+def ahn_critical_points(bench: Bench) -> Items:
     d, n = 2, 2
     nodes, weights = tensor_rule(n * d, 5)
     for _ in range(bench.count(6)):
@@ -49,23 +49,23 @@ def ahn_critical_points(bench: Bench) -> Iterator[Item]:
         xs = nodes.reshape(-1, n, d) @ root(cov).T
         moments = np.einsum("kni,knj->kij", xs, xs) / n
 
-        def loss(v: np.ndarray, cov: Matrix = cov, inverse: Matrix = inverse, S: np.ndarray = moments) -> float:
+        def loss(v: np.ndarray, S: np.ndarray = moments) -> float:
             """E of (w'(I − SA₁)(I − SA₂)x_q)² for w ~ N(0, Λ⁻¹)."""
             first, second = v.reshape(2, d, d)
             left = (np.eye(d) - S @ first) @ (np.eye(d) - S @ second)
             return float(weights @ np.einsum("kij,jl,kml,mi->k", left, cov, left, inverse))
 
-        def slopes(scales: np.ndarray, inverse: Matrix = inverse, loss: Loss = loss) -> Matrix:
+        def slopes(scales: np.ndarray) -> Matrix:
             return quartic_gradient(loss, np.multiply.outer(scales, inverse).ravel()).reshape(2, d, d)
 
         for slope in slopes(bench.rng.uniform(0.2, 1.5, 2)):
             yield "family", slope, np.trace(slope @ inverse) / d * cov
-        best = solve(lambda a, slopes=slopes, inverse=inverse: np.einsum("kij,ji->k", slopes(a), inverse), [0.5, 1.0])
+        best = solve(lambda a: np.einsum("kij,ji->k", slopes(a), inverse), [0.5, 1.0])
         yield "critical", slopes(best.x) / np.linalg.norm(cov), 0.0
 
 
-@check("kernel-regression", layer=equal(FORWARD, scale=1e-2), softmax=equal(FORWARD, scale=1e-2))
-def kernel_regression(bench: Bench) -> Iterator[Item]:
+@check("kernel-regression", layer=equal("forward pass", scale=1e-2), softmax=equal("forward pass", scale=1e-2))
+def kernel_regression(bench: Bench) -> Items:
     for problem in bench.problems(40):
         d, m = problem.dimension, problem.n_test
         xs, ys, query = bench.prompt(m, d)
@@ -79,12 +79,12 @@ def kernel_regression(bench: Bench) -> Iterator[Item]:
 
 @check(
     "latent-concept",
-    averaging=equal(ENUMERATION),
-    total=at_most(ENUMERATION),
-    posterior=at_most(ENUMERATION),
-    final=number(ENUMERATION),
+    averaging=equal("enumeration"),
+    total=at_most("enumeration"),
+    posterior=at_most("enumeration"),
+    final=number("enumeration"),
 )
-def latent_concept(bench: Bench) -> Iterator[Item]:
+def latent_concept(bench: Bench) -> Items:
     length, concepts = 8, 3
     sequences = np.array(list(product((0, 1), repeat=length)))
     for _ in range(bench.count(8)):
@@ -107,8 +107,8 @@ def latent_concept(bench: Bench) -> Iterator[Item]:
         yield "final", expected[-1].min()
 
 
-@check("random-labels", error=at_most(strict=True), exact=equal(QUADRATURE), ratio=number())
-def random_labels(bench: Bench) -> Iterator[Item]:
+@check("random-labels", error=at_most(strict=True), exact=equal("quadrature"), ratio=number())
+def random_labels(bench: Bench) -> Items:
     for problem in bench.problems(60):
         n, m = problem.n_train, problem.n_test
         altered = problem.trace + _size_of_prediction(problem.covariance, n, m)
@@ -121,7 +121,7 @@ def random_labels(bench: Bench) -> Iterator[Item]:
 
 
 @check("model-selection", error=at_most())
-def model_selection(bench: Bench) -> Iterator[Item]:
+def model_selection(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n, held_out = int(bench.rng.integers(1, 6)), int(bench.rng.integers(2, 20)), 10
         xs, w = bench.rng.standard_normal((n + held_out, d)), bench.vector(d)
@@ -137,7 +137,7 @@ def model_selection(bench: Bench) -> Iterator[Item]:
 
 
 @check("sparse-functions", outside=at_most(), mean=at_most(), mass=number())
-def sparse_functions(bench: Bench) -> Iterator[Item]:
+def sparse_functions(bench: Bench) -> Items:
     for length in (16, 64, 256):
         for _ in range(bench.count(5)):
             size = 64 * int(np.log2(length))

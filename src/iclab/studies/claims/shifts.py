@@ -1,10 +1,9 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
 """Section 4.2: task, query and covariate shifts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -13,15 +12,15 @@ from iclab.foundations import Draws, Matrix
 from iclab.predictors import LeastSquares
 from iclab.prompts import Gaussian, Prompts
 from iclab.studies.claims.bench import Bench, layer, written_gamma
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import FORWARD, QUADRATURE, at_most, equal, number, positive, sampled
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import GeneralPrompts, LinearPrompts, forward, root
+from iclab.studies.claims.evidence import at_most, equal, number, positive, sampled
 from iclab.studies.claims.monte_carlo import Drawn, squared_error
 from iclab.theory import minimizer, predict, shift_risk
 
 
 @check("equation-17", first_order=equal(tolerance=1e-3), size=at_most())
-def equation_17(bench: Bench) -> Iterator[Item]:
+def equation_17(bench: Bench) -> Items:
     for problem in bench.problems(60):
         cov, n = problem.covariance, 10**9
         gap = np.eye(problem.dimension) - np.linalg.solve(written_gamma(cov, n), cov)
@@ -30,8 +29,8 @@ def equation_17(bench: Bench) -> Iterator[Item]:
         yield "size", float(np.linalg.norm(gap, 2)), 1e-3
 
 
-@check("section-4.2-exact-error", exact=equal(QUADRATURE), larger=sampled(4))
-def exact_error(bench: Bench) -> Iterator[Item]:
+@check("section-4.2-exact-error", exact=equal("quadrature"), larger=sampled(4))
+def exact_error(bench: Bench) -> Items:
     for k in range(bench.count(12)):
         d, m = ((2, 3), (2, 1), (3, 2))[k % 3]
         context, query, R = bench.covariance(d, 10.0), bench.covariance(d, 10.0), bench.matrix(d)
@@ -42,7 +41,7 @@ def exact_error(bench: Bench) -> Iterator[Item]:
         problem = bench.problem(2, condition=10.0)
         w, noise = bench.vector(2), float(bench.rng.uniform(0.1, 2))
         theta, cov = problem.trained, problem.covariance
-        prompts = GeneralPrompts.build(cov, 2, lambda xs, w=w: xs @ w, noise)
+        prompts = GeneralPrompts.build(cov, 2, lambda xs: xs @ w, noise)
         stated = _written_shift(theta.learner, cov, cov, 2, np.outer(w, w), noise**2)
         yield "exact", prompts.risk(theta) - noise**2, stated
     for k in range(4):
@@ -52,14 +51,7 @@ def exact_error(bench: Bench) -> Iterator[Item]:
         w, noise = bench.vector(d), float(bench.rng.uniform(0, 1))
         theta = minimizer(problem.law, n)
 
-        def draw(
-            draws: Draws,
-            context: Matrix = context,
-            query: Matrix = query,
-            w: np.ndarray = w,
-            noise: float = noise,
-            m: int = m,
-        ) -> Drawn:
+        def draw(draws: Draws) -> Drawn:
             xs = Gaussian(context).sample(draws, m)
             asked = draws.normals("query", len(w)) @ root(query).T
             return xs, xs @ w + noise * draws.normals("noise", m), asked, asked @ w
@@ -68,12 +60,12 @@ def exact_error(bench: Bench) -> Iterator[Item]:
         yield "larger", found, shift_risk(theta.learner, context, query, m, np.outer(w, w), noise**2)
 
 
-@check("task-shift-noise", mean=equal(QUADRATURE), error=at_most(), share=number())
-def task_shift_noise(bench: Bench) -> Iterator[Item]:
+@check("task-shift-noise", mean=equal("quadrature"), error=at_most(), share=number())
+def task_shift_noise(bench: Bench) -> Items:
     for problem, m in bench.tiny(9, condition=10.0):
         w, theta = bench.vector(problem.dimension), problem.trained
         # Signs ±1: sub-Gaussian and not Gaussian, and enumerated exactly.
-        noisy = GeneralPrompts.build(problem.covariance, m, lambda xs, w=w: xs @ w, 2.0)
+        noisy = GeneralPrompts.build(problem.covariance, m, lambda xs: xs @ w, 2.0)
         found = np.einsum("ceq,ceq->q", noisy.measure, noisy.predictions(theta)) / noisy.measure.sum(axis=(0, 1))
         yield "mean", found, noisy.queries @ np.linalg.solve(problem.gamma, problem.covariance @ w)
     for problem in bench.problems(40):
@@ -84,8 +76,8 @@ def task_shift_noise(bench: Bench) -> Iterator[Item]:
         yield "share", error / (w @ cov @ w + s2)
 
 
-@check("task-shift-any-weight", linear=equal(FORWARD, scale=1e-2), error=at_most(), share=number())
-def task_shift_any_weight(bench: Bench) -> Iterator[Item]:
+@check("task-shift-any-weight", linear=equal("forward pass", scale=1e-2), error=at_most(), share=number())
+def task_shift_any_weight(bench: Bench) -> Items:
     for problem in bench.problems(40):
         d, cov, m = problem.dimension, problem.covariance, problem.n_test
         w = bench.rng.standard_cauchy(d) * np.exp(bench.rng.uniform(-5, 5))
@@ -100,7 +92,7 @@ def task_shift_any_weight(bench: Bench) -> Iterator[Item]:
 
 
 @check("query-shift", error=at_most(), falling=at_most(), share=number())
-def query_shift(bench: Bench) -> Iterator[Item]:
+def query_shift(bench: Bench) -> Items:
     for problem in bench.problems(60):
         d, cov = problem.dimension, problem.covariance
         query = bench.covariance(d, 1e3)
@@ -115,8 +107,10 @@ def query_shift(bench: Bench) -> Iterator[Item]:
             yield "falling", later, earlier
 
 
-@check("query-orthogonal", any_query=equal(FORWARD, scale=1.0), aligned=equal(FORWARD, scale=1.0, under=True))
-def query_orthogonal(bench: Bench) -> Iterator[Item]:
+@check(
+    "query-orthogonal", any_query=equal("forward pass", scale=1.0), aligned=equal("forward pass", scale=1.0, under=True)
+)
+def query_orthogonal(bench: Bench) -> Items:
     for problem in bench.problems(60, dimensions=(3, 6)):
         d, n = problem.dimension, problem.n_train
         m = int(bench.rng.integers(1, d))
@@ -133,7 +127,7 @@ def query_orthogonal(bench: Bench) -> Iterator[Item]:
 
 
 @check("covariate-shift", remains=positive(tolerance=1e-6), exact=equal(), share=number())
-def covariate_shift(bench: Bench) -> Iterator[Item]:
+def covariate_shift(bench: Bench) -> Items:
     for problem in bench.problems(60):
         other, w = bench.covariance(problem.dimension, 1e2), bench.vector(problem.dimension)
         K = np.linalg.inv(problem.covariance)
@@ -144,8 +138,8 @@ def covariate_shift(bench: Bench) -> Iterator[Item]:
         yield "share", error / (w @ other @ w)
 
 
-@check("covariate-shift-scaling", mean=equal(QUADRATURE), limit=equal(), wrong=positive())
-def covariate_shift_scaling(bench: Bench) -> Iterator[Item]:
+@check("covariate-shift-scaling", mean=equal("quadrature"), limit=equal(), wrong=positive())
+def covariate_shift_scaling(bench: Bench) -> Items:
     for problem in bench.problems(16, dimensions=(2, 3), condition=10.0):
         cov = problem.covariance
         c = float(bench.rng.choice([1 / 3, 0.5, 2.0, 3.0]))
@@ -158,8 +152,10 @@ def covariate_shift_scaling(bench: Bench) -> Iterator[Item]:
         yield "wrong", (c**2 - 1) ** 2, 1.0
 
 
-@check("least-squares-scaling", unchanged=equal(FORWARD, tolerance=1e-8), changed=equal(FORWARD, scale=1e-3))
-def least_squares_scaling(bench: Bench) -> Iterator[Item]:
+@check(
+    "least-squares-scaling", unchanged=equal("forward pass", tolerance=1e-8), changed=equal("forward pass", scale=1e-3)
+)
+def least_squares_scaling(bench: Bench) -> Items:
     squares = LeastSquares()
     for problem in bench.problems(20):
         d, m, c = problem.dimension, problem.dimension + 5, float(np.exp(bench.rng.uniform(-2, 2)))

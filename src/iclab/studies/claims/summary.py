@@ -1,10 +1,9 @@
-# ruff: noqa: D103 (what a check is about stands in its claim)
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
 """The summary document: its three mechanisms, what breaks them, and the signatures of failure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -12,19 +11,10 @@ import numpy as np
 from iclab.flow import gradient_flow
 from iclab.prompts import Gaussian
 from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
-from iclab.studies.claims.claim import Item, check
-from iclab.studies.claims.criteria import (
-    EIGENVALUES,
-    FLOW,
-    FORWARD,
-    QUADRATURE,
-    at_most,
-    equal,
-    number,
-    positive,
-)
+from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import GeneralPrompts, LinearPrompts, block_gradient, symmetric_rule
 from iclab.studies.claims.cubature import root as square_root
+from iclab.studies.claims.evidence import at_most, equal, number, positive
 from iclab.studies.claims.trajectories import gained, horizon, restricted_excess, threshold, trajectory
 from iclab.theory import (
     LSAParameters,
@@ -38,8 +28,8 @@ from iclab.theory import (
 )
 
 
-@check("mechanism-1", curvature=positive(EIGENVALUES), excess=at_most(FLOW), remains=number(FLOW))
-def mechanism_1(bench: Bench) -> Iterator[Item]:
+@check("mechanism-1", curvature=positive("eigenvalues"), excess=at_most("flow"), remains=number("flow"))
+def mechanism_1(bench: Bench) -> Items:
     for problem in bench.problems(12, dimensions=(2, 4), condition=100.0):
         loss = PopulationLoss(problem.law, problem.n_train)
         values = np.linalg.eigvalsh(loss.hessian(assumption3(problem.theta, problem.scale / 100)))
@@ -49,8 +39,8 @@ def mechanism_1(bench: Bench) -> Iterator[Item]:
         yield "remains", excess
 
 
-@check("mechanism-1-core-assumption", needed=positive(FLOW), reached=number(FLOW))
-def core_assumption_1(bench: Bench) -> Iterator[Item]:
+@check("mechanism-1-core-assumption", needed=positive("flow"), reached=number("flow"))
+def core_assumption_1(bench: Bench) -> Items:
     reached = 0
     for k, problem in enumerate(bench.problems(12, dimensions=(2, 3), condition=30.0)):
         d, cov, n = problem.dimension, problem.covariance, problem.n_train
@@ -69,12 +59,12 @@ def core_assumption_1(bench: Bench) -> Iterator[Item]:
 
 @check(
     "mechanism-1-break",
-    gradient=equal(QUADRATURE, scale=1.0),
+    gradient=equal("quadrature", scale=1.0),
     excess=positive(tolerance=1e-3),
-    curvature=positive(EIGENVALUES, strict=False),
-    returns=equal(FLOW, tolerance=1e-3),
+    curvature=positive("eigenvalues", strict=False),
+    returns=equal("flow", tolerance=1e-3),
 )
-def break_1(bench: Bench) -> Iterator[Item]:
+def break_1(bench: Bench) -> Items:
     for k in range(bench.count(4)):
         d, n = 2, 1 + k % 2
         cov = float(np.exp(bench.rng.uniform(-1, 1))) * np.eye(d)
@@ -97,8 +87,8 @@ def break_1(bench: Bench) -> Iterator[Item]:
             yield "returns", end.excess(end.t_end) / excess, 1.0
 
 
-@check("mechanism-2", error=at_most(), exact=equal(QUADRATURE), ratio=number())
-def mechanism_2(bench: Bench) -> Iterator[Item]:
+@check("mechanism-2", error=at_most(), exact=equal("quadrature"), ratio=number())
+def mechanism_2(bench: Bench) -> Items:
     for problem in bench.problems(40):
         law = noisy_linear_law(problem.covariance, bench.vector(problem.dimension), float(bench.rng.uniform(0.5, 2)))
         size = 10**7
@@ -108,13 +98,13 @@ def mechanism_2(bench: Bench) -> Iterator[Item]:
     for k in range(bench.count(4)):
         problem = bench.problem(2, condition=10.0)
         w = bench.vector(2)
-        prompts = GeneralPrompts.build(problem.covariance, 2, lambda xs, w=w: xs @ w, 1.0)
+        prompts = GeneralPrompts.build(problem.covariance, 2, lambda xs: xs @ w, 1.0)
         n, law = 10**6 * (k + 1), noisy_linear_law(problem.covariance, w, 1.0)
         yield "exact", prompts.risk(minimizer(problem.law, n)), theorem5_risk(problem.covariance, n, 2, *law)
 
 
-@check("mechanism-2-core-assumption", gamma=equal(), spread=equal(QUADRATURE))
-def core_assumption_2(bench: Bench) -> Iterator[Item]:
+@check("mechanism-2-core-assumption", gamma=equal(), spread=equal("quadrature"))
+def core_assumption_2(bench: Bench) -> Items:
     for problem in bench.problems(40, dimensions=(1, 3)):
         d, cov, n = problem.dimension, problem.covariance, problem.n_train
         yield "gamma", n * (problem.gamma - cov), cov + problem.trace * np.eye(d)
@@ -127,7 +117,7 @@ def core_assumption_2(bench: Bench) -> Iterator[Item]:
 
 
 @check("mechanism-2-break", error=at_most(strict=True), factor=number())
-def break_2(bench: Bench) -> Iterator[Item]:
+def break_2(bench: Bench) -> Items:
     for problem in bench.problems(60, condition=100.0):
         d, cov, size = problem.dimension, problem.covariance, 10**4
         K, other = np.linalg.inv(written_gamma(cov, size)), bench.covariance(d, 100.0)
@@ -139,7 +129,7 @@ def break_2(bench: Bench) -> Iterator[Item]:
 
 
 @check("mechanism-3", tolerated=at_most(), broken=positive(tolerance=1e-6), share=number())
-def mechanism_3(bench: Bench) -> Iterator[Item]:
+def mechanism_3(bench: Bench) -> Items:
     for problem in bench.problems(60, condition=100.0):
         d, cov, size = problem.dimension, problem.covariance, 10**8
         K, other, w = np.linalg.inv(written_gamma(cov, size)), bench.covariance(d, 100.0), bench.vector(d)
@@ -152,8 +142,8 @@ def mechanism_3(bench: Bench) -> Iterator[Item]:
         yield "broken", shift_risk(K, other, other, size, W), w @ other @ w
 
 
-@check("mechanism-3-query", independent=at_most(), dependent=equal(FORWARD, tolerance=1e-8), share=number())
-def mechanism_3_query(bench: Bench) -> Iterator[Item]:
+@check("mechanism-3-query", independent=at_most(), dependent=equal("forward pass", tolerance=1e-8), share=number())
+def mechanism_3_query(bench: Bench) -> Items:
     for problem in bench.problems(30, dimensions=(3, 6)):
         d, cov, size = problem.dimension, problem.covariance, 10**8
         K, query, w = np.linalg.inv(written_gamma(cov, size)), bench.covariance(d, 100.0), bench.vector(d)
@@ -168,7 +158,7 @@ def mechanism_3_query(bench: Bench) -> Iterator[Item]:
 
 
 @check("mechanism-3-break", mismatch=equal(), ordered=at_most(strict=True))
-def break_3(bench: Bench) -> Iterator[Item]:
+def break_3(bench: Bench) -> Items:
     for problem in bench.problems(40):
         d, cov, w = problem.dimension, problem.covariance, bench.vector(problem.dimension)
         K, other = np.linalg.inv(cov), bench.covariance(d, 100.0)
@@ -180,7 +170,7 @@ def break_3(bench: Bench) -> Iterator[Item]:
 
 
 @check("failure-2-test-length", ordered=at_most(strict=True), ratio=number())
-def too_small_m(bench: Bench) -> Iterator[Item]:
+def too_small_m(bench: Bench) -> Items:
     for problem in bench.problems(60):
         errors = [expected_risk(problem.law, problem.n_train, m) for m in (1, 3, 10, 100, 1000)]
         for earlier, later in pairwise(errors):
@@ -189,7 +179,7 @@ def too_small_m(bench: Bench) -> Iterator[Item]:
 
 
 @check("failure-2-training-length", ordered=at_most(), shorter=at_most(strict=True, under=True))
-def too_small_n(bench: Bench) -> Iterator[Item]:
+def too_small_n(bench: Bench) -> Items:
     for problem in bench.problems(60):
         m = int(bench.rng.integers(2, 60))
         grid = sorted({1, max(1, m // 4), max(1, m // 2), m, 2 * m, 5 * m, 50 * m})
@@ -201,7 +191,7 @@ def too_small_n(bench: Bench) -> Iterator[Item]:
 
 
 @check("failure-2-both-lengths", floor=positive(tolerance=1e-12), together=at_most(), share=number())
-def both_lengths(bench: Bench) -> Iterator[Item]:
+def both_lengths(bench: Bench) -> Items:
     for problem in bench.problems(60):
         yield "floor", expected_risk(problem.law, problem.n_train, math.inf), problem.trace
         yield "floor", expected_risk(problem.law, math.inf, problem.n_test), problem.trace
