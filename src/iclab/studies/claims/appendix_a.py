@@ -1,14 +1,20 @@
 # ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
-"""Appendix A: the loss on (U11, u), the balance of the layers, and the lower bound on u."""
+"""Appendix A, and the displays of the proofs: the loss as a quadratic form, the dynamics, the lower bound on u."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
+from iclab.foundations import Matrix
+from iclab.prompts import Gaussian
 from iclab.studies.claims.bench import Bench, layer, written_gamma
 from iclab.studies.claims.claim import Items, check
-from iclab.studies.claims.cubature import LinearPrompts, quartic_gradient, root, symmetric_rule
+from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward, quartic_gradient, root, symmetric_rule
 from iclab.studies.claims.evidence import at_most, equal, number, positive
+from iclab.studies.claims.random_laws import random_problems
 from iclab.studies.claims.trajectories import (
     balanced,
     bounded,
@@ -20,7 +26,7 @@ from iclab.studies.claims.trajectories import (
     trajectory,
     u_lower_bound,
 )
-from iclab.theory import assumption3, population_gradient
+from iclab.theory import LSAParameters, assumption3, embed, population_gradient, population_loss, quadratic_form
 
 
 @check("equation-37", moment=equal("quadrature"))
@@ -150,3 +156,181 @@ def without_root_d(bench: Bench) -> Items:
         _, u, U, _ = assumption3(theta, float(np.sqrt(s2))).blocks
         size = s2 * np.trace(problem.covariance @ theta @ problem.covariance)
         yield "negative", -restricted_loss(problem.covariance, problem.n_train, u, U), size
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Every prompt of an exact rule, with the matrix ZUX of (35); Z = EE'/N, U and X as in Lemma 9."""
+
+    prompts: LinearPrompts
+    parameters: LSAParameters
+
+    @property
+    def form(self) -> np.ndarray:
+        """H of (24), shape (Kc, Kw, Kq, (d + 1)², (d + 1)²)."""
+        return quadratic_form(embed(self.prompts.contexts, self.prompts.labels, self.prompts.queries))
+
+    @property
+    def product(self) -> np.ndarray:
+        """ZUX = 2Ht as a matrix, shape (Kc, Kw, Kq, d + 1, d + 1)."""
+        size = self.parameters.dimension + 1
+        flat = 2 * self.form @ self.parameters.vector
+        return np.swapaxes(flat.reshape(*flat.shape[:-1], size, size), -1, -2)
+
+    @property
+    def unknowns(self) -> Matrix:
+        """The matrix U of Lemma 9, whose columns are t."""
+        size = self.parameters.dimension + 1
+        return self.parameters.vector.reshape(size, size).T
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Expectation over prompts; entries of matrices stay."""
+        return np.einsum("cwq,cwq...->...", self.prompts.measure, values)
+
+
+def _moments(bench: Bench, standard: int, *, restricted: bool = True) -> Iterator[tuple[Matrix, int, Moments]]:
+    """Covariance, length and moments at random parameters, with u12 = u21 = 0 if ``restricted``; d = 2."""
+    for _ in range(bench.count(standard)):
+        cov, n = bench.covariance(2, 10.0), int(bench.rng.integers(1, 4))
+        theta = layer(bench.normal(), bench.matrix(2)) if restricted else bench.parameters(2)
+        yield cov, n, Moments(LinearPrompts.build(cov, n), theta)
+
+
+@check("equation-25", risk=equal("forward pass"))
+def equation_25(bench: Bench) -> Items:
+    for _ in range(bench.count(10)):
+        d, n = bench.sizes(4, 8)
+        theta = bench.parameters(d)
+        by_form, by_layer = 0.0, 0.0
+        for _ in range(20):
+            xs, w, query = bench.linear_prompt(n, d)
+            t = theta.vector
+            by_form += (t @ quadratic_form(embed(xs, xs @ w, query)) @ t - w @ query) ** 2 / 40
+            by_layer += (forward(theta, xs, xs @ w, query) - w @ query) ** 2 / 40
+        yield "risk", by_form, by_layer
+
+
+@check("section-5.1-rank-one", value=equal("forward pass", scale=1e-3), rank=equal("eigenvalues"))
+def rank_one(bench: Bench) -> Items:
+    for _ in range(bench.count(40)):
+        d, n = bench.sizes(4, 8)
+        xs, ys, query = bench.prompt(n, d)
+        theta = bench.parameters(d)
+        factor = np.outer(theta.vector, theta.vector)
+        yield "value", np.sum(quadratic_form(embed(xs, ys, query)) * factor), forward(theta, xs, ys, query)
+        yield "rank", np.linalg.matrix_rank(factor), 1
+
+
+@check("equation-26", loss=equal("quadrature"))
+def equation_26(bench: Bench) -> Items:
+    for cov, n, moments in _moments(bench, 6, restricted=False):
+        t = moments.parameters.vector
+        error = np.einsum("cwqij,i,j->cwq", moments.form, t, t) - moments.prompts.targets
+        yield "loss", moments.mean(error**2) / 2, population_loss(moments.parameters, Gaussian(cov), n)
+
+
+@check("equation-31", velocity=equal("quadrature"))
+def equation_31(bench: Bench) -> Items:
+    for cov, n, moments in _moments(bench, 6, restricted=False):
+        t, form = moments.parameters.vector, moments.form
+        value = np.einsum("cwqij,i,j->cwq", form, t, t)
+        slopes = form @ t
+        found = -2 * moments.mean(value[..., None] * slopes)
+        found += 2 * moments.mean(moments.prompts.targets[..., None] * slopes)
+        yield "velocity", found, -population_gradient(moments.parameters, Gaussian(cov), n).vector
+
+
+@check("equation-32", blocks=equal())
+def equation_32(bench: Bench) -> Items:
+    for _ in range(bench.count(40)):
+        d, n = bench.sizes(5, 9)
+        xs, w, query = bench.linear_prompt(n, d)
+        E, empirical = embed(xs, xs @ w, query), xs.T @ xs / n
+        moved = empirical @ w
+        written = np.block(
+            [[empirical + np.outer(query, query) / n, moved[:, None]], [moved[None, :], np.array([[w @ moved]])]]
+        )
+        yield "blocks", E @ E.T / n, written
+
+
+@check("equation-35", entries=equal(scale=1e-3))
+def equation_35(bench: Bench) -> Items:
+    for _ in range(bench.count(40)):
+        d, n = bench.sizes(5, 9)
+        xs, w, query = bench.linear_prompt(n, d)
+        u, U = bench.normal(), bench.matrix(d)
+        E, empirical = embed(xs, xs @ w, query), xs.T @ xs / n
+        X = np.zeros((d + 1, d + 1))
+        X[:-1, -1] = X[-1, :-1] = query
+        found = E @ E.T / n @ np.block([[U, np.zeros((d, 1))], [np.zeros((1, d)), np.array([[u]])]]) @ X
+        moved = empirical @ w
+        corner = (empirical + np.outer(query, query) / n) @ U @ query
+        last = np.append(w @ moved * u * query, moved @ U @ query)
+        yield "entries", found, np.vstack([np.column_stack([np.outer(moved, query) * u, corner]), last])
+
+
+@check("equation-36", vanish=equal("quadrature", scale=1.0))
+def equation_36(bench: Bench) -> Items:
+    for _, _, moments in _moments(bench, 6):
+        D = _first_term(moments)
+        size = np.linalg.norm(D)
+        yield "vanish", D[:-1, -1] / size, 0.0
+        yield "vanish", D[-1, :-1] / size, 0.0
+
+
+@check("equation-38", first=equal("quadrature"), second=equal("quadrature"), velocity=equal("quadrature"))
+def equation_38(bench: Bench) -> Items:
+    for cov, n, moments in _moments(bench, 6):
+        _, u, U, _ = moments.parameters.blocks
+        D, drive = _first_term(moments)[:-1, :-1], _second_term(moments)[:-1, :-1]
+        stated = u**2 * written_gamma(cov, n) @ cov @ U @ cov
+        yield "first", D, stated
+        yield "second", drive, u * cov @ cov
+        yield "velocity", drive - D, -stated + u * cov @ cov
+
+
+@check("equation-39", halves=equal("quadrature"), sum=equal("quadrature"))
+def equation_39(bench: Bench) -> Items:
+    for cov, n, moments in _moments(bench, 6):
+        _, u, U, _ = moments.parameters.blocks
+        product = moments.product
+        last = product[..., -1, -1]
+        inner = np.einsum("cwqij,ij->cwq", product[..., :-1, :-1], U)
+        stated = u * np.trace(written_gamma(cov, n) @ cov @ U @ cov @ U.T)
+        yield "halves", moments.mean(inner * last), stated
+        yield "halves", moments.mean(last * u * last), stated
+        yield "sum", _first_term(moments)[-1, -1], stated
+
+
+@check("equation-40", velocity=equal("quadrature"))
+def equation_40(bench: Bench) -> Items:
+    for cov, n, moments in _moments(bench, 6):
+        _, u, U, _ = moments.parameters.blocks
+        found = _second_term(moments)[-1, -1] - _first_term(moments)[-1, -1]
+        yield "velocity", found, -np.trace(u * written_gamma(cov, n) @ cov @ U @ cov @ U.T - cov @ cov @ U.T)
+
+
+@check("equation-50", velocity=equal("quadrature"))
+def equation_50(bench: Bench) -> Items:
+    for problem in random_problems(bench, 2, (2, 2)):
+        n = min(problem.n_train, 2)
+        u, U = bench.normal(), bench.matrix(2)
+        for value in problem.outcomes[0]:
+            cov = np.diag(value)
+            gamma = written_gamma(cov, n)
+            dU = -(u**2) * gamma @ cov @ U @ cov + u * cov @ cov
+            du = -u * np.trace(gamma @ cov @ U @ cov @ U.T) + np.trace(cov @ cov @ U.T)
+            found = block_gradient(LinearPrompts.build(cov, n), layer(u, U))
+            yield "velocity", -found.vector, layer(float(du), dU).vector
+
+
+def _first_term(moments: Moments) -> Matrix:
+    """D = ½E[⟨ZUX, U⟩ ZUX], which is 2E[⟨H, tt'⟩Ht] as a matrix."""
+    product = moments.product
+    inner = np.einsum("cwqij,ij->cwq", product, moments.unknowns)
+    return moments.mean(inner[..., None, None] * product) / 2
+
+
+def _second_term(moments: Moments) -> Matrix:
+    """2E[w'x_q H]t as a matrix."""
+    return moments.mean(moments.prompts.targets[..., None, None] * moments.product)

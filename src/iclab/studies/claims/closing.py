@@ -7,10 +7,10 @@ import numpy as np
 
 from iclab.predictors import LeastSquares
 from iclab.prompts import Prompts
-from iclab.studies.claims.architecture import interleaved, separate_tokens
 from iclab.studies.claims.bench import Bench
 from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.evidence import at_most, equal, positive
+from iclab.studies.claims.preliminaries import interleaved, separate_tokens
 from iclab.theory import AllPositions, PopulationLoss, minimizer
 
 

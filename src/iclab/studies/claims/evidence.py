@@ -213,7 +213,7 @@ def sampled(tests: int, *, under: bool = False) -> Criterion:
         scores = [abs(estimate.z_score(stated)) for estimate, stated in pairs]
         decisive = all(e.standard_error <= RESOLUTION * abs(stated) for e, stated in pairs)
         error = _largest([e.standard_error / abs(e.value) for e, _ in pairs if e.value != 0])
-        n, seed = float(min(e.n for e, _ in pairs)), float(pairs[0][0].seed)
+        n, seed = (float(min((getattr(e, key) for e, _ in pairs), default=math.nan)) for key in ("n", "seed"))
         given = critical, critical, len(scores), math.nan, decisive
         return Evidence("z-score", _largest(scores), *given, "Monte Carlo", error, n, seed)
 

@@ -12,23 +12,18 @@ import pandas as pd
 from iclab.foundations import InvalidInputError, check_choice, check_integer
 from iclab.studies.claims import (  # noqa: F401 (their checks are registered)
     appendix_a,
-    appendix_b,
     appendix_c,
     appendix_d,
-    architecture,
     beyond,
     closing,
     convergence,
-    corollary_6,
-    exponential_example,
+    prediction_error,
     preliminaries,
-    proof_displays,
     proof_ideas,
     random_covariance,
     related_work,
     shifts,
     summary,
-    theorem_5,
 )
 from iclab.studies.claims.bench import EFFORTS
 from iclab.studies.claims.claim import CHECKS, Claim, Finding, Section, find, read_section

@@ -1,0 +1,319 @@
+# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
+"""Section 4.1: the error of the trained layer, (15)-(16), its proof in Appendix B, and the error on linear prompts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import exp1
+
+from iclab.foundations import Draws, Matrix
+from iclab.predictors import LeastSquares, Predictor, TrainedLSA
+from iclab.prompts import Gaussian, Linear, PromptDistribution
+from iclab.studies.claims.bench import Bench, Problem, written_gamma
+from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.cubature import GeneralPrompts, Label, LinearPrompts
+from iclab.studies.claims.evidence import at_most, equal, number, positive, sampled
+from iclab.studies.claims.monte_carlo import Drawn, mean_over_prompts, prompts_at, squared_error
+from iclab.theory import (
+    LabelLaw,
+    corollary6_floor,
+    cubic_law,
+    expected_risk,
+    noisy_linear_law,
+    predict,
+    quadratic_law,
+    theorem5_risk,
+)
+
+
+@check("theorem-5-linear", risk=equal("quadrature"))
+def theorem_5_linear(bench: Bench) -> Items:
+    for problem, m in list(bench.tiny(12)):
+        w, noise = bench.vector(problem.dimension), float(bench.rng.uniform(0, 2))
+        law = noisy_linear_law(problem.covariance, w, noise**2)
+        yield _risk(problem, m, lambda xs: xs @ w, law, noise)
+
+
+@check("theorem-5-quadratic", risk=equal("quadrature"))
+def theorem_5_quadratic(bench: Bench) -> Items:
+    for problem, m in list(bench.tiny(12)):
+        cov = problem.covariance
+        w, v, c = bench.vector(problem.dimension), bench.vector(problem.dimension), bench.normal()
+        yield _risk(problem, m, _quadratic(cov, w, v, c), quadratic_law(cov, w, v, c))
+
+
+@check("theorem-5-cubic", risk=equal("quadrature"))
+def theorem_5_cubic(bench: Bench) -> Items:
+    for problem, m in list(bench.tiny(12)):
+        v, c = bench.vector(problem.dimension), bench.normal()
+        yield _risk(problem, m, lambda xs: c * (xs @ v) ** 3, cubic_law(problem.covariance, v, c))
+
+
+@check("theorem-5-sampled", risk=sampled(3))
+def theorem_5_sampled(bench: Bench) -> Items:
+    for k in range(3):
+        problem = bench.problem(int(bench.rng.integers(4, 9)), condition=10.0)
+        d, cov, m = problem.dimension, problem.covariance, int(bench.rng.integers(20, 61))
+        w, v, c = bench.vector(d) / d, bench.vector(d) / d, float(bench.rng.uniform(0.2, 0.6))
+        theta, label = problem.trained, _quadratic(cov, w, v, c)
+
+        def draw(draws: Draws) -> Drawn:
+            xs = Gaussian(cov).sample(draws, m + 1)
+            ys = label(xs)
+            return xs[:, :m], ys[:, :m], xs[:, m], ys[:, m]
+
+        found = squared_error(bench, draw, lambda x, y, q, t=theta: predict(t, x, y, q), 9_000, channel=k)
+        yield "risk", found, written_theorem_5(problem, m, quadratic_law(cov, w, v, c))
+
+
+@check("theorem-5-assumptions", settled=equal(), finite=equal("quadrature", under=True), ratio=number())
+def theorem_5_assumptions(bench: Bench) -> Items:
+    # d = 1, y = |x|^(−1/2), x ~ N(0, l): E[y²; |x| > δ] = E₁(δ²/2l)/√(2πl), which grows with every decade of δ.
+    # The error should be a number: it should settle as δ → 0.
+    for _ in range(bench.count(20)):
+        variance = float(np.exp(bench.rng.uniform(-1, 1)))
+        first, second = (float(exp1(delta**2 / (2 * variance))) for delta in (1e-20, 1e-40))
+        yield "settled", second, first
+        yield "ratio", second / first
+    for problem, m in list(bench.tiny(3)):
+        w = bench.vector(problem.dimension)
+        law = noisy_linear_law(problem.covariance, w, 1.0)
+        yield "finite", *_risk(problem, m, lambda xs: xs @ w, law, 1.0)[1:]
+
+
+@check("theorem-5-rates", bound=at_most(), in_m=equal(tolerance=1e-2), in_n=equal(tolerance=1e-2))
+def theorem_5_rates(bench: Bench) -> Items:
+    for problem in bench.problems(60):
+        cov, w = problem.covariance, bench.vector(problem.dimension)
+        law = noisy_linear_law(cov, w, float(bench.rng.uniform(0, 2)))
+        inverse = np.linalg.inv(cov)
+        by_m = np.trace(law.sigma @ inverse)  # the terms with Γ replaced by Λ ≤ Γ
+        by_n = w @ cov @ w + 2 * problem.trace * w @ w + problem.trace**2 * w @ inverse @ w
+
+        def excess(n: float, m: float) -> float:
+            return theorem5_risk(cov, n, m, law.a, law.sigma, 0.0)
+
+        for n in (1, 10, 1000):
+            for m in (1, 10, 1000):
+                yield "bound", excess(n, m), by_m / m + by_n / n**2
+        large = 10**7
+        yield "in_m", excess(math.inf, 10 * large) * 10, excess(math.inf, large)
+        yield "in_n", excess(10 * large, math.inf) * 100, excess(large, math.inf)
+
+
+@check("equation-15", a=equal("quadrature"), sigma=equal("quadrature"))
+def equation_15(bench: Bench) -> Items:
+    for problem in bench.problems(20, dimensions=(1, 3), condition=30.0):
+        d, cov = problem.dimension, problem.covariance
+        w, v, c = bench.vector(d), bench.vector(d), bench.normal()
+        law = quadratic_law(cov, w, v, c)
+        mean, sigma = _moments_of(GeneralPrompts.build(cov, 1, _quadratic(cov, w, v, c)))
+        yield "a", np.linalg.solve(cov, mean), law.a
+        yield "sigma", sigma, law.sigma
+
+
+@check("section-4.1-noiseless-sigma", sigma=equal("quadrature"))
+def noiseless_sigma(bench: Bench) -> Items:
+    for problem in bench.problems(40, dimensions=(1, 3)):
+        w = bench.vector(problem.dimension)
+        Lw = problem.covariance @ w
+        _, found = _moments_of(GeneralPrompts.build(problem.covariance, 1, lambda xs: xs @ w))
+        yield "sigma", found, w @ Lw * problem.covariance + np.outer(Lw, Lw)
+
+
+def written_theorem_5(problem: Problem, n_test: int, law: LabelLaw) -> float:
+    """(16) as printed, term by term."""
+    cov, n, trace = problem.covariance, problem.n_train, problem.trace
+    square = problem.inverse @ problem.inverse
+    powers = [law.a @ square @ np.linalg.matrix_power(cov, k) @ law.a for k in (3, 2, 1)]
+    second = np.trace(law.sigma @ square @ cov) / n_test
+    return float(law.best + second + (powers[0] + 2 * trace * powers[1] + trace**2 * powers[2]) / n**2)
+
+
+def _risk(problem: Problem, m: int, label: Label, law: LabelLaw, noise: float = 0.0) -> tuple[str, float, float]:
+    """The error through the forward pass, and (16)."""
+    prompts = GeneralPrompts.build(problem.covariance, m, label, noise)
+    return "risk", prompts.risk(problem.trained), written_theorem_5(problem, m, law)
+
+
+def _quadratic(cov: np.ndarray, w: np.ndarray, v: np.ndarray, c: float) -> Label:
+    """Labels y = w'x + c((v'x)² − v'Λv)."""
+    q = float(v @ cov @ v)
+    return lambda xs: xs @ w + c * ((xs @ v) ** 2 - q)
+
+
+def _moments_of(prompts: GeneralPrompts) -> tuple[np.ndarray, np.ndarray]:
+    """E[yx] and Cov(xy), from prompts of one example."""
+    products = (prompts.ys[:, 0, 0, :, None] * prompts.xs[:, 0, 0])[:, 0]
+    weights = prompts.measure.sum(axis=(1, 2))
+    mean = weights @ products
+    return mean, np.einsum("c,ci,cj->ij", weights, products, products) - np.outer(mean, mean)
+
+
+@check("section-4.1-noiseless-bound", bounds=at_most())
+def noiseless_bound(bench: Bench) -> Items:
+    for problem in bench.problems(100, dimensions=(1, 6)):
+        d, cov, n, m, trace = problem.dimension, problem.covariance, problem.n_train, problem.n_test, problem.trace
+        w, inverse = bench.vector(d), np.linalg.inv(cov)
+        size = w @ cov @ w
+        fixed = (d + 1) * size / m + (size + 2 * trace * w @ w + trace**2 * w @ inverse @ w) / n**2
+        yield "bounds", written_theorem_5(problem, m, noisy_linear_law(cov, w)), fixed
+        middle = (d + 1) * trace / m + (trace + 2 * d * trace + np.trace(inverse) * trace**2) / n**2
+        yield "bounds", expected_risk(problem.law, n, m), middle
+        yield "bounds", middle, (d + 1) * trace / m + (1 + 2 * d + d**2 * problem.condition_number) * trace / n**2
+
+
+@check("corollary-6", error=at_most())
+def corollary_6(bench: Bench) -> Items:
+    for problem in bench.problems(200, dimensions=(1, 6)):
+        epsilon = float(np.exp(bench.rng.uniform(-7, 1))) * problem.trace
+        m = math.ceil((problem.dimension + 1) * problem.trace / epsilon)
+        error = expected_risk(problem.law, problem.n_train, m)
+        yield "error", error, corollary6_floor(problem.covariance, problem.n_train) + epsilon
+
+
+@check("corollary-6-exact", exact=equal("quadrature"), larger=sampled(2))
+def corollary_6_exact(bench: Bench) -> Items:
+    for k in range(bench.count(12)):
+        d = 2 + k % 2
+        problem, m = bench.problem(d, condition=30.0), int(bench.rng.integers(1, 5 if d == 2 else 3))
+        written = _written_risk(problem, m)
+        yield "exact", 2 * LinearPrompts.build(problem.covariance, m).loss(problem.trained), written
+        yield "exact", expected_risk(problem.law, problem.n_train, m), written
+    for k in range(2):
+        problem, m = bench.problem(8, condition=10.0), 30
+        law, theta = PromptDistribution(problem.law, Linear()), TrainedLSA(problem.trained)
+
+        def score(draws: Draws) -> np.ndarray:
+            return _error_of(theta, law, draws, m)
+
+        yield "larger", mean_over_prompts(bench, score, 9_000, channel=k), _written_risk(problem, m)
+
+
+@check("corollary-6-floor", floor=positive(tolerance=1e-12), below=at_most())
+def corollary_6_positive(bench: Bench) -> Items:
+    for problem in bench.problems(200, dimensions=(1, 6)):
+        floor = expected_risk(problem.law, problem.n_train, math.inf)
+        yield "floor", floor, problem.trace
+        yield "below", floor, corollary6_floor(problem.covariance, problem.n_train)
+
+
+@check("section-4.1-variance", scaled=equal(), grown=at_most())
+def greater_variance(bench: Bench) -> Items:
+    for problem in bench.problems(60):
+        c = float(np.exp(bench.rng.uniform(0.1, 3)))
+        n, m = problem.n_train, problem.n_test
+        yield "scaled", expected_risk(Gaussian(c * problem.covariance), n, m), c * expected_risk(problem.law, n, m)
+        grown = problem.covariance + np.outer(w := bench.vector(problem.dimension) * 0.3, w)
+        yield "grown", expected_risk(problem.law, n, n), expected_risk(Gaussian(grown), n, n)
+
+
+@check(
+    "section-4.1-ill-conditioned",
+    equal=at_most(),
+    longer=at_most(under=True),
+    lower=number(),
+    higher=number(),
+    short_isotropic=number(),
+    short_ill=number(),
+    long_isotropic=number(),
+    long_ill=number(),
+)
+def ill_conditioned(bench: Bench) -> Items:
+    def risks(covariance: Matrix, n: int, m: int) -> tuple[float, float]:
+        """Of Λ ∝ I with the same trace, and of the covariance."""
+        d = len(covariance)
+        base = np.trace(covariance) / d * np.eye(d)
+        return expected_risk(Gaussian(base), n, m), expected_risk(Gaussian(covariance), n, m)
+
+    lower = higher = 0
+    for problem in bench.problems(100, condition=1e3):
+        if problem.condition_number < 1.1:
+            continue
+        n = 200 * problem.dimension
+        equal_lengths = risks(problem.covariance, problem.n_train, problem.n_train)
+        longer = risks(problem.covariance, n, 5 * n)
+        lower += equal_lengths[1] < equal_lengths[0]
+        higher += longer[1] > longer[0]
+        yield "equal", *equal_lengths
+        yield "longer", *longer
+    yield "lower", lower
+    yield "higher", higher
+    spread = np.exp(np.linspace(0, np.log(1000), 20))
+    for name, lengths in (("short", (40, 40)), ("long", (1000, 10_000))):
+        isotropic, ill = risks(np.diag(20 * spread / spread.sum()), *lengths)
+        yield f"{name}_isotropic", isotropic
+        yield f"{name}_ill", ill
+
+
+@check(
+    "summary-least-squares",
+    noiseless=at_most(),
+    factor=equal(tolerance=1e-6, under=True),
+    sampled=sampled(1, under=True),
+    layer=number(),
+    layer_sampled=number("Monte Carlo"),
+    least_squares=number("Monte Carlo"),
+)
+def competitive(bench: Bench) -> Items:
+    # A factor of at most 100 over least squares would count as competitive.
+    d, n = 20, 40
+    problem = Problem(np.eye(d), n, n, np.eye(d) / np.sqrt(d), 0.1)
+    noiseless = PromptDistribution(Gaussian(np.eye(d)), Linear())
+    stream = {"seed": bench.seed, "step": bench.address, "stream": "verification"}
+    prompts = noiseless.sample(bench.samples(200), n + 1, **stream)
+    squares = float(np.mean((LeastSquares()(prompts) - prompts.targets)[:, n] ** 2))
+    layer = _written_risk(problem, n)
+    yield "noiseless", layer, 100 * squares
+    yield "layer", layer
+    yield "least_squares", squares
+    for _ in range(bench.count(20)):
+        d, s2 = int(bench.rng.integers(1, 30)), float(np.exp(bench.rng.uniform(-2, 2)))
+        m = 10**9
+        excess = expected_risk(Gaussian(np.eye(d)), math.inf, m, noise_variance=s2)
+        yield "factor", excess / (s2 * d / (m - d - 1)), (d + 1 + s2) / s2
+    trained = TrainedLSA(problem.trained)
+    found = mean_over_prompts(bench, lambda draws: _error_of(trained, noiseless, draws, n), 8_000, channel=1)
+    yield "sampled", found, layer
+    yield "layer_sampled", found
+
+
+def _written_risk(problem: Problem, n_test: int) -> float:
+    """trΛ − 2tr(Γ⁻¹Λ²) + tr(Γ⁻²Λ²Γ_M)."""
+    cov, inverse = problem.covariance, problem.inverse
+    square = cov @ cov
+    spread = inverse @ inverse @ square @ written_gamma(cov, n_test)
+    return float(problem.trace - 2 * np.trace(inverse @ square) + np.trace(spread))
+
+
+def _error_of(predictor: Predictor, law: PromptDistribution, draws: Draws, n: int) -> np.ndarray:
+    """Squared error at position n, one number per prompt."""
+    prompts = prompts_at(law, draws, n + 1)
+    return (predictor(prompts)[:, n] - prompts.targets[:, n]) ** 2
+
+
+@check("appendix-b-decomposition", cross=equal("quadrature", scale=1.0), terms=equal("quadrature"))
+def decomposition(bench: Bench) -> Items:
+    for problem, m in bench.tiny(12):
+        d, cov, gamma = problem.dimension, problem.covariance, problem.gamma
+        w, v, c = bench.vector(d), bench.vector(d), bench.normal()
+        prompts = GeneralPrompts.build(cov, m, lambda xs: xs @ w + c * (xs @ v) ** 3)
+        found = prompts.predictions(problem.trained)
+        on_queries = prompts.measure.sum(axis=(0, 1))
+        moment = prompts.queries.T @ (on_queries * prompts.answers)
+        a, b = np.linalg.solve(cov, moment), np.linalg.solve(gamma, moment)
+        of_a, of_b = prompts.queries @ a, prompts.queries @ b
+        size = prompts.risk(problem.trained)
+        yield "cross", prompts.mean((found - of_b) * (of_a - prompts.answers)) / size, 0.0
+        yield "cross", prompts.mean((found - of_b) * (of_b - of_a)) / size, 0.0
+        yield "cross", prompts.mean((of_b - of_a)[None, None] * (of_a - prompts.answers)) / size, 0.0
+        xs, ys = prompts.xs[:, 0, 0, 0], prompts.ys[:, 0, 0, 0]
+        on_contexts = prompts.measure.sum(axis=(1, 2))
+        products = ys[:, None] * xs - moment
+        sigma = np.einsum("c,ci,cj->ij", on_contexts, products, products)
+        gap = np.linalg.inv(gamma) - np.linalg.inv(cov)
+        square = np.linalg.inv(gamma @ gamma)
+        yield "terms", prompts.mean((found - of_b) ** 2), np.trace(sigma @ square @ cov) / m
+        yield "terms", prompts.mean((of_b - of_a)[None, None] ** 2), a @ cov @ gap @ cov @ gap @ cov @ a
