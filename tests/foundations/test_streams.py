@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iclab.foundations import Draws, InvalidInputError
+from iclab.prompts import Gaussian, PromptDistribution
 
 
 @settings(max_examples=50, deadline=None)
@@ -48,3 +49,38 @@ def test_shared_generator_ignores_the_prompt_range():
 def test_bad_addresses_are_refused_in_a_sentence(bad):
     with pytest.raises(InvalidInputError, match=r"\."):
         Draws(**{"seed": 0, **bad})
+
+
+def test_a_law_draws_from_an_address_once():
+    draws = Draws(0, count=3)
+    np.testing.assert_array_equal(draws.normals("task", 4), draws.normals("task", 4))  # outside of a law
+    with draws.once() as once:
+        first, second = once.normals("task", 4), once.at(channel=1).normals("task", 4)
+        np.testing.assert_array_equal(first, draws.normals("task", 4))
+        assert (first != second).all()
+        for again in (once.normals, once.uniforms):
+            with pytest.raises(InvalidInputError, match=r"take draws.at\(channel=1\)"):
+                again("task", 2)
+        # Of several laws one is taken: they may share addresses, and none draws twice from its own.
+        for member in (once.apart(), once.apart()):
+            np.testing.assert_array_equal(member.normals("task", 4), first)
+            with pytest.raises(InvalidInputError, match="address of its own"):
+                member.normals("task", 4)
+    # What a function draws later is the same at every call.
+    np.testing.assert_array_equal(once.normals("x", 2), once.normals("x", 2))
+    with pytest.raises(InvalidInputError, match="address of its own"):
+        once.normals("task", 4)
+
+
+def test_a_law_of_two_layers_is_told_how_to_draw_the_second():
+    class TwoLayers:
+        def mean_square(self, covariance):
+            return 1.0
+
+        def draw(self, draws, dimension):
+            first, second = draws.normals("task", dimension, 3), draws.normals("task", 3)
+            return lambda xs: np.einsum("bph,bh->bp", np.maximum(xs @ first, 0.0), second)
+
+    law = PromptDistribution(Gaussian.isotropic(2), TwoLayers())
+    with pytest.raises(InvalidInputError, match="gives the same numbers"):
+        law.sample(2, 3, seed=0)

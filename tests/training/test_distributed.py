@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from iclab.foundations import InvalidInputError
-from iclab.training import Run, preset, train
+from iclab.training import Run, read_config, train
 from iclab.training.config import write_yaml
 from iclab.training.distributed import World
 
@@ -27,31 +27,59 @@ def test_a_batch_smaller_than_the_world_is_refused():
         World(0, 4).share(3)
 
 
+NET = """
+import torch
+from torch import nn
+
+class Lstm(nn.Module):
+    def __init__(self, d):
+        super().__init__()
+        self.cell = nn.LSTM(d + 1, 8, batch_first=True)
+        self.out = nn.Linear(8, 1)
+
+    def forward(self, xs, ys):
+        before = nn.functional.pad(ys[:, :-1], (1, 0))
+        return self.out(self.cell(torch.cat([xs, before[..., None]], -1))[0])[..., 0]
+"""
+COMMON = {
+    "n_train": 6,
+    "steps": 20,
+    "batch_size": 7,
+    "precision": "float64",
+    "n_evaluation": 8,
+    "checkpoint_every": 5,
+    "keep_checkpoints": 20,
+}
+GAUSSIAN = {"covariates": {"kind": "gaussian", "dimension": 3}}
+SIZES = {"max_points": 7, "width": 16, "layers": 1, "heads": 2}
+PROBLEMS = {
+    "numbers": {"preset": "tiny", "dimension": 3, "model": {"width": 16}},
+    "tokens": {
+        "prompts": {"kind": "markov_chains", "n_symbols": 3},
+        "model": {"dimension": 0, "head": "classes", "outputs": 3, **SIZES},
+    },
+    "own": {"prompts": GAUSSIAN, "model": {"kind": "own", "object": "net_of_two:Lstm", "arguments": {"d": 3}}},
+}
+
+
 @pytest.mark.slow
-def test_two_processes_agree_with_one(tmp_path):
-    config = preset(
-        "tiny",
-        dimension=3,
-        n_train=6,
-        steps=20,
-        batch_size=7,
-        precision="float64",
-        model={"width": 16},
-        n_evaluation=8,
-        checkpoint_every=5,
-        keep_checkpoints=20,
-    )
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_two_processes_agree_with_one(problem, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "net_of_two.py").write_text(NET)
+    config = read_config({**PROBLEMS[problem], **COMMON}, allow_code=True)
     one = train(config, tmp_path / "one")
     (tmp_path / "config.yaml").write_text(write_yaml(config))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "iclab", "train"]
     subprocess.run(
-        [*command, "config.yaml", "--directory", "two"],
+        [*command, "config.yaml", "--directory", "two", "--allow-code"],
         cwd=tmp_path,
         check=True,
         capture_output=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    two = Run.open(tmp_path / "two")
+    two = Run.open(tmp_path / "two", allow_code=True)
     assert_equal_runs(one, two)
     # What two began, one finishes: half of the run again, by this process alone.
     for folder in (two.directory / "checkpoints").iterdir():

@@ -3,13 +3,15 @@
 Every prompt owns an address in the Philox counter space: key (seed, stream code) and counter
 (0, prompt index, step, channel). A draw sets the generator to that address and then draws as usual, so a
 prompt is the same whatever batch, order or process draws it, and asking for more numbers from one address
-only extends what was there. Bits are promised for the pinned NumPy.
+only extends what was there. Two draws from one address are the same numbers: within one law that is hardly ever what
+was meant, and is refused; channels are further addresses of a stream. Bits are promised for the pinned NumPy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,25 @@ PURPOSES = ("training", "evaluation", "verification")
 STREAMS = ("x", "covariance", "task", "noise", "query", "shift", "model", "bootstrap", "position")
 
 _SHARED = 1 << 63
+
+
+class _Once:
+    """Addresses that a law has drawn from; once it is done, others may be drawn from again and again."""
+
+    def __init__(self, outer: _Once | None = None) -> None:
+        self._seen: set[tuple[str, int, bool]] = set()
+        self._outer, self.done = outer, False
+
+    def note(self, stream: str, channel: int, shared: bool) -> None:
+        """Take down an address, or raise if it was drawn from."""
+        address = (stream, channel, shared)
+        if address in self._seen:
+            raise InvalidInputError(
+                f"every draw of a law must have an address of its own; it draws from the stream {stream!r} on channel "
+                f"{channel} a second time, which gives the same numbers: take draws.at(channel={channel + 1})."
+            )
+        if not (self.done or (self._outer is not None and self._outer.done)):
+            self._seen.add(address)
 
 
 @dataclass(frozen=True)
@@ -54,6 +75,7 @@ class Draws:
     start: int = 0
     count: int = 1
     channel: int = 0
+    _once: _Once | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         for name, minimum in (("seed", 0), ("step", 0), ("start", 0), ("count", 0), ("channel", 0)):
@@ -65,6 +87,21 @@ class Draws:
     def at(self, *, channel: int) -> Draws:
         """The same prompts on another channel."""
         return replace(self, channel=channel)
+
+    @contextmanager
+    def once(self) -> Generator[Draws]:
+        """The same addresses for one law, each to be drawn from once.
+
+        A function that the law returns may draw later, the same numbers at every call, from addresses that the law has
+        not used.
+        """
+        once = _Once()
+        yield replace(self, _once=once)
+        once.done = True
+
+    def apart(self) -> Draws:
+        """The same addresses for one of several laws of which one is taken: they may share them."""
+        return self if self._once is None else replace(self, _once=_Once(self._once))
 
     def generators(self, stream: str) -> Iterator[np.random.Generator]:
         """One generator per prompt, in order; each is valid until the next one is asked for."""
@@ -78,7 +115,7 @@ class Draws:
 
     def shared(self, stream: str) -> np.random.Generator:
         """A generator common to all prompts of this seed and purpose (for example a rotation per evaluation)."""
-        bits, state = self._philox(stream)
+        bits, state = self._philox(stream, shared=True)
         state["state"]["counter"][:] = (0, 0, 0, _SHARED | self.channel)
         bits.state = state
         return np.random.Generator(bits)
@@ -97,8 +134,10 @@ class Draws:
             generator.random(out=row)
         return block
 
-    def _philox(self, stream: str) -> tuple[np.random.Philox, Any]:
+    def _philox(self, stream: str, *, shared: bool = False) -> tuple[np.random.Philox, Any]:
         check_choice(stream, "stream", STREAMS)
+        if self._once is not None:
+            self._once.note(stream, self.channel, shared)
         code = PURPOSES.index(self.purpose) * 1024 + STREAMS.index(stream)
         bits = np.random.Philox(key=np.array([self.seed, code], dtype=np.uint64))
         state: Any = bits.state

@@ -153,10 +153,13 @@ class PromptDistribution:
         n_points = check_integer(n_points, "n_points", minimum=1)
         draws = Draws(seed, stream, step, start, check_integer(n_prompts, "n_prompts", minimum=1))
         labelled = draws.count, n_points
-        xs = queries = _drawn(self.covariates.sample(draws, n_points), self.covariates, (*labelled, self.dimension))
+        with draws.once() as once:
+            inputs = self.covariates.sample(once, n_points)
+        xs = queries = _drawn(inputs, self.covariates, (*labelled, self.dimension))
         for channel, change in enumerate(self.changes):
             xs, queries = change(xs, queries, draws.at(channel=channel))
-        functions = self.tasks.draw(draws, self.dimension)
+        with draws.once() as once:
+            functions = self.tasks.draw(once, self.dimension)
         # Of a class, the functions give the law.
         shape = (*labelled, *self.labels.answer_shape)
         labels = _drawn(functions(xs), self.tasks, shape)

@@ -145,7 +145,7 @@ class CovariatesMixture:
     def sample(self, draws: Draws, n_points: int) -> PromptInputs:
         """Inputs, shape (B, P, d)."""
         index = choose(draws.uniforms("covariance", 1)[:, 0], self.probabilities)
-        drawn = [member.sample(_inner(draws), n_points) for member in self.members]
+        drawn = [member.sample(_inner(draws.apart()), n_points) for member in self.members]
         return np.stack(drawn)[index, np.arange(draws.count)]
 
 

@@ -172,7 +172,7 @@ class TaskMixture:
         """The functions of the addressed prompts."""
         # A channel of its own, far from those the members use.
         index = choose(draws.at(channel=1 << 20).uniforms("task", 1)[:, 0], self.probabilities)
-        functions = [member.draw(draws, dimension) for member in self.members]
+        functions = [member.draw(draws.apart(), dimension) for member in self.members]
 
         def apply(xs: PromptInputs) -> PromptLabels:
             labels = np.empty((*xs.shape[:2], *self.labels.answer_shape))

@@ -67,7 +67,8 @@ class Sequences(ABC):
         """
         n_points = check_integer(n_points, "n_points", minimum=1)
         draws = Draws(seed, stream, step, start, check_integer(n_prompts, "n_prompts", minimum=1))
-        ys, truth = self.draw(draws, n_points)
+        with draws.once() as once:
+            ys, truth = self.draw(once, n_points)
         xs = np.empty((draws.count, n_points, 0))
         if self.labels.n_classes is None:
             return Prompts(xs, ys, xs, truth)
