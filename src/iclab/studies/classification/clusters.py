@@ -32,7 +32,7 @@ def clusters(
             radius = dimension**exponent
             test = GaussianMixture(dimension, radius, FLIPS)
             curve = error_curve(trained, test, N_TEST + 1, n_prompts=n_prompts, seed=seed, score="target_accuracy")
-            memory = memorisation(trained, test, N_TEST, n_prompts=max(2, n_prompts // 5), seed=seed)
+            memory = memorisation(trained, test, N_TEST, n_prompts=max(2, n_prompts // 10), seed=seed)
             rows.append(
                 {
                     "exponent": exponent,

@@ -33,9 +33,9 @@ class Regression:
         Draws of w for the Bayes predictor.
     """
 
-    dimension: int = 4
-    n_train: int = 24
-    slope: float = 2.0
+    dimension: int = 2
+    n_train: int = 12
+    slope: float = 4.0
     n_draws: int = 8_000
 
 
@@ -58,7 +58,7 @@ class Bursts:
     n_pairs: int = 8
     spread: float = 0.1
     n_classes: tuple[int, ...] = (32, 1024)
-    bursts: tuple[int, ...] = (1, 2, 4)
+    bursts: tuple[int, ...] = (1, 4)
 
 
 @dataclass(frozen=True)
@@ -81,29 +81,33 @@ class Settings:
         Of these.
     model, overrides : dict
         Fields of the model, and of the configuration, of both.
-    n_prompts : int
-        Test prompts.
+    regression_model : dict
+        What of the model is other for logistic regression.
+    n_clusters, n_prompts : int
+        Test prompts of each matrix, and of each transformer.
     training_seeds : tuple of int
         One training each; the classes of the bursts have the seed of their training.
     seed : int
         Of the test prompts.
     """
 
-    dimensions: tuple[int, ...] = (50, 100, 200, 400)
+    dimensions: tuple[int, ...] = (50, 100, 200)
     exponents: tuple[float, ...] = (0.1, 0.3, 0.6)
     matrix_seeds: tuple[int, ...] = (0, 1, 2, 3)
     regression: Regression = Regression()
     bursts: Bursts = Bursts()
-    steps: int = 1_500
-    burst_steps: int = 1_000
+    steps: int = 800
+    burst_steps: int = 800
     optimizer: Mapping[str, Any] = field(
-        default_factory=lambda: {"kind": "adam", "learning_rate": 1e-3, "betas": [0.9, 0.999]}
+        default_factory=lambda: {"kind": "adam", "learning_rate": 3e-3, "betas": [0.9, 0.999]}
     )
     burst_optimizer: Mapping[str, Any] = field(
         default_factory=lambda: {"kind": "adam", "learning_rate": 1e-3, "betas": [0.9, 0.999]}
     )
     model: Mapping[str, Any] = field(default_factory=lambda: {"width": 32, "layers": 2, "heads": 1})
+    regression_model: Mapping[str, Any] = field(default_factory=lambda: {"embedding": "stacked"})
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    n_clusters: int = 2_000
     n_prompts: int = 1_000
     training_seeds: tuple[int, ...] = (0, 1, 2)
     seed: int = 0
@@ -119,7 +123,8 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         (see ``accuracies``; with n_classes, burst, training_seed).
     """
     tested = {"n_prompts": settings.n_prompts, "seed": settings.seed}
-    sizes = {"exponents": settings.exponents, "seeds": settings.matrix_seeds, **tested}
+    sizes = {"exponents": settings.exponents, "seeds": settings.matrix_seeds, "n_prompts": settings.n_clusters}
+    sizes |= {"seed": settings.seed}
     units = [Unit(clusters, {"dimension": d, **sizes}, f"clusters, d = {d}") for d in settings.dimensions]
     found = zip(settings.dimensions, lab.tables(units, "clusters"), strict=True)
     tables = {"clusters": pd.concat([table.assign(dimension=d) for d, table in found], ignore_index=True)}
@@ -130,7 +135,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         for burst in settings.bursts.bursts
         for seed in settings.training_seeds
     }
-    lab.train([*regression.values(), *bursts.values()])
+    lab.train([*bursts.values(), *regression.values()])
     models = {name: trained(job) for name, job in regression.items()}
     sizes = {"models": models, **asdict(settings.regression), **tested}
     tables |= lab.named_tables([Unit(logistic, sizes, "logistic regression")], "testing")
@@ -155,8 +160,9 @@ def _problem(n_classes: int, burst: int, seed: int, settings: Settings) -> dict[
 
 
 def _configuration(settings: Settings, outputs: int, n_train: int, dimension: int, **fields: Any) -> TrainingConfig:
+    changes = fields.pop("model", {})
     model = {"dimension": dimension, "max_points": n_train + 1, "head": "classes", "outputs": outputs}
-    data = {"model": {**model, **settings.model}, "n_train": n_train, **fields}
+    data = {"model": {**model, **settings.model, **changes}, "n_train": n_train, **fields}
     return read_config({**data, "precision": "float32", **settings.overrides})
 
 
@@ -169,6 +175,7 @@ def _regression_job(seed: int, settings: Settings, lab: Lab) -> Job:
         chosen.n_train,
         chosen.dimension,
         prompts=prompts,
+        model=settings.regression_model,
         seed=seed,
         optimizer=settings.optimizer,
         steps=settings.steps,

@@ -84,14 +84,14 @@ def moved(*recipes: str, towards_ridge: bool) -> Callable[[Tables], Answer]:
         rows = tables["models"]
         rows = rows[rows["tasks"] == FRESH]
         keys, columns = ["n_tasks", "training_seed"], ["relative", "relative_stderr"]
-        base = rows[rows["recipe"] == LABELS].set_index(keys)[columns]
+        base = rows[rows["recipe"] == LABELS].set_index(keys)[columns].set_axis(["from", "from_stderr"], axis="columns")
         met = missed = total = 0
         numbers: dict[str, float | Number] = {}
         for recipe in recipes:
-            own = rows[rows["recipe"] == recipe].set_index(keys)[columns].join(base, rsuffix="_base", how="inner")
-            gap = own["relative"] - own["relative_base"]
+            own = rows[rows["recipe"] == recipe].set_index(keys)[columns].join(base, how="inner")
+            gap = own["relative"] - own["from"]
             # The same prompts, so an interval for independent ones is too wide rather than too narrow.
-            reach = normal_quantile() * np.hypot(own["relative_stderr"], own["relative_stderr_base"])
+            reach = normal_quantile() * np.hypot(own["relative_stderr"], own["from_stderr"])
             below, above = int((gap < -reach).sum()), int((gap > reach).sum())
             met, missed = met + (below if towards_ridge else above), missed + (above if towards_ridge else below)
             total += len(gap)

@@ -1,0 +1,96 @@
+"""Task diversity: thresholds of known tables, and the lines of exact predictors."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import t
+
+from iclab.studies.study import Verdict
+from iclab.studies.task_diversity import questions
+from iclab.studies.task_diversity.lines import FRESH, POOL, bayes_lines
+from iclab.studies.task_diversity.models import CONSTANT, LABELS, POSTERIOR
+from iclab.studies.task_diversity.thresholds import crossings, thresholds
+
+TASKS = (2, 4, 8, 16)
+
+
+def models(places, recipe=LABELS, **columns):
+    """One row per M, for each seed's relative distances."""
+    rows = [
+        {"recipe": recipe, "tasks": tasks, "training_seed": seed, "n_tasks": count, "relative": place}
+        for tasks in (FRESH, POOL)
+        for seed, own in enumerate(places)
+        for count, place in zip(TASKS, own, strict=True)
+    ]
+    return pd.DataFrame(rows).assign(**{"relative_stderr": 0.01, "error": 0.4, "stderr": 0.01, "dmmse": 0.5, **columns})
+
+
+def test_a_crossing_is_where_the_line_through_its_neighbours_is_half():
+    found = crossings(models([(1.0, 0.8, 0.3, 0.0), (0.9, 0.4, 0.6, 0.1), (0.4, 0.3, 0.2, 0.1), (1.0, 0.9, 0.8, 0.6)]))
+    fresh = found[found["tasks"] == FRESH]
+    np.testing.assert_allclose(fresh["log2_tasks"], [2.6, 3.2, np.nan, np.nan])
+    assert fresh["beyond"].tolist() == [False, False, False, True]
+
+
+def test_thresholds_have_students_interval_of_the_logarithm():
+    logs = np.array([2.6, 2.5, 2.9])
+    places = [(1.0, 1.0, 1.0 - 0.5 / (own - 2), 0.0) for own in logs]
+    found = thresholds(crossings(models(places)))
+    row = found[found["tasks"] == POOL].iloc[0]
+    reach = t.ppf(0.975, 2) * logs.std(ddof=1) / np.sqrt(3)
+    np.testing.assert_allclose(np.log2(row["threshold"]), logs.mean())
+    np.testing.assert_allclose(
+        np.log2([row["threshold_low"], row["threshold_high"]]), [logs.mean() - reach, logs.mean() + reach]
+    )
+    # Where one seed never crosses there is no mean.
+    found = thresholds(crossings(models([*places, (0.4, 0.3, 0.2, 0.1)])))
+    assert found["threshold"].isna().all()
+
+
+def test_whoever_remembers_one_task_knows_it():
+    lines = bayes_lines(2, 4, 0.5, 1, (0, 1), 200, 0).set_index(["tasks", "quantity"])["mean"]
+    assert lines[POOL, "dMMSE"] == pytest.approx(0, abs=1e-20)
+    assert lines[POOL, "distance"] == pytest.approx(lines[POOL, "ridge"], rel=1e-12)
+    assert lines[FRESH, "dMMSE"] > lines[FRESH, "ridge"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "dmmse", "ridge", "distance"),
+    [
+        (2**4, (1.079, 0.114), (0.346, 0.350), (0.735, 0.235)),
+        (2**6, (0.862, 0.147), (0.346, 0.322), (0.516, 0.178)),
+        (2**10, (0.612, 0.229), (0.346, 0.351), (0.268, 0.122)),
+        (2**14, (0.457, 0.280), (0.346, 0.343), (0.114, 0.065)),
+        (2**15, (0.434, 0.287), (0.346, 0.341), (0.089, 0.054)),
+    ],
+)
+def test_lines_at_the_published_setting(size, dmmse, ridge, distance):
+    """Independent numbers of one pool each, with standard errors of about .003; ours are means of 8 pools."""
+    lines = bayes_lines(8, 16, 0.5, size, tuple(range(8)), 2000, 0).set_index(["tasks", "quantity"])
+    for quantity, values in (("dMMSE", dmmse), ("ridge", ridge), ("distance", distance)):
+        for tasks, value in zip((FRESH, POOL), values, strict=True):
+            mean, stderr = lines.loc[(tasks, quantity), ["mean", "stderr"]]
+            # One pool is as far from the mean of pools as √8 of its standard errors.
+            assert abs(mean - value) < 3.5 * np.hypot(stderr * 3, 0.003), (tasks, quantity, mean, stderr)
+
+
+def test_models_change_where_the_ends_lie_on_either_side():
+    ask = questions.changes(FRESH)
+    assert ask({"models": models([(1.0, 0.8, 0.3, 0.0)] * 3)}).verdict is Verdict.CONFIRMED
+    assert ask({"models": models([(1.0, 0.8, 0.7, 0.6)] * 3)}).verdict is Verdict.REFUTED
+    assert ask({"models": models([(0.51, 0.3, 0.2, 0.1)] * 3)}).verdict is Verdict.UNDECIDED
+
+
+def test_recipes_move_models_by_seed():
+    base = models([(0.9, 0.8, 0.7, 0.6)] * 3)
+    towards = pd.concat([base, models([(0.5, 0.4, 0.3, 0.2)] * 3, CONSTANT)])
+    away = pd.concat([base, models([(1.0, 0.9, 0.8, 0.7)] * 3, POSTERIOR)])
+    by_name = {question.name: question.ask for question in questions.QUESTIONS}
+    answer = by_name["rates"]({"models": towards})
+    assert (answer.verdict, answer.met) == (Verdict.CONFIRMED, 12)
+    assert answer.numbers[f"{CONSTANT}, M = 4"].value == pytest.approx(-0.4)
+    assert by_name["targets"]({"models": away}).verdict is Verdict.CONFIRMED
+    assert by_name["targets"]({"models": towards}).verdict is Verdict.UNDECIDED
+    assert by_name["beyond_bayes"]({"models": models([(0.9, 0.8, 0.3, 0.2)])}).verdict is Verdict.CONFIRMED
+    assert by_name["beyond_bayes"]({"models": models([(0.9, 0.8, 0.3, 0.2)], error=0.6)}).verdict is Verdict.REFUTED
