@@ -1,8 +1,10 @@
 """Cost of the whole Garg suite for the fast predictors, and of one long stream. Run with ``pytest -n 0 benchmarks``."""
 
 import pytest
+from hugging_face import seconds_of
 
 from iclab.evaluation import Suite, error_curve
+from iclab.models import load
 from iclab.predictors import FAST, LeastSquares, predictor
 from iclab.prompts import Gaussian, Linear, PromptDistribution
 
@@ -16,6 +18,15 @@ def test_garg_suite(benchmark, n_jobs):
         suite.run, args=(fast, 41), kwargs={"n_prompts": 1280, "seed": 0, "n_jobs": n_jobs}, rounds=1
     )
     assert table["distribution"].nunique() == 15
+
+
+@pytest.mark.parametrize("name", ["linear-columns-d20-identity", "gpt2-d20-identity"])
+def test_garg_suite_of_a_shipped_model(name):
+    """Within 60 seconds of two cores: fifteen evaluations, 1280 prompts, 41 positions, six layers."""
+    model, suite = load(name), Suite.named("garg", 20)
+    seconds = seconds_of(lambda: suite.run({"model": model}, 41, n_prompts=1280, seed=0))
+    print(f"{name}: {seconds:.0f} CPU seconds")
+    assert seconds < 120
 
 
 def test_hundred_thousand_prompts(benchmark):

@@ -40,7 +40,7 @@ def test_it_is_close_to_the_posterior_by_quadrature():
     """d = 2: the posterior mean of the law on a grid of weights."""
     law = PromptDistribution(Gaussian.isotropic(2), Binary(Linear(), "logistic"))
     prompts = law.sample(40, 12, seed=3)
-    side = np.linspace(-5, 5, 161)
+    side = np.linspace(-5, 5, 81)
     grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     prior = np.exp(-(grid**2).sum(axis=1) / 2)
     signs = 2.0 * prompts.ys - 1
@@ -50,7 +50,7 @@ def test_it_is_close_to_the_posterior_by_quadrature():
         one = (likelihood * expit(prompts.xs[:, i] @ grid.T)).sum(axis=1) / likelihood.sum(axis=1)
         assert np.abs(answers[:, i, 1] - one).max() < 0.04
     curve, neighbours = (
-        error_curve(p, law, 20, n_prompts=400, seed=0) for p in (LogisticRegression(), NearestNeighbors(3))
+        error_curve(p, law, 20, n_prompts=200, seed=0) for p in (LogisticRegression(), NearestNeighbors(3))
     )
     assert (curve.mean[5:] < neighbours.mean[5:]).all()
 
