@@ -110,7 +110,7 @@ def test_sequences_of_symbols_are_swept_beside_their_bayes_predictor(iclab, tmp_
 
 
 def test_a_shift_that_a_cell_cannot_have_leaves_the_others(iclab, base, tmp_path):
-    shifts = ("--evaluate", "standard,half_subspace", "--prompts", 20)
+    shifts = ("--evaluate", "standard,half_subspace", "--prompts", 20, "--workers", 1)
     code, _, err = iclab("sweep", base(), "--over", "dimension=1,2", *shifts, "--directory", "s")
     assert code == 1
     assert "on half_subspace: " in err
@@ -121,7 +121,9 @@ def test_a_shift_that_a_cell_cannot_have_leaves_the_others(iclab, base, tmp_path
 
 
 def test_columns_of_axes_hold_one_type(iclab, base, tmp_path):
-    code, _, err = iclab("sweep", base(), "--over", "optimizer.clip=null,1.5", "--prompts", 20, "--directory", "s")
+    code, _, err = iclab(
+        "sweep", base(), "--over", "optimizer.clip=null,1.5", "--prompts", 20, "--workers", 1, "--directory", "s"
+    )
     assert code == 0, err
     table = pd.read_parquet(tmp_path / "s/table.parquet")
     assert list(table["optimizer.clip"].unique()) == ["null", "1.5"]
@@ -251,21 +253,33 @@ def _wait_for_steps(directory, process):
         time.sleep(0.05)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A configuration, and the table of its sweep in one process that nobody kills."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    path = folder / "base.yaml"
+    path.write_text(yaml.safe_dump({**BASE, "steps": 150, "checkpoint_every": 20, "log_every": 10}))
+    assert _sweep(path, folder / "alone", "--workers", "1").wait() == 0, _said(folder / "alone")
+    return path, (folder / "alone/table.csv").read_bytes()
+
+
 @pytest.mark.slow
-def test_workers_and_schedulers_may_be_killed(base, cluster, tmp_path):
-    path = base(steps=150, checkpoint_every=20, log_every=10)
-    alone = _sweep(path, tmp_path / "alone", "--workers", "1")
-    assert alone.wait() == 0, _said(tmp_path / "alone")
-    expected = (tmp_path / "alone/table.csv").read_bytes()
-    # A worker is killed during a training: the other one does its cells.
-    file, _, workers = cluster("first")
+def test_a_worker_may_be_killed_during_a_training(undisturbed, cluster, tmp_path):
+    """The other one does its cells."""
+    path, expected = undisturbed
+    file, _, workers = cluster("cluster")
     process = _sweep(path, tmp_path / "worker", "--dask", file)
     _wait_for_steps(tmp_path / "worker", process)
     os.kill(workers[0].pid, signal.SIGKILL)
-    assert process.wait(timeout=300) == 0, _said(tmp_path / "worker")
+    assert process.wait() == 0, _said(tmp_path / "worker")
     assert (tmp_path / "worker/table.csv").read_bytes() == expected
-    # The scheduler is killed: the sweep ends with a sentence, and the same command on another cluster goes on.
-    file, scheduler, workers = cluster("second")
+
+
+@pytest.mark.slow
+def test_a_scheduler_may_be_killed(undisturbed, cluster, tmp_path):
+    """The sweep ends with a sentence, and the same command on another cluster goes on; two at a time are refused."""
+    path, expected = undisturbed
+    file, scheduler, workers = cluster("first")
     process = _sweep(path, tmp_path / "scheduler", "--dask", file)
     _wait_for_steps(tmp_path / "scheduler", process)
     second = _sweep(path, tmp_path / "scheduler", "--workers", "1")
@@ -273,19 +287,17 @@ def test_workers_and_schedulers_may_be_killed(base, cluster, tmp_path):
     assert "one process at a time" in _said(tmp_path / "scheduler")
     for victim in (scheduler, *workers):
         os.kill(victim.pid, signal.SIGKILL)
-    assert process.wait(timeout=120) != 0
-    assert "Traceback" not in _said(tmp_path / "scheduler")
-    file, _, _ = cluster("third")
+    assert process.wait() == 2
+    assert "another one, and it goes on" in _said(tmp_path / "scheduler")
+    file, _, _ = cluster("second")
     process = _sweep(path, tmp_path / "scheduler", "--dask", file)
-    assert process.wait(timeout=300) == 0, _said(tmp_path / "scheduler")
+    assert process.wait() == 0, _said(tmp_path / "scheduler")
     assert (tmp_path / "scheduler/table.csv").read_bytes() == expected
 
 
 @pytest.mark.slow
-def test_killed_at_random_a_sweep_ends_in_the_same_table(base, tmp_path):
-    path = base(steps=60, checkpoint_every=10)
-    alone = _sweep(path, tmp_path / "alone", "--workers", "1")
-    assert alone.wait() == 0
+def test_killed_at_random_a_sweep_ends_in_the_same_table(undisturbed, tmp_path):
+    path, expected = undisturbed
     for life in (4, 7, 10, 13):
         process = _sweep(path, tmp_path / "killed", "--workers", "2")
         try:
@@ -296,4 +308,4 @@ def test_killed_at_random_a_sweep_ends_in_the_same_table(base, tmp_path):
             process.wait()
     process = _sweep(path, tmp_path / "killed", "--workers", "2")
     assert process.wait() == 0, _said(tmp_path / "killed")
-    assert (tmp_path / "killed/table.csv").read_bytes() == (tmp_path / "alone/table.csv").read_bytes()
+    assert (tmp_path / "killed/table.csv").read_bytes() == expected

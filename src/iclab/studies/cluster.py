@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def cluster(target: str) -> Generator[Workplace]:
     Raises
     ------
     InvalidInputError
-        If dask is not installed, nothing answers within 10 s, or the file is no such file.
+        If dask is not installed, nothing answers within 10 s, the file is no such file, or the scheduler ends while
+        work is under way.
     """
     try:
         from distributed import Client
@@ -49,7 +51,7 @@ def cluster(target: str) -> Generator[Workplace]:
         ) from error
     path = user_path(target)
     if path.suffix in (".yaml", ".yml"):
-        with _queued(path) as queue, Client(queue, set_as_default=False) as client:
+        with _queued(path) as queue, Client(queue, set_as_default=False) as client, _staying(target):
             client.wait_for_workers(1, timeout=_QUEUE)
             yield _pool(client)
         return
@@ -65,8 +67,23 @@ def cluster(target: str) -> Generator[Workplace]:
             f"a Dask scheduler must answer at {target} within {_ANSWER} s; none did: start one with `dask scheduler`, "
             "or check the address."
         ) from error
-    with client:
+    with client, _staying(target):
         yield _pool(client)
+
+
+@contextmanager
+def _staying(target: str) -> Generator[None]:
+    """Say in one sentence that the scheduler ended while work was under way."""
+    from distributed.client import ClosedClientError
+    from distributed.comm.core import CommClosedError
+
+    try:
+        yield
+    except (CancelledError, ClosedClientError, CommClosedError) as error:
+        raise InvalidInputError(
+            f"the Dask scheduler of {target} must stay until the work is done, and it is gone: run the same command "
+            "with another one, and it goes on."
+        ) from error
 
 
 def _pool(client: Any) -> Pool:

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -148,6 +148,8 @@ class Pool:
                 except BrokenProcessPool as error:
                     broken = error
                     continue
+                except CancelledError:  # by nobody here: the cluster is gone
+                    raise
                 except Exception as error:  # the cluster's own: a worker that died too often, a result that got lost
                     outcome = error
                 del waiting[futures[future]]
