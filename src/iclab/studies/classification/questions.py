@@ -120,17 +120,19 @@ QUESTIONS = (
     Question(
         "memorises",
         "The trained matrix overfits: it repeats noisy labels of its context.",
-        f"Accuracy on the context's own labels above {RIGHT:g}, the share of unflipped ones; 95 % over trainings.",
+        "Accuracy on the context's own labels above the share of unflipped ones; 95 % over trainings.",
         memorises,
         "Frei and Vardi 2024",
+        thresholds={"unflipped": RIGHT},
     ),
     Question(
         "benign",
         "The overfitting is benign: clean labels are predicted nearly as well as by who knows the clusters.",
-        f"Accuracy within {NEAR:g} of Φ(|μ|) for |μ| ≥ d^{LARGE:g}, 95 % over trainings, by d and |μ|.",
+        "Accuracy within the distance of Φ(|μ|) for |μ| from d to the exponent on, 95 % over trainings, by d and |μ|.",
         benign,
         "Frei and Vardi 2024",
         lead=True,
+        thresholds={"distance": NEAR, "exponent": LARGE},
     ),
     Question(
         "regression",
