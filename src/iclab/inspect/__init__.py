@@ -9,6 +9,7 @@ numbers of the field about a trained model.
 
 from iclab.inspect.activations import activations, run
 from iclab.inspect.attention import attention_shares, induction_scores, mean_patterns
+from iclab.inspect.beside import flow_beside, flow_time, plateaus_beside
 from iclab.inspect.cache import Cache
 from iclab.inspect.edits import Intervened
 from iclab.inspect.effects import effect, importance
@@ -44,12 +45,15 @@ __all__ = [
     "critical_distance",
     "effect",
     "fit_posterior",
+    "flow_beside",
+    "flow_time",
     "importance",
     "induction_scores",
     "learner_and_theory",
     "mean_patterns",
     "nearest_steps",
     "patch",
+    "plateaus_beside",
     "posterior_mean",
     "probe",
     "products_and_identity",
