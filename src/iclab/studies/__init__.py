@@ -26,6 +26,7 @@ REGISTRY = (
     Study("covariances", f"{_HERE}.covariances", trains=True),
     Study("finite-data", f"{_HERE}.finite_data", trains=True),
     Study("depth", f"{_HERE}.depth"),
+    Study("asymptotics", f"{_HERE}.asymptotics"),
     Study("tolerance", f"{_HERE}.tolerance", trains=True),
     Study("tolerance-d20", f"{_HERE}.tolerance", trains=True, settings={"reuse": ("shipped",)}),
     Study("leaderboard", f"{_HERE}.leaderboard", trains=True),

@@ -1,0 +1,147 @@
+"""Asymptotics: the double descent beside simulations, lines in 1/d, the pool of tasks, mismatch, and depth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from iclab.foundations import normal_quantile
+from iclab.studies.asymptotics.measure import BEST, FIXED, RIDGELESS
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, house_style, label_short_log
+from iclab.studies.study import Record
+
+_PENALTIES = {
+    RIDGELESS: (ACCENT, "-", "no penalty"),
+    FIXED: (SECOND, "-.", "λ = 0.1"),
+    BEST: (LEAST_SQUARES, "--", "best λ"),
+}
+_ERRORS = {"icl": "new tasks (ICL)", "idg": "tasks of the pool (IDG)"}
+# Infinite errors, and those beyond, are on the edge.
+_HIGHEST = 10.0
+KAPPA = 0.5
+
+
+def double_descent(record: Record) -> Figure:
+    """ICL and IDG by τ at κ = .5: three penalties as lines, simulations as points."""
+    curves = record.tables["curves"]
+    points = record.tables["simulations"]
+    points = points[(points["kappa"] == KAPPA) & (points["penalty"] == 0) & points["training"].isna()]
+    with house_style():
+        figure = Figure(figsize=(8.0, 3.4))
+        axes = figure.subplots(1, 2, sharey=True)
+        for ax, (name, title) in zip(axes, _ERRORS.items(), strict=True):
+            for penalty, (color, style, label) in _PENALTIES.items():
+                rows = curves[(curves["kappa"] == KAPPA) & (curves["penalty"] == penalty)].sort_values("tau")
+                ax.plot(rows["tau"], rows[name].clip(upper=_HIGHEST), color=color, linestyle=style, label=label)
+            _simulated(ax, points[points["error"] == name])
+            ax.set(title=title, xlabel="prompts over d², τ", xscale="log", yscale="log", ylim=(0.04, _HIGHEST))
+            label_short_log(ax.yaxis)
+        axes[0].set_ylabel("E(ŷ − y)²")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    return figure
+
+
+def _simulated(ax: Axes, rows: pd.DataFrame) -> None:
+    dimensions = sorted(rows["dimension"].unique())
+    shown = (dimensions[0], dimensions[-1])
+    for d, fill in zip(shown, ("white", LIMIT), strict=True):
+        one = rows[rows["dimension"] == d]
+        reach = normal_quantile() * one["stderr"]
+        ax.errorbar(one["tau"], one["value"], reach, fmt="o", color=LIMIT, mfc=fill, markersize=5, label=f"d = {d}")
+
+
+def lines(record: Record) -> Figure:
+    """Simulated error over its limit by 1/d, with the line through it, for ICL and IDG."""
+    rows, ends = record.tables["simulations"], record.tables["intercepts"]
+    keys = ["alpha", "tau", "kappa", "penalty", "training", "test"]
+    with house_style():
+        figure = Figure(figsize=(8.0, 3.8))
+        axes = figure.subplots(1, 2, sharey=True)
+        for ax, (name, title) in zip(axes, _ERRORS.items(), strict=True):
+            groups = rows[rows["error"] == name].groupby(keys, sort=False, dropna=False)
+            for i, ((alpha, tau, kappa, penalty, training, test), one) in enumerate(groups):
+                color = CYCLE[i % len(CYCLE)]
+                label = f"α {alpha:g}, τ {tau:g}, κ {kappa:g}" + (f", λ {penalty:g}" if penalty else "")
+                label += "" if np.isnan(training) else f", tasks {training:g} → {test:g}"
+                x, y = 1 / one["dimension"], one["value"] / one["limit"]
+                ax.errorbar(
+                    x,
+                    y,
+                    normal_quantile() * one["stderr"] / one["limit"],
+                    fmt="os^v"[i // len(CYCLE)],
+                    color=color,
+                    markersize=3.5,
+                    label=label,
+                )
+                end = ends[ends["error"] == name].iloc[i]
+                slope = np.average((y - end["intercept"] / end["limit"]) / x, weights=x)
+                ax.plot(
+                    [0, x.max()], end["intercept"] / end["limit"] + slope * np.array([0, x.max()]), color=color, lw=0.8
+                )
+            ax.axhline(1, color=LEAST_SQUARES, linewidth=1, linestyle=":")
+            ax.set(title=title, xlabel="1/d")
+            ax.set_xlim(left=0)
+        axes[0].set_ylabel("error over its limit")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def pools(record: Record) -> Figure:
+    """What is lost on new tasks, by the number of tasks, for several lengths of prompts."""
+    gaps = record.tables["gaps"]
+    with house_style():
+        figure = Figure(figsize=(4.8, 3.2))
+        ax = figure.subplots()
+        for color, (alpha, rows) in zip(CYCLE, gaps.groupby("alpha"), strict=False):
+            ax.plot(rows["kappa"], rows["gap"].clip(lower=1e-6), ".-", color=color, label=f"α = {alpha:g}")
+        ax.axvline(1, color=LEAST_SQUARES, linestyle=":", linewidth=1)
+        ax.set(xscale="log", yscale="log", xlabel="tasks in the pool over d, κ", ylabel="ICL − IDG", ylim=(1e-6, 1))
+        label_short_log(ax.xaxis)
+        ax.legend(loc="lower left")
+    return figure
+
+
+def mismatch(record: Record) -> Figure:
+    """ICL by the exponent of training tasks, a line for each test, for two sizes of data."""
+    table = record.tables["mismatch"]
+    with house_style():
+        figure = Figure(figsize=(8.0, 3.2))
+        groups = list(table.groupby(["alpha", "tau", "kappa"], sort=False))
+        for ax, ((alpha, tau, kappa), rows) in zip(figure.subplots(1, len(groups)), groups, strict=True):
+            for color, (test, one) in zip(CYCLE, rows.groupby("test", sort=False), strict=False):
+                ax.plot(one["training"], one["icl"], ".-", color=color, label=f"test {test:g}")
+                same = one[one["training"] == test]
+                ax.plot(same["training"], same["icl"], "o", color=color, markersize=9, mfc="none")
+            ax.set(
+                title=f"α = {alpha:g}, τ = {tau:g}, κ = {kappa:g}", xlabel="exponent of training tasks", ylabel="ICL"
+            )
+            ax.legend(loc="best")
+    return figure
+
+
+def depth(record: Record) -> Figure:
+    """Error by the number of layers, untied and tied, for several α."""
+    table = record.tables["depth"]
+    with house_style():
+        figure = Figure(figsize=(4.8, 3.2))
+        ax = figure.subplots()
+        for color, (alpha, rows) in zip(CYCLE, table.groupby("alpha"), strict=False):
+            ax.plot(
+                rows["layers"], rows["untied"].clip(lower=1e-6), "o-", color=color, label=f"α = {alpha:g}", markersize=4
+            )
+            ax.plot(rows["layers"], rows["tied"].clip(lower=1e-6), "s--", color=color, mfc="white", markersize=4)
+        ax.set(xscale="log", yscale="log", xlabel="layers L", ylabel="E(ŷ − w'x)²", ylim=(1e-6, 1))
+        label_short_log(ax.xaxis)
+        ax.legend(loc="lower left")
+    return figure
+
+
+FIGURES = {
+    "asymptotics": double_descent,
+    "asymptotics-lines": lines,
+    "asymptotics-pools": pools,
+    "asymptotics-mismatch": mismatch,
+    "asymptotics-depth": depth,
+}
