@@ -27,6 +27,7 @@ REGISTRY = (
     Study("finite-data", f"{_HERE}.finite_data", trains=True),
     Study("depth", f"{_HERE}.depth"),
     Study("asymptotics", f"{_HERE}.asymptotics"),
+    Study("plateaus", f"{_HERE}.plateaus"),
     Study("tolerance", f"{_HERE}.tolerance", trains=True),
     Study("tolerance-d20", f"{_HERE}.tolerance", trains=True, settings={"reuse": ("shipped",)}),
     Study("leaderboard", f"{_HERE}.leaderboard", trains=True),

@@ -123,7 +123,7 @@ def matched(tables: Tables) -> Answer:
 
 
 def diversity(tables: Tables) -> Answer:
-    """Confirmed if isotropic training tasks are better than the most concentrated for one test and worse for another."""
+    """Isotropic training tasks are better than the most concentrated ones for one test and worse for another."""
     gain = np.array([rows["icl"].iloc[-1] - rows["icl"].iloc[0] for rows in _by_test(tables)])
     helps, harms = int((gain > 0).sum()), int((gain < 0).sum())
     numbers = {"tests where diversity helps": helps, "tests where it harms": harms}
@@ -162,7 +162,7 @@ QUESTIONS = (
     Question(
         "limits",
         "Simulations tend to the limits.",
-        f"Intercept of a line in 1/d within {AGREEMENT:g} standard errors of the limit, for ICL and IDG of every problem.",
+        f"Intercept of a line in 1/d within {AGREEMENT:g} standard errors of the limit, for all ICL and IDG.",
         limits,
         f"{LU}, {LETEY}",
         lead=True,
@@ -183,7 +183,7 @@ QUESTIONS = (
     Question(
         "threshold",
         "Without a penalty, errors rise towards τ = 1, diverge there, and fall again.",
-        f"Rising over {RISE[0]:g} ≤ τ < 1, infinite at 1, falling over 1 < τ ≤ {FALL[1]:g}, for ICL and IDG at every κ.",
+        f"Rising over {RISE[0]:g} ≤ τ < 1, infinite at 1, falling over 1 < τ ≤ {FALL[1]:g}, at every κ.",
         threshold,
         LU,
     ),
@@ -195,7 +195,7 @@ QUESTIONS = (
     ),
     Question(
         "transition",
-        "With many prompts and long ones, a pool of fewer than d tasks is memorised and one of more is generalised from.",
+        "With many long prompts, a pool of fewer than d tasks is memorised, and one of more is generalised from.",
         f"At τ = ∞ and the longest prompts ICL − IDG is below {VANISHED:g} where κ > 1, and not where κ < 1.",
         transition,
         LU,
@@ -215,7 +215,7 @@ QUESTIONS = (
     Question(
         "diversity",
         "More diverse training tasks help for some tests and harm for others.",
-        "ICL after training on isotropic tasks below and above that after the most concentrated ones, each for some test.",
+        "ICL after isotropic training tasks lower than after the most concentrated for one test, higher for another.",
         diversity,
         LETEY,
     ),
@@ -234,7 +234,7 @@ QUESTIONS = (
     ),
     Question(
         "deeper",
-        "At finite α every further layer lowers the error, and layers with rates of their own are better than one repeated.",
+        "At finite α every further layer lowers the error, and layers of their own are better than one repeated.",
         "Errors fall with L, untied and tied, and untied is below tied from two layers on, at every α.",
         deeper,
         BORDELON,

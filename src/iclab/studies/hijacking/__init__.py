@@ -1,0 +1,1 @@
+"""Labels and inputs that force a prediction: exact on linear learners, by gradients on trained models."""

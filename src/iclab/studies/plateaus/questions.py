@@ -1,0 +1,299 @@
+"""What the study of plateaus asks of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from iclab.foundations import wilson_interval
+from iclab.studies.plateaus.measure import PAIR_SCALE
+from iclab.studies.plateaus.problems import FIXED, NARROW, NOISY, WIDE, of_problem
+from iclab.studies.study import Answer, Number, Question, Tables, verdict_of
+
+ZHANG = "Zhang et al. 2025"
+# Heights as printed, from N = 31 (FIELD's digits); relative distances that count as meeting a prediction.
+PRINTED = (1.0, 0.6406, 0.3774, 0.2098, 0.1360)
+HEIGHT, TIME = 0.02, 0.05
+# Times a straight descent's share of steps near the levels, up to which plateaus count as skipped.
+SKIPPED = 2.0
+# A level is passed, not rested at, below this part of the time at the one before.
+PASSED = 0.1
+
+
+def counted(met: int, total: int, **numbers: float | Number) -> Answer:
+    """An answer of exact cases."""
+    return Answer(verdict_of(met, total - met), met, total - met, 0, numbers)
+
+
+def printed(tables: Tables) -> Answer:
+    """The predicted heights, to the printed digits."""
+    rows = of_problem(tables, "levels", problem=FIXED, rank=1, main=True)
+    levels = rows.groupby("level")["predicted"].first()
+    gaps = (levels - np.array(PRINTED)).abs()
+    return counted(int((gaps <= 0.5e-4 + 1e-9).sum()), len(gaps), largest_difference=float(gaps.max()))
+
+
+def heights(*problems: str) -> Callable[[Tables], Answer]:
+    """The errors at which the flow rests, against the predicted ones."""
+
+    def ask(tables: Tables) -> Answer:
+        rows = of_problem(tables, "levels", rank=1, main=True)
+        rows = rows[rows["problem"].isin(problems)]
+        inner = rows[(rows["level"] > 0) & (rows["level"] < rows["level"].max())]
+        gaps = inner["gap"].abs()
+        largest = float(gaps.max()) if gaps.notna().any() else np.nan
+        return counted(int((gaps < HEIGHT).sum()), len(gaps), largest_relative_difference=largest)
+
+    return ask
+
+
+def times(*problems: str) -> Callable[[Tables], Answer]:
+    """Predicted against followed times of the drops."""
+
+    def ask(tables: Tables) -> Answer:
+        rows = of_problem(tables, "drops", main=True)
+        gaps = rows[rows["problem"].isin(problems)]["gap"].abs()
+        return counted(int((gaps < TIME).sum()), len(gaps), largest_relative_difference=float(gaps.max()))
+
+    return ask
+
+
+def order_of_weights(tables: Tables) -> Answer:
+    """Largest relative errors of the times by scale: the fitted power of the scale is at least one half."""
+    rows = of_problem(tables, "drops", problem=FIXED)
+    met = total = 0
+    by_scale = rows.assign(size=rows["gap"].abs()).pivot_table(index=["seed", "drop"], columns="scale", values="size")
+    low, high = by_scale.columns.min(), by_scale.columns.max()
+    for small, large in by_scale[[low, high]].itertuples(index=False):
+        met += bool(small < large * (low / high) ** 0.5)
+        total += 1
+    largest = {f"largest at scale {scale:g}": float(by_scale[scale].max()) for scale in by_scale}
+    return counted(met, total, **largest)
+
+
+def directions(tables: Tables) -> Answer:
+    """Whether the followed flow learned the predicted directions, drop by drop, and where only two were to be told."""
+    rows = tables["drops"]
+    met, total = int(rows["directions"].sum()), len(rows)
+    followed = tables["orders"]
+    met, total = met + int(followed["as_predicted"].sum()), total + int(followed["followed"].sum())
+    return counted(met, total)
+
+
+def largest_first(tables: Tables) -> Answer:
+    """Starts from which the larger eigenvalue is learned first, per problem."""
+    rows = tables["orders"]
+    met = int((rows["first"] == rows["n"]).sum())
+    numbers = {}
+    for ratio, one in rows[(rows["heads"] == 2) & (rows["scale"] == PAIR_SCALE)].groupby("ratio"):
+        share = wilson_interval(int(one["first"].sum()), int(one["n"].sum()))
+        value = float(one["first"].sum() / one["n"].sum())
+        numbers[f"share at ratio {ratio:g}"] = Number(value, share.low, share.high)
+    return counted(met, len(rows), **numbers)
+
+
+def _shares(tables: Tables, ratio: float, heads: int, scale: float) -> float:
+    rows = of_problem(tables, "orders", ratio=ratio, heads=heads, scale=scale)
+    return float(rows["first"].sum() / rows["n"].sum())
+
+
+def scale_decides(tables: Tables) -> Answer:
+    """Whether smaller starts change how often the larger is first: same draws at both scales."""
+    rows = tables["orders"]
+    two = rows[rows["heads"] == 2]
+    low, high = two["scale"].min(), two["scale"].max()
+    differences = [_shares(tables, r, 2, low) - _shares(tables, r, 2, high) for r in two["ratio"].unique()]
+    met = sum(abs(value) < 1e-12 for value in differences)
+    return counted(met, len(differences), largest_difference=float(np.abs(differences).max()))
+
+
+def wide(tables: Tables) -> Answer:
+    """With wide random covariances: time near the levels in between, over that near the first."""
+    rows = of_problem(tables, "levels", problem=WIDE, rank=1)
+    met = total = 0
+    longest = 0.0
+    for _, one in rows.groupby("seed"):
+        near = one.sort_values("level")["near"].to_numpy()
+        met += int((near[1:-1] >= PASSED * near[0]).sum())
+        total += len(near) - 2
+        longest = max(longest, float(near[1:-1].max() / near[0]))
+    first = of_problem(tables, "drops", problem=WIDE, drop=1)["gap"].abs()
+    return counted(met, total, longest_over_first=longest, first_drop_largest_relative_difference=float(first.max()))
+
+
+def ranks(tables: Tables) -> Answer:
+    """Heads of rank r: levels that are no multiple of r, against the last multiple before."""
+    rows = tables["levels"]
+    rows = rows[(rows["problem"] == FIXED) & (rows["rank"] > 1)]
+    met = total = 0
+    longest = 0.0
+    for (rank, _), one in rows.groupby(["rank", "seed"]):
+        near = one.sort_values("level")["near"].to_numpy()
+        for level in range(1, len(near) - 1):
+            if level % rank:
+                share = near[level] / near[level - level % rank]
+                met += bool(share < PASSED)
+                total += 1
+                longest = max(longest, float(share))
+    return counted(met, total, longest_share=longest)
+
+
+def one_drop(tables: Tables) -> Answer:
+    """Merged heads: part of the fall's time near any level in between."""
+    rows = tables["merged"]
+    inner = rows[(rows["level"] > 0) & (rows["level"] < rows["level"].max())]
+    shares = inner["near"] / inner["falling"]
+    return counted(int((shares < PASSED).sum()), len(shares), largest_share=float(shares.max()))
+
+
+def is_logistic(tables: Tables) -> Answer:
+    """Merged heads with Λ = I/d against the closed form."""
+    rows = tables["logistic"]
+    gaps = (rows["error"] - rows["exact"]).abs().groupby(rows["seed"]).max()
+    return counted(int((gaps < 1e-4).sum()), len(gaps), largest_difference=float(gaps.max()))
+
+
+def skips(rule: str) -> Callable[[Tables], Answer]:
+    """Share of the steps near plateaus, over that of a straight descent."""
+
+    def ask(tables: Tables) -> Answer:
+        rows = of_problem(tables, "rules", rule=rule)
+        ratio = rows["share"] / rows["straight"]
+        met = int((rows["arrived"] & (ratio <= SKIPPED)).sum())
+        numbers = {"smallest_share": float(rows["share"].min()), "largest_share": float(rows["share"].max())}
+        return counted(met, len(rows), straight=float(rows["straight"].iloc[0]), **numbers)
+
+    return ask
+
+
+def slower(*rules: str) -> Callable[[Tables], Answer]:
+    """Whether ten times smaller starts need less than three times the steps, per rule and seed."""
+
+    def ask(tables: Tables) -> Answer:
+        met = total = 0
+        numbers: dict[str, float] = {}
+        for rule in rules:
+            steps = of_problem(tables, "rules", rule=rule).pivot_table(index="seed", columns="scale", values="steps")
+            ratio = steps[steps.columns.min()] / steps[steps.columns.max()]
+            met += int((ratio < (steps.columns.max() / steps.columns.min()) ** 0.5).sum())
+            total += len(ratio)
+            numbers[f"steps from the smaller over the larger start, {rule}"] = float(ratio.mean())
+        return counted(met, total, **numbers)
+
+    return ask
+
+
+QUESTIONS = (
+    Question(
+        "printed",
+        "The plateaus have the published heights.",
+        "Ours rounds to the printed digits.",
+        printed,
+        ZHANG,
+    ),
+    Question(
+        "heights",
+        "With a fixed covariance the flow rests at the predicted heights.",
+        f"Error where it falls most slowly between two drops within {HEIGHT:.0%} of the prediction.",
+        heights(FIXED),
+        ZHANG,
+        lead=True,
+    ),
+    Question(
+        "times",
+        "The times of all drops follow from the starting weights.",
+        f"Predicted within {TIME:.0%} of the followed time.",
+        times(FIXED),
+        lead=True,
+    ),
+    Question(
+        "precision",
+        "The prediction gets better as the start gets smaller.",
+        "Relative error at the smallest scale over that at the largest below the root of the scales' ratio.",
+        order_of_weights,
+    ),
+    Question(
+        "directions",
+        "The flow learns the directions in the predicted order.",
+        "After every followed drop just the predicted directions have more than half of their final weight.",
+        directions,
+    ),
+    Question(
+        "largest-first",
+        "The direction of the larger eigenvalue is learned first, whatever the start.",
+        "True from every start; in two dimensions, by the ratio of the eigenvalues.",
+        largest_first,
+        ZHANG,
+        lead=True,
+    ),
+    Question(
+        "scale",
+        "A smaller start does not change the order.",
+        "Equal shares of starts that learn the larger first, from ten times smaller copies of the same weights.",
+        scale_decides,
+    ),
+    Question(
+        "noise",
+        "With label noise, heights and times are as predicted.",
+        f"Heights within {HEIGHT:.0%}.",
+        heights(NOISY),
+    ),
+    Question(
+        "noise-times",
+        "Label noise does not move the first drops: times are as predicted with it.",
+        f"Times within {TIME:.0%}.",
+        times(NOISY),
+    ),
+    Question(
+        "narrow",
+        "With random covariances of small spread, the flow rests at the predicted heights.",
+        f"Heights within {HEIGHT:.0%}.",
+        heights(NARROW),
+    ),
+    Question(
+        "wide",
+        "With random covariances of large spread it rests at plateaus too.",
+        f"Time near each level in between at least {PASSED:g} of that at the first.",
+        wide,
+    ),
+    Question(
+        "ranks",
+        "Heads of rank r rest at every r-th level only.",
+        f"Time near any other level below {PASSED:g} of that near the last multiple of r.",
+        ranks,
+        ZHANG,
+    ),
+    Question(
+        "merged",
+        "Merged keys and queries rest at no level in between.",
+        f"Below {PASSED:g} of the fall's time within 5 % of any such level.",
+        one_drop,
+        ZHANG,
+    ),
+    Question(
+        "logistic",
+        "On isotropic inputs the merged heads follow a logistic curve.",
+        "Largest difference of the error from the closed form below 1e-4.",
+        is_logistic,
+        ZHANG,
+    ),
+    Question(
+        "adam",
+        "Adam on the population loss skips the plateaus.",
+        f"Share of the steps within 5 % of a level at most {SKIPPED:g} times that of a straight descent.",
+        skips("adam"),
+    ),
+    Question(
+        "muon",
+        "Muon on the population loss skips the plateaus.",
+        f"Share of the steps within 5 % of a level at most {SKIPPED:g} times that of a straight descent.",
+        skips("muon"),
+    ),
+    Question(
+        "waits",
+        "With Adam and Muon a smaller start does not lengthen the wait in proportion.",
+        "Steps grow by less than the root of the factor between the starts.",
+        slower("adam", "muon"),
+    ),
+)
