@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,6 +11,7 @@ from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
 from iclab.studies.asymptotics.measure import BEST, FIXED, RIDGELESS
+from iclab.studies.asymptotics.simulations import Cell
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, house_style, label_short_log
 from iclab.studies.study import Record
 
@@ -55,37 +58,33 @@ def _simulated(ax: Axes, rows: pd.DataFrame) -> None:
 def lines(record: Record) -> Figure:
     """Simulated error over its limit by 1/d, with the line through it, for ICL and IDG."""
     rows, ends = record.tables["simulations"], record.tables["intercepts"]
-    keys = ["alpha", "tau", "kappa", "penalty", "training", "test"]
     with house_style():
         figure = Figure(figsize=(8.0, 3.8))
         axes = figure.subplots(1, 2, sharey=True)
         for ax, (name, title) in zip(axes, _ERRORS.items(), strict=True):
-            groups = rows[rows["error"] == name].groupby(keys, sort=False, dropna=False)
-            for i, ((alpha, tau, kappa, penalty, training, test), one) in enumerate(groups):
-                color = CYCLE[i % len(CYCLE)]
-                label = f"α {alpha:g}, τ {tau:g}, κ {kappa:g}" + (f", λ {penalty:g}" if penalty else "")
-                label += "" if np.isnan(training) else f", tasks {training:g} → {test:g}"
-                x, y = 1 / one["dimension"], one["value"] / one["limit"]
-                ax.errorbar(
-                    x,
-                    y,
-                    normal_quantile() * one["stderr"] / one["limit"],
-                    fmt="os^v"[i // len(CYCLE)],
-                    color=color,
-                    markersize=3.5,
-                    label=label,
-                )
-                end = ends[ends["error"] == name].iloc[i]
-                slope = np.average((y - end["intercept"] / end["limit"]) / x, weights=x)
-                ax.plot(
-                    [0, x.max()], end["intercept"] / end["limit"] + slope * np.array([0, x.max()]), color=color, lw=0.8
-                )
+            fitted = ends[ends["error"] == name].reset_index(drop=True)
+            groups = rows[rows["error"] == name].groupby(list(Cell._fields), sort=False, dropna=False)
+            for i, (_, one) in enumerate(groups):
+                color, unit = CYCLE[i % len(CYCLE)], float(one["limit"].iloc[0])
+                x, y = 1 / one["dimension"].to_numpy(), one["value"].to_numpy() / unit
+                marks = {"fmt": "os^v"[i // len(CYCLE)], "color": color, "markersize": 3.5, "label": _label(one)}
+                ax.errorbar(x, y, normal_quantile() * one["stderr"] / unit, **marks)
+                intercept = float(fitted["intercept"].iloc[i]) / unit
+                slope = float(np.average((y - intercept) / x, weights=x))
+                ax.plot([0, x.max()], [intercept, intercept + slope * x.max()], color=color, lw=0.8)
             ax.axhline(1, color=LEAST_SQUARES, linewidth=1, linestyle=":")
             ax.set(title=title, xlabel="1/d")
             ax.set_xlim(left=0)
         axes[0].set_ylabel("error over its limit")
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
+
+
+def _label(rows: pd.DataFrame) -> str:
+    """A problem's ratios, penalty and exponents."""
+    cell = Cell(*(float(rows[name].iloc[0]) for name in Cell._fields))
+    label = f"α {cell.alpha:g}, τ {cell.tau:g}, κ {cell.kappa:g}" + (f", λ {cell.penalty:g}" if cell.penalty else "")
+    return label if math.isnan(cell.training) else f"{label}, tasks {cell.training:g} → {cell.test:g}"
 
 
 def pools(record: Record) -> Figure:

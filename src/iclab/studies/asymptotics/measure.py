@@ -22,7 +22,7 @@ from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
 from iclab.theory import expected_risk, mismatch_asymptotics, ridge_asymptotics, ridgeless_asymptotics
 
-TITLE = "Finitely many prompts and tasks, in the limit of large dimension"
+TITLE = "Finitely many prompts and tasks"
 ALPHA = 10.0
 FIXED_PENALTY = 0.1
 RIDGELESS, FIXED, BEST = "none", "fixed", "best"
@@ -158,7 +158,7 @@ def exact(dimensions: tuple[int, ...]) -> pd.DataFrame:
         limit = ridgeless_asymptotics(alpha, math.inf, math.inf, NOISE).icl
         for d in dimensions:
             # x ~ N(0, I): labels, and their noise, are d times those of x ~ N(0, I/d) and |w|² = d.
-            noise = {"noise_variance": NOISE * d, "training_noise_variance": NOISE * d}
-            value = expected_risk(Gaussian.isotropic(d), alpha * d, alpha * d, **noise) / d + NOISE
+            s2, law, n = NOISE * d, Gaussian.isotropic(d), alpha * d
+            value = expected_risk(law, n, n, noise_variance=s2, training_noise_variance=s2) / d + NOISE
             rows.append({"alpha": float(alpha), "dimension": d, "exact": value, "limit": limit, "ratio": value / limit})
     return pd.DataFrame(rows)

@@ -87,7 +87,7 @@ def limits(tables: Tables) -> Answer:
 def lines(tables: Tables) -> Answer:
     """Whether lines in 1/d fit the simulations."""
     rows = tables["intercepts"]
-    chance = chi2.sf(rows["chi_square"], rows["freedom"])
+    chance = np.asarray(chi2.sf(rows["chi_square"].to_numpy(), rows["freedom"].to_numpy()))
     return counted(int((chance > FIT).sum()), len(rows), smallest_probability=float(chance.min()))
 
 
@@ -118,7 +118,7 @@ def _by_test(tables: Tables) -> list[pd.DataFrame]:
 def matched(tables: Tables) -> Answer:
     """Whether the least error is where training has the covariance of the test, where that was tried."""
     groups = [rows for rows in _by_test(tables) if (rows["training"] == rows["test"]).any()]
-    best = [rows.loc[rows["icl"].idxmin()] for rows in groups]
+    best = [rows.iloc[int(rows["icl"].argmin())] for rows in groups]
     return counted(sum(bool(row["training"] == row["test"]) for row in best), len(best))
 
 

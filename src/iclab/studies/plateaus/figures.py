@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -53,8 +54,9 @@ def order(record: Record) -> Figure:
         for i, ((heads, scale), rows) in enumerate(table.groupby(["heads", "scale"], sort=False)):
             ordered = rows.sort_values("ratio")
             share = ordered["first"] / ordered["n"]
-            ends = [wilson_interval(int(k), int(n)) for k, n in ordered[["first", "n"]].itertuples(index=False)]
-            bars = [share - [end.low for end in ends], [end.high for end in ends] - share]
+            counts = zip(ordered["first"], ordered["n"], strict=True)
+            ends = np.array([[float(end) for end in wilson_interval(int(k), int(n))] for k, n in counts]).T
+            bars = np.abs(ends - share.to_numpy())
             label = f"{heads} heads, start {scale:g}"
             x = ordered["ratio"] * (1 + 0.006 * (i - 1))
             ax.errorbar(x, share, bars, fmt="os^"[i % 3] + "-", color=CYCLE[i], label=label, markersize=4, linewidth=1)

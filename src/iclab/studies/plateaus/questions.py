@@ -64,7 +64,7 @@ def order_of_weights(tables: Tables) -> Answer:
     rows = of_problem(tables, "drops", problem=FIXED)
     met = total = 0
     by_scale = rows.assign(size=rows["gap"].abs()).pivot_table(index=["seed", "drop"], columns="scale", values="size")
-    low, high = by_scale.columns.min(), by_scale.columns.max()
+    low, high = float(rows["scale"].min()), float(rows["scale"].max())
     for small, large in by_scale[[low, high]].itertuples(index=False):
         met += bool(small < large * (low / high) ** 0.5)
         total += 1
@@ -87,9 +87,8 @@ def largest_first(tables: Tables) -> Answer:
     met = int((rows["first"] == rows["n"]).sum())
     numbers = {}
     for ratio, one in rows[(rows["heads"] == 2) & (rows["scale"] == PAIR_SCALE)].groupby("ratio"):
-        share = wilson_interval(int(one["first"].sum()), int(one["n"].sum()))
-        value = float(one["first"].sum() / one["n"].sum())
-        numbers[f"share at ratio {ratio:g}"] = Number(value, share.low, share.high)
+        k, n = int(one["first"].sum()), int(one["n"].sum())
+        numbers[f"share at ratio {ratio:g}"] = Number(k / n, *(float(end) for end in wilson_interval(k, n)))
     return counted(met, len(rows), **numbers)
 
 
@@ -128,8 +127,8 @@ def ranks(tables: Tables) -> Answer:
     rows = rows[(rows["problem"] == FIXED) & (rows["rank"] > 1)]
     met = total = 0
     longest = 0.0
-    for (rank, _), one in rows.groupby(["rank", "seed"]):
-        near = one.sort_values("level")["near"].to_numpy()
+    for _, one in rows.groupby(["rank", "seed"]):
+        rank, near = int(one["rank"].iloc[0]), one.sort_values("level")["near"].to_numpy()
         for level in range(1, len(near) - 1):
             if level % rank:
                 share = near[level] / near[level - level % rank]
@@ -174,9 +173,11 @@ def slower(*rules: str) -> Callable[[Tables], Answer]:
         met = total = 0
         numbers: dict[str, float] = {}
         for rule in rules:
-            steps = of_problem(tables, "rules", rule=rule).pivot_table(index="seed", columns="scale", values="steps")
-            ratio = steps[steps.columns.min()] / steps[steps.columns.max()]
-            met += int((ratio < (steps.columns.max() / steps.columns.min()) ** 0.5).sum())
+            rows = of_problem(tables, "rules", rule=rule)
+            steps = rows.pivot_table(index="seed", columns="scale", values="steps")
+            small, large = float(rows["scale"].min()), float(rows["scale"].max())
+            ratio = steps[small] / steps[large]
+            met += int((ratio < (large / small) ** 0.5).sum())
             total += len(ratio)
             numbers[f"steps from the smaller over the larger start, {rule}"] = float(ratio.mean())
         return counted(met, total, **numbers)
