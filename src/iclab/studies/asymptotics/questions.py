@@ -20,6 +20,8 @@ AGREEMENT = 4.0
 FIT = 1e-3
 # A gap below this has vanished; relative differences below the other are rounding.
 VANISHED, ROUNDING = 1e-3, 1e-9
+# Relative differences: of what should be constant, and of two computations of one number.
+STEADY, SAME = 0.05, 1e-6
 # Ranges of τ on both sides of the threshold.
 RISE, FALL = (0.85, 0.99), (1.01, 1.5)
 
@@ -104,7 +106,7 @@ def approach(tables: Tables) -> Answer:
     for _, rows in tables["exact"].groupby("alpha"):
         ordered = rows.sort_values("dimension")
         scaled = (ordered["ratio"] - 1) * ordered["dimension"]
-        met += bool(abs(scaled.iloc[-1] / scaled.iloc[-2] - 1) < 0.05)
+        met += bool(abs(scaled.iloc[-1] / scaled.iloc[-2] - 1) < STEADY)
         total += 1
     ratios = tables["exact"]["ratio"]
     return counted(met, total, lowest_ratio=float(ratios.min()), highest_ratio=float(ratios.max()))
@@ -135,7 +137,7 @@ def integrals(tables: Tables) -> Answer:
     """Errors of depth from orthogonal polynomials against integrals of the density."""
     rows = tables["depth"].dropna()
     gaps = pd.concat([(rows[f"{name}_integral"] / rows[name] - 1).abs() for name in ("untied", "tied")])
-    return counted(int((gaps < 1e-6).sum()), len(gaps), largest_relative_difference=float(gaps.max()))
+    return counted(int((gaps < SAME).sum()), len(gaps), largest_relative_difference=float(gaps.max()))
 
 
 def deeper(tables: Tables) -> Answer:
@@ -162,16 +164,18 @@ QUESTIONS = (
     Question(
         "limits",
         "Simulations tend to the limits.",
-        f"Intercept of a line in 1/d within {AGREEMENT:g} standard errors of the limit, for all ICL and IDG.",
+        "Distance of the intercept of a line in 1/d from the limit at most the threshold, in standard errors.",
         limits,
         f"{LU}, {LETEY}",
         lead=True,
+        thresholds={"threshold": AGREEMENT},
     ),
     Question(
         "lines",
         "A line in 1/d describes the simulations.",
-        f"A larger χ² has a probability above {FIT:g}.",
+        "A larger χ² has a probability above the threshold.",
         lines,
+        thresholds={"threshold": FIT},
     ),
     Question(
         "above",
@@ -183,9 +187,10 @@ QUESTIONS = (
     Question(
         "threshold",
         "Without a penalty, errors rise towards τ = 1, diverge there, and fall again.",
-        f"Rising over {RISE[0]:g} ≤ τ < 1, infinite at 1, falling over 1 < τ ≤ {FALL[1]:g}, at every κ.",
+        "Rising from the lower τ to 1, infinite at 1, falling from there to the upper τ; ICL and IDG at every κ.",
         threshold,
         LU,
+        thresholds={"lower τ": RISE[0], "upper τ": FALL[1]},
     ),
     Question(
         "monotone",
@@ -196,15 +201,17 @@ QUESTIONS = (
     Question(
         "transition",
         "With many long prompts, a pool of fewer than d tasks is memorised, and one of more is generalised from.",
-        f"At τ = ∞ and the longest prompts ICL − IDG is below {VANISHED:g} where κ > 1, and not where κ < 1.",
+        "At τ = ∞ and the longest prompts ICL − IDG is below the threshold where κ > 1, and not where κ < 1.",
         transition,
         LU,
+        thresholds={"threshold": VANISHED},
     ),
     Question(
         "exact",
         "The paper's layer, exact at finite d, approaches the limit of infinitely many prompts and tasks as 1/d.",
-        "d·(error/limit − 1) differs by less than 5 % between the two largest d.",
+        "Relative difference of d·(error/limit − 1) between the two largest d below the threshold.",
         approach,
+        thresholds={"threshold": STEADY},
     ),
     Question(
         "matched",
@@ -229,8 +236,9 @@ QUESTIONS = (
     Question(
         "integrals",
         "Orthogonal polynomials and integrals of the density give the same errors by depth.",
-        "Relative difference below 1e-6.",
+        "Relative difference below the threshold.",
         integrals,
+        thresholds={"threshold": SAME},
     ),
     Question(
         "deeper",
