@@ -41,6 +41,7 @@ for _verb, _help in {
     "sweep": "Train a grid of configurations, and judge all in one table.",
     "train": "Train a model from a configuration, or resume a run.",
     "evaluate": "Compare predictors at every context length, under every shift.",
+    "inspect": "Look inside a model, and write a page on it.",
     "flow": "Follow the gradient flow of a linear self-attention layer.",
     "explore": "Open the explorer: sliders over the theory, and a prompt to drag.",
     "exchange": "Convert models from and to other formats.",

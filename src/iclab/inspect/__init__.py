@@ -21,6 +21,7 @@ from iclab.inspect.measures import (
     learner_and_theory,
     products_and_identity,
 )
+from iclab.inspect.overview import Overview, overview
 from iclab.inspect.probes import at_positions, at_start, probe
 from iclab.inspect.quantities import QUANTITIES, posterior_mean, task_index
 from iclab.inspect.readouts import algorithms, nearest_steps, read_out
@@ -31,6 +32,7 @@ __all__ = [
     "QUANTITIES",
     "Cache",
     "Intervened",
+    "Overview",
     "Sensitivities",
     "StrategyPosterior",
     "ablate",
@@ -52,6 +54,7 @@ __all__ = [
     "learner_and_theory",
     "mean_patterns",
     "nearest_steps",
+    "overview",
     "patch",
     "plateaus_beside",
     "posterior_mean",

@@ -10,8 +10,8 @@ from jaxtyping import Float64
 
 from iclab.evaluation.curves import predictions
 from iclab.evaluation.scores import score_for
-from iclab.foundations import InvalidInputError, standard_error
-from iclab.inspect.activations import names_of
+from iclab.foundations import standard_error
+from iclab.inspect.activations import activations, names_of
 from iclab.inspect.interventions import Replacement, activations_of, replaced, sources
 from iclab.inspect.opening import Inspectable, opened
 from iclab.predictors import Predictor
@@ -78,11 +78,11 @@ def importance(
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """The effect of every head and every MLP of a transformer, ablated one at a time.
+    """The effect of every head and every MLP, ablated one at a time; of modules of one's own, of every submodule.
 
     Parameters
     ----------
-    model : str, Path, Transformer or predictor
+    model : str, Path, Transformer, OwnModule or predictor
         As in ``run``.
     prompts : Prompts
         To judge on.
@@ -94,40 +94,38 @@ def importance(
     Returns
     -------
     DataFrame
-        Columns block, part ("attention", "mixer" or "mlp"), head (missing for an MLP and for mixers without heads), and
-        those of ``effect``.
+        Columns block, part ("attention", "mixer" or "mlp"; block −1 and the activation of a module of one's own), head
+        (missing for an MLP, and where there are none), and those of ``effect``.
 
     Raises
     ------
     InvalidInputError
-        If it is no transformer, or as in ``ablate``.
+        If it is no model, or as in ``ablate``.
     """
     import pandas as pd
 
     predictor = opened(model)
-    known = names_of(predictor)
+    known, parts = names_of(predictor), list[tuple[str, int | None]]()
     if known is None:
-        raise InvalidInputError(
-            f"a model must be a transformer for its heads to be ablated one by one; "
-            f"{predictor.architecture.object} is a module of one's own: ablate parts of it by name."
-        )
-    parts: list[tuple[str, int | None]] = []
-    for name in known:
-        part, _, last = name.rpartition(".")
-        if last in ("mixed", "read"):
-            parts += [(part, head) for head in range(known[name][1][1])]
-        elif last == "out" and f"{part}.mixed" not in known and f"{part}.read" not in known:
-            parts.append((part, None))
+        found = activations(predictor, prompts)["name"]
+        parts = [(str(name), None) for name in found if name.endswith(".out")]
+    else:
+        for name, (_, shape, _) in known.items():
+            part, _, last = name.rpartition(".")
+            if last in ("mixed", "read"):
+                parts += [(part, head) for head in range(shape[1])]
+            elif last == "out" and f"{part}.mixed" not in known and f"{part}.read" not in known:
+                parts.append((part, None))
     wanted = dict.fromkeys(name for part, head in parts for name in activations_of(predictor, part, head))
     values = sources(predictor, list(wanted), how, over)
     before, tables = _scores(predictor, prompts), []
     for i, (part, head) in enumerate(parts):
         names = activations_of(predictor, part, head)
-        found = _paired(before, _scores(replaced(predictor, names, head, how, values, seed), prompts))
-        _, block, kind = part.split(".")
-        heads = pd.array([head] * len(found), dtype="Int64")
+        table = _paired(before, _scores(replaced(predictor, names, head, how, values, seed), prompts))
+        block, kind = (-1, part) if known is None else part.split(".")[1:]
+        heads = pd.array([head] * len(table), dtype="Int64")
         where = pd.DataFrame({"block": int(block), "part": kind, "head": heads})
-        tables.append(pd.concat([where, found], axis=1))
+        tables.append(pd.concat([where, table], axis=1))
         if progress is not None:
             progress("ablations", i + 1, len(parts))
     return pd.concat(tables, ignore_index=True)

@@ -33,6 +33,12 @@ def least_squares(prompts: Prompts) -> Float64[np.ndarray, "B P d"]:
     return LeastSquares().weights(prompts)
 
 
+def least_squares_prediction(prompts: Prompts) -> Float64[np.ndarray, "B P"]:
+    """What least squares predicts at each position, x_q'w_OLS."""
+    _require_real(prompts, "a least-squares prediction")
+    return LeastSquares()(prompts)
+
+
 def weights(prompts: Prompts) -> Float64[np.ndarray, "B P d"]:
     """The weights w of each prompt's function h(x) = w'x, found from its noise-free targets, at every position.
 
@@ -97,6 +103,7 @@ def task_index(pool: Any) -> Quantity:
 QUANTITIES: dict[str, Quantity] = {
     "moment": moment,
     "least_squares": least_squares,
+    "least_squares_prediction": least_squares_prediction,
     "weights": weights,
     "norm": norm,
     "noise_level": noise_level,

@@ -15,7 +15,7 @@ from iclab.inspect.activations import run
 from iclab.inspect.opening import Inspectable, opened, transformer_of
 from iclab.inspect.probes import STREAM, at_positions
 from iclab.inspect.ridge import validated
-from iclab.predictors import GradientDescent, GradientDescentPlusPlus, LeastSquares, Newton, Predictor, Ridge
+from iclab.predictors import GradientDescent, GradientDescentPlusPlus, LeastSquares, Newton, Predictor, Ridge, Zero
 from iclab.prompts import Prompts
 from iclab.prompts.labels import REAL
 
@@ -44,7 +44,7 @@ def algorithms(
     -------
     dict of str to dict of float to predictor
         "gradient_descent" by steps 1 … 128, "gradient_descent_plus_plus" by steps 1 … 8, "newton" by steps 1 … 16,
-        "ridge" by penalties, "least_squares".
+        "ridge" by penalties, "least_squares", and "zero", which says nothing yet.
     """
     eta = 1 / (1 + np.sqrt(dimension)) ** 2 if rate is None else rate
     bend = eta / 3 if curvature is None else curvature
@@ -54,6 +54,7 @@ def algorithms(
         "newton": {k: Newton(k) for k in range(1, 17)},
         "ridge": {penalty: Ridge(penalty) for penalty in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)},
         "least_squares": {float("nan"): LeastSquares()},
+        "zero": {float("nan"): Zero()},
     }
 
 

@@ -51,7 +51,7 @@ def write_report(
         If a page asks for what its record does not hold.
     """
     links = {study.name: f"{study.name}.html" for study, _ in results.finished}
-    frame = _frame()
+    templates = frame()
     drawings = {} if drawings is None else drawings
     shared = {
         "provenance": results.provenance,
@@ -63,20 +63,20 @@ def write_report(
     for i, (study, record) in enumerate(results.finished):
         progress(f"report: {record.title}", i, len(results.finished))
         blocks = Blocks(results.directory, drawings)
-        body = _written(study.page, f"the page of {study.name}", blocks, blocks.functions(study, record))
+        body = written(study.page, f"the page of {study.name}", blocks, blocks.functions(study, record))
         shared["data"] = _listing(results.directory, study, record)
-        page = frame.get_template("study.html.j2").render(shared, record=record, study=study, body=Markup(body))
+        page = templates.get_template("study.html.j2").render(shared, record=record, study=study, body=Markup(body))
         write_text(results.directory / links[study.name], page)
     last = results.directory / next(reversed(links.values()), FIRST_PAGE)
     if first is not None:
         last = results.directory / FIRST_PAGE
-        write_text(last, _over(results, first, shared, frame, drawings))
+        write_text(last, _over(results, first, shared, templates, drawings))
     progress("report: written", len(results.finished), len(results.finished))
     return last
 
 
 def _over(
-    results: Results, first: tuple[str, str], shared: Mapping[str, Any], frame: Environment, drawings: Drawings
+    results: Results, first: tuple[str, str], shared: Mapping[str, Any], templates: Environment, drawings: Drawings
 ) -> str:
     """The page over all studies: its template gets the functions of each by name."""
     title, template = first
@@ -103,11 +103,11 @@ def _over(
         "link": lambda name, text: f"[{text}]({shared['links'][name]})" if name in by_name else text,
         "fold": blocks.fold,
     }
-    body = _written(template, "the first page", blocks, functions)
-    return frame.get_template("first.html.j2").render(shared, title=title, body=Markup(body))
+    body = written(template, "the first page", blocks, functions)
+    return templates.get_template("first.html.j2").render(shared, title=title, body=Markup(body))
 
 
-def _written(template: str, what: str, blocks: Blocks, functions: Mapping[str, Any]) -> str:
+def written(template: str, what: str, blocks: Blocks, functions: Mapping[str, Any]) -> str:
     """A template as HTML."""
     writer = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=shown_value)
     try:
@@ -134,7 +134,8 @@ def _settings(record: Record, settings: Mapping[str, str]) -> str:
     return "; ".join(f"{symbol} = {', '.join(map(str, value))}" for symbol, value in lists.items())
 
 
-def _frame() -> Environment:
+def frame() -> Environment:
+    """Templates of whole pages."""
     return Environment(
         loader=PackageLoader("iclab.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )

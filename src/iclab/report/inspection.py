@@ -1,0 +1,235 @@
+"""The page of a model's inside, drawn from tables alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.colors import PowerNorm, TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from iclab import __version__
+from iclab.foundations import atomic_path, normal_quantile, write_text
+from iclab.report.blocks import Blocks
+from iclab.report.pages import frame, written
+from iclab.studies.drawing import CYCLE, house_style
+from iclab.studies.study import Record
+
+_MOST_HEADS = 16  # bars that a page can show
+
+
+def write_inspection(
+    name: str,
+    facts: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    patterns: Mapping[int, np.ndarray],
+    directory: Path,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Path:
+    """Draw what was found in a model, and write its page; the tables lie beside it as CSV.
+
+    Parameters
+    ----------
+    name : str
+        Of the page and its files.
+    facts, tables, patterns
+        As ``iclab.inspect.overview`` gives them.
+    directory : Path
+        Where to.
+    progress : callable
+        Called with (what is done, done, in all).
+
+    Returns
+    -------
+    Path
+        The page, which needs no other file to be read.
+    """
+    record = Record(name, name, facts, tables, {})
+    blocks = Blocks(directory)
+    draw: dict[str, Callable[[], Figure]] = {
+        "errors": lambda: _errors(tables["errors"]),
+        "attention": lambda: _attention(patterns),
+        "shares": lambda: _shares(tables["shares"]),
+        "readouts": lambda: _readouts(tables["readouts"]),
+        "probes": lambda: _probes(tables["probes"]),
+        "importance": lambda: _importance(tables["importance"], facts["positions"][len(facts["positions"]) // 2]),
+    }
+
+    def figure(key: str, title: str, *, alt: str, caller: Callable[[], str] | None = None) -> str:
+        return blocks.drawn(record, draw[key], f"{name}-{key}", title, alt=alt, caption=caller() if caller else "")
+
+    functions = {
+        "facts": facts,
+        "has": lambda key: key in tables,
+        "table": lambda key, **how: blocks.table(tables[key], **how),
+        "figure": figure,
+        "fold": blocks.fold,
+        "best": lambda **how: blocks.table(_best(tables["readouts"]), **how),
+        "nearest": lambda **how: blocks.table(_best(tables["readouts"]).drop_duplicates("block"), **how),
+    }
+    template = (files("iclab.report") / "templates" / "inspection.md.j2").read_text(encoding="utf-8")
+    body = written(template, "the page of the model", blocks, functions)
+    for key, table in tables.items():
+        with atomic_path(directory / name / f"{key}.csv") as temporary:
+            table.to_csv(temporary, index=False)
+    page = directory / f"{name}.html"
+    listed = [f"{name}/{key}.csv" for key in tables]
+    nothing = {"first": None, "studies": [], "study": None}
+    shown = (
+        frame()
+        .get_template("inspection.html.j2")
+        .render(nothing, title=name, body=Markup(body), version=__version__, tables=listed)
+    )
+    write_text(page, shown)
+    progress("page", 1, 1)
+    return page
+
+
+def _errors(table: pd.DataFrame) -> Figure:
+    """Curves with bands; what is below a millionth of the largest error lies beneath the frame."""
+    with house_style():
+        figure = Figure(figsize=(8.6, 3.6))
+        axis = figure.subplots()
+        reach = normal_quantile() * table["stderr"]
+        bands = table.assign(low=table["mean"] - reach, high=table["mean"] + reach)
+        top = float(table["mean"].max())
+        for (name, rows), color in zip(bands.groupby("predictor", sort=False), cycle(CYCLE)):
+            width = 2.4 if name == "model" else 1.2
+            axis.plot(rows["position"], rows["mean"], color=color, lw=width, label=str(name).replace("_", " "))
+            axis.fill_between(rows["position"], rows["low"], rows["high"], color=color, alpha=0.2, lw=0)
+        axis.set_yscale("log", nonpositive="clip")
+        axis.set(xlabel="examples", ylabel="error", ylim=(1e-6 * top, 2 * top))
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside right center")
+    return figure
+
+
+def _attention(patterns: Mapping[int, np.ndarray]) -> Figure:
+    """A row for each block, a column for each head; each to its own scale."""
+    columns = max(len(heads) for heads in patterns.values())
+    signed = min(float(heads.min()) for heads in patterns.values()) < 0
+    with house_style():
+        width = min(1.5 * columns + 0.6, 10.2)
+        figure = Figure(figsize=(width, (width - 0.6) / columns * len(patterns) + 0.5))
+        axes = figure.subplots(len(patterns), columns, squeeze=False)
+        for place, (row, (block, heads)) in enumerate(zip(axes, patterns.items(), strict=True)):
+            for axis in row[len(heads) :]:
+                axis.set_axis_off()
+            for number, (axis, pattern) in enumerate(zip(row, heads, strict=False)):
+                top = float(np.abs(pattern).max()) or 1.0
+                norm = TwoSlopeNorm(0.0, -top, top) if signed else PowerNorm(0.5, 0.0, top)
+                axis.imshow(pattern, cmap="RdBu_r" if signed else "Blues", norm=norm, interpolation="none")
+                axis.set(xticks=[], yticks=[])
+                axis.grid(False)
+                if place == 0:
+                    axis.set_title(f"head {number}", fontsize=8)
+                if number == 0:
+                    axis.set_ylabel(f"block {block}", fontsize=8)
+        figure.supxlabel("token that is seen", fontsize=9)
+        figure.supylabel("token that attends", fontsize=9)
+    return figure
+
+
+def _shares(table: pd.DataFrame) -> Figure:
+    """Stacked shares of every head, of the tokens that predictions are read from."""
+    role = "query" if (table["role"] == "query").any() else "input" if (table["role"] == "input").any() else "label"
+    rows = table[table["role"] == role]
+    wide = rows.pivot_table(index=["block", "head"], columns="to", values="share", sort=True)
+    wide = wide[[to for to in ("self", "own_example", "same_role", "other") if to in wide]]
+    with house_style():
+        figure = Figure(figsize=(max(8.6, min(0.3 * len(wide) + 2.0, 12.0)), 3.2))
+        axis = figure.subplots()
+        below = np.zeros(len(wide))
+        for to, color in zip(wide.columns, CYCLE, strict=False):
+            axis.bar(
+                np.arange(len(wide)), wide[to], bottom=below, color=color, label=str(to).replace("_", " "), width=0.8
+            )
+            below += wide[to].to_numpy()
+        axis.set_xticks(np.arange(len(wide)), [f"{block}.{head}" for block, head in wide.index], rotation=90)
+        axis.set(xlabel="block.head", ylabel=f"attention of {role} tokens", ylim=(0, 1))
+        axis.grid(False)
+        figure.legend(loc="outside lower center", ncols=4)
+    return figure
+
+
+def _best(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per block and family, at the setting that is nearest."""
+    best = table[table["nearest"]].drop_duplicates(["block", "algorithm"])
+    best = best[["block", "algorithm", "setting", "distance", "stderr", "cosine"]]
+    return best.sort_values(["block", "distance"], kind="stable")
+
+
+def _readouts(table: pd.DataFrame) -> Figure:
+    best = _best(table)
+    with house_style():
+        figure = Figure(figsize=(8.6, 3.6))
+        near, steps = figure.subplots(1, 2)
+        for (family, rows), color in zip(best.groupby("algorithm", sort=False), CYCLE, strict=False):
+            label, rows = str(family).replace("_", " "), rows.sort_values("block")
+            reach = normal_quantile() * rows["stderr"]
+            near.errorbar(rows["block"], rows["distance"], reach, color=color, label=label, marker=".", capsize=2)
+            if family in ("gradient_descent", "gradient_descent_plus_plus", "newton"):
+                steps.plot(rows["block"], rows["setting"], color=color, marker=".")
+        near.set(yscale="log", xlabel="blocks passed", ylabel="distance / mean squared target")
+        steps.set(yscale="log", xlabel="blocks passed", ylabel="nearest number of steps")
+        figure.legend(*near.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _probes(table: pd.DataFrame) -> Figure:
+    """R² by block, a panel per position: trained, untrained, and the control of the trained."""
+    positions = sorted(table["position"].unique())
+    names = list(dict.fromkeys(table["activation"]))
+    styles = {("trained", False): "-", ("untrained", False): "--", ("trained", True): ":"}
+    with house_style():
+        figure = Figure(figsize=(max(8.6, 2.9 * len(positions) + 0.8), 3.7))
+        axes = figure.subplots(1, len(positions), sharey=True, squeeze=False)[0]
+        for axis, position in zip(axes, positions, strict=True):
+            for target, color in zip(dict.fromkeys(table["target"]), CYCLE, strict=False):
+                for (kind, control), style in styles.items():
+                    mine = (table["model"] == kind) & (table["control"] == control) & (table["target"] == target)
+                    rows = table[mine & (table["position"] == position)]
+                    label = f"{str(target).replace('_', ' ')}, {'control' if control else kind}"
+                    reach = normal_quantile() * rows["stderr"]
+                    at = [names.index(name) for name in rows["activation"]]
+                    axis.errorbar(at, rows["r2"], reach, color=color, ls=style, marker=".", label=label, capsize=2)
+            axis.set_title(f"i = {position}")
+            blocks = [
+                f"block {name.split('.')[1]}" if name.startswith("blocks.") else name.removesuffix(".out")
+                for name in names
+            ]
+            axis.set_xticks(range(len(names)), blocks, rotation=45, ha="right")
+            axis.set_ylim(min(-0.05, float(np.nanmax([-0.5, table["r2"].min()]))), 1.05)
+        for axis in axes:
+            axis.set_xlabel("after")
+        axes[0].set_ylabel("R² on prompts left out")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _short(name: str) -> str:
+    """An activation on an axis: the block that it comes after, or its own name."""
+    return f"block {name.split('.')[1]}" if name.startswith("blocks.") else name.removesuffix(".out")
+
+
+def _importance(table: pd.DataFrame, position: int) -> Figure:
+    """The largest effects at one position."""
+    rows = table[table["position"] == position].sort_values("difference", ascending=False).head(_MOST_HEADS)[::-1]
+    heads = ["" if np.isnan(number) else f"{number:g}" for number in rows["head"].astype("float64")]
+    where = ["" if block < 0 else f"block {block} " for block in rows["block"]]
+    labels = [f"{at}{part} {head}".strip() for at, part, head in zip(where, rows["part"], heads, strict=True)]
+    with house_style():
+        figure = Figure(figsize=(8.6, 0.22 * len(rows) + 1.1))
+        axis = figure.subplots()
+        reach = normal_quantile() * rows["stderr"]
+        axis.errorbar(rows["difference"], np.arange(len(rows)), xerr=reach, fmt="o", ms=4, color=CYCLE[0], capsize=2)
+        axis.axvline(0, color="#8c8c8c", lw=0.8)
+        axis.set_xscale("symlog", linthresh=max(float(rows["stderr"].median()), 1e-12))
+        axis.set_yticks(np.arange(len(rows)), labels)
+        axis.set_xlabel(f"error without it, less error with it, at {position} examples")
+    return figure
