@@ -34,6 +34,7 @@ def test_a_column_of_words_is_left_out_and_named(tmp_path):
     ("text", "sentence"),
     [
         (",a,b\n0,1,2\n1,3,4\n", "column 1 has none"),  # an index
+        ("Unnamed: 0,a\n0,1\n1,3\n", "column 1 has none"),  # one that pandas has read and written again
         ("a,b\n1,2\nx,4\n", "'x' stands in line 3, column a"),  # one stray word
         ("a,b\n1,2,3\n4,5,6\n", "must have 2 cells; line 2 has 3"),  # rows longer than their header
         ("a,b\n1,2\n3\n", "line 3 has 1"),

@@ -245,7 +245,12 @@ def test_wrappers_around_a_2022_run_make_no_difference(garg_run, prompts, prefix
     expected = TransformerPredictor(from_garg(garg_run))(unshifted(prompts))
     content = torch.load(garg_run / "state.pt", weights_only=True)
     weights = _wrapped(content["model_state_dict"], prefix)
-    beside = {"loss": np.float64(0.1), "train_step": np.int64(5), "args": argparse.Namespace(lr=1e-4)}
+    beside = {
+        "loss": np.float64(0.1),
+        "train_step": np.int64(5),
+        "rate": np.float32(1e-4),
+        "args": argparse.Namespace(lr=1e-4),
+    }
     torch.save({**beside, "model_state_dict": weights}, garg_run / "state.pt")
     np.testing.assert_array_equal(TransformerPredictor(from_garg(garg_run))(unshifted(prompts)), expected)
     inner = {key.replace("_backbone.h", "_backbone._orig_mod.h"): value for key, value in weights.items()}
@@ -281,6 +286,7 @@ def test_half_precision_weights_compute_in_single_precision(garg_run, prompts):
         {"a_field_of_tomorrow": 1},
         {"n_head": "2"},
         {"n_layer": 200_000},
+        {"n_positions": 9},
     ],
 )
 def test_a_field_that_changes_the_function_is_refused(garg_run, tmp_path, changed):

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _BYTES = 1 << 28
 _NUMBER = re.compile(r"\s*[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\s*")
 # How numbers that are none are written.
+# As pandas and Arrow call what had no name.
+_UNNAMED = re.compile(r"(?:Unnamed: \d+(?:_level_\d+)?|__index_level_\d+__)?")
 _MISSING = {"nan", "na", "n/a", "null", "none", "inf", "-inf", "+inf", "infinity", "-infinity", "-", "?", "nat"}
 SUFFIXES = (".csv", ".npy", ".parquet")
 
@@ -187,10 +189,11 @@ def _check_names(names: list[str], path: Path, columns: list[str] | None) -> Non
             if columns.count(name) > 1 or names.count(name) > 1:
                 raise InvalidInputError(f"a column must be named once; {name!r} stands there more often.")
         return
-    if "" in names:
+    unnamed = next((i for i, name in enumerate(names) if _UNNAMED.fullmatch(name)), None)
+    if unnamed is not None:
         raise InvalidInputError(
-            f"every column of {path} must have a name; column {names.index('') + 1} has none, as a written index has "
-            "none: name those to use with --columns."
+            f"every column of {path} must have a name; column {unnamed + 1} has none, as a written index has none: "
+            "name those to use with --columns."
         )
     if len(set(names)) < len(names):
         raise InvalidInputError(f"every column of {path} must have a name of its own; some are the same.")

@@ -156,7 +156,8 @@ def _unpickled(path: Path) -> Mapping[str, Any]:
         raise InvalidInputError(f"{path} must exist; no such file was found.")
     if not path.is_file():
         raise InvalidInputError(f"{path} must be a regular file; it is none.")
-    numbers = [np.dtype, type(np.dtype(np.int64)), type(np.dtype(np.float64)), type(np.dtype(np.bool_))]
+    kinds = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+    numbers = [np.dtype, *(type(np.dtype(kind)) for kind in (*kinds, "float16", "float32", "float64"))]
     scalar = np.float64(0).__reduce__()[0]
     # None of these does more than to hold values.
     harmless: list[Any] = [argparse.Namespace, *numbers, scalar, (scalar, "numpy.core.multiarray.scalar")]
@@ -259,6 +260,11 @@ def from_hugging_face(
     )
     named = {key.removeprefix("transformer."): tensor for key, tensor in theirs.items()}
     where = str(folder / "model.safetensors")
+    rows = _take(named, "wpe.weight", where).shape[0]
+    if rows != config["n_positions"]:
+        raise InvalidInputError(
+            f"{where} must have the {config['n_positions']} positions of its config.json; it has {rows}."
+        )
     ours = _from_gpt2(named, architecture, where)
     known = {"wpe.weight", "wte.weight", "lm_head.weight", "ln_f.weight", "ln_f.bias"}
     known |= {
