@@ -64,7 +64,7 @@ def bursts(record: Record) -> Figure:
             ax.axhline(1 / record.settings["bursts"]["n_labels"], color=ZERO, linewidth=0.8)
             ax.set(xlabel="burst", title=f"{count} classes", xticks=sorted(table["burst"].unique()))
         axes[0].set_ylabel("accuracy at the query")
-        axes[-1].legend()
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from iclab.studies.drawing import CYCLE, house_style
-from iclab.studies.sequences.lines import BIGRAM, NEW, POOL, UNIFORM, UNIGRAM
+from iclab.studies.sequences.lines import BIGRAM, NEW, POOL, POOL_BIGRAM, POOL_UNIGRAM, UNIFORM, UNIGRAM
 from iclab.studies.sequences.models import TRUTH
 from iclab.studies.study import Record
 
 _COLORS: dict[str, str] = dict(zip((UNIFORM, UNIGRAM, BIGRAM), (CYCLE[4], CYCLE[1], CYCLE[0]), strict=True))
-_MARKERS = ("o", "s", "D", "^")
+_LOOKS = {
+    UNIGRAM: (CYCLE[1], "o"),
+    BIGRAM: (CYCLE[0], "s"),
+    POOL_UNIGRAM: (CYCLE[3], "D"),
+    POOL_BIGRAM: (CYCLE[2], "^"),
+}
 
 
 def phases(record: Record) -> Figure:
@@ -44,18 +49,20 @@ def pools(record: Record) -> Figure:
         for row, family in zip(axes, families, strict=True):
             for ax, tasks in zip(row, (POOL, NEW), strict=True):
                 own = table[(table["family"] == family) & (table["tasks"] == tasks) & (table["reference"] != TRUTH)]
-                for i, (reference, rows) in enumerate(own.groupby("reference", sort=False)):
+                for reference, rows in own.groupby("reference", sort=False):
                     means = rows.groupby("n_chains")["mean"].mean()
-                    color = CYCLE[i % len(CYCLE)]
+                    color, marker = _LOOKS[str(reference)]
                     ax.plot(means.index, means, color=color, label=f"from {reference}")
-                    ax.plot(
-                        rows["n_chains"], rows["mean"], color=color, marker=_MARKERS[i], linestyle="none", markersize=3
-                    )
-                ax.set(xscale="log", yscale="log", title=f"{family}, {tasks}")
+                    marks = {"color": color, "marker": marker, "linestyle": "none", "markersize": 3}
+                    ax.plot(rows["n_chains"], rows["mean"], **marks)
+                ax.set(yscale="log", title=f"{family}, {tasks}")
+                ax.set_xscale("log", base=2)
             row[0].set_ylabel("mean divergence, nats")
-            row[1].legend()
         for ax in axes[-1]:
             ax.set_xlabel("size of the pool")
+        # The family with the most strategies names them all.
+        named = max(axes[:, 0], key=lambda ax: len(ax.get_legend_handles_labels()[0]))
+        figure.legend(*named.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 

@@ -47,7 +47,7 @@ def places(record: Record) -> Figure:
             _places(ax, models[models["tasks"] == tasks])
             ax.set(xlabel="tasks M of the pool", title=_TITLES[tasks])
         figure.axes[0].set_ylabel("relative distance: 0 ridge, 1 dMMSE")
-        figure.axes[1].legend()
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return figure
 
 
@@ -79,7 +79,7 @@ def along(record: Record) -> Figure:
             ax.axhline(HALF, color=ZERO, linewidth=0.8)
             ax.set(xscale="log", xlabel="step", title=_TITLES[tasks], ylim=(-0.5, 1.5))
         figure.axes[0].set_ylabel("relative distance: 0 ridge, 1 dMMSE")
-        figure.axes[1].legend()
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return figure
 
 
