@@ -263,7 +263,8 @@ def from_hugging_face(
     rows = _take(named, "wpe.weight", where).shape[0]
     if rows != config["n_positions"]:
         raise InvalidInputError(
-            f"{where} must have the {config['n_positions']} positions of its config.json; it has {rows}."
+            f"n_positions in {folder / 'config.json'} must be that of the weights, {rows}; {config['n_positions']} was "
+            "found."
         )
     ours = _from_gpt2(named, architecture, where)
     known = {"wpe.weight", "wte.weight", "lm_head.weight", "ln_f.weight", "ln_f.bias"}
