@@ -121,8 +121,9 @@ def _attention(patterns: Mapping[int, np.ndarray]) -> Figure:
             for axis in row[len(heads) :]:
                 axis.set_axis_off()
             for number, (axis, pattern) in enumerate(zip(row, heads, strict=False)):
-                top = float(np.abs(pattern).max()) or 1.0
-                norm = TwoSlopeNorm(0.0, -top, top) if signed else PowerNorm(0.5, 0.0, top)
+                sizes = np.abs(pattern[pattern != 0])
+                top = float(np.quantile(sizes, 0.99)) if len(sizes) else 1.0  # a few first tokens outshine the rest
+                norm = TwoSlopeNorm(0.0, -top, top) if signed else PowerNorm(0.5, 0.0, top, clip=True)
                 axis.imshow(pattern, cmap="RdBu_r" if signed else "Blues", norm=norm, interpolation="none")
                 axis.set(xticks=[], yticks=[])
                 axis.grid(False)
