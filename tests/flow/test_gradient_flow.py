@@ -40,7 +40,7 @@ def _errors(trajectory, t, u, U):
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(seed=SEEDS)
 def test_assumption_3_against_equation_27(seed):
     rng = np.random.default_rng(seed)
@@ -102,7 +102,7 @@ def _integrate_mean(matrices, weights, n_train, u, U, t):
     return integrate(lambda s, y: sum(w * field(s, y) for w, field in zip(weights, fields, strict=True)), u, U, t)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=SEEDS)
 def test_covariances_that_do_not_commute(seed):
     rng = np.random.default_rng(seed)

@@ -168,7 +168,7 @@ def test_eight_merged_heads_fall_once():
     assert flow.error(1_000.0) == pytest.approx(levels[-1], rel=1e-4)
 
 
-@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("seed", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_drops_come_when_they_are_predicted(seed):
     """The first drop to 1e-3; all to a few percent, and nearer from smaller weights."""
     levels = plateau_losses(ZHANG, 32)
