@@ -14,7 +14,7 @@ from iclab.prompts.covariate_specifications import CovariatesSpecification
 from iclab.prompts.problem_specifications import PROBLEMS
 from iclab.prompts.specification import OutliersSpecification, PromptSpecification
 from iclab.prompts.task_specifications import TasksSpecification
-from iclab.training import PRESETS, Series, TrainingConfig
+from iclab.training import PRESETS, Clamp, Series, TrainingConfig
 from iclab.training.config import Curriculum, Optimizer, Schedule
 from iclab.training.curriculum import Ramp
 from iclab.training.reading import read_config
@@ -47,6 +47,7 @@ def choices(annotation):
         Curriculum,
         Ramp,
         Series,
+        Clamp,
         PromptSpecification,
         OutliersSpecification,
         *records(CovariatesSpecification),

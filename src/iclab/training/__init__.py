@@ -7,6 +7,7 @@ ends in the same weights, because every prompt is an address (seed, step, index)
 *Presets* are named recipes.
 """
 
+from iclab.training.clamping import Clamp
 from iclab.training.config import TrainingConfig
 from iclab.training.curriculum import Curriculum, Ramp
 from iclab.training.logs import Log
@@ -22,6 +23,7 @@ from iclab.training.targets import posterior_mean
 __all__ = [
     "PRESETS",
     "Checkpoint",
+    "Clamp",
     "Curriculum",
     "Log",
     "Optimizer",

@@ -20,6 +20,7 @@ from iclab.prompts.labels import labels_of
 from iclab.prompts.problem_specifications import ProblemSpecification
 from iclab.prompts.reading import UNTAGGED, allowed_code
 from iclab.prompts.specification import plain, validated
+from iclab.training.clamping import Clamp
 from iclab.training.curriculum import Curriculum, Stage
 from iclab.training.optimisation import Optimizer, Schedule
 from iclab.training.series import SeriesSpecification
@@ -72,6 +73,9 @@ class TrainingConfig:
     init_from : str, optional
         A run, a saved model or the name of one that ships with the package, of the same architecture, from whose
         weights the training begins; from random ones when omitted.
+    clamp : tuple of Clamp
+        Activations that are held fixed in every forward pass of the training, such as
+        ``{activation: blocks.0.attention.mixed, head: 1, to: 0}``.
     per_dimension : bool
         Whether the loss is divided by the number of visible dimensions.
     precision : {"auto", "float32", "bfloat16", "float64"}
@@ -105,6 +109,7 @@ class TrainingConfig:
     loss: Literal["all", "query"] = "all"
     window: int | None = Field(default=None, ge=1)
     init_from: str | None = None
+    clamp: tuple[Clamp, ...] = ()
     per_dimension: bool = False
     precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -123,6 +128,8 @@ class TrainingConfig:
             raise InvalidInputError(
                 f"model.max_points must be at least n_train + 1 = {self.n_points}; {self.model.max_points} was given."
             )
+        if self.clamp and self.compile:
+            raise InvalidInputError("compile must be false for activations to be clamped; it is true.")
         beyond = max(self.checkpoints.steps or (0,), default=0) if self.checkpoints is not None else 0
         if beyond > self.steps:
             raise InvalidInputError(f"checkpoints must be at steps up to {self.steps}; {beyond} was given.")
@@ -264,6 +271,8 @@ class TrainingConfig:
         # Runs are kept under the digest of these data: fields that say nothing were unknown to earlier versions.
         if not self.curriculum.fields:
             del data["curriculum"]["fields"]
+        if not self.clamp:
+            del data["clamp"]
         for key in ("window", "init_from", "checkpoints"):
             if data[key] is None:
                 del data[key]

@@ -15,6 +15,7 @@ from iclab.prompts.reading import allowing_code
 from iclab.training.batches import Batch, Batches
 from iclab.training.causality import check_causal
 from iclab.training.checkpoint import State, clean, last_good, restore, save_checkpoint
+from iclab.training.clamping import check_clamps, clamped
 from iclab.training.config import TrainingConfig
 from iclab.training.continuing import initial_weights
 from iclab.training.cuda_graphs import step_of
@@ -101,6 +102,7 @@ def train(
     device_of(config.device)
     if isinstance(config.model, OwnModel):
         check_causal(config)
+    check_clamps(config.clamp, config.architecture, config.n_points)
     config.prompts.build().sample(1, 1, seed=0)
     directory = user_path(directory)
     if config.init_from is not None and not (directory / CONFIG).exists():
@@ -169,7 +171,7 @@ def _fit(run: Run, processes: World, logs: Sequence[Log], until: Until | None) -
         return run
     if processes.leads and config.checkpoints is not None and state.step == 0:
         keep_weights(state.model, run.directory, 0, config.checkpoints)
-    with telling(run, logs) as told:
+    with telling(run, logs) as told, clamped(config.clamp):
         _steps(run, processes, state, told, until)
     return run
 
