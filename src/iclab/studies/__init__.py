@@ -37,6 +37,9 @@ REGISTRY = (
     Study("sequences", f"{_HERE}.sequences", trains=True),
     Study("classification", f"{_HERE}.classification", trains=True),
     Study("layers", f"{_HERE}.layers"),
+    Study("mixers", f"{_HERE}.mixers", trains=True),
+    Study("function-classes", f"{_HERE}.function_classes", trains=True),
+    Study("loops", f"{_HERE}.loops", trains=True),
 )
 
 __all__ = ["REGISTRY", "Study", "first_page", "open_folder"]

@@ -1,0 +1,1 @@
+"""Function classes: models beside exact Bayes predictors, targets, mixtures of classes."""

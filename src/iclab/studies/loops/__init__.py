@@ -1,0 +1,1 @@
+"""Loops: one block applied many times, beside untied layers and tied GD++."""

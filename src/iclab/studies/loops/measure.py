@@ -1,0 +1,116 @@
+"""One block applied b times, its input added again before each loop, beside untied models and tied GD++."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from iclab.evaluation import compare
+from iclab.models import load
+from iclab.predictors import GradientDescentPlusPlus, LeastSquares
+from iclab.studies.contests import board, job_of
+from iclab.studies.lab import Lab
+from iclab.studies.trainings import Trained, trained
+
+TITLE = "Loops: one block applied many times"
+LOOPED, SAME_WEIGHTS, SAME_COMPUTE = "looped", "one layer", "untied"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of the study.
+
+    Attributes
+    ----------
+    dimension, n_train : int
+        d and N.
+    loops, window : int
+        b and T: predictions after the last T loops are fitted.
+    untied : int
+        Layers of the model with the same compute.
+    tested : tuple of int
+        Loops at test.
+    steps : int
+        Of every training.
+    overrides : dict
+        Fields of every configuration.
+    n_prompts : int
+        Test prompts.
+    training_seeds : tuple of int
+        One training each.
+    seed : int
+        Of the test prompts.
+    """
+
+    dimension: int = 5
+    n_train: int = 10
+    loops: int = 12
+    window: int = 6
+    untied: int = 12
+    tested: tuple[int, ...] = (1, 2, 4, 6, 8, 10, 12, 16, 24, 36)
+    steps: int = 2000
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    n_prompts: int = 1000
+    training_seeds: tuple[int, ...] = (0, 1, 2)
+    seed: int = 0
+
+
+def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
+    """Train the looped model, the untied one and one layer; read the looped one with other numbers of loops.
+
+    Returns
+    -------
+    dict of DataFrame
+        ``errors``: case, predictor ("model", "least squares"), training_seed, position, mean, stderr, n. ``board``:
+        model, case, predictor, score at N with its interval. ``loops``: training_seed (−1 for GD++), predictor, loops,
+        mean (error at N), stderr, n. ``trained``: loops and window of the training.
+    """
+    shape: dict[str, Mapping[str, Any]] = {
+        LOOPED: {"model": {"layers": 1, "loops": settings.loops, "inject": True}, "window": settings.window},
+        SAME_WEIGHTS: {"model": {"layers": 1}},
+        SAME_COMPUTE: {"model": {"layers": settings.untied}},
+    }
+    common = {"dimension": settings.dimension, "n_train": settings.n_train, "max_points": settings.n_train + 1}
+    jobs = {
+        (name, s): job_of(f"loops {name}", {**common, "steps": settings.steps, **change, **settings.overrides}, s, lab)
+        for name, change in shape.items()
+        for s in settings.training_seeds
+    }
+    lab.train(list(jobs.values()))
+    tested = {"n_prompts": settings.n_prompts, "seed": settings.seed}
+    errors, loops = [], []
+    for (name, s), job in jobs.items():
+        numbers = list(settings.tested) if name == LOOPED else []
+        table = lab.table(judge, job.label, model=trained(job), loops=numbers, points=settings.n_train + 1, **tested)
+        plain = table["loops"].isna()
+        seeds = table["predictor"].map(lambda who, s=s: s if who == "model" else -1)
+        table = table.assign(case=name, training_seed=seeds)
+        errors.append(table[plain].drop(columns="loops"))
+        loops.append(table[~plain & (table["position"] == settings.n_train)].drop(columns=["case", "position"]))
+    every = pd.concat(errors, ignore_index=True).drop_duplicates(["case", "predictor", "training_seed", "position"])
+    steps = pd.concat(loops, ignore_index=True).drop_duplicates(["predictor", "training_seed", "loops"])
+    return {
+        "errors": every.reset_index(drop=True),
+        "board": board(every, {name: {"model": name} for name in shape}),
+        "loops": steps.astype({"loops": int}).reset_index(drop=True),
+        "trained": pd.DataFrame({"loops": [settings.loops], "window": [settings.window]}),
+    }
+
+
+def judge(model: Trained, loops: list[int], points: int, n_prompts: int, seed: int) -> pd.DataFrame:
+    """Errors by position of a model as it was trained, with other numbers of loops, and of GD++ of as many steps."""
+    law = model.config.prompts.build()
+    predictor = load(model.path)
+    # Tied GD++, with a rate that is stable for N examples.
+    rate = 1 / (1 + (law.dimension / (points - 1)) ** 0.5) ** 2
+    named: dict[tuple[str, int | None], Any] = {("model", None): predictor, ("least squares", None): LeastSquares()}
+    named |= {("model", n): predictor.looped(n) for n in loops}
+    named |= {("GD++", n): GradientDescentPlusPlus(n, rate, rate / 3) for n in loops}
+    keys = {str(i): key for i, key in enumerate(named)}
+    contestants = dict(zip(keys, named.values(), strict=True))
+    table = compare(contestants, {"": law}, points, n_prompts=n_prompts, seed=seed).drop(columns="distribution")
+    who = [keys[str(key)] for key in table["predictor"]]
+    return table.assign(predictor=[name for name, _ in who], loops=pd.array([n for _, n in who], dtype="Float64"))

@@ -1,0 +1,88 @@
+"""What the study of loops asks of its tables."""
+
+from __future__ import annotations
+
+from iclab.studies.contests import hold, over_seeds
+from iclab.studies.loops.measure import LOOPED, SAME_COMPUTE, SAME_WEIGHTS
+from iclab.studies.study import Answer, Question, Tables
+
+# Ratio of errors up to which a looped model is as good as an untied one.
+AS_GOOD = 1.5
+# Ratio of errors up to which an error is kept when there are more loops than in training.
+KEPT = 2.0
+
+
+def _against(tables: Tables, other: str, line: float) -> Answer:
+    """Errors at N of the looped model over those of another one, seeds paired."""
+    errors = tables["errors"]
+    rows = errors[(errors["predictor"] == "model") & (errors["position"] == errors["position"].max())]
+    means = rows.pivot(index="training_seed", columns="case", values="mean")
+    return hold({"ratio": over_seeds((means[LOOPED] / means[other]).to_numpy(float))}, line, above=False)
+
+
+def as_untied(tables: Tables) -> Answer:
+    """Whether the looped model is as good as the untied one of the same compute."""
+    return _against(tables, SAME_COMPUTE, AS_GOOD)
+
+
+def better_than_one(tables: Tables) -> Answer:
+    """Whether loops help at all: the looped model against one layer of as many weights."""
+    return _against(tables, SAME_WEIGHTS, 1.0)
+
+
+def _trained_loops(tables: Tables) -> int:
+    return int(tables["trained"]["loops"].to_numpy(int)[0])
+
+
+def beyond(tables: Tables) -> Answer:
+    """Whether the error stays when the block is applied more often than in training."""
+    rows = tables["loops"]
+    rows = rows[rows["predictor"] == "model"]
+    means = rows.pivot(index="training_seed", columns="loops", values="mean")
+    ratios = means[int(rows["loops"].max())] / means[_trained_loops(tables)]
+    return hold({"ratio": over_seeds(ratios.to_numpy(float))}, KEPT, above=False)
+
+
+def faster_than_descent(tables: Tables) -> Answer:
+    """Whether the looped model has a smaller error than tied GD++ of as many steps."""
+    rows = tables["loops"]
+    rows = rows[rows["loops"] == _trained_loops(tables)]
+    own = rows[rows["predictor"] == "model"]["mean"].to_numpy(float)
+    exact = rows[rows["predictor"] == "GD++"]["mean"].to_numpy(float)
+    return hold({"ratio": over_seeds(own / exact[0])}, 1.0, above=False)
+
+
+QUESTIONS = (
+    Question(
+        "untied",
+        "A looped block is as good as as many untied layers.",
+        "Ratio of errors at N at most the threshold, by its interval over training seeds.",
+        as_untied,
+        "Yang et al. 2024",
+        lead=True,
+        thresholds={"ratio": AS_GOOD},
+    ),
+    Question(
+        "loops",
+        "Loops lower the error of one block.",
+        "Ratio of errors at N to those of one layer of as many weights below one, by its interval over training seeds.",
+        better_than_one,
+        "Yang et al. 2024",
+    ),
+    Question(
+        "beyond",
+        "The error stays when the block is applied more often than in training.",
+        "Ratio of errors at the most loops tried to those at the trained number at most the threshold, by its "
+        "interval.",
+        beyond,
+        "Yang et al. 2024",
+        lead=True,
+        thresholds={"ratio": KEPT},
+    ),
+    Question(
+        "descent",
+        "A looped block does better than tied GD++ of as many steps.",
+        "Ratio of errors at N below one, by its interval over training seeds.",
+        faster_than_descent,
+    ),
+)

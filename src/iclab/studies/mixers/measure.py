@@ -1,0 +1,164 @@
+"""One layer of each mixer beside the learner that it can be, and small models of each mixer on five problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from iclab.prompts import Gaussian
+from iclab.studies.contests import board, contest
+from iclab.studies.lab import Lab
+from iclab.theory import expected_risk
+
+TITLE = "Mixers: what one layer can be, and who learns what"
+# The paper's columns (x, y), read and answered as they are, and one mixer without norm, gate and convolution.
+BARE: Mapping[str, Any] = {
+    "layers": 1,
+    "heads": 1,
+    "embedding": "stacked",
+    "read_in": "identity",
+    "positions": "none",
+    "mlp": False,
+    "layer_norm": False,
+    "bare": True,
+    "convolution": 0,
+}
+LAYERS: Mapping[str, Mapping[str, Any]] = {
+    "linear attention": {"mixers": ["linear"]},
+    "delta rule": {"mixers": ["delta"], "keys": "plain"},
+    "mesa": {"mixers": ["mesa"], "keys": "plain"},
+}
+MODELS: Mapping[str, Mapping[str, Any]] = {
+    "softmax": {"attention": "softmax"},
+    "linear": {"attention": "linear"},
+    "delta": {"mixers": ["delta"], "positions": "none"},
+    "mesa": {"mixers": ["mesa"], "positions": "none"},
+    "mamba2": {"mixers": ["mamba2"], "positions": "none"},
+    "lstm": {"mixers": ["lstm"], "positions": "none"},
+    "hybrid": {"mixers": ["mamba2", "mamba2", "softmax"], "positions": "none"},
+}
+PROBLEMS: Mapping[str, Mapping[str, Any]] = {
+    "linear": {},
+    "sparse": {"prompts": {"tasks": {"kind": "sparse_linear", "nonzeros": 1}}},
+    "parity": {
+        "prompts": {
+            "covariates": {"kind": "hypercube", "dimension": "d"},
+            "tasks": {"kind": "sparse_parity", "size": 2},
+        }
+    },
+    "outliers": {"prompts": {"outliers": {"probability": 0.3, "scale": 5.0}}, "targets": "labels"},
+    "recall": {
+        "prompts": {"covariates": {"kind": "categories", "count": "d"}, "tasks": {"kind": "lookup", "n_classes": 3}},
+        "model": {"head": "classes", "outputs": 3},
+        "targets": "labels",
+        "per_dimension": False,
+    },
+}
+BESIDE = {
+    "linear": ("bayes", "lsa"),
+    "sparse": ("bayes", "least_squares"),
+    "parity": ("bayes",),
+    "outliers": ("least_squares", "lasso-0.1"),
+    "recall": ("bayes",),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of the study.
+
+    Attributes
+    ----------
+    dimension, n_train : int
+        d and N.
+    layers, models, problems : tuple of str
+        Which layers, models and problems.
+    layer_steps, steps : int
+        Of the trainings of one layer, and of models.
+    overrides : dict
+        Fields of every configuration.
+    n_prompts : int
+        Test prompts of each case.
+    training_seeds : tuple of int
+        One training each.
+    seed : int
+        Of the test prompts.
+    """
+
+    dimension: int = 5
+    n_train: int = 20
+    layers: tuple[str, ...] = tuple(LAYERS)
+    models: tuple[str, ...] = tuple(MODELS)
+    problems: tuple[str, ...] = tuple(PROBLEMS)
+    layer_steps: int = 3000
+    steps: int = 1500
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    n_prompts: int = 2000
+    training_seeds: tuple[int, ...] = (0, 1, 2)
+    seed: int = 0
+
+
+def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
+    """Train every layer and every model, and judge them on prompts of their own law.
+
+    Returns
+    -------
+    dict of DataFrame
+        ``errors`` (see ``contests.contest``): the scores by position of every case. ``board``: problem, model, case,
+        predictor, score at N with its interval over training seeds. ``layers``: layer, training_seed, position, mean,
+        stderr, exact (the error of the learner that the layer can be), ratio.
+    """
+    common = {"n_train": settings.n_train, "dimension": settings.dimension, "max_points": settings.n_train + 1}
+    bare = {
+        name: {
+            **common,
+            "steps": settings.layer_steps,
+            "model": {**BARE, "width": settings.dimension + 1, **LAYERS[name]},
+        }
+        for name in settings.layers
+    }
+    cases = {f"{p}: {m}": _case(p, m, settings, common) for p in settings.problems for m in settings.models}
+    errors = contest(
+        {name: {**change, **settings.overrides} for name, change in {**bare, **cases}.items()},
+        {f"{p}: {m}": BESIDE[p] for p in settings.problems for m in settings.models},
+        training_seeds=settings.training_seeds,
+        n_prompts=settings.n_prompts,
+        seed=settings.seed,
+        lab=lab,
+    )
+    labels = {f"{p}: {m}": {"problem": p, "model": m} for p in settings.problems for m in settings.models}
+    return {"errors": errors, "board": board(errors, labels), "layers": _layers(errors, settings)}
+
+
+def _case(problem: str, model: str, settings: Settings, common: Mapping[str, Any]) -> dict[str, Any]:
+    change = dict(PROBLEMS[problem])
+    prompts = {key: dict(part) for key, part in dict(change.pop("prompts", {})).items()}
+    for part in prompts.values():
+        part.update({key: settings.dimension for key, value in part.items() if value == "d"})
+    parts = {**dict(change.pop("model", {})), **MODELS[model]}
+    return {**common, "steps": settings.steps, "prompts": prompts, "model": parts, **change}
+
+
+def _layers(errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Trained layers beside the exact error of their learner, from one example to N."""
+    rows = errors[errors["case"].isin(settings.layers) & (errors["position"] > 0)].copy()
+    exact = [exact_error(case, i, settings) for case, i in zip(rows["case"], rows["position"], strict=True)]
+    rows = rows.rename(columns={"case": "layer"}).drop(columns="predictor").assign(exact=exact)
+    return rows.assign(ratio=rows["mean"] / rows["exact"].where(rows["exact"] > 0)).reset_index(drop=True)
+
+
+def exact_error(layer: str, position: int, settings: Settings) -> float:
+    """Squared error after i examples of the learner that a layer can be, x, w ~ N(0, I), no noise.
+
+    Linear attention: the minimiser of Theorem 4 for prompts of N examples, at M = i. Delta rule: d(1 − 1/(d + 2))^i at
+    its best constant rate. Mesa: d − i, that of least squares, and 0 from d examples on.
+    """
+    d = settings.dimension
+    if layer == "linear attention":
+        return expected_risk(Gaussian.isotropic(d), settings.n_train, position)
+    if layer == "delta rule":
+        return d * (1 - 1 / (d + 2)) ** position
+    return float(max(d - position, 0))
