@@ -13,7 +13,7 @@ from iclab.studies.contests import board, contest
 from iclab.studies.lab import Lab
 from iclab.theory import expected_risk
 
-TITLE = "Mixers: what one layer can be, and who learns what"
+TITLE = "Mixers: who learns what"
 # The paper's columns (x, y), read and answered as they are, and one mixer without norm, gate and convolution.
 BARE: Mapping[str, Any] = {
     "layers": 1,
