@@ -24,6 +24,7 @@ STUDY = [*(ROOT / "src/iclab/studies/example").glob("*"), *(ROOT / "examples/pen
 PAGES = {
     "train-your-own": ("train", "evaluate", "exchange", "torch.distributed.run", "--resume", "--check", "--curve"),
     "studies": ("study new", "study run", "--set", "--profile", "--workers", "--dask", "kill"),
+    "along-training": ("--log",),
     "sweeps": ("--over", "--dry-run", "--evaluate", "--beside", "--plot", "--workers", "--dask", "kill"),
 }
 
@@ -83,6 +84,13 @@ def test_train_your_own(tmp_path):
     assert load(tmp_path / "models" / "linear-3").architecture.positions == "rotary"
     assert Run.open(tmp_path / "runs" / "killed").finished
     assert Run.open(tmp_path / "runs" / "two").finished
+
+
+@pytest.mark.slow
+def test_along_training(tmp_path):
+    follow("along-training", tmp_path)
+    assert len(pd.read_csv(tmp_path / "runs/watched/losses.csv"))
+    assert list((tmp_path / "runs/watched/tensorboard").iterdir())
 
 
 @pytest.mark.slow

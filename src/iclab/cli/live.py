@@ -122,6 +122,6 @@ class Panel(_Watching):
         for i in sorted({min(d, last), min(2 * d, last)}):
             text = f"{name} after {i} examples {latest['error'][i] / scale:.4g} ± {latest['stderr'][i] / scale:.1g}"
             if reference in latest and not (reference == "least_squares" and least_squares_diverges(self.config, i)):
-                text += f" ({reference.replace('_', ' ')} {latest[reference][i] / scale:.3g})"
+                text += f" ({reference.replace('_', ' ')} {round(latest[reference][i] / scale, 12):.3g})"
             said.append(f"{text}, step {latest['step']}")
         return said
