@@ -3,9 +3,10 @@
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from iclab.studies.drawing import FAMILY_SHADES, PREDICTORS, shade
+from iclab.studies.drawing import FAMILY_SHADES, PREDICTORS, curves, shade
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 SIGHT = {
@@ -45,3 +46,20 @@ def test_models_of_a_family_go_from_light_to_dark():
         lightness = [_lab(shade(family, i, 3), np.eye(3))[0] for i in range(3)]
         assert lightness == sorted(lightness, reverse=True)
         assert shade(family, 0, 1) == shades[1]
+
+
+@pytest.mark.parametrize("top", [1.5, 8.0, 1e6])
+def test_whole_numbers_and_short_ranges_are_labelled_as_people_write_them(top):
+    table = pd.DataFrame({"position": [0, 1, 2, 3], "mean": np.geomspace(1.0, top, 4)})
+    figure = curves(table)
+    figure.canvas.draw()
+    [axis] = figure.axes
+    assert (axis.get_xticks() % 1 == 0).all()
+    low, high = axis.get_ylim()
+    inside = [
+        label.get_text()
+        for at, label in zip(axis.get_yticks(), axis.get_yticklabels(), strict=True)
+        if low <= at <= high
+    ]
+    assert len(inside) >= 3
+    assert any("10^" in text for text in inside) is (top == 1e6)

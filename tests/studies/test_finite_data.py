@@ -186,8 +186,3 @@ def test_the_nearest_algorithm_is_counted_where_it_is_certain(tables):
 
 def test_every_question_is_answered(tables):
     assert all(question.ask(tables).verdict in Verdict for question in QUESTIONS)
-
-
-def test_prompts_of_smaller_samples_begin_larger_ones():
-    small, large = prompts(5), prompts(9)
-    np.testing.assert_array_equal(large.xs[:5], small.xs)

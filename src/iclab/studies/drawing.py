@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from iclab.foundations import atomic_path, check_choice, normal_quantile
 
@@ -67,6 +67,9 @@ _PARAMETERS: dict[Any, Any] = {
     "svg.hashsalt": "iclab",
 }
 
+# Powers of ten do on a logarithmic axis from this ratio of its ends on, and 1, 2 and 5 of each decade from that.
+_SHORT, _LESS = 100.0, 5.0
+
 # What would tell two drawings of the same figure apart.
 _UNDATED: Mapping[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
@@ -76,8 +79,9 @@ _UNDATED: Mapping[str, dict[str, None]] = {
 
 
 def label_short_log(axis: Axis) -> None:
-    """Label 1, 2 and 5 of each decade of a logarithmic axis that spans too few decades for their powers alone."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    """Label a logarithmic axis that spans too few decades for their powers alone: 1, 2 and 5 of each, or even steps."""
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(MaxNLocator(5) if high < _LESS * low else LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 
@@ -136,6 +140,8 @@ def curves(
     }
     for use, column in named.items():
         check_choice(column, f"column for {use.split()[0]}", [str(known) for known in table.columns])
+    from pandas.api.types import is_integer_dtype
+
     spoken = labels or {}
     values = list(dict.fromkeys(table[panels])) if panels else [None]
     with house_style():
@@ -153,9 +159,14 @@ def curves(
                     axis.fill_between(ordered[x], ordered[y] - reach, ordered[y] + reach, color=color, alpha=0.2, lw=0)
             axis.set_yscale(scale)
             axis.set_xlabel(spoken.get(x, x))
+            if is_integer_dtype(table[x]):
+                axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             if value is not None:
                 axis.set_title(f"{spoken.get(panels, panels)} {value}")
         axes[0].set_ylabel(spoken.get(y, y))
+        low, high = axes[0].get_ylim()
+        if scale == "log" and high < _SHORT * low:
+            label_short_log(axes[0].yaxis)
         if lines:
             figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

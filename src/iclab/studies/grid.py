@@ -226,7 +226,7 @@ def sweep(grid: Grid, lab: Lab, judging: Judging) -> Sweep:
             raise InvalidInputError(
                 f"points must be at most model.max_points, which is {most}; {points} were asked for: raise it."
             )
-    jobs = [Job(_label(cell), cell.config, lab.runs / cell.name) for cell in cells]
+    jobs = [Job(f"training: {_label(cell)}", cell.config, lab.runs / cell.name) for cell in cells]
     reasons: dict[int, str] = {}
 
     def note(index: int, outcome: Any) -> None:
@@ -235,7 +235,9 @@ def sweep(grid: Grid, lab: Lab, judging: Judging) -> Sweep:
 
     train_each(jobs, lab, note)
     units = {
-        (i, name): Unit(judge, {"model": trained(job), "name": name, "judging": judging}, f"{job.label} on {name}")
+        (i, name): Unit(
+            judge, {"model": trained(job), "name": name, "judging": judging}, f"{_label(cells[i])} on {name}"
+        )
         for i, job in enumerate(jobs)
         if i not in reasons
         for name in judging.shifts
@@ -321,7 +323,7 @@ def claim(directory: Path, grid: Grid, judging: Judging) -> None:
 
 
 def _label(cell: Cell) -> str:
-    return "training: " + (", ".join(f"{key} = {value}" for key, value in cell.axes.items()) or "the configuration")
+    return ", ".join(f"{key} = {value}" for key, value in cell.axes.items()) or "the configuration"
 
 
 def _sentence(error: BaseException) -> str:
