@@ -49,6 +49,8 @@ def stranger(tmp_path, monkeypatch):
         ("train", "run/config.yaml", "--directory", "new"),
         ("train", "run/config.yaml", "--set", "seed=1", "--directory", "new"),
         ("evaluate", "run", "--suite", "standard", "--prompts", "2", "--against", "none"),
+        ("evaluate", "run", "--problem", "own", "--prompts", "2"),
+        ("evaluate", "zero", "--problem", "run/config.yaml", "--prompts", "2"),
     ],
 )
 def test_nothing_of_a_stranger_runs(arguments, stranger, iclab):

@@ -124,7 +124,11 @@ def _law(given: str, *, allow_code: bool) -> Any:
     if given.lstrip().startswith("{"):
         return read_problem(parse_yaml(given, "the problem"), allow_code=True)
     data = read_yaml(user_path(Path(given)), f"the problem, {given},")
-    if isinstance(data, dict) and "prompts" in data:  # a whole configuration
+    if isinstance(data, dict) and ("preset" in data or "model" in data):  # a whole configuration
+        from iclab.training import read_config
+
+        return read_config(data, allow_code=allow_code).prompts.build()
+    if isinstance(data, dict) and "prompts" in data:
         data = data["prompts"]
     return read_problem(data, allow_code=allow_code)
 
