@@ -63,9 +63,14 @@ def drawn(n_prompts, *, shifted, seed=2):
     return Prompts(xs, ys, queries if shifted else xs, ys)
 
 
-@pytest.fixture(params=ARCHITECTURES)
-def model(request):
-    return randomised(ARCHITECTURES[request.param])
+# Every arrangement of tokens: columns have branches whether queries are shifted or not.
+CASES = [(kind, shifted) for kind, each in ARCHITECTURES.items() for shifted in {False, each.embedding != "stacked"}]
+
+
+@pytest.fixture(params=CASES, ids=str)
+def case(request):
+    kind, shifted = request.param
+    return randomised(ARCHITECTURES[kind]), drawn(5, shifted=shifted)
 
 
 FEW = ("deep-lsa", "softmax", "stacked-linear", "looped", "stacked-retention", "mamba2", "lstm")

@@ -19,7 +19,8 @@ def close(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11)
 
 
-def test_looking_changes_no_bit(model, prompts):
+def test_looking_changes_no_bit(case):
+    model, prompts = case
     predictions, cache = run(model, prompts)
     np.testing.assert_array_equal(predictions, model(prompts))
     np.testing.assert_array_equal(cache["head"][..., 0], predictions)

@@ -141,6 +141,9 @@ def test_what_is_not_there_is_refused():
     model, prompts = randomised(ARCHITECTURES["softmax"]), drawn(5, shifted=False)
     _, cache = run(model, prompts)
     refused = {
+        r"cache must be a Cache": lambda: patch(model, {}),
+        r"keep must name": lambda: run(model, prompts, 5),
+        r"prompts must be Prompts": lambda: run(model, 5),
         r"head must be one of 0 … 1": lambda: ablate(model, "blocks.0.attention", head=2),
         r"heads of blocks.0.attention.q": lambda: patch(model, cache, "blocks.0.attention.q", head=5),
         r"must have heads": lambda: ablate(model, "blocks.0.mlp", head=0),

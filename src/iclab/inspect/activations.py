@@ -154,6 +154,8 @@ def names_of(predictor: Any) -> dict[str, tuple[Axes, tuple[int, ...], np.dtype]
 
 def _trial(predictor: Any, prompts: Prompts) -> dict[str, tuple[Axes, tuple[int, ...], np.dtype]]:
     """Axes, shape of one prompt, and type of every activation, found by answering a few prompts."""
+    if not isinstance(prompts, Prompts):
+        raise InvalidInputError(f"prompts must be Prompts, as a distribution samples them; {prompts!r} was given.")
     sizes = _Sizes()
     with watching(sizes):
         predictor(first(prompts, _TRIAL))

@@ -108,9 +108,11 @@ def chosen(keep: str | Sequence[str] | None, names: Sequence[str]) -> list[str]:
     """The names that are to be kept: given ones, and those that patterns such as ``*.residual_out`` match."""
     if keep is None:
         return list(names)
-    wanted = [keep] if isinstance(keep, str) else list(keep)
-    if not wanted:
-        raise InvalidInputError("keep must name at least one activation; nothing was given: leave it out for all.")
+    wanted: list[str] = [keep] if isinstance(keep, str) else list(keep) if isinstance(keep, Iterable) else []
+    if not wanted or not all(isinstance(each, str) for each in wanted):
+        raise InvalidInputError(
+            f"keep must name at least one activation, or a pattern of names; {keep!r} was given: leave it out for all."
+        )
     found: set[str] = set()
     for each in wanted:
         matched = [name for name in names if name == each or fnmatchcase(name, each)]

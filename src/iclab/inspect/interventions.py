@@ -111,6 +111,8 @@ def patch(
         If there is no such activation or head.
     """
     predictor = opened(model)
+    if not isinstance(cache, Cache):
+        raise InvalidInputError(f"cache must be a Cache, as run returns it; a {type(cache).__name__} was given.")
     some = None if tokens is None else tuple(check_integer(token, "tokens", minimum=0) for token in tokens)
     for token in some or ():
         if token >= len(cache.tokens):

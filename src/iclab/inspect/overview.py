@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +11,19 @@ import numpy as np
 from jaxtyping import Float64
 
 from iclab.evaluation import compare
-from iclab.foundations import check_integer
+from iclab.foundations import InvalidInputError, check_integer
 from iclab.inspect.activations import activations, first
 from iclab.inspect.attention import attention_shares, induction_scores, mean_patterns
 from iclab.inspect.effects import importance
 from iclab.inspect.measures import compare_with_descent, critical_distance, learner_and_theory, products_and_identity
 from iclab.inspect.opening import Inspectable, opened
 from iclab.inspect.probes import probe
+from iclab.inspect.quantities import QUANTITIES, posterior_mean
 from iclab.inspect.readouts import nearest_steps, read_out
 from iclab.inspect.tokens import token_table
 from iclab.models import Transformer
 from iclab.models.architecture import ATTENTION
+from iclab.predictors import LeastSquares, bayes_predictor
 from iclab.predictors.registry import rivals
 from iclab.prompts import Gaussian, Prompts
 from iclab.prompts.labels import REAL
@@ -147,7 +150,7 @@ def overview(
     if real and isinstance(predictor.model, Transformer):
         tables["readouts"] = nearest_steps(read_out(predictor, draw("readouts")), draw("readouts"), progress=progress)
     if real:
-        tables["probes"] = _probes(predictor, draw("probes"), n_points, seed, progress)
+        tables["probes"] = _probes(predictor, distribution, draw("probes"), n_points, seed, progress)
     prompts = draw("importance")
     tables["importance"] = importance(predictor, prompts, over=draw("importance", later=True), progress=progress)
     if real:
@@ -243,7 +246,9 @@ def _attention(predictor: Any, prompts: Prompts) -> dict[str, pd.DataFrame]:
     return found
 
 
-def _probes(predictor: Any, prompts: Prompts, n_points: int, seed: int, progress: Progress) -> pd.DataFrame:
+def _probes(
+    predictor: Any, distribution: Any, prompts: Prompts, n_points: int, seed: int, progress: Progress
+) -> pd.DataFrame:
     keep = None
     if not isinstance(predictor.model, Transformer):  # what has a place for every position
         known = activations(predictor, first(prompts, 3))
@@ -253,7 +258,12 @@ def _probes(predictor: Any, prompts: Prompts, n_points: int, seed: int, progress
             if name.endswith(".out") and len(shape) > 1 and shape[0] == n_points
         ]
     places = _places(prompts.dimension, n_points)[:3]
-    return probe(predictor, prompts, _TARGETS, keep, positions=places, folds=3, seed=seed, progress=progress)
+    targets = {name: QUANTITIES[name] for name in _TARGETS}
+    with suppress(InvalidInputError):  # where the law has one, and it is not least squares itself
+        bayes = bayes_predictor(distribution)
+        if not isinstance(bayes, LeastSquares):
+            targets["posterior_mean"] = posterior_mean(distribution)
+    return probe(predictor, prompts, targets, keep, positions=places, folds=3, seed=seed, progress=progress)
 
 
 def _measures(predictor: Any, prompts: Prompts, distribution: Any) -> dict[str, pd.DataFrame]:
