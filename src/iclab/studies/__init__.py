@@ -28,6 +28,7 @@ REGISTRY = (
     Study("depth", f"{_HERE}.depth"),
     Study("asymptotics", f"{_HERE}.asymptotics"),
     Study("plateaus", f"{_HERE}.plateaus"),
+    Study("in-probability", f"{_HERE}.in_probability"),
     Study("tolerance", f"{_HERE}.tolerance", trains=True),
     Study("tolerance-d20", f"{_HERE}.tolerance", trains=True, settings={"reuse": ("shipped",)}),
     Study("leaderboard", f"{_HERE}.leaderboard", trains=True),
