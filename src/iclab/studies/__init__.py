@@ -29,6 +29,7 @@ REGISTRY = (
     Study("asymptotics", f"{_HERE}.asymptotics"),
     Study("plateaus", f"{_HERE}.plateaus"),
     Study("in-probability", f"{_HERE}.in_probability"),
+    Study("hijacking", f"{_HERE}.hijacking", trains=True),
     Study("tolerance", f"{_HERE}.tolerance", trains=True),
     Study("tolerance-d20", f"{_HERE}.tolerance", trains=True, settings={"reuse": ("shipped",)}),
     Study("leaderboard", f"{_HERE}.leaderboard", trains=True),

@@ -110,9 +110,9 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
 def layer_errors(dimension: int, n_ratio: float, m_ratio: float, n: int, seed: int) -> pd.DataFrame:
     """The error of the layer of Theorem 8 over new covariances: exact moments and drawn quantiles."""
     law = RandomDiagonal.exponential(dimension)
-    lengths = [round(ratio * dimension) if math.isfinite(ratio) else math.inf for ratio in (n_ratio, m_ratio)]
-    exact = risk_concentration(law, *lengths)
-    drawn = risk_distribution(law, *lengths, levels=LEVELS, n=n, seed=seed, purpose="evaluation")
+    n_train, n_test = (round(r * dimension) if math.isfinite(r) else math.inf for r in (n_ratio, m_ratio))
+    exact = risk_concentration(law, n_train, n_test)
+    drawn = risk_distribution(law, n_train, n_test, levels=LEVELS, n=n, seed=seed, purpose="evaluation")
     row: dict[str, Any] = {"d": dimension, "N_over_d": n_ratio, "M_over_d": m_ratio}
     row |= {"mean": exact.mean / dimension, "deviation": exact.standard_deviation / dimension}
     row |= _quantiles(drawn.quantiles / dimension, drawn.lower / dimension, drawn.upper / dimension)

@@ -1,0 +1,76 @@
+"""Hijacking: sizes by number and position of labels, the table of transfer, robustness against accuracy."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, SECOND, THIRD, house_style
+from iclab.studies.hijacking.exact import CLASSICAL
+from iclab.studies.study import Record
+
+
+def sizes(record: Record) -> Figure:
+    """Median size of an attack by the number of changed labels, and by the position of one."""
+    numbers, positions = record.tables["numbers"], record.tables["positions"]
+    with house_style():
+        figure = Figure(figsize=(8.0, 3.6))
+        left, right = figure.subplots(1, 2, sharey=True)
+        for color, name in zip(CYCLE, CLASSICAL, strict=False):
+            one = numbers[numbers["learner"] == name]
+            left.plot(one["labels"], one["size_l2"], color=color, label=name)
+            at = positions[positions["learner"] == name]
+            right.plot(at["position"], at["size"].replace(np.inf, np.nan), ".", color=color, markersize=4)
+        trained = positions[~positions["learner"].isin(CLASSICAL)]
+        for i, (_, at) in enumerate(trained.groupby("learner")):
+            right.plot(at["position"], at["size"], color="#b0b0b0", linewidth=0.7, label="" if i else "shipped models")
+        left.set(xlabel="changed labels", ylabel="size / standard deviation of a label", xscale="log", yscale="log")
+        right.set(xlabel="position of the one changed label")
+        handles, labels = left.get_legend_handles_labels()
+        more = right.get_legend_handles_labels()
+        figure.legend([*handles, *more[0]], [*labels, *more[1]], loc="outside lower center", ncols=4)
+    return figure
+
+
+def transfer(record: Record) -> Figure:
+    """How far an attack on one learner moves another, all labels free."""
+    table = record.tables["transfer"]
+    table = table[table["kind"] == "all"]
+    names = list(dict.fromkeys(table["source"]))
+    moved = table.pivot_table(index="source", columns="target", values="moved").loc[names, names]
+    with house_style():
+        side = 2.6 + 0.27 * len(names)
+        figure = Figure(figsize=(side + 0.6, side))
+        ax = figure.subplots()
+        image = ax.imshow(moved.clip(-0.2, 1.2), cmap="viridis", vmin=0, vmax=1)
+        ax.set_xticks(range(len(names)), names, rotation=90)
+        ax.set_yticks(range(len(names)), names)
+        ax.grid(visible=False)
+        ax.set(xlabel="asked", ylabel="attacked")
+        figure.colorbar(image, ax=ax, label="moved / wanted, median", shrink=0.7)
+    return figure
+
+
+def robustness(record: Record) -> Figure:
+    """Error under attack by budget: the layers, least squares, and GPT-2 with and without adversarial training."""
+    layers, squares, hard = (record.tables[name] for name in ("layers", "squares", "hardened"))
+    shades = (ACCENT, SECOND, THIRD, "#882255")
+    with house_style():
+        figure = Figure(figsize=(8.0, 3.6))
+        left, right = figure.subplots(1, 2, sharey=True)
+        for color, trained in zip(shades, hard["trained"].unique(), strict=False):
+            one = layers[layers["trained"] == trained]
+            left.plot(one["budget"], one["error"], ".-", color=color, label=f"trained for ε = {trained:g}")
+            rows = hard[hard["trained"] == trained]
+            right.errorbar(rows["budget"], rows["error"], 1.96 * rows["stderr"], fmt=".-", color=color)
+        best = layers[layers["trained"] == layers["budget"]]
+        left.plot(best["budget"], best["error"], color=LSA, linestyle=":", label="best layer at each ε")
+        for ax, title in ((left, "one linear layer, exact"), (right, "GPT-2, attacked by gradients")):
+            ax.plot(squares["budget"], squares["error"], color=LEAST_SQUARES, linestyle="--", label="least squares")
+            ax.set(title=title, xlabel="budget ε of the attacker", yscale="log", ylim=(5e-3, 20))
+        left.set_ylabel("error / d under attack")
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+FIGURES = {"hijacking": sizes, "hijacking-transfer": transfer, "hijacking-robustness": robustness}
