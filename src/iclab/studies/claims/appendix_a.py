@@ -16,8 +16,6 @@ from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward
 from iclab.studies.claims.evidence import at_most, equal, number, positive
 from iclab.studies.claims.random_laws import random_problems
 from iclab.studies.claims.trajectories import (
-    balanced,
-    bounded,
     flat,
     restricted_excess,
     restricted_gradient,
@@ -91,7 +89,8 @@ def corollary_16_line_ii(bench: Bench) -> Items:
 
 @check("lemma-17", flow=equal("flow"), slope=equal())
 def lemma_17(bench: Bench) -> Items:
-    yield from balanced("flow", (trajectory(problem).states for problem in bench.problems(16)))
+    for problem in bench.problems(16):
+        yield from trajectory(problem).balanced("flow")
     for problem in bench.problems(40):
         u, U = bench.normal(), bench.matrix(problem.dimension)
         du, dU = restricted_gradient(problem.covariance, problem.n_train, u, U)
@@ -113,14 +112,14 @@ def lemma_18_initial_loss(bench: Bench) -> Items:
 def lemma_18(bench: Bench) -> Items:
     for problem in bench.problems(16):
         path = trajectory(problem, scale=threshold(problem) * float(bench.rng.uniform(0.5, 0.999)))
-        for u, _ in path:
+        for u, _ in path.states:
             yield "u", u, path.end[0]
 
 
 @check("lemma-19", u=at_most("flow"), bound=positive(tolerance=1e-12))
 def lemma_19(bench: Bench) -> Items:
     for problem in bench.problems(16):
-        yield from bounded(u_lower_bound(problem), problem.scale, trajectory(problem).states)
+        yield from trajectory(problem).bounded(u_lower_bound(problem), problem.scale)
 
 
 @check("lemma-19-loss-bound", chain=positive(strict=False))

@@ -12,7 +12,7 @@ from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, quartic_gradient
 from iclab.studies.claims.evidence import at_most, equal, number, positive
 from iclab.studies.claims.random_laws import random_problems
-from iclab.studies.claims.trajectories import balanced, bounded, flat
+from iclab.studies.claims.trajectories import flat
 from iclab.theory import population_loss
 
 
@@ -104,7 +104,8 @@ def lemma_24(bench: Bench) -> Items:
 
 @check("lemma-25", flow=equal("flow"))
 def lemma_25(bench: Bench) -> Items:
-    yield from balanced("flow", (problem.states for problem in random_problems(bench, 14)))
+    for problem in random_problems(bench, 14):
+        yield from problem.path.balanced("flow")
 
 
 @check(
@@ -128,8 +129,8 @@ def lemma_26(bench: Bench) -> Items:
     for problem in random_problems(bench, 16):
         loss = problem.loss(problem.scale, problem.scale * problem.theta)
         yield "initial", -loss, problem.scale**2 * problem.reach
-        for u, _ in problem.states:
-            yield "u", u, problem.states[-1][0]
+        for u, _ in problem.path.states:
+            yield "u", u, problem.path.end[0]
 
 
 @check("lemma-26-equality", equal=equal("enumeration"), larger=at_most("enumeration", under=True))
@@ -143,7 +144,7 @@ def lemma_26_equality(bench: Bench) -> Items:
 @check("lemma-27", u=at_most("flow"), bound=positive(tolerance=1e-12))
 def lemma_27(bench: Bench) -> Items:
     for problem in random_problems(bench, 16):
-        yield from bounded(problem.u_lower_bound, problem.scale, problem.states)
+        yield from problem.path.bounded(problem.u_lower_bound, problem.scale)
 
 
 @check("lemma-27-citations", indefinite=positive(strict=False), definite=positive(strict=False, under=True))
@@ -177,10 +178,9 @@ def lemma_28_pl(bench: Bench) -> Items:
     for problem in random_problems(bench, 14):
         nu = problem.pl_constant
         yield "constant", nu, problem.mean_square.max()  # a rate scales like Λ²
-        excess = np.array([problem.excess(u, U) for u, U in problem.states])
-        for value, bound in zip(excess, np.exp(-nu * problem.times) * excess[0], strict=True):
-            yield "decay", value, bound
-        for value, (u, U) in zip(excess, problem.states, strict=True):
+        yield from problem.path.decaying("decay", nu)
+        excess = problem.path.excesses
+        for value, (u, U) in zip(excess, problem.path.states, strict=True):
             if value > 1e-9 * excess[0]:  # below, both sides are rounding
                 du, dU = problem.gradient(u, U)
                 slope = du**2 + np.sum(dU**2)
@@ -192,6 +192,4 @@ def lemma_28_pl(bench: Bench) -> Items:
 def lemma_28_limit(bench: Bench) -> Items:
     for problem in random_problems(bench, 16):
         fourth = np.sum(problem.target**2) ** 0.25
-        u, U = problem.states[-1]
-        yield "limit", u, fourth
-        yield "limit", U, np.diag(problem.target / fourth)
+        yield from problem.path.reaching(fourth, np.diag(problem.target / fourth))

@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64
 
-from iclab.foundations import Draws, Matrix, Vector
-from iclab.prompts import Gaussian
+from iclab.foundations import Draws, Estimate, Matrix, Vector
+from iclab.prompts import Gaussian, PromptDistribution, Prompts
 from iclab.theory import LSAParameters, minimizer
 
 # Shares of the standard numbers of problems and of samples; fewer samples would leave claims undecided.
+# Prompts per block: memory stays small, and the block size is part of no result.
+BLOCK = 4096
 EFFORTS = {"quick": (0.25, 0.7), "standard": (1.0, 1.0)}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A fixed-covariance training problem with an initialisation of Assumption 3.
+    """A fixed-covariance training problem with an initialisation of Assumption 3."""
 
-    Attributes
-    ----------
-    covariance : ndarray, shape (d, d)
-        Λ, positive definite.
-    n_train, n_test : int
-        N and M.
-    theta : ndarray, shape (d, d)
-        ΘΘ', Frobenius norm 1.
-    scale : float
-        σ, below the threshold of Theorem 4.
-    """
-
-    covariance: Matrix
-    n_train: int
-    n_test: int
-    theta: Matrix
-    scale: float
+    covariance: Matrix  # Λ, positive definite, shape (d, d)
+    n_train: int  # N
+    n_test: int  # M
+    theta: Matrix  # ΘΘ', Frobenius norm 1, shape (d, d)
+    scale: float  # σ, below the threshold of Theorem 4
 
     @property
     def dimension(self) -> int:
@@ -83,24 +73,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a check works with: its own random stream, its amount of work, and the critical z-score.
+    """What a check works with: its own random stream, its amount of work, and the critical z-score."""
 
-    Parameters
-    ----------
-    claim : str
-        Name of the claim; it addresses the random stream.
-    seed : int
-        Seed of the table.
-    effort : str
-        A key of ``EFFORTS``.
-    critical : float
-        Largest |z| consistent with a claim, corrected for all tests of the table.
-    """
-
-    claim: str
-    seed: int
-    effort: str
-    critical: float
+    claim: str  # Name of the claim; it addresses the random stream
+    seed: int  # Seed of the table
+    effort: str  # A key of ``EFFORTS``
+    critical: float  # Largest |z| consistent with a claim, corrected for all tests of the table
 
     @property
     def address(self) -> int:
@@ -119,6 +97,14 @@ class Bench:
     def samples(self, standard: int) -> int:
         """Number of Monte Carlo samples at this effort."""
         return round(standard * EFFORTS[self.effort][1])
+
+    def mean(self, score: Callable[[Draws], np.ndarray], n_prompts: int, channel: int = 0) -> Estimate:
+        """Mean of one number per prompt, which ``score`` gives for a block of addresses; a channel for every mean."""
+        count, scores = self.samples(n_prompts), []
+        for start in range(0, count, BLOCK):
+            draws = Draws(self.seed, "verification", self.address, start, min(BLOCK, count - start), channel)
+            scores.append(score(draws))
+        return Estimate.from_samples(np.concatenate(scores), self.seed)
 
     def problems(
         self, standard: int, *, dimensions: tuple[int, int] = (2, 6), condition: float = 1e3
@@ -194,6 +180,12 @@ class Bench:
         for k in range(self.count(standard)):
             d, m = ((2, 2), (2, 1), (3, 1))[k % 3]
             yield self.problem(d, condition=condition), m
+
+
+def prompts_at(law: PromptDistribution, draws: Draws, n_points: int) -> Prompts:
+    """The addressed prompts of a distribution; each channel has its own."""
+    step = (draws.step + draws.channel) % (1 << 32)
+    return law.sample(draws.count, n_points, seed=draws.seed, step=step, start=draws.start, stream=draws.purpose)
 
 
 def layer(u: float, U: Matrix) -> LSAParameters:

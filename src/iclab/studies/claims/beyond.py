@@ -99,11 +99,9 @@ def sharp_bounds(bench: Bench) -> Items:
     for problem in bench.problems(12):
         found = certificate(problem.law, problem.n_train, problem.theta, problem.scale)
         path = trajectory(problem)
-        for u, _ in path:
+        for u, _ in path.states:
             yield "bounds", found.sharp_u_lower_bound, u
-        excesses = path.excesses
-        for value, bound in zip(excesses, np.exp(-found.sharp_pl_constant * path.times) * excesses[0], strict=True):
-            yield "bounds", value, bound
+        yield from path.decaying("bounds", found.sharp_pl_constant)
         yield "sharper", u_lower_bound(problem), found.sharp_u_lower_bound
         yield "sharper", pl_constant(problem), found.sharp_pl_constant
 

@@ -28,21 +28,12 @@ Criteria: TypeAlias = Mapping[str, Criterion | Quantity]
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found, by name.
+    """What a check found, by name."""
 
-    Attributes
-    ----------
-    stated : mapping of str to Evidence
-        On the claim as the paper states it.
-    under : mapping of str to Evidence
-        On the claim under the condition that its :class:`Claim` names; empty if there is none.
-    numbers : mapping of str to Measured
-        What else is reported.
-    """
-
-    stated: Mapping[str, Evidence]
+    stated: Mapping[str, Evidence]  # On the claim as the paper states it
+    # On the claim under the condition that its :class:`Claim` names; empty if there is none
     under: Mapping[str, Evidence] = field(default_factory=dict)
-    numbers: Mapping[str, Measured] = field(default_factory=dict)
+    numbers: Mapping[str, Measured] = field(default_factory=dict)  # What else is reported
 
     @property
     def evidence(self) -> list[Evidence]:
@@ -93,70 +84,30 @@ def check(name: str, **criteria: Criterion | Quantity) -> Callable[[Check], Chec
 
 @validated(frozen=True, config=ConfigDict(extra="forbid"))
 class Words:
-    """What is written by hand about a claim, in the file of its section; true whatever the numbers are.
+    """What is written by hand about a claim, in the file of its section; true whatever the numbers are."""
 
-    Attributes
-    ----------
-    source : str
-        Number in JMLR and, where it differs, in the arXiv version.
-    statement : str
-        What the paper says.
-    computed : str
-        How it is checked.
-    names : dict
-        What each comparison and number of the check is.
-    condition : str
-        The condition of "holds only if …".
-    expected : str
-        The verdict on record, if it is not the one that follows from the condition.
-    correction : str
-        What is right, if the claim does not hold as stated or its proof has a gap.
-    erratum : bool
-        Whether the row corrects the paper.
-    slip : bool
-        Whether the condition mends a citation, a sign or a word, and not the mathematics.
-    origin : str
-        Who says so, if not the section's origin: "paper", "summary" (the summary document) or "iclab".
-    """
-
-    source: str
-    statement: str
-    computed: str
-    names: dict[str, str]
-    condition: str = ""
-    expected: str = ""
-    correction: str = ""
-    erratum: bool = False
-    slip: bool = False
-    origin: str = ""
+    source: str  # Number in JMLR and, where it differs, in the arXiv version
+    statement: str  # What the paper says
+    computed: str  # How it is checked
+    names: dict[str, str]  # What each comparison and number of the check is
+    condition: str = ""  # The condition of "holds only if …"
+    expected: str = ""  # The verdict on record, if it is not the one that follows from the condition
+    correction: str = ""  # What is right, if the claim does not hold as stated or its proof has a gap
+    erratum: bool = False  # Whether the row corrects the paper
+    slip: bool = False  # Whether the condition mends a citation, a sign or a word, and not the mathematics
+    origin: str = ""  # Who says so, if not the section's origin: "paper", "summary" (the summary document) or "iclab"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One assertion of the paper with the check that judges it.
+    """One assertion of the paper with the check that judges it."""
 
-    Attributes
-    ----------
-    name : str
-        Identifier, unique in the table.
-    section : str
-        Part of the paper it stands in.
-    words : Words
-        What is written about it.
-    check : callable
-        Maps a :class:`Bench` to comparisons and numbers.
-    criteria : mapping
-        Name of a comparison or number to how it is judged.
-    origin : str
-        Who says so.
-    """
-
-    name: str
-    section: str
-    words: Words
-    check: Check
-    criteria: Criteria
-    origin: str = PAPER
+    name: str  # Identifier, unique in the table
+    section: str  # Part of the paper it stands in
+    words: Words  # What is written about it
+    check: Check  # Maps a :class:`Bench` to comparisons and numbers
+    criteria: Criteria  # Name of a comparison or number to how it is judged
+    origin: str = PAPER  # Who says so
 
     @property
     def expected(self) -> str:

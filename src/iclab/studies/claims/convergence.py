@@ -37,14 +37,8 @@ def theorem_4_convergence(bench: Bench) -> Items:
 @check("theorem-4-limit", weights=equal("flow", tolerance=1e-8))
 def theorem_4_limit(bench: Bench) -> Items:
     for problem in bench.problems(16):
-        d, inverse = problem.dimension, problem.inverse
-        fourth_root = np.trace(inverse @ inverse) ** 0.25
-        w_pv, w_kq = np.zeros((2, d + 1, d + 1))
-        w_pv[d, d], w_kq[:d, :d] = fourth_root, inverse / fourth_root
-        path = trajectory(problem)
-        found = path.flow.parameters(path.horizon)
-        yield "weights", found.w_pv, w_pv
-        yield "weights", found.w_kq, w_kq
+        inverse = problem.inverse
+        yield from trajectory(problem).reaching_weights(np.trace(inverse @ inverse) ** 0.25, inverse)
 
 
 @check("theorem-4-global", even=at_most(), odd=equal(tolerance=1e-8))

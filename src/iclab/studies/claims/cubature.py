@@ -62,25 +62,15 @@ def root(covariance: Matrix) -> Matrix:
 
 @dataclass(frozen=True)
 class LinearPrompts:
-    """All prompts of an exact rule for linear tasks: contexts × weights × queries.
+    """All prompts of an exact rule for linear tasks: contexts × weights × queries."""
 
-    Attributes
-    ----------
-    contexts : ndarray, shape (Kc, 1, 1, n, d)
-        Examples; exact for degree 5 in all of them together (a squared prediction has degree 4).
-    weights : ndarray, shape (Kw, d)
-        Task vectors, exact for degree 5.
-    queries : ndarray, shape (Kq, d)
-        Queries, exact for degree 7 (a squared prediction has degree 6 in the query).
-    measure : ndarray, shape (Kc, Kw, Kq)
-        Weight of each prompt; sums to 1.
-    """
-
+    # Examples; exact for degree 5 in all of them together (a squared prediction has degree 4), shape (Kc, 1, 1,
+    # n, d)
     contexts: np.ndarray
     labels: np.ndarray
-    weights: np.ndarray
-    queries: np.ndarray
-    measure: np.ndarray
+    weights: np.ndarray  # Task vectors, exact for degree 5, shape (Kw, d)
+    queries: np.ndarray  # Queries, exact for degree 7 (a squared prediction has degree 6 in the query), shape (Kq, d)
+    measure: np.ndarray  # Weight of each prompt; sums to 1, shape (Kc, Kw, Kq)
 
     @classmethod
     def build(
@@ -155,26 +145,16 @@ def quartic_gradient(function: Callable[[Vector], float], at: Vector, step: floa
 
 @dataclass(frozen=True)
 class GeneralPrompts:
-    """All prompts of an exact rule for labels y = h(x) + noise, h a polynomial of degree at most 3.
+    """All prompts of an exact rule for labels y = h(x) + noise, h a polynomial of degree at most 3."""
 
-    Attributes
-    ----------
-    xs, ys : ndarray, shape (Kc, Ke, 1, n, d) and (Kc, Ke, 1, n)
-        Contexts × noise; exact for degree 9 in each input and 3 in each noise (signs ±1 times its deviation).
-    queries, answers : ndarray, shape (Kq, d) and (Kq,)
-        Queries with noise-free h(x_q).
-    measure : ndarray, shape (Kc, Ke, Kq)
-        Weight of each prompt.
-    noise : float
-        Standard deviation of the label noise; the answer's own noise is not among the nodes.
-    """
-
+    # Contexts × noise; exact for degree 9 in each input and 3 in each noise (signs ±1 times its deviation),
+    # shape (Kc, Ke, 1, n, d) and (Kc, Ke, 1, n)
     xs: np.ndarray
     ys: np.ndarray
-    queries: np.ndarray
+    queries: np.ndarray  # Queries with noise-free h(x_q), shape (Kq, d) and (Kq,)
     answers: np.ndarray
-    measure: np.ndarray
-    noise: float
+    measure: np.ndarray  # Weight of each prompt, shape (Kc, Ke, Kq)
+    noise: float  # Standard deviation of the label noise; the answer's own noise is not among the nodes
 
     @classmethod
     def build(cls, covariance: Matrix, n: int, label: Label, noise: float = 0.0) -> GeneralPrompts:

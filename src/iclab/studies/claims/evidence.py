@@ -45,36 +45,18 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A measured deviation with the thresholds that judge it.
+    """A measured deviation with the thresholds that judge it."""
 
-    Attributes
-    ----------
-    measure : str
-        "relative deviation", "z-score" or "violation" (of an inequality, relative).
-    deviation : float
-        Largest one over all problems, at least 0.
-    tolerance, refutation : float
-        Confirmed up to the first, refuted beyond the second, open between them.
-    problems : int
-        How many comparisons it rests on.
-    margin : float
-        Smallest relative margin of an inequality; NaN for other measures.
-    decisive : bool
-        Whether the numbers could have refuted a wrong claim; a sample that is too small could not.
-    obtained : str
-        How the compared numbers are obtained.
-    relative_error, n, seed : float
-        Of Monte Carlo: the largest relative standard error, the smallest number of samples, and the seed; else NaN.
-    """
-
-    measure: str
-    deviation: float
-    tolerance: float
+    measure: str  # "relative deviation", "z-score" or "violation" (of an inequality, relative)
+    deviation: float  # Largest one over all problems, at least 0
+    tolerance: float  # Confirmed up to the first, refuted beyond the second, open between them
     refutation: float
-    problems: int
-    margin: float = math.nan
-    decisive: bool = True
-    obtained: str = ""
+    problems: int  # How many comparisons it rests on
+    margin: float = math.nan  # Smallest relative margin of an inequality; NaN for other measures
+    decisive: bool = True  # Whether the numbers could have refuted a wrong claim; a sample that is too small could not
+    obtained: str = ""  # How the compared numbers are obtained
+    # Of Monte Carlo: the largest relative standard error, the smallest number of samples, and the seed; else
+    # NaN
     relative_error: float = math.nan
     n: float = math.nan
     seed: float = math.nan
@@ -100,47 +82,26 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Measured:
-    """A number, or the range of several of one kind, that a check reports and that decides nothing.
+    """A number, or the range of several of one kind, that a check reports and that decides nothing."""
 
-    Attributes
-    ----------
-    smallest, median, largest : float
-        Equal for a single number.
-    values : int
-        How many numbers there are.
-    obtained : str
-        How they are obtained.
-    standard_error, n, seed : float
-        Of a Monte Carlo mean; else NaN.
-    """
-
-    smallest: float
+    smallest: float  # Equal for a single number
     median: float
     largest: float
-    values: int
-    obtained: str
-    standard_error: float = math.nan
+    values: int  # How many numbers there are
+    obtained: str  # How they are obtained
+    standard_error: float = math.nan  # Of a Monte Carlo mean; else NaN
     n: float = math.nan
     seed: float = math.nan
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """How the comparisons of one name are judged.
+    """How the comparisons of one name are judged."""
 
-    Attributes
-    ----------
-    judge : callable
-        From pairs and the largest |z| that is consistent with a claim to evidence.
-    under : bool
-        Whether they are about the claim under its condition instead of as stated.
-    tests : int
-        How many z-scores there are at most.
-    """
-
+    # From pairs and the largest |z| that is consistent with a claim to evidence
     judge: Callable[[Pairs, float], Evidence]
-    under: bool = False
-    tests: int = 0
+    under: bool = False  # Whether they are about the claim under its condition instead of as stated
+    tests: int = 0  # How many z-scores there are at most
 
 
 def equal(

@@ -11,11 +11,10 @@ from scipy.special import exp1
 from iclab.foundations import Draws, Matrix
 from iclab.predictors import LeastSquares, Predictor, TrainedLSA
 from iclab.prompts import Gaussian, Linear, PromptDistribution
-from iclab.studies.claims.bench import Bench, Problem, written_gamma
+from iclab.studies.claims.bench import Bench, Problem, prompts_at, written_gamma
 from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import GeneralPrompts, Label, LinearPrompts
 from iclab.studies.claims.evidence import at_most, equal, number, positive, sampled
-from iclab.studies.claims.monte_carlo import Drawn, mean_over_prompts, prompts_at, squared_error
 from iclab.theory import (
     LabelLaw,
     corollary6_floor,
@@ -59,13 +58,12 @@ def theorem_5_sampled(bench: Bench) -> Items:
         w, v, c = bench.vector(d) / d, bench.vector(d) / d, float(bench.rng.uniform(0.2, 0.6))
         theta, label = problem.trained, _quadratic(cov, w, v, c)
 
-        def draw(draws: Draws) -> Drawn:
+        def score(draws: Draws) -> np.ndarray:
             xs = Gaussian(cov).sample(draws, m + 1)
             ys = label(xs)
-            return xs[:, :m], ys[:, :m], xs[:, m], ys[:, m]
+            return (predict(theta, xs[:, :m], ys[:, :m], xs[:, m]) - ys[:, m]) ** 2
 
-        found = squared_error(bench, draw, lambda x, y, q, t=theta: predict(t, x, y, q), 9_000, channel=k)
-        yield "risk", found, written_theorem_5(problem, m, quadratic_law(cov, w, v, c))
+        yield "risk", bench.mean(score, 9_000, k), written_theorem_5(problem, m, quadratic_law(cov, w, v, c))
 
 
 @check("theorem-5-assumptions", settled=equal(), finite=equal("quadrature", under=True), ratio=number())
@@ -189,7 +187,7 @@ def corollary_6_exact(bench: Bench) -> Items:
         def score(draws: Draws) -> np.ndarray:
             return _error_of(theta, law, draws, m)
 
-        yield "larger", mean_over_prompts(bench, score, 9_000, channel=k), _written_risk(problem, m)
+        yield "larger", bench.mean(score, 9_000, k), _written_risk(problem, m)
 
 
 @check("corollary-6-floor", floor=positive(tolerance=1e-12), below=at_most())
@@ -275,7 +273,7 @@ def competitive(bench: Bench) -> Items:
         excess = expected_risk(Gaussian(np.eye(d)), math.inf, m, noise_variance=s2)
         yield "factor", excess / (s2 * d / (m - d - 1)), (d + 1 + s2) / s2
     trained = TrainedLSA(problem.trained)
-    found = mean_over_prompts(bench, lambda draws: _error_of(trained, noiseless, draws, n), 8_000, channel=1)
+    found = bench.mean(lambda draws: _error_of(trained, noiseless, draws, n), 8_000, 1)
     yield "sampled", found, layer
     yield "layer_sampled", found
 

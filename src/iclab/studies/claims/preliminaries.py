@@ -12,11 +12,10 @@ from scipy.optimize import minimize
 from iclab.foundations import Draws
 from iclab.predictors import Averaging, LeastSquares
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
-from iclab.studies.claims.bench import Bench, layer, written_gamma
+from iclab.studies.claims.bench import Bench, layer, prompts_at, written_gamma
 from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import LinearPrompts, forward, loss_gradient, quartic_gradient, root
 from iclab.studies.claims.evidence import at_most, equal, number, positive, sampled
-from iclab.studies.claims.monte_carlo import mean_over_prompts, prompts_at
 from iclab.theory import (
     LSAParameters,
     PopulationLoss,
@@ -95,7 +94,7 @@ def equation_7(bench: Bench) -> Items:
             found = predict(theta, prompts.xs[:, :n], prompts.ys[:, :n], prompts.queries[:, n])
             return (found - prompts.targets[:, n]) ** 2 / 2
 
-        yield "risk", mean_over_prompts(bench, score, 11_000, channel=k), population_loss(theta, law, n)
+        yield "risk", bench.mean(score, 11_000, k), population_loss(theta, law, n)
 
 
 @check("equation-8", loss=equal("quadrature"))
@@ -139,7 +138,7 @@ def footnote_2_limit(bench: Bench) -> Items:
 
         # n times the variance about x'Λw is E x'(Λww'Λ + w'Λw Λ)x: the distance itself is of order 1/√n.
         stated = float(np.trace(np.linalg.matrix_power(cov, 3)) + np.trace(cov) * np.trace(cov @ cov))
-        yield "spread", mean_over_prompts(bench, score, 11_000, channel=k), stated
+        yield "spread", bench.mean(score, 11_000, k), stated
     for problem in bench.problems(8, dimensions=(2, 3), condition=10.0):
         prompts = LinearPrompts.build(problem.covariance, 2)
         mean = prompts.over_contexts(prompts.predictions(layer(1.0, np.eye(problem.dimension))))

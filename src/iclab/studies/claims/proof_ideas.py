@@ -150,10 +150,7 @@ def lemma_12_pl(bench: Bench) -> Items:
 @check("lemma-12-rate", excess=at_most("flow"))
 def lemma_12_rate(bench: Bench) -> Items:
     for problem in bench.problems(16):
-        mu, path = pl_constant(problem), trajectory(problem)
-        excess = path.excesses
-        for value, bound in zip(excess, np.exp(-mu * path.times) * excess[0], strict=True):
-            yield "excess", value, bound
+        yield from trajectory(problem).decaying("excess", pl_constant(problem))
 
 
 @check("lemma-12-limit", limit=equal("flow", tolerance=1e-8))
@@ -161,9 +158,7 @@ def lemma_12_limit(bench: Bench) -> Items:
     for problem in bench.problems(16):
         inverse = problem.inverse
         rho = np.linalg.norm(inverse)
-        u, U = trajectory(problem).end
-        yield "limit", u, np.sqrt(rho)
-        yield "limit", U, inverse / np.sqrt(rho)
+        yield from trajectory(problem).reaching(np.sqrt(rho), inverse / np.sqrt(rho))
 
 
 def _factors(xs: np.ndarray, ys: np.ndarray, query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

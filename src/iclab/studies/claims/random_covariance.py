@@ -14,7 +14,6 @@ from iclab.studies.claims.bench import Bench
 from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import LinearPrompts, forward, symmetric_rule
 from iclab.studies.claims.evidence import at_most, equal, number, positive, sampled
-from iclab.studies.claims.monte_carlo import mean_over_prompts
 from iclab.studies.claims.random_laws import Atoms, random_problems
 from iclab.theory import (
     LSAParameters,
@@ -43,7 +42,7 @@ def definition_7(bench: Bench) -> Items:
 def theorem_8_convergence(bench: Bench) -> Items:
     for problem in random_problems(bench, 20):
         least = np.sum(problem.mean_square * problem.target) / 2
-        left = problem.excess(*problem.states[-1]) / least
+        left = problem.excess(*problem.path.end) / least
         yield "left", left, 1e-14
         yield "remains", left
 
@@ -51,14 +50,8 @@ def theorem_8_convergence(bench: Bench) -> Items:
 @check("theorem-8-limit", weights=equal("flow", tolerance=1e-8))
 def theorem_8_limit(bench: Bench) -> Items:
     for problem in random_problems(bench, 16):
-        d = problem.dimension
         A = np.linalg.solve(problem.expect(lambda cov, gamma: gamma @ cov @ cov), np.diag(problem.mean_square))
-        size = np.sqrt(np.linalg.norm(A))
-        w_pv, w_kq = np.zeros((2, d + 1, d + 1))
-        w_pv[d, d], w_kq[:d, :d] = size, A / size
-        found = problem.flow.parameters(problem.horizon)
-        yield "weights", found.w_pv, w_pv
-        yield "weights", found.w_kq, w_kq
+        yield from problem.path.reaching_weights(np.sqrt(np.linalg.norm(A)), A)
 
 
 @check("theorem-8-global", even=at_most(), odd=equal(tolerance=1e-8), loss=equal("quadrature"))
@@ -118,7 +111,7 @@ def equation_23(bench: Bench) -> Items:
             found = np.einsum("bi,ij,bj->b", xs[:, m], learner, _moment(xs[:, :m], w))
             return m * (found - np.einsum("bi,ij,jk,bk->b", xs[:, m], learner, new, w)) ** 2
 
-        yield "larger", mean_over_prompts(bench, score, 9_000, channel=k), _spread(learner, new)
+        yield "larger", bench.mean(score, 9_000, k), _spread(learner, new)
 
 
 @check("section-4.3-failure", remains=positive(tolerance=1e-6), fixed=at_most(), share=number(), exponential=number())
@@ -250,7 +243,7 @@ def exponential_slope(bench: Bench) -> Items:
         query = draws.normals("query", d) * np.sqrt(variances)
         return np.sum(query * variances * w, axis=1) / 3 * np.sum(query * w, axis=1) / d  # E y² = d
 
-    found = mean_over_prompts(bench, products, 40_000)
+    found = bench.mean(products, 40_000)
     yield "slope", found, 1 / 3
     yield "found", found
     yield "exact", law.moments(2)[0] / 3  # Eλ²/3, as x_q and Λ_new vary together
@@ -277,7 +270,7 @@ def lsa_limit(bench: Bench) -> Items:
             w, query = draws.normals("task", d), draws.normals("query", d) * np.sqrt(variances)
             return np.sum(query * (variances / 3 - 1) * w, axis=1) ** 2 / d
 
-        yield "sampled", mean_over_prompts(bench, score, 18_000, channel=k), stated
+        yield "sampled", bench.mean(score, 18_000, k), stated
         yield "exact", expected_risk(trained, math.inf, math.inf, test) / d, stated
         yield name, stated
 

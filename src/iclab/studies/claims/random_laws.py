@@ -10,13 +10,11 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float64
 
-from iclab.flow import Trajectory, gradient_flow
 from iclab.foundations import Matrix, Vector
 from iclab.prompts import RandomDiagonal
 from iclab.studies.claims.bench import Bench
+from iclab.studies.claims.trajectories import Path, State
 from iclab.theory import assumption3
-
-State = tuple[float, Matrix]
 
 
 @dataclass(frozen=True)
@@ -162,20 +160,10 @@ class RandomProblem:
         return float(60 / (rho * self.decay.min()) + 4 * growth)
 
     @cached_property
-    def flow(self) -> Trajectory:
+    def path(self) -> Path:
         """Gradient flow from Assumption 3 up to the horizon."""
-        return gradient_flow(assumption3(self.theta, self.scale), self.covariates, self.n_train, self.horizon)
-
-    @cached_property
-    def times(self) -> Vector:
-        """0 and times that grow geometrically up to the horizon."""
-        return np.concatenate([[0.0], self.horizon * np.geomspace(1e-7, 1, 23)])
-
-    @cached_property
-    def states(self) -> list[State]:
-        """(u, U11) at ``times``."""
-        _, u, U, _ = self.flow.blocks(self.times)
-        return [(float(value), matrix) for value, matrix in zip(u, U, strict=True)]
+        start = assumption3(self.theta, self.scale)
+        return Path(start, self.covariates, self.n_train, self.horizon, self.excess)
 
 
 def random_problems(bench: Bench, standard: int, dimensions: tuple[int, int] = (2, 4)) -> Iterator[RandomProblem]:

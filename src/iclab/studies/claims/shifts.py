@@ -15,7 +15,6 @@ from iclab.studies.claims.bench import Bench, layer, written_gamma
 from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import GeneralPrompts, LinearPrompts, forward, root
 from iclab.studies.claims.evidence import at_most, equal, number, positive, sampled
-from iclab.studies.claims.monte_carlo import Drawn, squared_error
 from iclab.theory import minimizer, predict, shift_risk
 
 
@@ -51,13 +50,14 @@ def exact_error(bench: Bench) -> Items:
         w, noise = bench.vector(d), float(bench.rng.uniform(0, 1))
         theta = minimizer(problem.law, n)
 
-        def draw(draws: Draws) -> Drawn:
+        def score(draws: Draws) -> np.ndarray:
             xs = Gaussian(context).sample(draws, m)
             asked = draws.normals("query", len(w)) @ root(query).T
-            return xs, xs @ w + noise * draws.normals("noise", m), asked, asked @ w
+            ys = xs @ w + noise * draws.normals("noise", m)
+            return (predict(theta, xs, ys, asked) - asked @ w) ** 2
 
-        found = squared_error(bench, draw, lambda x, y, q, t=theta: predict(t, x, y, q), 8_000, channel=k)
-        yield "larger", found, shift_risk(theta.learner, context, query, m, np.outer(w, w), noise**2)
+        stated = shift_risk(theta.learner, context, query, m, np.outer(w, w), noise**2)
+        yield "larger", bench.mean(score, 8_000, k), stated
 
 
 @check("task-shift-noise", mean=equal("quadrature"), error=at_most(), share=number())

@@ -134,36 +134,18 @@ def check_claims(
     return tables_of(found)
 
 
-def verify(
-    *,
-    seed: int = 0,
-    effort: str = "standard",
-    progress: Progress | None = None,
-    only: str | Sequence[str] | None = None,
-) -> pd.DataFrame:
+def verify(**given: Any) -> pd.DataFrame:
     """The table ``claims`` of :func:`check_claims`, which has the same parameters and errors."""
-    return check_claims(seed=seed, effort=effort, progress=progress, only=only)["claims"]
+    return check_claims(**given)["claims"]
 
 
 def tables_of(found: Mapping[str, Finding]) -> dict[str, pd.DataFrame]:
-    """What was found about claims, as tables.
+    """What was found about claims, by name, as tables.
 
-    Parameters
-    ----------
-    found : mapping of str to Finding
-        By the claims' names.
-
-    Returns
-    -------
-    dict of DataFrame
-        ``claims``: one row each, with ``claim``, ``section``, ``source``, ``statement`` (what the paper says),
-        ``computed`` (how it is checked), ``method`` (how its numbers are obtained), ``problems`` (how many were
-        tried), ``measure``, ``deviation`` (largest, in that measure), ``deviation_as_stated``, ``tolerance``,
-        ``margin`` (smallest relative margin of inequalities, otherwise NaN), ``verdict``, ``condition``, ``expected``,
-        ``as_expected``, ``erratum``, ``correction``, ``slip`` and ``origin``. ``evidence``: a row per comparison, with
-        ``claim``, ``section``, ``part`` ("stated" or "under", the claim's condition), ``name``, ``compared`` (what is
-        compared) and the fields of ``Evidence``. ``numbers``: a row per number that decides nothing, with ``claim``,
-        ``section``, ``name``, ``number`` (what it is) and the fields of ``Measured``.
+    ``claims`` has a row per claim: its words, how its numbers are obtained, the deviation that decided with its
+    tolerance and margin, the verdict and the one on record. ``evidence`` has a row per comparison: whether it is about
+    the claim as stated or under its condition, what is compared, and the fields of ``Evidence``. ``numbers`` has a row
+    per number that decides nothing: what it is, and the fields of ``Measured``.
     """
     claims = [claim for claim in CLAIMS if claim.name in found]
     rows = [claim.row(found[claim.name]) for claim in claims]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.integrate import solve_ivp
 
 from iclab.flow import Trajectory, gradient_flow
 from iclab.foundations import Matrix
-from iclab.prompts import Gaussian
+from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.studies.claims.bench import Problem, written_gamma
 from iclab.theory import LSAParameters, assumption3
 
 State = tuple[float, Matrix]
+Compared: TypeAlias = Iterator[tuple[str, Any, Any]]
 
 
 def restricted_loss(covariance: Matrix, n_train: int, u: float, U: Matrix) -> float:
@@ -45,20 +47,6 @@ def restricted_excess(covariance: Matrix, n_train: int, u: float, U: Matrix) -> 
 def flat(u: float, U: Matrix) -> np.ndarray:
     """(u, U11) as a vector."""
     return np.append(u, U.ravel())
-
-
-def balanced(name: str, paths: Iterable[Iterable[State]]) -> Iterator[tuple[str, float, float]]:
-    """u² and ‖U11‖_F² along flows, to be compared under a name."""
-    for path in paths:
-        for u, U in path:
-            yield name, u**2, np.sum(U**2)
-
-
-def bounded(bound: float, scale: float, path: Iterable[State]) -> Iterator[tuple[str, float, float]]:
-    """A lower bound on u beside u along a flow ("u"), and beside σ ("bound")."""
-    for u, _ in path:
-        yield "u", bound, u
-    yield "bound", bound, scale
 
 
 def gained(problem: Problem) -> float:
@@ -94,22 +82,23 @@ def pl_constant(problem: Problem) -> float:
 
 @dataclass(frozen=True)
 class Path:
-    """Gradient flow of one problem, sampled at ``times``."""
+    """Gradient flow from a start of Assumption 3, sampled at ``times``."""
 
-    problem: Problem
-    parameters: LSAParameters
+    start: LSAParameters
+    law: Gaussian | RandomDiagonal
+    n_train: int
     horizon: float
-    points: int = 24
+    excess: Callable[[float, Matrix], float]  # ℓ − min ℓ at (u, U11)
 
     @cached_property
     def flow(self) -> Trajectory:
         """The trajectory, followed to ``horizon``."""
-        return gradient_flow(self.parameters, Gaussian(self.problem.covariance), self.problem.n_train, self.horizon)
+        return gradient_flow(self.start, self.law, self.n_train, self.horizon)
 
     @cached_property
     def times(self) -> np.ndarray:
         """0 and times that grow geometrically up to the horizon."""
-        return np.concatenate([[0.0], self.horizon * np.geomspace(1e-7, 1, self.points - 1)])
+        return np.concatenate([[0.0], self.horizon * np.geomspace(1e-7, 1, 23)])
 
     @cached_property
     def states(self) -> list[State]:
@@ -122,13 +111,37 @@ class Path:
         """(u, U11) at the horizon."""
         return self.states[-1]
 
-    @property
+    @cached_property
     def excesses(self) -> np.ndarray:
         """ℓ − min ℓ at ``times``."""
-        return np.array([restricted_excess(self.problem.covariance, self.problem.n_train, u, U) for u, U in self])
+        return np.array([self.excess(u, U) for u, U in self.states])
 
-    def __iter__(self) -> Iterator[State]:
-        return iter(self.states)
+    def balanced(self, name: str) -> Compared:
+        """u² and ‖U11‖_F² along the flow."""
+        return ((name, u**2, np.sum(U**2)) for u, U in self.states)
+
+    def bounded(self, bound: float, scale: float) -> Compared:
+        """A lower bound on u beside u along the flow ("u"), and beside σ ("bound")."""
+        yield from (("u", bound, u) for u, _ in self.states)
+        yield "bound", bound, scale
+
+    def decaying(self, name: str, rate: float) -> Compared:
+        """ℓ − min ℓ beside its exponential bound."""
+        excess = self.excesses
+        return zip([name] * len(excess), excess, np.exp(-rate * self.times) * excess[0], strict=True)
+
+    def reaching(self, u: float, U: Matrix) -> Compared:
+        """The end of the flow beside its limit."""
+        yield "limit", self.end[0], u
+        yield "limit", self.end[1], U
+
+    def reaching_weights(self, u: float, learner: Matrix) -> Compared:
+        """Both weight matrices at the end beside diag(0, u) and diag(A/u, 0)."""
+        d, found = len(learner), self.flow.parameters(self.horizon)
+        w_pv, w_kq = np.zeros((2, d + 1, d + 1))
+        w_pv[d, d], w_kq[:d, :d] = u, learner / u
+        yield "weights", found.w_pv, w_pv
+        yield "weights", found.w_kq, w_kq
 
 
 def trajectory(problem: Problem, scale: float | None = None) -> Path:
@@ -137,7 +150,8 @@ def trajectory(problem: Problem, scale: float | None = None) -> Path:
     The horizon is 60 times the slowest relaxation time at the limit, plus the time that u needs to leave 0.
     """
     start = assumption3(problem.theta, problem.scale if scale is None else scale)
-    return Path(problem, start, horizon(problem.covariance, problem.n_train, start.blocks[1]))
+    cov, n = problem.covariance, problem.n_train
+    return Path(start, problem.law, n, horizon(cov, n, start.blocks[1]), partial(restricted_excess, cov, n))
 
 
 def horizon(covariance: Matrix, n_train: int, start: float) -> float:
