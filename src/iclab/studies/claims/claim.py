@@ -26,6 +26,9 @@ Check: TypeAlias = Callable[[Bench], Items]
 Criteria: TypeAlias = Mapping[str, Criterion | Quantity]
 
 
+_PARTS = {"stated": Evidence, "under": Evidence, "number": Measured}
+
+
 @dataclass(frozen=True)
 class Finding:
     """What a check found, by name."""
@@ -42,7 +45,7 @@ class Finding:
 
     def as_table(self) -> pd.DataFrame:
         """A row per piece of evidence and per number: part ("stated", "under" or "number"), name, and its fields."""
-        parts = (("stated", self.stated), ("under", self.under), ("number", self.numbers))
+        parts = zip(_PARTS, (self.stated, self.under, self.numbers), strict=True)
         return pd.DataFrame(
             [{"part": part, "name": name, **asdict(piece)} for part, pieces in parts for name, piece in pieces.items()]
         )
@@ -50,20 +53,20 @@ class Finding:
     @classmethod
     def from_table(cls, table: pd.DataFrame) -> Finding:
         """What ``as_table`` made a table of."""
-        kinds = (("stated", Evidence), ("under", Evidence), ("number", Measured))
-        return cls(*(rows_as(kind, table[table["part"] == part]) for part, kind in kinds))
+        parts = [(kind, table[table["part"] == part]) for part, kind in _PARTS.items()]
+        return cls(*(dict(zip(rows["name"], rows_as(kind, rows), strict=True)) for kind, rows in parts))
 
 
 # Columns that missing values in other rows of a table made floats or objects.
 _CASTS: Mapping[str, type] = {"problems": int, "values": int, "decisive": bool}
 
 
-def rows_as(kind: type[Any], rows: pd.DataFrame) -> dict[str, Any]:
-    """Evidence or numbers by name, from the rows of a table."""
-    columns = [each.name for each in fields(kind)]
-    cast = rows.reindex(columns=columns).astype({key: to for key, to in _CASTS.items() if key in columns})
-    values = cast.itertuples(index=False, name=None)
-    return {str(name): kind(*row) for name, row in zip(rows["name"], values, strict=True)}
+def rows_as(kind: type[Any], rows: pd.DataFrame) -> list[Any]:
+    """Evidence or numbers, from the rows of a table."""
+    if rows.empty:
+        return []
+    columns = [map(_CASTS.get(each.name, lambda value: value), rows[each.name]) for each in fields(kind)]
+    return [kind(*row) for row in zip(*columns, strict=True)]
 
 
 # Every check with its criteria, by the name of its claim.

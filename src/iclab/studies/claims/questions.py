@@ -24,8 +24,8 @@ def evidence_on(tables: Tables, claim: str = "") -> dict[str, dict[str, list[Evi
     table = tables["evidence"]
     rows = table[table["claim"] == claim] if claim else table
     found: dict[str, dict[str, list[Evidence]]] = {}
-    for (name, part), pieces in rows.groupby(["claim", "part"], sort=False):
-        found.setdefault(str(name), {"stated": [], "under": []})[str(part)] = list(rows_as(Evidence, pieces).values())
+    for name, part, piece in zip(rows["claim"], rows["part"], rows_as(Evidence, rows), strict=True):
+        found.setdefault(name, {"stated": [], "under": []})[part].append(piece)
     return found
 
 

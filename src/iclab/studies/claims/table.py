@@ -161,7 +161,7 @@ def tables_of(found: Mapping[str, Finding]) -> dict[str, pd.DataFrame]:
         numbers += [
             {**shared, "name": name, "number": texts[name], **vars(value)} for name, value in finding.numbers.items()
         ]
-    return {"claims": pd.DataFrame(rows), "evidence": pd.DataFrame(evidence), "numbers": pd.DataFrame(numbers)}
+    return {"evidence": pd.DataFrame(evidence), "claims": pd.DataFrame(rows), "numbers": pd.DataFrame(numbers)}
 
 
 def arguments(claim: Claim, seed: int, effort: str) -> dict[str, Any]:
