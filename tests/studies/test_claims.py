@@ -45,7 +45,9 @@ ITEMS = (
     + [f"Lemma {k}" for k in (9, 10, 11, 12, 15, 17, 18, 19, 20, 21, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32)]
     + [f"Theorem {k}" for k in (4, 5, 8)]
     + [f"Corollary {k}" for k in (6, 16, 22)]
-    + [f"({k})" for k in (7, 8, 9, 11, 12, 13, 14, 16, 17, 18, 21, 22, 23, 27, 28, 37)]
+    + [f"({k})" for k in (7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 21, 22, 23, 25, 26, 27, 28)]
+    + [f"({k})" for k in (31, 32, 35, 36, 37, 38, 39, 40, 50)]
+    + ["Ahn", "Akyürek", "Bai", "Edelman", "Han", "Min", "Trockman", "Xie", "Section 6", "Appendix E"]
     + [
         "footnote 2",
         "Assumption 3",
@@ -213,8 +215,13 @@ def wrong_gamma(problem: Problem) -> np.ndarray:
     [
         # Γ without its 1/N in the trace term.
         (
-            ("lemma-11", "lemma-12-limit", "corollary-16", "theorem-4-limit", "equation-12", "theorem-5-linear"),
+            ("lemma-11", "corollary-16", "theorem-4-limit", "equation-12", "theorem-5-linear", "kernel-regression"),
             ("iclab.studies.claims.bench.Problem.gamma", property(wrong_gamma)),
+        ),
+        # Γ without the terms in 1/N.
+        (
+            ("equation-37", "equation-38", "equation-39", "equation-40"),
+            ("iclab.studies.claims.appendix_a.written_gamma", lambda covariance, _: covariance),
         ),
         # A loss of the wrong sign.
         (

@@ -15,7 +15,6 @@ from iclab.studies.claims import (  # noqa: F401 (their checks are registered)
     appendix_c,
     appendix_d,
     beyond,
-    closing,
     convergence,
     prediction_error,
     preliminaries,
