@@ -77,7 +77,7 @@ class Settings:
     problem: Problem = Problem(4, 8)
     cells: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: {LABELS: (2, 8, 32, 128, 512, 4096)})
     rate: float = 3e-3
-    steps: int = 2_000
+    steps: int = 1_500
     kept: int = 16
     overrides: Mapping[str, Any] = field(default_factory=dict)
     pools: int = 4
