@@ -141,19 +141,19 @@ class OwnPredictor:
     name : str
         ``module:object``.
     call : callable
-        Prompts to predictions, shape (B, P).
+        Prompts to predictions, shape (B, P), or (B, P, k) for vectors and classes.
     """
 
     name: str
     call: Any
 
     def __call__(self, prompts: Prompts) -> PromptLabels:
-        """Predictions, shape (B, P).
+        """Predictions, shape (B, P); (B, P, k) for vectors, and for classes their probabilities.
 
         Raises
         ------
         InvalidInputError
-            If the code raises or exits, or returns anything else than one real number per prompt and position.
+            If the code raises or exits, or returns anything else than these real numbers.
         """
         with own_errors(self.name, "must map prompts to predictions"):
             returned = self.call(prompts)
@@ -170,9 +170,10 @@ class OwnPredictor:
             raise InvalidInputError(
                 f"{self.name} must return real numbers; {type(returned).__name__} was returned{defined_at(self.call)}."
             ) from error
-        if values.shape != prompts.ys.shape:
+        wanted = (*prompts.ys.shape[:2], *prompts.labels.answer_shape)
+        if values.shape != wanted:
             raise InvalidInputError(
-                f"{self.name} must return one prediction per prompt and position, shape {prompts.ys.shape}; shape "
+                f"{self.name} must return one prediction per prompt and position, shape {wanted}; shape "
                 f"{values.shape} was returned{defined_at(self.call)}."
             )
         return values

@@ -141,6 +141,21 @@ def test_a_model_of_another_problem_is_judged_on_its_own(iclab, tmp_path, proble
     assert "behaves like" in out
 
 
+def test_own_python_on_a_problem_of_classes(iclab, tmp_path):
+    (tmp_path / "uniform_for_evaluate.py").write_text(
+        "import numpy as np\n\n\ndef uniform(prompts):\n"
+        "    return np.full((*prompts.ys.shape, prompts.n_classes), 1 / prompts.n_classes)\n\n\n"
+        "def numbers(prompts):\n    return np.zeros(prompts.ys.shape)\n"
+    )
+    law = ("--problem", "{kind: markov_chains, n_symbols: 4}", "--points", "4", "--prompts", "8", "--against", "none")
+    code, out, err = iclab("evaluate", "uniform_for_evaluate:uniform", *law, "--json")
+    assert code == 0, err
+    np.testing.assert_allclose([row["mean"] for row in json.loads(out)["errors"]], np.log(4), rtol=1e-12)
+    code, _, err = iclab("evaluate", "uniform_for_evaluate:numbers", *law)
+    assert code == 2
+    assert "shape (8, 4, 4); shape (8, 4) was returned (uniform_for_evaluate.py, line 8)" in err
+
+
 def test_a_problem_of_the_command_line_and_of_a_file(iclab, tmp_path):
     law = "{kind: markov_chains, n_symbols: 2, start: uniform}"
     (tmp_path / "law.yaml").write_text(f"prompts: {law}\n")

@@ -35,6 +35,10 @@ def test_presets_are_clean_but_for_positions_left_for_the_test(name):
         ({"optimizer.matrix_learning_rate": 0.02}, "never left the plateau"),
         ({"loss": "query"}, "one context length only"),
         ({"compile": True}, "slower on CPUs"),
+        (
+            {"prompts.tasks": {"kind": "finite_pool", "n_tasks": 4, "dimension": 5}},
+            "Bayes predictor is fitted directly",
+        ),
     ],
 )
 def test_what_is_odd_is_said(overrides, sentence):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iclab.foundations import InvalidInputError
-from iclab.training import read_config
+from iclab.training import preset, read_config
 
 BASE = {"preset": "tiny", "dimension": 2, "n_train": 4}
 # Any of these go together, in any order.
@@ -94,3 +94,18 @@ def test_numbers_are_numbers(changes, sentence):
     with pytest.raises(InvalidInputError, match=sentence) as error:
         read_config(BASE, changes)
     assert "Input should" not in str(error.value)
+
+
+def test_the_rate_of_matrices_keeps_a_presets_ratio():
+    usual = preset("small").optimizer
+    for change in ({"learning_rate": usual.learning_rate / 10}, {"learning_rate": 0.5}):
+        found = read_config({"preset": "small", "optimizer": change}).optimizer
+        assert found.matrix_learning_rate / found.learning_rate == pytest.approx(
+            usual.matrix_learning_rate / usual.learning_rate, rel=1e-9
+        )
+        assert read_config({"preset": "small"}, {"optimizer.learning_rate": change["learning_rate"]}).optimizer == found
+    both = {"learning_rate": 1e-4, "matrix_learning_rate": 1e-2}
+    assert read_config({"preset": "small", "optimizer": both}).optimizer.matrix_learning_rate == 1e-2
+    assert read_config({"preset": "small"}, {"optimizer.kind": "sgd", "optimizer.learning_rate": 1e-2}).optimizer == (
+        read_config({"preset": "small"}, {"optimizer.learning_rate": 1e-2, "optimizer.kind": "sgd"}).optimizer
+    )

@@ -174,9 +174,10 @@ def _check(config: TrainingConfig, *, as_json: bool) -> int:
     if as_json:
         precision = {field: asdict(choice) for field, choice in chosen.items()}
         figures = {name: None if math.isnan(value) else value for name, value in asdict(cost).items()}
-        sys.stdout.write(jsonlib.dumps({"cost": figures, "precision": precision, "remarks": remarks}, indent=2) + "\n")
+        content = {"cost": figures, "targets": config.targets, "precision": precision, "remarks": remarks}
+        sys.stdout.write(jsonlib.dumps(content, indent=2) + "\n")
     else:
-        fields = [f"{field}: {choice}." for field, choice in chosen.items()]
+        fields = [f"targets: {config.targets}.", *(f"{field}: {choice}." for field, choice in chosen.items())]
         sys.stdout.write("\n".join([f"Cost: {cost}.", *fields, *remarks]) + "\n")
     return 0
 
@@ -209,6 +210,7 @@ def _print_result(run: Run, *, as_json: bool) -> None:
             "targets": run.config.targets,
             "evaluation": last.to_dict("records"),
         }
+        content = {"cost": figures, "targets": config.targets, "precision": precision, "remarks": remarks}
         sys.stdout.write(jsonlib.dumps(content, indent=2) + "\n")
         return
     (scale, error_name), name = scale_of(run.config), reference_of(run.config.architecture.labels)

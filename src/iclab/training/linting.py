@@ -48,6 +48,11 @@ def lint(config: TrainingConfig) -> list[str]:
                 f"{name} is at {reached:g} in the last step but {configured} in the configuration, which held-out "
                 "prompts and the model card follow."
             )
+    if config.targets == "posterior_mean" and _value(config, "prompts.tasks.kind") == "finite_pool":
+        remarks.append(
+            "Targets are the posterior means of the finite pool: the pool's Bayes predictor is fitted directly, which "
+            "labels would teach more slowly. Take targets 'labels' to study how a pool is learned."
+        )
     if config.schedule.warmup >= steps:
         remarks.append(f"The warm-up of {config.schedule.warmup} steps outlasts the run of {steps}.")
     rate = config.optimizer.matrix_learning_rate or config.optimizer.learning_rate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
@@ -68,7 +68,8 @@ def preset(
         Whether code of one's own that the overrides name may run, or which (``module:object``).
     **overrides
         Fields of the configuration, as values or (for nested ones) mappings of what changes. A law of inputs is given
-        by its dimension, spectrum, matrix or laws; the one in a change replaces the preset's.
+        by its dimension, spectrum, matrix or laws; the one in a change replaces the preset's. A change of
+        ``optimizer.learning_rate`` alone changes the rate of Muon's matrices in proportion.
 
     Returns
     -------
@@ -104,7 +105,19 @@ def preset(
         "steps": steps,
         **recipe(PresetArguments(dimension, n_train, max_points, steps, _attention(overrides.get("model")))),
     }
+    _keep_ratio(data["optimizer"], overrides.get("optimizer"))
     return validated(TrainingConfig, merge(data, overrides), f"the preset {name}", allow_code=allow_code)
+
+
+def _keep_ratio(recipe: dict[str, Any], change: Any) -> None:
+    """Let the rate of Muon's matrices follow where a change gives the rate of the other weights alone."""
+    matrices = recipe.get("matrix_learning_rate")
+    if matrices is None or not isinstance(change, Mapping) or "matrix_learning_rate" in change:
+        return
+    given = cast(Mapping[str, Any], change).get("learning_rate")
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        # To twelve digits, so that a third of the rate is a third of the matrices' rate in decimals too.
+        recipe["matrix_learning_rate"] = float(f"{matrices * (given / recipe['learning_rate']):.12g}")
 
 
 def _attention(model: Any) -> str | None:
