@@ -210,7 +210,6 @@ def _print_result(run: Run, *, as_json: bool) -> None:
             "targets": run.config.targets,
             "evaluation": last.to_dict("records"),
         }
-        content = {"cost": figures, "targets": config.targets, "precision": precision, "remarks": remarks}
         sys.stdout.write(jsonlib.dumps(content, indent=2) + "\n")
         return
     (scale, error_name), name = scale_of(run.config), reference_of(run.config.architecture.labels)
