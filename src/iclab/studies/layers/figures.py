@@ -9,20 +9,20 @@ from iclab.studies.drawing import CYCLE, house_style
 from iclab.studies.layers.measure import best
 from iclab.studies.study import Record
 
-_FAMILIES = {"newton": "Newton", "gradient_descent_plus_plus": "GD++", "gradient_descent": "gradient descent"}
+_FAMILIES = {"newton": "Newton", "gradient_descent": "gradient descent"}
 
 
 def steps(record: Record) -> Figure:
     """The number of steps that a read-out is nearest to, a panel for each algorithm, a line for each model."""
     rows = record.tables["readouts"]
     with house_style():
-        figure = Figure(figsize=(8.4, 3.4))
+        figure = Figure(figsize=(7.2, 3.6))
         for ax, (family, title) in zip(figure.subplots(1, len(_FAMILIES)), _FAMILIES.items(), strict=True):
             for i, (model, group) in enumerate(best(rows, family).groupby("model", sort=False)):
                 ordered = group[group["block"] > 0].sort_values("block")
                 color = CYCLE[i % len(CYCLE)]
                 ax.plot(ordered["block"], ordered["setting"], "o-", color=color, markersize=3.5, label=model)
-            ax.set(title=title, xlabel="blocks passed", yscale="log")
+            ax.set(title=title, xlabel="blocks passed", yscale="linear" if family == "newton" else "log")
         figure.axes[0].set_ylabel("nearest number of steps")
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
