@@ -14,7 +14,7 @@ import torch
 
 from iclab.foundations import InvalidInputError, exclusive
 from iclab.models import load
-from iclab.training import Run, TrainingDivergedError, read_config, train
+from iclab.training import Run, Series, TrainingDivergedError, read_config, train
 from iclab.training.config import write_yaml
 
 
@@ -157,21 +157,31 @@ def kill_at_random(config, directory, tmp_path, kills, seed):
     return Run.open(directory)
 
 
+def kept(run):
+    """All that is kept along a training, by file."""
+    series = run.directory / "series"
+    return {path.relative_to(series): path.read_bytes() for path in series.rglob("*") if path.is_file()}
+
+
 def test_sigkill_at_random_moments_changes_nothing(config, outcome, tmp_path):
-    config = config.with_(checkpoint_every=1)
+    config = config.with_(checkpoint_every=1, checkpoints=Series(spacing="linear", count=30))
     whole = train(config, tmp_path / "whole")
     # One kill, then the rest in this process: starting Python and torch is what takes time.
     killed = kill_at_random(config, tmp_path / "killed", tmp_path, kills=1, seed=0)
     assert outcome(train(config, killed.directory)) == outcome(whole)
+    assert kept(killed) == kept(whole)
 
 
 @pytest.mark.slow
 def test_twenty_sigkills_change_nothing(config, outcome, tmp_path):
-    config = read_config(config.as_dict(), {"steps": 600, "checkpoint_every": 7})
+    config = read_config(config.as_dict(), {"steps": 600, "checkpoint_every": 7, "checkpoints.count": 200})
     process = start(config, tmp_path / "whole", tmp_path)
     assert process.communicate()[1] == ""
     killed = kill_at_random(config, tmp_path / "killed", tmp_path, kills=20, seed=1)
-    assert outcome(train(config, killed.directory)) == outcome(Run.open(tmp_path / "whole"))
+    whole = Run.open(tmp_path / "whole")
+    assert outcome(train(config, killed.directory)) == outcome(whole)
+    assert len(whole.checkpoints()) == 200
+    assert kept(killed) == kept(whole)
 
 
 def test_a_full_disk_leaves_a_run_that_resumes(config, outcome, tmp_path):

@@ -130,7 +130,7 @@ def patch(
 def clamp(name: str, to: float | Callable[[Tensor], Tensor], *, head: int | None = None) -> Generator[None]:
     """Hold an activation fixed in all forward passes within, those of a training among them.
 
-    Gradients flow through what replaces it. A configuration does not say so: what is trained like this keeps no trace.
+    Gradients flow through what replaces it. A run does not know of it; ``clamp`` in a configuration is what it keeps.
 
     Parameters
     ----------
