@@ -8,7 +8,7 @@ from iclab.cli.arguments import Whole, listed
 
 
 def verify(*, only: list[str] | None = None, seed: Whole = 0, effort: str = "standard", json: bool = False) -> int:
-    """Check every claim of the paper and print the table of verdicts.
+    """Check every claim of the paper and print the table of verdicts, with the comparisons that decide them.
 
     Exits with 0 if every verdict is the one on record, with 1 otherwise.
 

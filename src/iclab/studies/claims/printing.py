@@ -20,6 +20,17 @@ from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED
 
 _STYLES = {HOLDS: "green", ONLY_IF: "yellow", FAILS: "red", UNDECIDED: "magenta"}
 _LESS = ["claim", "section"]
+# Column of the evidence to its heading and its width.
+_COLUMNS = {
+    "part": ("as", 6),
+    "deviation": ("deviation", 9),
+    "tolerance": ("limit", 7),
+    "margin": ("margin", 9),
+    "problems": ("tried", 5),
+    "obtained": ("obtained by", 12),
+}
+# Columns of a terminal from which on all of them are shown.
+_WIDE = 120
 
 
 def as_json(tables: Mapping[str, pd.DataFrame]) -> str:
@@ -34,29 +45,29 @@ def as_json(tables: Mapping[str, pd.DataFrame]) -> str:
 
 
 def as_text(tables: Mapping[str, pd.DataFrame], seed: int) -> str:
-    """The claims for a terminal: one row each, grouped by section, with a line of counts at the end.
+    """The claims for a terminal: a row per comparison, grouped by claim and section, and a line of counts at the end.
 
     Colours appear only if standard output is a terminal.
     """
-    table = tables["claims"]
     live = sys.stdout.isatty()
     width = max(shutil.get_terminal_size((140, 24)).columns, 80)
     console = Console(file=io.StringIO(), width=width, force_terminal=live, highlight=False, color_system="auto")
-    for section, rows in table.groupby("section", sort=False):
-        console.print(_section(str(section), rows, width))
-    console.print(_closing(table, seed))
+    for section, rows in tables["claims"].groupby("section", sort=False):
+        console.print(_section(str(section), rows, tables["evidence"], width))
+    console.print(_closing(tables["claims"], seed))
     stream = console.file
     return stream.getvalue() if isinstance(stream, io.StringIO) else ""
 
 
-def _section(title: str, rows: pd.DataFrame, width: int) -> Table:
+def _section(title: str, rows: pd.DataFrame, evidence: pd.DataFrame, width: int) -> Table:
     drawn = Table(title=title, title_justify="left", title_style="bold", width=width, show_lines=False, pad_edge=False)
-    drawn.add_column("claim", width=28, overflow="fold")  # the longest name
-    for heading, ratio in (("verdict", 4), ("how it is checked", 9)):
-        drawn.add_column(heading, ratio=ratio, overflow="fold")
-    for heading in ("deviation", "limit", "margin", "tried"):
-        drawn.add_column(heading, width=9, justify="right", overflow="fold")
-    drawn.add_column("obtained by", ratio=3, overflow="fold")
+    drawn.add_column("claim", width=28 if width >= _WIDE else 22, overflow="fold")  # the longest name
+    drawn.add_column("verdict", ratio=4, overflow="fold")
+    drawn.add_column("what is compared", ratio=6, overflow="fold")
+    # A narrow terminal leaves out the columns that do not judge.
+    shown = _COLUMNS if width >= _WIDE else {key: _COLUMNS[key] for key in ("deviation", "tolerance")}
+    for heading, size in shown.values():
+        drawn.add_column(heading, width=size, overflow="fold")
     for row in rows.to_dict("records"):
         verdict = Text(row["verdict"].removesuffix(" …"), style=_STYLES[row["verdict"]])
         if row["condition"]:
@@ -64,9 +75,10 @@ def _section(title: str, rows: pd.DataFrame, width: int) -> Table:
         if not row["as_expected"]:
             verdict.append(f" (on record: {row['expected']})", style="bold red")
         name = Text(row["claim"], style="bold").append(f"\n{row['source']}", style="dim not bold")
-        numbers = [_number(row[key]) for key in ("deviation", "tolerance", "margin")]
-        # Text, not markup: formulas are full of brackets.
-        drawn.add_row(name, verdict, Text(row["computed"]), *numbers, str(row["problems"]), Text(row["method"]))
+        for piece in evidence[evidence["claim"] == row["claim"]].to_dict("records"):
+            # Text, not markup: formulas are full of brackets.
+            drawn.add_row(name, verdict, Text(piece["compared"]), *(_cell(piece[key]) for key in shown))
+            name, verdict = Text(""), Text("")
         drawn.add_section()
     return drawn
 
@@ -78,8 +90,10 @@ def _closing(table: pd.DataFrame, seed: int) -> str:
     return f"{len(table)} claims, seed {seed}: {counts}; {agreement}"
 
 
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else format_number(value)
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else format_number(value)
+    return str(value)
 
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
