@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from iclab.foundations import InvalidInputError
-from iclab.inspect import activations, run
+from iclab.inspect import ablate, activations, probe, run
 from iclab.models import Architecture, Transformer, TransformerPredictor, load, predictor
 from iclab.predictors import LeastSquares
 from iclab.prompts import Gaussian, Linear, MarkovChains, PromptDistribution
@@ -144,6 +144,19 @@ def test_a_module_of_ones_own_shows_its_named_parts(own):
     assert cache["memory.in"].shape == (5, P, 5)
     with pytest.raises(InvalidInputError, match=r"read\.\{in, out\}"):
         cache["blocks.0.attention.pattern"]
+
+
+def test_a_bare_module_is_looked_into_as_it_is(own):
+    prompts, net = drawn(5, shifted=False), own.model.net
+    predictions, cache = run(net, prompts, "memory.out")
+    np.testing.assert_array_equal(predictions, own(prompts))
+    np.testing.assert_array_equal(ablate(net, "memory.out")(prompts), ablate(own, "memory.out")(prompts))
+    np.testing.assert_array_equal(cache["memory.out"], run(own, prompts, "memory.out")[1]["memory.out"])
+    for ask in (lambda: run(net, drawn(5, shifted=True)), lambda: ablate(net, "memory.out")(drawn(5, shifted=True))):
+        with pytest.raises(InvalidInputError, match="leave queries unshifted"):
+            ask()
+    with pytest.raises(InvalidInputError, match="untrained=False"):
+        probe(net, prompts, "moment", folds=2)
 
 
 @pytest.mark.parametrize(

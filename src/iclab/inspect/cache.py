@@ -94,6 +94,8 @@ def check_activation(name: str, known: Iterable[str]) -> str:
         If there is none such; the sentence lists those that exist, block by block, and names the closest.
     """
     names = list(known)
+    if not names:
+        raise _nothing()
     if name in names:
         return name
     try:
@@ -106,6 +108,8 @@ def check_activation(name: str, known: Iterable[str]) -> str:
 
 def chosen(keep: str | Sequence[str] | None, names: Sequence[str]) -> list[str]:
     """The names that are to be kept: given ones, and those that patterns such as ``*.residual_out`` match."""
+    if not names:
+        raise _nothing()
     if keep is None:
         return list(names)
     wanted: list[str] = [keep] if isinstance(keep, str) else list(keep) if isinstance(keep, Iterable) else []
@@ -151,6 +155,13 @@ def allocated(
         for i, (name, shape) in enumerate(shapes.items())
     }
     return arrays, folder
+
+
+def _nothing() -> InvalidInputError:
+    return InvalidInputError(
+        "a model must show activations with an axis of the prompts; this one shows none on these: a module of one's "
+        "own that takes no queries answers shifted ones by other prompts, so leave queries unshifted."
+    )
 
 
 def size_of(count: int) -> str:

@@ -2,14 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from iclab.foundations import InvalidInputError
-from iclab.models import OwnModule, Transformer, TransformerPredictor, load
-from iclab.models.architecture import Architecture
+from torch import nn
 
-Inspectable: TypeAlias = "str | Path | Transformer | OwnModule | TransformerPredictor"
+from iclab.foundations import InvalidInputError, PromptLabels
+from iclab.models import OwnModel, OwnModule, Transformer, TransformerPredictor, load
+from iclab.models.architecture import Architecture
+from iclab.prompts import Prompts
+
+Inspectable: TypeAlias = "str | Path | nn.Module | TransformerPredictor"
+
+
+@dataclass(frozen=True, eq=False)
+class ModulePredictor:
+    """A torch module of one's own that answers prompts of any dimension and labels that it takes.
+
+    Attributes
+    ----------
+    net : Module
+        As ``OwnModel`` describes it: ``forward(xs, ys, queries=None)``.
+    """
+
+    net: nn.Module = field(repr=False)
+    n_train: int | None = None
+
+    @cached_property
+    def model(self) -> OwnModule:
+        """The module as a model."""
+        return OwnModule.around(self.net, self.architecture)
+
+    @property
+    def architecture(self) -> OwnModel:
+        """What is known of it: its class."""
+        kind = type(self.net)
+        return OwnModel(object=f"{kind.__module__}:{kind.__qualname__}")
+
+    @property
+    def name(self) -> str:
+        """Its class."""
+        return type(self.net).__name__
+
+    def __call__(self, prompts: Prompts) -> PromptLabels:
+        """Predictions, in the shape of the labels."""
+        description = self.architecture.of(prompts.dimension, prompts.labels)
+        return TransformerPredictor(OwnModule.around(self.net, description))(prompts)
 
 
 def opened(model: Any, *, allow_code: bool = False) -> Any:
@@ -17,14 +57,15 @@ def opened(model: Any, *, allow_code: bool = False) -> Any:
 
     Parameters
     ----------
-    model : str, Path, Transformer, OwnModule or predictor
-        A model's name or folder, a module, or the predictor of one, with interventions or without.
+    model : str, Path, Module or predictor
+        A model's name or folder, a transformer or a module of one's own, or the predictor of one, with interventions or
+        without.
     allow_code : bool
         As in ``iclab.models.load``.
 
     Returns
     -------
-    TransformerPredictor or Intervened
+    TransformerPredictor, ModulePredictor or Intervened
 
     Raises
     ------
@@ -35,6 +76,8 @@ def opened(model: Any, *, allow_code: bool = False) -> Any:
         return load(model, allow_code=allow_code)
     if isinstance(model, Transformer | OwnModule):
         return TransformerPredictor(model)
+    if isinstance(model, nn.Module):
+        return ModulePredictor(model)
     if not hasattr(model, "model") or not isinstance(model.model, Transformer | OwnModule):
         raise InvalidInputError(
             f"a model to look into must be a transformer or a module of one's own, its name or its folder; "

@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from iclab.foundations import InvalidInputError, check_choice, check_integer
 from iclab.inspect.activations import run
 from iclab.inspect.cache import Cache
-from iclab.inspect.opening import Inspectable, opened
+from iclab.inspect.opening import Inspectable, ModulePredictor, opened
 from iclab.inspect.quantities import QUANTITIES, Quantity, quantity_of
 from iclab.inspect.ridge import leave_one_out
 from iclab.models import TransformerPredictor, make
@@ -124,8 +124,19 @@ def probe(
 
 
 def at_start(model: Inspectable, seed: int = 0) -> TransformerPredictor:
-    """A model with the weights that it would begin its training with, under a seed."""
+    """A model with the weights that it would begin its training with, under a seed.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is a bare module, of which nobody knows how it is made.
+    """
     predictor = opened(model)
+    if isinstance(predictor, ModulePredictor):
+        raise InvalidInputError(
+            f"a model must say how it is made to be compared with its start; {predictor.name} is a module: give "
+            "untrained=False."
+        )
     start = make(predictor.architecture, seed)
     parameter = next(predictor.model.parameters())
     start.to(parameter.device, parameter.dtype)

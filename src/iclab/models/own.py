@@ -127,6 +127,18 @@ class OwnModule(nn.Module):
             raise InvalidInputError(
                 f"{architecture.object} must make a torch.nn.Module with parameters; a {type(net).__name__} was made."
             )
+        self._hold(net)
+
+    @classmethod
+    def around(cls, net: nn.Module, architecture: OwnModel) -> Self:
+        """A module that exists already, as a model of this description; nothing is imported."""
+        model = cls.__new__(cls)
+        nn.Module.__init__(model)
+        model.architecture, model.n_train = architecture, None
+        model._hold(net)
+        return model
+
+    def _hold(self, net: nn.Module) -> None:
         self.net = net
         self._asks = "queries" in inspect.signature(net.forward).parameters
 
