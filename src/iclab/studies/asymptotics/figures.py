@@ -91,7 +91,7 @@ def pools(record: Record) -> Figure:
     """What is lost on new tasks, by the number of tasks, for several lengths of prompts."""
     gaps = record.tables["gaps"]
     with house_style():
-        figure = Figure(figsize=(4.8, 3.2))
+        figure = Figure(figsize=(8.0, 3.4))
         ax = figure.subplots()
         for color, (alpha, rows) in zip(CYCLE, gaps.groupby("alpha"), strict=False):
             ax.plot(rows["kappa"], rows["gap"].clip(lower=1e-6), ".-", color=color, label=f"α = {alpha:g}")
@@ -124,7 +124,7 @@ def depth(record: Record) -> Figure:
     """Error by the number of layers, untied and tied, for several α."""
     table = record.tables["depth"]
     with house_style():
-        figure = Figure(figsize=(4.8, 3.2))
+        figure = Figure(figsize=(8.0, 3.4))
         ax = figure.subplots()
         for color, (alpha, rows) in zip(CYCLE, table.groupby("alpha"), strict=False):
             ax.plot(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, SECOND, THIRD, house_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, SECOND, THIRD, house_style, label_short_log
 from iclab.studies.hijacking.exact import CLASSICAL
 from iclab.studies.study import Record
 
@@ -25,6 +25,7 @@ def sizes(record: Record) -> Figure:
         for i, (_, at) in enumerate(trained.groupby("learner")):
             right.plot(at["position"], at["size"], color="#b0b0b0", linewidth=0.7, label="" if i else "shipped models")
         left.set(xlabel="changed labels", ylabel="size / standard deviation of a label", xscale="log", yscale="log")
+        label_short_log(left.xaxis)
         right.set(xlabel="position of the one changed label")
         handles, labels = left.get_legend_handles_labels()
         more = right.get_legend_handles_labels()

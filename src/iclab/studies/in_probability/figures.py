@@ -39,7 +39,7 @@ def by_prompt(record: Record) -> Figure:
     prompts = record.tables["prompts"]
     prompts = prompts[prompts["M"] == prompts["M"].max()]
     with house_style():
-        figure = Figure(figsize=(4.8, 3.4))
+        figure = Figure(figsize=(8.0, 3.4))
         ax = figure.subplots()
         for color, (name, rows) in zip(CYCLE, prompts.groupby("predictor", sort=False), strict=False):
             errors = np.sort(rows["error"].to_numpy(float)).clip(min=_FLOOR)
@@ -57,7 +57,7 @@ def by_trace(record: Record) -> Figure:
     prompts = prompts[prompts["M"] == prompts["M"].max()]
     names = [LAYER, *record.settings["models"][:1]]
     with house_style():
-        figure = Figure(figsize=(4.8, 3.2))
+        figure = Figure(figsize=(8.0, 3.4))
         ax = figure.subplots()
         for name, color, marker in zip(names, (LSA, ACCENT), "os", strict=False):
             rows = prompts[prompts["predictor"] == name]

@@ -62,7 +62,7 @@ class Settings:
     n: Annotated[int, Field(ge=2)] = 4000
     models: tuple[str, ...] = ("gpt2-d20-exponential", "gpt2-columns-d20-exponential")
     lengths: tuple[int, ...] = (20, 40)
-    n_prompts: Annotated[int, Field(ge=20)] = 200
+    n_prompts: Annotated[int, Field(ge=20)] = 100
     n_queries: Annotated[int, Field(ge=2)] = 64
     seed: Annotated[int, Field(ge=0)] = 0
 

@@ -79,7 +79,7 @@ QUESTIONS = (
     ),
     Question(
         "lucky",
-        "With unlimited examples some covariances in twenty are lucky: the error is small.",
+        "With unlimited examples the layer's error is small on one covariance in twenty.",
         "95 % interval of its .05 quantile / d below the threshold, N = M = ∞.",
         lambda tables: cases(unlimited(tables), "q5", SMALL, above=False),
         thresholds={"threshold": SMALL},

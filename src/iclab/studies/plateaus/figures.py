@@ -49,7 +49,7 @@ def order(record: Record) -> Figure:
     """Share of starts from which the larger eigenvalue is learned first."""
     table = record.tables["orders"]
     with house_style():
-        figure = Figure(figsize=(4.8, 3.2))
+        figure = Figure(figsize=(8.0, 3.4))
         ax = figure.subplots()
         for i, ((heads, scale), rows) in enumerate(table.groupby(["heads", "scale"], sort=False)):
             ordered = rows.sort_values("ratio")
@@ -69,7 +69,7 @@ def ranks(record: Record) -> Figure:
     """Error over time by the rank of the heads."""
     tables = record.tables
     with house_style():
-        figure = Figure(figsize=(4.8, 3.2))
+        figure = Figure(figsize=(8.0, 3.4))
         ax = figure.subplots()
         _heights(ax, record, FIXED)
         paths = of_problem(tables, "path", problem=FIXED, main=True)
