@@ -9,12 +9,12 @@ import pytest
 from iclab.foundations import InvalidInputError
 from iclab.studies.robustness.measure import STANDARD, Settings, board, effects, growth
 from iclab.studies.robustness.questions import QUESTIONS
-from iclab.studies.robustness.recipes import DEFAULT, FACTORS, configuration
+from iclab.studies.robustness.recipes import DEFAULT, FACTORS, LONGER, configuration
 from iclab.studies.study import Verdict, ask
 from iclab.training.config import differences
 from iclab.training.targets import posterior_mean
 
-FACTOR, PRIOR = "adam", "prior: everything"
+FACTOR, PRIOR = LONGER, "prior: everything"
 SETTINGS = Settings(factors=(DEFAULT, FACTOR, PRIOR), judged=("half_subspace", "scale-y=2"))
 ZERO = {STANDARD: 1.0, "half_subspace": 1.0, "scale-y=2": 4.0}
 
@@ -46,8 +46,8 @@ def verdicts(own, shifted, **more):
 
 
 def test_questions_follow_from_the_errors():
-    brittle = verdicts((0.01, 0.02, 0.015), (0.4, 0.3, 0.01))
-    assert brittle == dict.fromkeys(("brittle", "recipe", "prior", "price"), Verdict.CONFIRMED)
+    brittle = verdicts((0.01, 0.002, 0.015), (0.4, 0.3, 0.01))
+    assert brittle == dict.fromkeys(("brittle", "recipe", "longer", "prior", "price"), Verdict.CONFIRMED)
     sturdy = verdicts((0.01, 0.02, 0.05), (0.01, 0.001, 0.02))
     assert sturdy == dict.fromkeys(brittle, Verdict.REFUTED)
 
@@ -65,6 +65,7 @@ def test_ratios_are_geometric_means_over_the_same_seeds():
     # Every seed has the same ratio, however far the seeds lie apart.
     np.testing.assert_allclose(row[["own", "own_low", "own_high"]].astype(float), 2.0)
     np.testing.assert_allclose(row[["shifted", "shifted_low", "shifted_high"]].astype(float), 0.25)
+    np.testing.assert_allclose(row[["gap", "gap_low", "gap_high"]].astype(float), 0.125)
     np.testing.assert_allclose(found["board"].set_index("factor").loc[DEFAULT, [STANDARD, "scale-y=2"]], [0.01, 1.6])
     # Of what predicting zero costs: labels twice as large cost it four times as much.
     np.testing.assert_allclose(found["growth"].query("factor == @PRIOR")["growth"], 0.04 / 0.03)

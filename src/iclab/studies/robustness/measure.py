@@ -113,10 +113,12 @@ def effects(errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Each recipe's error over the default's with the same seeds, on Λ = I and over the judged shifts together.
 
     Geometric means over seeds (and shifts), with Student's 95 % interval over seeds; one seed has none. ``own`` is the
-    ratio without a shift, ``shifted`` the one under shifts.
+    ratio without a shift, ``shifted`` the one under shifts, and ``gap`` the second over the first: above 1 where what
+    a recipe gains is not gained under shifts.
     """
     wide = at_full_length(errors, settings.dimension).transform(np.log)
     parts = {"own": wide[STANDARD], "shifted": wide[list(settings.judged)].mean(axis=1)}
+    parts["gap"] = parts["shifted"] - parts["own"]
     rows: list[dict[str, Any]] = []
     for factor in settings.factors:
         if factor == DEFAULT:

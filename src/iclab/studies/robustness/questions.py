@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iclab.studies.robustness.recipes import DEFAULT, PRIOR, RECIPE, SIZE
+from iclab.studies.robustness.recipes import DEFAULT, LONGER, PRIOR, RECIPE, SIZE
 from iclab.studies.study import Answer, Question, Tables, cases
 
 # An error counts as lowered or raised where it changes by this factor.
@@ -21,6 +21,12 @@ def recipe(tables: Tables) -> Answer:
     """Whether no change of recipe or size halves the errors under shifts."""
     rows = tables["effects"]
     return cases(rows[rows["group"].isin([RECIPE, SIZE])], "shifted", 1 / FACTOR)
+
+
+def longer(tables: Tables) -> Answer:
+    """Whether longer training gains less under shifts than without one."""
+    rows = tables["effects"]
+    return cases(rows[rows["factor"] == LONGER], "gap", 1.0)
 
 
 def prior(tables: Tables) -> Answer:
@@ -50,6 +56,13 @@ QUESTIONS = (
         recipe,
         lead=True,
         thresholds={"threshold": 1 / FACTOR},
+    ),
+    Question(
+        "longer",
+        "Longer training lowers the errors under shifts less than the error without one.",
+        "With three times the steps their ratio grows: above 1 by its interval over seeds.",
+        longer,
+        lead=True,
     ),
     Question(
         "prior",

@@ -8,7 +8,7 @@ from typing import Any
 
 from iclab.training import TrainingConfig, preset
 
-DEFAULT = "default"
+DEFAULT, LONGER = "default", "three times the steps"
 # What a factor belongs to.
 RECIPE, SIZE, PRIOR = "recipe", "size", "prior"
 
@@ -88,7 +88,7 @@ FACTORS: Mapping[str, Factor] = {
     "prior: low rank": _prior(_low_rank),
     "prior: rotations": _prior(_rotations),
     "third of the rate": _fixed(RECIPE, optimizer={"learning_rate": 2e-3 / 3, "matrix_learning_rate": 1e-3}),
-    "three times the steps": Factor(SIZE, lambda d, n: {"steps": 3 * n}),
+    LONGER: Factor(SIZE, lambda d, n: {"steps": 3 * n}),
     "twice the width": _fixed(SIZE, model={"width": 64}),
     "twice the layers": _fixed(SIZE, model={"layers": 4}),
     "adam, labels": _fixed(RECIPE, optimizer={"kind": "adam"}, targets="labels"),
