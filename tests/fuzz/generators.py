@@ -99,6 +99,8 @@ _WORDS = (
     "--data", "d.csv", "--columns", "a,b", "--scale", "1e-3", "--theta", "random:seed=1", "--start", "normal:size=1",
     "s.npz", "--t-end", "--set", "steps=3", "steps=1e300", "model.width=16", "optimizer.kind=sgd", "x=1", "seed=yes",
     "--check", "tiny", "lsa", "m.yaml", "--directory", "run", "--resume", "--curve", "--from", "hugging-face", "--to",
+    "--problem", "own", "{kind: markov_chains, n_symbols: 2}", "{kind: gaussian_mixture, dimension: 2, radius: 1}",
+    "{tasks: {kind: own, object: 'os:system'}}", "--score", "accuracy", "squared_error", "bigram", "bayes",
     "--help", "--version", "--no-json", "--", "-", "--=", "\x1b[31m", "x" * 400,
 )  # fmt: skip
 
@@ -108,8 +110,11 @@ def command_line(seed: int) -> list[str]:
     rng = random.Random(seed)
     verb = rng.choice(("evaluate", "flow", "train", "exchange", "inspect", "sweep", "study", "nonsense"))
     words = [rng.choice(_WORDS) for _ in range(rng.randrange(8))]
-    if verb == "evaluate" and rng.random() < 0.7:
+    if verb == "evaluate" and rng.random() < 0.5:
         words = ["zero", "--suite", "standard", "--prompts", "2", "--dimension", "2", *words[:3]]
+    elif verb == "evaluate" and rng.random() < 0.5:
+        law = "{kind: markov_chains, n_symbols: 2}"
+        words = ["bigram", "--problem", law, "--points", "4", "--prompts", "2", *words[:3]]
     if verb == "flow" and rng.random() < 0.7:
         words = ["--n-train", "5", "--covariance", "identity:d=2", *words[:3]]
     if verb == "train":
