@@ -56,7 +56,9 @@ def layers_of_descent(depth):
 def test_layers_of_descent_hold_the_moment_and_then_every_iterate():
     prompts = LAW.sample(60, P, seed=0)
     steps = {f"w{k}": GradientDescent(k, RATE).weights for k in (1, 2, 3)}
-    table = probe(layers_of_descent(3), prompts, {**steps, "moment": lambda p: steps["w1"](p) / RATE}, at="label")
+    table = probe(
+        layers_of_descent(3), prompts, {**steps, "moment": lambda p: steps["w1"](p) / RATE}, at="label", untrained=False
+    )
     table = table.query("model == 'trained' and not control")
     for block in (0, 1, 2):
         held = table.query(f"block == {block} and target == 'w{block + 1}'")

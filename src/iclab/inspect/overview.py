@@ -12,7 +12,7 @@ from jaxtyping import Float64
 
 from iclab.evaluation import compare
 from iclab.foundations import InvalidInputError, check_integer
-from iclab.inspect.activations import activations, first
+from iclab.inspect.activations import activations
 from iclab.inspect.attention import attention_shares, induction_scores, mean_patterns
 from iclab.inspect.effects import importance
 from iclab.inspect.measures import compare_with_descent, critical_distance, learner_and_theory, products_and_identity
@@ -249,21 +249,13 @@ def _attention(predictor: Any, prompts: Prompts) -> dict[str, pd.DataFrame]:
 def _probes(
     predictor: Any, distribution: Any, prompts: Prompts, n_points: int, seed: int, progress: Progress
 ) -> pd.DataFrame:
-    keep = None
-    if not isinstance(predictor.model, Transformer):  # what has a place for every position
-        known = activations(predictor, first(prompts, 3))
-        keep = [
-            str(name)
-            for name, shape in zip(known["name"], known["shape"], strict=True)
-            if name.endswith(".out") and len(shape) > 1 and shape[0] == n_points
-        ]
     places = _places(prompts.dimension, n_points)[:3]
     targets = {name: QUANTITIES[name] for name in _TARGETS}
     with suppress(InvalidInputError):  # where the law has one, and it is not least squares itself
         bayes = bayes_predictor(distribution)
         if not isinstance(bayes, LeastSquares):
             targets["posterior_mean"] = posterior_mean(distribution)
-    return probe(predictor, prompts, targets, keep, positions=places, folds=3, seed=seed, progress=progress)
+    return probe(predictor, prompts, targets, positions=places, folds=3, seed=seed, progress=progress)
 
 
 def _measures(predictor: Any, prompts: Prompts, distribution: Any) -> dict[str, pd.DataFrame]:

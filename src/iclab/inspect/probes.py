@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Float64
 
 from iclab.foundations import InvalidInputError, check_choice, check_integer
-from iclab.inspect.activations import run
+from iclab.inspect.activations import activations, run
 from iclab.inspect.cache import Cache
 from iclab.inspect.opening import Inspectable, ModulePredictor, opened
 from iclab.inspect.quantities import QUANTITIES, Quantity, quantity_of
 from iclab.inspect.ridge import leave_one_out
-from iclab.models import TransformerPredictor, make
+from iclab.models import Transformer, TransformerPredictor, make
 from iclab.prompts import Prompts
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def probe(
     targets : str, sequence of str, or mapping
         Names in ``QUANTITIES``, or own names to functions of the prompts, such as ``posterior_mean(distribution)``.
     keep : str or sequence of str, optional
-        Activations, as in ``run``; the stream when omitted, or all that modules of one's own have.
+        Activations, as in ``run``; the stream when omitted, or what submodules of a module of one's own answer at every
+        position.
     at : {"query", "label"}
         Read at the token where position i is read out, or at the label of its last example (none at position 0). Both
         have seen i examples.
@@ -104,13 +105,7 @@ def probe(
         models["untrained"] = at_start(predictor, seed)
     rows: list[dict[str, Any]] = []
     for kind, each in models.items():
-        own = (
-            keep
-            if keep is not None
-            else STREAM
-            if hasattr(each.model, "blocks") and hasattr(each.model, "norm")
-            else None
-        )
+        own = keep if keep is not None else _probed(each, prompts)
         _, cache = run(each, prompts, own)
         for done, name in enumerate(cache):
             features = at_positions(cache, name, prompts.n_points, at)
@@ -121,6 +116,15 @@ def probe(
             if progress is not None:
                 progress(f"probes: {kind}", done + 1, len(cache))
     return pd.DataFrame(rows)
+
+
+def _probed(predictor: Any, prompts: Prompts) -> list[str]:
+    """What is probed unless something is named: the stream, or what a module of one's own answers at every position."""
+    if isinstance(predictor.model, Transformer):
+        return list(STREAM)
+    known = activations(predictor, prompts)
+    shapes = zip(known["name"], known["shape"], strict=True)
+    return [str(name) for name, shape in shapes if name.endswith(".out") and shape[:1] == (prompts.n_points,)]
 
 
 def at_start(model: Inspectable, seed: int = 0) -> TransformerPredictor:
