@@ -11,7 +11,7 @@ from iclab.estimators import InContextRegressor
 from iclab.foundations import InvalidInputError
 from iclab.models import TransformerPredictor, load
 from iclab.prompts import shift
-from iclab.training import Run, read_config, train
+from iclab.training import Run, preset, read_config, train
 from iclab.training.causality import check_causal
 
 NETS = '''
@@ -230,3 +230,9 @@ def test_the_command_line_runs_what_a_folder_names_only_if_told(module, tmp_path
     assert module not in sys.modules
     code, _, err = iclab(*command, "--allow-code")
     assert code == 0, err
+
+
+def test_a_preset_takes_a_module_of_ones_own_instead_of_its_transformer():
+    config = preset("tiny", dimension=3, n_train=6, model={"kind": "own", "object": "mynet:Net"}, allow_code=True)
+    assert config.model.object == "mynet:Net"
+    assert config.optimizer == preset("tiny", dimension=3, n_train=6).optimizer

@@ -105,6 +105,9 @@ def preset(
         "steps": steps,
         **recipe(PresetArguments(dimension, n_train, max_points, steps, _attention(overrides.get("model")))),
     }
+    model = overrides.get("model")
+    if isinstance(model, Mapping) and model.get("kind") == "own":
+        data["model"] = {}  # sizes of a transformer are none of a module of one's own
     _keep_ratio(data["optimizer"], overrides.get("optimizer"))
     return validated(TrainingConfig, merge(data, overrides), f"the preset {name}", allow_code=allow_code)
 
