@@ -34,9 +34,9 @@ def test_one_step_goes_down_the_gradient_for_the_time_of_the_clock(tmp_path, los
 
 def test_a_run_follows_its_flow(tmp_path):
     config = layer(
-        400,
-        256,
-        optimizer={**SGD, "learning_rate": 0.02},
+        200,
+        128,
+        optimizer={**SGD, "learning_rate": 0.04},
         checkpoints={"count": 12},
         targets="posterior_mean",
         per_dimension=False,
@@ -44,9 +44,9 @@ def test_a_run_follows_its_flow(tmp_path):
     run = train(config, tmp_path / "run")
     table = flow_beside(run)
     gain = table["run"].iloc[0] - table["minimum"]
-    assert (table["run"] - table["flow"]).abs().max() < 0.03 * gain.iloc[0]
+    assert (table["run"] - table["flow"]).abs().max() < 0.05 * gain.iloc[0]
     assert table["flow"].iloc[-1] - table["minimum"].iloc[-1] < 0.1 * gain.iloc[0]
-    assert table["distance"].max() < 0.1
+    assert table["distance"].max() < 0.15
     # On another clock it does not: twice as slow, errors are elsewhere in between.
     slow = np.interp(table["time"] / 2, table["time"], table["flow"])
     assert np.abs(table["run"] - slow).max() > 0.15 * gain.iloc[0]

@@ -7,6 +7,12 @@ from iclab.foundations import InvalidInputError
 from iclab.inspect import clamp
 from iclab.training import Clamp, Run, read_config, train
 
+
+@pytest.fixture
+def config(config):
+    return config.with_(steps=12, evaluate_every=6)
+
+
 HEAD = {"activation": "blocks.1.attention.mixed", "head": 1, "to": 0.0}
 
 
@@ -15,7 +21,7 @@ def weights(run):
 
 
 def test_a_head_that_is_held_at_zero_is_not_trained(config, tmp_path):
-    held = read_config(config.as_dict(), {"clamp": [HEAD], "checkpoints": [1, 40]})
+    held = read_config(config.as_dict(), {"clamp": [HEAD], "checkpoints": [1, 12]})
     run = train(held, tmp_path / "held")
     start, *_, end = (each.predictor().model.blocks[1].attention for each in run.checkpoints())
     size = start.out.weight.shape[1] // start.heads

@@ -38,10 +38,10 @@ class Told(Log):
 
 @pytest.fixture
 def config(config):
-    return config.with_(evaluate_every=10, checkpoint_every=4)
+    return config.with_(steps=24, evaluate_every=10, checkpoint_every=4)
 
 
-def interrupted(config, directory, log, monkeypatch, at=22):
+def interrupted(config, directory, log, monkeypatch, at=14):
     """A run that was interrupted after a line that its checkpoint does not have yet, and went on."""
     monkeypatch.setattr("iclab.training.reporting._SECONDS_BETWEEN_REPORTS", 0.0)
 
@@ -63,13 +63,13 @@ def test_a_log_of_ones_own_is_told_what_the_metrics_say(config, tmp_path, monkey
     run = interrupted(config, tmp_path, told, monkeypatch)
     assert told.lines == run.metrics
     assert told.ends == [False, True]
-    assert told.steps[-1] == 40
+    assert told.steps[-1] == 24
 
 
 def test_metrics_say_learning_rates_and_gradient(config, tmp_path):
     run = train(config, tmp_path)
     losses = run.losses()
-    schedule = np.array([config.schedule.at(step - 1, 40) for step in losses["step"]])
+    schedule = np.array([config.schedule.at(step - 1, 24) for step in losses["step"]])
     for name in ("adamw", "muon"):
         np.testing.assert_allclose(losses[f"learning_rates.{name}"], config.optimizer.options(name)["lr"] * schedule)
     assert (losses["gradient_norm"] > 0).all()

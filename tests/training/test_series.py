@@ -20,7 +20,7 @@ from iclab.training.step import new_state
 
 @pytest.fixture
 def config(config):
-    return config.with_(checkpoints=Series(count=9))
+    return config.with_(steps=16, checkpoints=Series(count=7))
 
 
 def files(run):
@@ -50,12 +50,12 @@ def test_log_spaced_steps_have_equal_ratios_and_linear_ones_equal_differences():
 def test_the_weights_kept_are_those_of_their_steps(config, tmp_path):
     run = train(config, tmp_path / "run")
     kept = run.checkpoints()
-    assert [each.step for each in kept] == list(config.checkpoints.at(40)) == sorted(config.kept_steps)
+    assert [each.step for each in kept] == list(config.checkpoints.at(16)) == sorted(config.kept_steps)
     start = new_state(run.config).model.state_dict()
     for key, value in kept[0].predictor().model.state_dict().items():
         assert torch.equal(value, start[key])
     # Those for resuming rotate as ever, and the last of both is the same.
-    assert sorted(int(path.name) for path in (run.directory / "checkpoints").iterdir()) == [35, 40]
+    assert sorted(int(path.name) for path in (run.directory / "checkpoints").iterdir()) == [15, 16]
     for key, value in load(kept[-1].path).model.state_dict().items():
         assert torch.equal(value, run.predictor().model.state_dict()[key])
     assert kept[-1].predictor().n_train == config.n_train
@@ -63,7 +63,7 @@ def test_the_weights_kept_are_those_of_their_steps(config, tmp_path):
 
 def test_half_precision_is_the_rounded_weights_in_half_the_size(config, tmp_path):
     whole = train(config, tmp_path / "whole").checkpoints()[-1]
-    half = train(config.with_(checkpoints=Series(count=9, precision="half")), tmp_path / "half").checkpoints()[-1]
+    half = train(config.with_(checkpoints=Series(count=7, precision="half")), tmp_path / "half").checkpoints()[-1]
     for key, value in half.predictor().model.state_dict().items():
         assert torch.equal(value, whole.predictor().model.state_dict()[key].half().float())
     sizes = [(each.path / "model.safetensors").stat().st_size for each in (half, whole)]
@@ -71,10 +71,10 @@ def test_half_precision_is_the_rounded_weights_in_half_the_size(config, tmp_path
 
 
 def test_a_list_of_steps(config, tmp_path):
-    listed = read_config(config.as_dict(), {"checkpoints": [20, 3]})
-    assert [each.step for each in train(listed, tmp_path).checkpoints()] == [0, 3, 20]
-    with pytest.raises(InvalidInputError, match="up to 40; 41 was given"):
-        read_config(config.as_dict(), {"checkpoints": [41]})
+    listed = read_config(config.as_dict(), {"checkpoints": [10, 3]})
+    assert [each.step for each in train(listed, tmp_path).checkpoints()] == [0, 3, 10]
+    with pytest.raises(InvalidInputError, match="up to 16; 17 was given"):
+        read_config(config.as_dict(), {"checkpoints": [17]})
     with pytest.raises(InvalidInputError, match="log"):
         read_config(config.as_dict(), {"checkpoints.spacing": "sqrt"})
 
@@ -82,7 +82,7 @@ def test_a_list_of_steps(config, tmp_path):
 def test_interrupted_and_damaged_it_keeps_the_same_bits(config, tmp_path, monkeypatch):
     whole = train(config, tmp_path / "whole")
     monkeypatch.setattr("iclab.training.reporting._SECONDS_BETWEEN_REPORTS", 0.0)
-    for at in (1, 9, 27):
+    for at in (1, 6, 13):
 
         def interrupt(step, total, loss, left, at=at):
             if step == at:
@@ -92,7 +92,7 @@ def test_interrupted_and_damaged_it_keeps_the_same_bits(config, tmp_path, monkey
             train(config, tmp_path / "cut", progress=interrupt)
         cut = Run.open(tmp_path / "cut")
         assert all(each.step <= cut.step for each in cut.checkpoints())
-    (tmp_path / "cut" / "series" / ".33.torn").mkdir()  # what a kill in the middle of a write leaves behind
+    (tmp_path / "cut" / "series" / ".14.torn").mkdir()  # what a kill in the middle of a write leaves behind
     assert files(train(config, tmp_path / "cut")) == files(whole)
 
 
