@@ -129,11 +129,11 @@ SIZES = {
     "form_depths": (1, 2),
     "laws": (IDENTITY, RANDOM),
     "n_starts": 5,
-    "n_prompts": 150,
-    "n_softmax_prompts": 60,
-    "n_queries": 3,
-    "n_test": 300,
-    "n_nearest": 40,
+    "n_prompts": 100,
+    "n_softmax_prompts": 50,
+    "n_queries": 2,
+    "n_test": 200,
+    "n_nearest": 20,
 }
 
 
