@@ -141,6 +141,20 @@ def test_a_model_of_another_problem_is_judged_on_its_own(iclab, tmp_path, proble
     assert "behaves like" in out
 
 
+def test_a_shift_that_prompts_cannot_have_is_refused_before_any_work(iclab):
+    law = "{covariates: {kind: gaussian, dimension: 2}, tasks: {kind: binary, tasks: {kind: linear}}}"
+    code, out, err = iclab("evaluate", "logistic_regression", "--problem", law, "--suite", "standard,scale-y=2")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "labels that are numbers" in err
+
+
+def test_a_sequence_whose_first_label_is_0_has_a_nearest_algorithm(iclab):
+    law = ("--problem", "{kind: linear_dynamics, size: 2}", "--points", "5", "--prompts", "16")
+    code, out, err = iclab("evaluate", "bayes", *law, "--against", "zero,least_squares", "--nearest", "--json")
+    assert code == 0, err
+    assert json.loads(out)["nearest"][-1]["nearest"] == "least_squares"
+
+
 def test_own_python_on_a_problem_of_classes(iclab, tmp_path):
     (tmp_path / "uniform_for_evaluate.py").write_text(
         "import numpy as np\n\n\ndef uniform(prompts):\n"

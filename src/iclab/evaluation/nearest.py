@@ -30,9 +30,10 @@ class NearestAlgorithm:
     ----------
     distances : DataFrame
         Columns distribution, position, candidate, distance, stderr, frequency, n. The distance is the mean
-        squared difference of predictions divided by the mean squared target (for classes, of probabilities, divided
-        by 1 − 1/k: all mass on one class is at distance 1 from the uniform law); the frequency is the share of
-        bootstrap samples of prompts in which this candidate is the nearest.
+        squared difference of predictions divided by the mean squared target, that of the other positions where a
+        position's targets are all 0 (for classes, of probabilities, divided by 1 − 1/k: all mass on one class is at
+        distance 1 from the uniform law); the frequency is the share of bootstrap samples of prompts in which this
+        candidate is the nearest.
     verdicts : DataFrame
         Columns distribution, position, nearest ("none" beyond the stated distance), closest (the nearest
         candidate whatever its distance), distance, stderr, frequency, ties (other candidates that the
@@ -128,8 +129,10 @@ def _squared_differences(
         power += _power(prompts).sum(axis=0) / n_prompts
         if progress is not None:
             progress(label, start + count, n_prompts)
-    if (power == 0).any():
+    if not power.any():
         raise InvalidInputError(f"targets must not all be 0, which leaves no scale for distances; they are on {label}.")
+    # Of a position whose targets are all 0, as the first of a sequence without noise, that of the others.
+    power = np.where(power > 0, power, power[power > 0].mean())
     return squares, power[:, None, None]
 
 

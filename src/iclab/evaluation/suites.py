@@ -117,12 +117,14 @@ class Suite:
         rule = score_for(labels, score)
         scale = 1.0 if labels.kind == "class" else normaliser(self.base) or 1.0
         tables: list[pd.DataFrame] = []
+        # A shift that these prompts cannot have is refused before any work is done.
+        shifted = {name: shift(name).apply(self.base) for name in self.shifts}
         for name in self.shifts:
             member = shift(name)
             limit = member.max_points(self.base.dimension)
             table = compare(
                 predictors,
-                {name: member.apply(self.base)},
+                {name: shifted[name]},
                 n_points if limit is None else min(n_points, limit),
                 n_prompts=n_prompts,
                 seed=seed,
