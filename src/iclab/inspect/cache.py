@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iclab.foundations import InvalidInputError, check_choice, check_integer, user_path
+from iclab.foundations import InvalidInputError, check_choice, check_integer, require_writable, user_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,7 +140,7 @@ def allocated(
     if total <= memory:
         return {name: np.zeros(shape, dtypes[name]) for name, shape in shapes.items()}, None
     parent = Path(tempfile.gettempdir()) if directory is None else user_path(directory)
-    parent.mkdir(parents=True, exist_ok=True)
+    require_writable(parent)
     free = shutil.disk_usage(parent).free - _MARGIN
     if total > free:
         fewer = _smallest(sizes)
