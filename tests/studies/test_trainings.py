@@ -6,10 +6,12 @@ from itertools import product
 import pytest
 
 from iclab.foundations import InvalidInputError
+from iclab.foundations.seals import sealed_line
 from iclab.studies.executors import Here, workplace
 from iclab.studies.lab import Lab
-from iclab.studies.trainings import SHIPPED, Job, choose, deviations, find, stated, train_all, trained
+from iclab.studies.trainings import SHIPPED, Job, choose, deviations, find, stated, steps_done, train_all, trained
 from iclab.training import TrainingDivergedError, preset, train
+from iclab.training.run import METRICS, read_metrics
 
 SMALL = {"batch_size": 4, "n_evaluation": 4, "model": {"width": 8, "layers": 1}}
 
@@ -52,6 +54,18 @@ def test_a_run_that_did_not_finish_is_not_found(tmp_path):
     run = train(_config(), tmp_path / "run")
     (run.directory / "checkpoints" / "4" / "model.safetensors").write_bytes(b"torn")
     assert find(run.config, tmp_path) is None
+
+
+def test_progress_is_the_last_whole_line_of_long_metrics(tmp_path):
+    assert steps_done(tmp_path) == 0
+    path = tmp_path / METRICS
+    line = {"step": 0, "error": list(range(2_000))}
+    path.write_text("".join(sealed_line({**line, "step": step}) + "\n" for step in range(30)))
+    assert path.stat().st_size > 2 * 65_536
+    assert steps_done(tmp_path) == read_metrics(path)[-1]["step"] == 29
+    with path.open("a") as file:
+        file.write(sealed_line({**line, "step": 30})[:-1])  # torn
+    assert steps_done(tmp_path) == 29
 
 
 @pytest.fixture(scope="module")

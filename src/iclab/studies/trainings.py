@@ -11,13 +11,14 @@ from typing import Any
 
 from iclab import __version__
 from iclab.foundations import InvalidInputError, read_json
+from iclab.foundations.seals import read_sealed_line
 from iclab.models import shipped_models
 from iclab.models.storage import MANIFEST
 from iclab.studies.executors import Done, Here, Task
 from iclab.studies.lab import Lab
 from iclab.training import Run, TrainingConfig, read_config, train
 from iclab.training.config import differences
-from iclab.training.run import CONFIG, METRICS, read_metrics
+from iclab.training.run import CONFIG, METRICS
 
 # What a configuration says about watching a training, and where it runs; none of it makes another model.
 _IMMATERIAL = {
@@ -33,6 +34,8 @@ _IMMATERIAL = {
 # What is trained to do what; the rest of a configuration says how it got there. Labels and their posterior means have
 # the same expected gradient.
 _ESSENTIAL = {"prompts", "model", "n_train", "loss"}
+# Bytes at the end of a metrics file that hold its last line.
+_TAIL = 65_536
 # Names, in settings, the models that ship with the package.
 SHIPPED = "shipped"
 
@@ -209,7 +212,7 @@ def train_each(jobs: Sequence[Job], lab: Lab, done: Done) -> None:
     under_way = {i: jobs[i] for i in waiting}
 
     def report() -> None:
-        left = {i: max(0, job.config.steps - _step(job.directory)) for i, job in under_way.items()}
+        left = {i: max(0, job.config.steps - steps_done(job.directory)) for i, job in under_way.items()}
         begun = [i for i in left if 0 < left[i] < jobs[i].config.steps]
         current = begun[0] if begun else next(iter(left), len(jobs) - 1)
         lab.progress(f"{jobs[current].label} ({current + 1} of {len(jobs)})", total - sum(left.values()), total)
@@ -230,10 +233,20 @@ def _train(job: Job) -> None:
     train(job.config, job.directory, until=job.until)
 
 
-def _step(directory: Path) -> int:
-    """How far a training is, by its metrics."""
-    lines = read_metrics(directory / METRICS)
-    return int(lines[-1]["step"]) if lines else 0
+def steps_done(directory: Path) -> int:
+    """How far a training is, by the end of its metrics alone: those of a long one are too many to be read often."""
+    path = directory / METRICS
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            *whole, _ = file.read().split(b"\n")  # behind the last line feed stands what is being written
+    except FileNotFoundError:
+        return 0
+    for line in reversed(whole):
+        content = read_sealed_line(line.decode("utf-8", errors="replace"))
+        if content is not None and isinstance(content.get("step"), int):
+            return content["step"]
+    return 0
 
 
 def finished(job: Job) -> bool:
