@@ -195,9 +195,8 @@ def find(check: Check, name: str, seed: int, effort: str, critical: float) -> Fi
     """
     _, criteria = CHECKS[name]
     collected: dict[str, list[Any]] = {key: [] for key in criteria}
-    with threadpool_limits(1):  # the matrices are tiny: more threads only wait for one another
-        for key, *values in check(Bench(name, seed, effort, critical)):
-            collected[key].append(values[0] if len(values) == 1 else tuple(values))
+    for key, *values in check(Bench(name, seed, effort, critical)):
+        collected[key].append(values[0] if len(values) == 1 else tuple(values))
     parts: tuple[dict[str, Any], ...] = {}, {}, {}
     for key, criterion in criteria.items():
         if isinstance(criterion, Quantity):
@@ -212,9 +211,15 @@ def find(check: Check, name: str, seed: int, effort: str, critical: float) -> Fi
     return Finding(*parts)
 
 
+def one_thread() -> threadpool_limits:
+    """The matrices are tiny: more threads only wait for one another."""
+    return threadpool_limits(1)
+
+
 def found_by(**given: Any) -> pd.DataFrame:
     """What ``find`` finds, as a table."""
-    return find(**given).as_table()
+    with one_thread():
+        return find(**given).as_table()
 
 
 def _weight(evidence: Evidence) -> tuple[float, float]:

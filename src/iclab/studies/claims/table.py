@@ -25,7 +25,7 @@ from iclab.studies.claims import (  # noqa: F401 (their checks are registered)
     summary,
 )
 from iclab.studies.claims.bench import EFFORTS
-from iclab.studies.claims.claim import CHECKS, Claim, Finding, Section, find, read_section
+from iclab.studies.claims.claim import CHECKS, Claim, Finding, Section, find, one_thread, read_section
 
 Progress = Callable[[str, int, int], None]
 
@@ -124,10 +124,11 @@ def check_claims(
     check_choice(effort, "effort", EFFORTS)
     chosen = select(only)
     found: dict[str, Finding] = {}
-    for done, claim in enumerate(chosen):
-        if progress is not None:
-            progress(f"claims: {claim.name}", done, len(chosen))
-        found[claim.name] = find(**arguments(claim, seed, effort))
+    with one_thread():
+        for done, claim in enumerate(chosen):
+            if progress is not None:
+                progress(f"claims: {claim.name}", done, len(chosen))
+            found[claim.name] = find(**arguments(claim, seed, effort))
     if progress is not None:
         progress("claims: all checked", len(chosen), len(chosen))
     return tables_of(found)
