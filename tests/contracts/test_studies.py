@@ -177,3 +177,17 @@ def test_no_python_composes_a_sentence(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in exempt:
             assert len(re.findall(r"[A-Za-z]{2,}", node.value)) < SENTENCE, (path.name, node.lineno, node.value)
+
+
+ASKING = {p.parent.name: p for p in SOURCE.glob("*/questions.py") if p.parent.name != "claims"}
+
+
+@pytest.mark.parametrize("path", ASKING.values(), ids=ASKING)
+def test_numbers_are_no_part_of_words(path):
+    """A criterion's thresholds stand beside it as data; words are filled with words alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Question"]
+    assert calls
+    for words in (word for call in calls for word in call.args[1:3]):
+        filled = [node for node in ast.walk(words) if isinstance(node, ast.FormattedValue)]
+        assert not [ast.unparse(node) for node in filled if node.format_spec or not isinstance(node.value, ast.Name)]
