@@ -127,7 +127,7 @@ def test_shifted_laws_keep_their_posterior_mean_or_are_refused():
     "tasks",
     [
         ReluNetwork(5),
-        DecisionTree(2),
+        DecisionTree(4),  # 3^15 of them
         LinearClassification(),
         Binary(Linear()),
         TaskMixture([Linear(), Linear(W)]),  # without noise evidence is no density
