@@ -230,7 +230,9 @@ def _importance(table: pd.DataFrame, position: int) -> Figure:
         reach = normal_quantile() * rows["stderr"]
         axis.errorbar(rows["difference"], np.arange(len(rows)), xerr=reach, fmt="o", ms=4, color=CYCLE[0], capsize=2)
         axis.axvline(0, color="#8c8c8c", lw=0.8)
-        axis.set_xscale("symlog", linthresh=max(float(rows["stderr"].median()), 1e-12))
+        # Linear up to a power of ten, so that no two ticks meet.
+        scale = max(float(rows["stderr"].median()), 1e-12)
+        axis.set_xscale("symlog", linthresh=10.0 ** np.ceil(np.log10(scale)))
         axis.set_yticks(np.arange(len(rows)), labels)
         axis.set_xlabel(f"error without it, less error with it, at {position} examples")
     return figure
