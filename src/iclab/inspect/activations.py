@@ -69,20 +69,20 @@ def run(
 
     The predictions are ``model(prompts)`` bit for bit: the pass is the same, only looked at. Of a transformer there are
 
-    =======================================  ======================================  ===================================
-    name                                     axes                                    what
-    =======================================  ======================================  ===================================
-    ``embedding``                            prompt, token, coordinate               what the first block reads
+    ========================================  ================================  ===================================
+    name                                      axes                              what
+    ========================================  ================================  ===================================
+    ``embedding``                             prompt, token, coordinate         what the first block reads
     ``blocks.0.attention.q``, ``.k``, ``.v``  prompt, token, head, coordinate         queries, keys, values of attention
-    ``blocks.0.attention.pattern``           prompt, head, token, seen               weight of every token that is seen;
-                                                                                     for linear attention q·k/ρ
-    ``blocks.0.attention.mixed``             prompt, token, head, coordinate         the sum of values by these weights
-    ``blocks.0.attention.out``               prompt, token, coordinate               what attention adds to the stream
-    ``blocks.0.residual_mid``                prompt, token, coordinate               the stream between the two halves
-    ``blocks.0.mlp.hidden``, ``.out``        prompt, token, coordinate               of the MLP
-    ``blocks.0.residual_out``                prompt, token, coordinate               the stream after the block
-    ``norm``, ``head``                       prompt, position, coordinate            final norm; the numbers read out
-    =======================================  ======================================  ===================================
+    ``blocks.0.attention.pattern``            prompt, head, token, seen         weight of every token that is seen;
+                                                                                for linear attention q·k/ρ
+    ``blocks.0.attention.mixed``              prompt, token, head, coordinate         the sum of values by these weights
+    ``blocks.0.attention.out``                prompt, token, coordinate         what attention adds to the stream
+    ``blocks.0.residual_mid``                 prompt, token, coordinate         the stream between the two halves
+    ``blocks.0.mlp.hidden``, ``.out``         prompt, token, coordinate         of the MLP
+    ``blocks.0.residual_out``                 prompt, token, coordinate         the stream after the block
+    ``norm``, ``head``                        prompt, position, coordinate      final norm; the numbers read out
+    ========================================  ================================  ===================================
 
     Merged attention has no ``q``, ``k``, ``v``. The other mixers have ``blocks.0.mixer.`` in place of ``attention.``:
     ``q``, ``k``, ``v``, ``decay``, ``rate`` and ``read`` where they keep a state of keys and values, and all of them
