@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, SECOND, ZERO, house_style
+from iclab.studies.drawing import ACCENT, CYCLE, SECOND, ZERO, house_style, label_short_log
 from iclab.studies.robustness.recipes import PRIOR, RECIPE, SIZE
 from iclab.studies.study import Record
 
@@ -27,11 +27,14 @@ def errors(record: Record) -> Figure:
         for group, color in _COLORS.items():
             which = board["group"] == group
             ax.plot(board["standard"][which], under[which], "o", color=color, markersize=5, label=_LABELS[group])
-        for i, factor in enumerate(board["factor"]):
-            ax.annotate(factor, (board["standard"][i], under[i]), (4, 3), textcoords="offset points", fontsize=8)
+        for place, i in enumerate(np.argsort(board["standard"])):
+            where, offset = (board["standard"][i], under[i]), (4, 3 if place % 2 else -10)  # neighbours keep clear
+            ax.annotate(board["factor"][i], where, offset, textcoords="offset points", fontsize=8)
         ax.set(
             xscale="log", yscale="log", xlabel="error / d without a shift", ylabel="error / d under the judged shifts"
         )
+        for axis in (ax.xaxis, ax.yaxis):
+            label_short_log(axis)
         ax.legend(loc="lower right")
     return figure
 
@@ -48,6 +51,7 @@ def effects(record: Record) -> Figure:
                 _bar(ax, height, row, name)
             ax.axvline(1, color=ZERO, linewidth=0.8)
             ax.set(title=title, xscale="log", xlabel="error over that of the default")
+            label_short_log(ax.xaxis)
         axes[0].set_yticks(range(len(table)), table["factor"])
         axes[0].invert_yaxis()
     return figure
