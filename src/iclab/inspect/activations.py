@@ -73,10 +73,10 @@ def run(
     name                                      axes                              what
     ========================================  ================================  ===================================
     ``embedding``                             prompt, token, coordinate         what the first block reads
-    ``blocks.0.attention.q``, ``.k``, ``.v``  prompt, token, head, coordinate         queries, keys, values of attention
+    ``blocks.0.attention.q``, ``.k``, ``.v``  prompt, token, head, coordinate   queries, keys, values of attention
     ``blocks.0.attention.pattern``            prompt, head, token, seen         weight of every token that is seen;
                                                                                 for linear attention q·k/ρ
-    ``blocks.0.attention.mixed``              prompt, token, head, coordinate         the sum of values by these weights
+    ``blocks.0.attention.mixed``              prompt, token, head, coordinate   the sum of values by these weights
     ``blocks.0.attention.out``                prompt, token, coordinate         what attention adds to the stream
     ``blocks.0.residual_mid``                 prompt, token, coordinate         the stream between the two halves
     ``blocks.0.mlp.hidden``, ``.out``         prompt, token, coordinate         of the MLP
