@@ -28,8 +28,9 @@ def errors(record: Record) -> Figure:
             which = board["group"] == group
             ax.plot(board["standard"][which], under[which], "o", color=color, markersize=5, label=_LABELS[group])
         for place, i in enumerate(np.argsort(board["standard"])):
-            where, offset = (board["standard"][i], under[i]), (4, 3 if place % 2 else -10)  # neighbours keep clear
-            ax.annotate(board["factor"][i], where, offset, textcoords="offset points", fontsize=8)
+            where, left = (board["standard"][i], under[i]), place % 2 == 1  # neighbours keep clear of each other
+            offset, side = ((-5, 3), "right") if left else ((5, -8), "left")
+            ax.annotate(board["factor"][i], where, offset, textcoords="offset points", ha=side, fontsize=8)
         ax.set(
             xscale="log", yscale="log", xlabel="error / d without a shift", ylabel="error / d under the judged shifts"
         )
