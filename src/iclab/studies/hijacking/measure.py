@@ -67,7 +67,7 @@ class Settings:
     m: Annotated[int, Field(ge=2)] = 40
     n_exact: Annotated[int, Field(ge=2)] = 100
     models: tuple[str, ...] | None = None
-    n_prompts: Annotated[int, Field(ge=4)] = 32
+    n_prompts: Annotated[int, Field(ge=4)] = 40
     n_steps: Annotated[int, Field(ge=1)] = 12
     hard_dimension: Annotated[int, Field(ge=1)] = 5
     hard_n_train: Annotated[int, Field(ge=1)] = 10

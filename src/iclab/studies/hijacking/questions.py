@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from iclab.studies.hijacking.exact import CLASSICAL, LEAST_SQUARES
+from iclab.studies.hijacking.exact import CLASSICAL, LAYER, LEAST_SQUARES
 from iclab.studies.hijacking.measure import FOOLED
 from iclab.studies.study import Answer, Question, Tables, cases, verdict_of
 
@@ -32,13 +32,13 @@ def exact(tables: Tables) -> Answer:
 
 
 def between(kind: str, sources: str, targets: str) -> Callable[[Tables], Answer]:
-    """Transfer of attacks between different learners: "models", "least squares"."""
+    """Transfer of attacks between different learners: "models", or a classical one by name."""
 
     def ask(tables: Tables) -> Answer:
         rows = tables["transfer"]
         rows = rows[(rows["kind"] == kind) & (rows["source"] != rows["target"])]
         for column, wanted in (("source", sources), ("target", targets)):
-            rows = rows[rows[column] == wanted if wanted == LEAST_SQUARES else ~rows[column].isin(CLASSICAL)]
+            rows = rows[rows[column] == wanted if wanted in CLASSICAL else ~rows[column].isin(CLASSICAL)]
         median = {"median_moved": float(rows["moved"].median())} if len(rows) else {}
         return cases(rows, "fooled", MOST, above=False, **median)
 
@@ -136,6 +136,14 @@ QUESTIONS = (
         "Attacks on least squares do not transfer to trained models.",
         "As above, from least squares to every model; all labels free.",
         between("all", LEAST_SQUARES, "models"),
+        thresholds={"threshold": MOST, "far": FOOLED},
+    ),
+    Question(
+        "from-layer",
+        "The attack on one linear layer does not transfer to trained models.",
+        "As above, from the layer to every model, one label.",
+        between("one", LAYER, "models"),
+        ANWAR,
         thresholds={"threshold": MOST, "far": FOOLED},
     ),
     Question(

@@ -226,8 +226,8 @@ QUESTIONS = (
     ),
     Question(
         "largest-first",
-        "The direction of the larger eigenvalue is learned first, whatever the start.",
-        "True from every start; in two dimensions, by the ratio of the eigenvalues.",
+        "The direction of the larger eigenvalue is learned first.",
+        "In two dimensions, from every start, at each ratio of the eigenvalues, number of heads and scale.",
         largest_first,
         ZHANG,
         lead=True,
