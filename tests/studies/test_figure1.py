@@ -211,7 +211,7 @@ def test_models_at_hand_are_used_and_missing_ones_left_out(tmp_path):
     tables = _measured(tmp_path, **stated)
     models = tables["models"]
     assert models[["family", "n_train"]].to_numpy().tolist() == [["fixed", 3], ["random", 4]]
-    assert [origin.rpartition("runs/")[2].split()[0] for origin in models["origin"]] == ["mine", "other"]
+    assert models["origin"].str.contains("mine").to_list() == [True, False]
     assert models[["steps", "wanted_steps"]].to_numpy().tolist() == [[3, 2], [2, 2]]
     assert not models["learned"].any()
     assert tables["checks"].empty

@@ -97,7 +97,8 @@ def trained(job: Job) -> Trained:
 
 def _run_of(directory: Path, config: TrainingConfig) -> Trained:
     """A run, whichever study or user began it."""
-    return Trained(directory, config, digest(config.as_dict()), f"runs/{directory.name} in the reproduction's folder")
+    # Several runs may be of one configuration, and so the same model: which is read says nothing.
+    return Trained(directory, config, digest(config.as_dict()), "runs/ in the reproduction's folder")
 
 
 def find(wanted: TrainingConfig, runs: Path) -> Trained | None:
