@@ -261,7 +261,7 @@ QUESTIONS = (
     ),
     Question(
         "wide",
-        "With random covariances of large spread it rests at plateaus too.",
+        "With random covariances of large spread it rests at the predicted heights too.",
         "Time near each level in between over that near the first at least the threshold.",
         wide,
         thresholds={"threshold": PASSED},
