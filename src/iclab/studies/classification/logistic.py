@@ -16,6 +16,9 @@ from iclab.prompts import Binary, Gaussian, Linear, PromptDistribution
 from iclab.studies.trainings import Trained
 
 MODEL, TRUE, BAYES, MODE, SPREAD = "model", "true law", "Bayes", "logistic regression", "with its spread"
+HALF = f"{BAYES}, half"
+# Who stands beside the trained models.
+BESIDE = (TRUE, BAYES, HALF, MODE, SPREAD)
 
 
 def prompts_of(dimension: int, slope: float) -> dict[str, Any]:
@@ -48,7 +51,7 @@ def logistic(
     beside: dict[str, Predictor] = {
         TRUE: TrueLaw(),
         BAYES: bayes_of(dimension, slope, n_draws, seed),
-        f"{BAYES}, half": bayes_of(dimension, slope, n_draws // 2, seed + 1),
+        HALF: bayes_of(dimension, slope, n_draws // 2, seed + 1),
         MODE: LogisticRegression(1 / slope**2, spread=False),
         SPREAD: LogisticRegression(1 / slope**2),
     }
