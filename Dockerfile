@@ -1,14 +1,14 @@
 # The main job in a container.
-#   docker build -t iclab .                                             on CPUs
-#   docker build -t iclab --build-arg TORCH=https://download.pytorch.org/whl/cu130 .   with CUDA
-#   docker run -v "$PWD/out:/out" iclab                                 (--gpus all with CUDA)
+#   docker build -t iclab .
+#   docker build -t iclab --build-arg TORCH=URL .     URL: PyTorch's index of builds for the CPU alone, or for a CUDA
+#   docker run -v "$PWD/out:/out" iclab               --gpus all with CUDA
 FROM python:3.12-slim
-ARG TORCH=https://download.pytorch.org/whl/cpu
+ARG TORCH=
 RUN useradd --create-home iclab && mkdir /out && chown iclab /out
 WORKDIR /iclab
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY src src
-RUN pip install --no-cache-dir -c constraints.txt --extra-index-url "$TORCH" '.[train]'
+RUN pip install --no-cache-dir -c constraints.txt ${TORCH:+--extra-index-url "$TORCH"} '.[train]'
 USER iclab
 WORKDIR /out
 VOLUME /out

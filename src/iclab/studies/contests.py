@@ -23,6 +23,16 @@ BAYES, MODEL = "bayes", "model"
 _SIZES = ("dimension", "n_train", "max_points")
 
 
+def with_dimension(prompts: Mapping[str, Any], dimension: int) -> dict[str, Any]:
+    """Prompts of a configuration in which "d" stands for the dimension."""
+    return {
+        key: {name: dimension if value == "d" else value for name, value in part.items()}
+        if isinstance(part, Mapping)
+        else part
+        for key, part in prompts.items()
+    }
+
+
 def job_of(case: str, change: Mapping[str, Any], seed: int, lab: Lab) -> Job:
     """The training of a case with one seed: the preset ``tiny``, and what the case changes."""
     sizes = {key: change[key] for key in _SIZES if key in change}

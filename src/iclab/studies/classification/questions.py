@@ -115,7 +115,6 @@ def conflict(tables: Tables) -> Answer:
     return Answer(verdict_of(met, missed, len(gap) - met - missed), met, missed, len(gap) - met - missed)
 
 
-_COUNTED = "by 95 % intervals, seed by seed; numbers are means with Student's intervals."
 QUESTIONS = (
     Question(
         "memorises",
@@ -150,7 +149,8 @@ QUESTIONS = (
     Question(
         "bursts",
         "Bursts make models learn new classes in context.",
-        f"Accuracy on new classes rises from the least burst to the most, {_COUNTED}",
+        "Accuracy on new classes rises from the least burst to the most, "
+        "by 95 % intervals, seed by seed; numbers are means with Student's intervals.",
         rises("new classes", "burst", up=True),
         "Reddy 2024",
         lead=True,
@@ -158,14 +158,16 @@ QUESTIONS = (
     Question(
         "classes",
         "More classes make models learn new classes in context.",
-        f"The same from the fewest to the most classes, {_COUNTED}",
+        "The same from the fewest to the most classes, "
+        "by 95 % intervals, seed by seed; numbers are means with Student's intervals.",
         rises("new classes", "n_classes", up=True),
         "Reddy 2024",
     ),
     Question(
         "weights",
         "More classes keep models from learning them in weights.",
-        f"Accuracy without copies falls from the fewest to the most classes, {_COUNTED}",
+        "Accuracy without copies falls from the fewest to the most classes, "
+        "by 95 % intervals, seed by seed; numbers are means with Student's intervals.",
         rises("no copies", "n_classes", up=False),
         "Reddy 2024",
     ),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from iclab.studies.contests import BAYES, board, contest
+from iclab.studies.contests import BAYES, board, contest, with_dimension
 from iclab.studies.lab import Lab
 
 TITLE = "Classes of functions, and their Bayes predictors"
@@ -105,19 +105,13 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
 
 
 def _case(name: str, targets: str, settings: Settings) -> dict[str, Any]:
-    prompts = {key: dict(part) if isinstance(part, Mapping) else part for key, part in CLASSES[name].items()}
-    dimension = settings.dimension
-    for part in prompts.values():
-        if isinstance(part, dict):
-            part.update({key: dimension for key, value in part.items() if value == "d"})
-    if name == "Fourier sums":
-        dimension = 1
+    dimension = 1 if name == "Fourier sums" else settings.dimension
     return {
         "dimension": dimension,
         "n_train": settings.n_train,
         "max_points": settings.n_train + 1,
         "steps": settings.steps,
-        "prompts": prompts,
+        "prompts": with_dimension(CLASSES[name], dimension),
         "targets": "labels" if targets == LABELS else "posterior_mean",
         **settings.overrides,
     }

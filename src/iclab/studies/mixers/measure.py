@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from iclab.prompts import Gaussian
-from iclab.studies.contests import board, contest
+from iclab.studies.contests import board, contest, with_dimension
 from iclab.studies.lab import Lab
 from iclab.theory import expected_risk
 
@@ -135,9 +135,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
 
 def _case(problem: str, model: str, settings: Settings, common: Mapping[str, Any]) -> dict[str, Any]:
     change = dict(PROBLEMS[problem])
-    prompts = {key: dict(part) for key, part in dict(change.pop("prompts", {})).items()}
-    for part in prompts.values():
-        part.update({key: settings.dimension for key, value in part.items() if value == "d"})
+    prompts = with_dimension(change.pop("prompts", {}), settings.dimension)
     parts = {**dict(change.pop("model", {})), **MODELS[model]}
     return {**common, "steps": settings.steps, "prompts": prompts, "model": parts, **change}
 
