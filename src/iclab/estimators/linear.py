@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_limits
 
 from iclab.foundations import InvalidInputError, check_covariance
 from iclab.prompts import Gaussian
 from iclab.theory import optimal_learner
 
 LINEAR = ("lsa", "ridge", "least_squares")
+# Rows reduced to a triangle at once: so many of 20 columns stay in a core's cache.
+_ROWS = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +119,10 @@ def _ridge(
     error of ridge has variance s²·x'(X'X + s²)⁻¹x + s² on the span of X and |x|² off it.
     """
     rows, dimension = xs.shape
-    root = np.sqrt(counts)[:, None]
-    both = np.concatenate([xs, ys.T], axis=1) * root
-    upper: np.ndarray = np.asarray(np.linalg.qr(both, mode="r")) if rows > both.shape[1] else both
+    both = np.concatenate([xs, ys.T], axis=1)
+    if (counts != 1).any():
+        both *= np.sqrt(counts)[:, None]
+    upper = triangular(both)
     left, values, right = np.linalg.svd(upper[:, :dimension], full_matrices=False)
     kept = values > max(rows, dimension) * np.finfo(np.float64).eps * values[:1].max(initial=0.0)
     left, values, right = left[:, kept], values[kept], right[kept]
@@ -134,6 +138,21 @@ def _ridge(
     free = counts.sum() - len(values) - 1  # a mean was taken off
     with np.errstate(over="ignore"):
         spread = right.T / values
-    residual = ((ys - weights @ xs.T) ** 2 * counts).sum(axis=1)
+    residual = ((upper[:, dimension:] - upper[:, :dimension] @ weights.T) ** 2).sum(axis=0)
     variance = residual / free if free > 0 else np.full(len(ys), np.nan)
     return LinearFit(weights, spread @ spread.T, variance * (1 + 1 / counts.sum()), variance)
+
+
+def triangular(values: Float64[np.ndarray, "n c"]) -> Float64[np.ndarray, "r c"]:
+    """R with R'R = values'values, of at most c rows; the values themselves where they have no more.
+
+    Some rows at a time, and then their triangles: as exact as of all at once, and they stay in the cache. On one
+    thread, as a second one would mostly wait for so small products.
+    """
+    columns = values.shape[1]
+    size = max(_ROWS, 4 * columns)
+    with threadpool_limits(1, user_api="blas"):
+        while len(values) > columns:
+            parts = [values[start : start + size] for start in range(0, len(values), size)]
+            values = np.concatenate([np.asarray(np.linalg.qr(part, mode="r")) for part in parts])
+    return values

@@ -92,7 +92,10 @@ def _whole(weights: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
 
 def divided(values: Float64[np.ndarray, "n d"], by: Float64[np.ndarray, " d"]) -> Float64[np.ndarray, "n d"]:
     """Columns divided each by its scale; zeros where that is 0, of a column that did not vary."""
-    return np.where(by > 0, values / np.where(by > 0, by, 1.0), 0.0)
+    varies = by > 0
+    scaled = values / np.where(varies, by, 1.0)
+    scaled[..., ~varies] = 0.0
+    return scaled
 
 
 def moments(values: Float64[np.ndarray, "n d"], weights: Float64[np.ndarray, " n"] | None) -> tuple[Any, Any]:
@@ -100,11 +103,10 @@ def moments(values: Float64[np.ndarray, "n d"], weights: Float64[np.ndarray, " n
     # Of the largest and smallest doubles the squares would be infinite and 0; a power of two rounds nothing.
     counted = values if weights is None else values[weights > 0]
     unit = np.ldexp(1.0, np.frexp(np.abs(counted).max(axis=0))[1] - 1)
-    if weights is None:
-        mean, deviation = (values / unit).mean(axis=0), (values / unit).std(axis=0)
-    else:
-        mean = np.average(values / unit, axis=0, weights=weights)
-        deviation = np.sqrt(np.average((values / unit - mean) ** 2, axis=0, weights=weights))
+    scaled = values / unit
+    mean = np.average(scaled, axis=0, weights=weights)
+    scaled -= mean
+    deviation = np.sqrt(np.average(np.square(scaled, out=scaled), axis=0, weights=weights))
     rounding = 10 * len(values) * np.finfo(np.float64).eps
     return mean * unit, np.where(deviation > rounding, deviation * unit, 0.0)
 

@@ -279,11 +279,12 @@ def _signs(
     found = np.ones(len(targets))
     counts = np.ones(targets.shape[1]) if weights is None else weights
     for k, scaled in enumerate(targets):
-        off = scaled[(counts > 0) & (np.abs(scaled) > _ROUNDING)]
-        skewness = float(np.average(scaled**3, weights=counts))
         if abs(means[k]) > _ROUNDING * units[k]:
             found[k] = np.sign(means[k])
-        elif abs(skewness) > _ROUNDING:
+            continue
+        off = scaled[(counts > 0) & (np.abs(scaled) > _ROUNDING)]
+        skewness = float(np.average(scaled**3, weights=counts))
+        if abs(skewness) > _ROUNDING:
             found[k] = np.sign(skewness)
         elif len(off):
             found[k] = np.sign(off[0])
