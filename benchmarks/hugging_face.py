@@ -1,6 +1,6 @@
 """Training steps of Hugging Face's GPT-2 in a process of their own: CPU seconds of one, for every line read.
 
-``python hugging_face.py SIZE N {default,keep}`` takes the C library's memory, or keeps what is freed as ours does.
+``python hugging_face.py LAYERS N {default,keep}`` takes the C library's memory, or keeps what is freed as ours does.
 """
 
 import sys
@@ -18,9 +18,9 @@ from iclab.training.memory import keep_memory
 from iclab.training.precision import decided
 
 
-def config_of(size, n_train, precision, embedding="stacked"):
-    """Our training of that size, at d = 20: the preset ``fast``, and with tokens in turn the same on GPT-2 itself."""
-    width, layers, heads = SIZES[size]
+def config_of(layers, n_train, precision, embedding="stacked"):
+    """The preset ``fast`` with so many layers, at d = 20; with tokens in turn the same on GPT-2 itself."""
+    width, heads = SIZES[layers]
     attention = "softmax" if embedding == "interleaved" else "linear"
     model = {"width": width, "layers": layers, "heads": heads, "embedding": embedding, "attention": attention}
     return decided(preset("fast", dimension=20, n_train=n_train, steps=1000, model=model, precision=precision))
@@ -72,7 +72,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     if sys.argv[3] == "keep":
         keep_memory()
-    config = config_of(sys.argv[1], int(sys.argv[2]), "float32")
+    config = config_of(int(sys.argv[1]), int(sys.argv[2]), "float32")
     step = training_step(config, last_batch(config))
     for _ in sys.stdin:
         sys.stdout.write(f"{seconds_of(step)}\n")

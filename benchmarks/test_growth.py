@@ -27,7 +27,7 @@ ROUNDS = 3
 
 
 def step_seconds(d, N, batch, layers):
-    """CPU seconds of a step with its batch: the preset ``fast`` at the width of `small`, float32."""
+    """CPU seconds of a step with its batch: the preset ``fast`` at the width of 6 layers, float32."""
     config = decided(
         preset(
             "fast",

@@ -33,9 +33,9 @@ MOST_HOST_SHARE = 0.05
 
 
 @contextmanager
-def their_step(size, n_train, memory):
+def their_step(layers, n_train, memory):
     """A call that takes one step of theirs and returns its CPU seconds."""
-    command = [sys.executable, hugging_face.__file__, size, str(n_train), memory]
+    command = [sys.executable, hugging_face.__file__, str(layers), str(n_train), memory]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
 
         def take():
@@ -48,19 +48,19 @@ def their_step(size, n_train, memory):
 
 
 @pytest.mark.parametrize("n_train", [40, 100])
-@pytest.mark.parametrize("size", ["tiny", "small"])
-def test_a_step_is_faster_than_hugging_faces(size, n_train):
+@pytest.mark.parametrize("layers", [3, 6])
+def test_a_step_is_faster_than_hugging_faces(layers, n_train):
     keep_memory()
     takes = {}
     for embedding, label in (("stacked", ""), ("interleaved", ", tokens in turn")):
         for precision in ("auto", "float32"):
-            config = config_of(size, n_train, precision, embedding)
+            config = config_of(layers, n_train, precision, embedding)
             batch = last_batch(config)
             step = Step(config, new_state(config), World())
             takes[config.precision + label] = lambda step=step, batch=batch: seconds_of(lambda: step(batch))
     with (
-        their_step(size, n_train, "default") as takes["theirs"],
-        their_step(size, n_train, "keep") as takes["theirs, keeping memory"],
+        their_step(layers, n_train, "default") as takes["theirs"],
+        their_step(layers, n_train, "keep") as takes["theirs, keeping memory"],
     ):
         for take in takes.values():
             take()
@@ -73,7 +73,7 @@ def test_a_step_is_faster_than_hugging_faces(size, n_train):
     ratios = {name: typical["theirs"] / typical[name] for name in ours}
     same = {name: typical["theirs, keeping memory"] / typical[name] for name in ours}
     print(
-        f"{size} N={n_train}: Hugging Face eager float32 {1e3 * typical['theirs']:.0f} ms "
+        f"{layers} layers, N={n_train}: Hugging Face eager float32 {1e3 * typical['theirs']:.0f} ms "
         f"({1e3 * typical['theirs, keeping memory']:.0f} keeping memory); "
         + "; ".join(
             f"{name} {1e3 * typical[name]:.0f} ms, {ratios[name]:.2f} times faster ({same[name]:.2f})"
@@ -86,14 +86,14 @@ def test_a_step_is_faster_than_hugging_faces(size, n_train):
 
 @pytest.mark.parametrize("n_train", [40, 100])
 @pytest.mark.parametrize("precision", ["auto", "float32"])
-@pytest.mark.parametrize("size", ["tiny", "small"])
-def test_the_host_takes_little_of_a_step(size, n_train, precision, monkeypatch):
+@pytest.mark.parametrize("layers", [3, 6])
+def test_the_host_takes_little_of_a_step(layers, n_train, precision, monkeypatch):
     """Of the CPU seconds of a training's step, what neither forward, nor backward, nor the optimiser takes.
 
     That is drawing the batch with its targets, and what ``Step`` does around them: conversion, loss, bookkeeping.
     Clipping is the optimiser's.
     """
-    config = config_of(size, n_train, precision)
+    config = config_of(layers, n_train, precision)
     state = new_state(config)
     step = Step(config, state, World())
     inside = 0.0
@@ -121,5 +121,5 @@ def test_the_host_takes_little_of_a_step(size, n_train, precision, monkeypatch):
             whole = seconds_of(lambda: step(batches.draw(config.steps - 1)))
             shares.append(1 - inside / whole)
     share = median(shares)
-    print(f"{size} N={n_train} {precision}: the host takes {share:.1%} of a step")
+    print(f"{layers} layers, N={n_train} {precision}: the host takes {share:.1%} of a step")
     assert share < MOST_HOST_SHARE

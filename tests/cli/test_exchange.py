@@ -12,7 +12,7 @@ from iclab.training import preset, train
 
 
 def test_to_hugging_face_and_back_predicts_the_same(iclab, tmp_path):
-    save_model(Transformer(Architecture.gpt2("tiny", 3, 7)), tmp_path / "mine")
+    save_model(Transformer(Architecture.gpt2(3, 3, 7)), tmp_path / "mine")
     assert iclab("exchange", "mine", "theirs", "--to", "hugging-face")[0] == 0
     code, out, err = iclab("exchange", "theirs", "again", "--from", "hugging-face")
     assert (code, out, err) == (0, "again\n", "")
@@ -67,7 +67,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(iclab, tmp_path, arguments, s
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("all of it")
     save_model(Transformer(Architecture.lsa(3, 7)), tmp_path / "lsa")
-    to_hugging_face(Transformer(Architecture.gpt2("tiny", 3, 7)), tmp_path / "theirs")
+    to_hugging_face(Transformer(Architecture.gpt2(3, 3, 7)), tmp_path / "theirs")
     code, out, err = iclab("exchange", *arguments)
     assert (code, out) == (2, "")
     assert sentence in err

@@ -60,7 +60,7 @@ def test_covariance_of_real_data(capsys, tmp_path):
     [
         ("power:d=4,alpha=2", [1, 1 / 4, 1 / 9, 1 / 16]),
         ("two-level:d=3,top=2,low=0.5", [1, 1, 0.5]),
-        ("exponential:d=3,rate=1", np.exp([0, -1, -2])),
+        ("exponential-decay:d=3,rate=1", np.exp([0, -1, -2])),
         ("identity:d=3,scale=2", [2, 2, 2]),
     ],
 )
@@ -120,7 +120,7 @@ def test_text(capsys):
         (["--covariance", "power:d=3", "--n-train", "5", "--start", "nowhere"], "--start"),
         (["--covariance", "power:d=3", "--n-train", "5", "--t-end", "0"], "t_end"),
         (["--covariance", "power:d=3", "--n-train", "five"], "n-train"),
-        (["--covariance", "exponential:d=3,rate=-800", "--n-train", "5"], "rate"),
+        (["--covariance", "exponential-decay:d=3,rate=-800", "--n-train", "5"], "rate"),
         (["--covariance", "identity:d=2,scale=1e200", "--n-train", "5"], "unit"),
         (["--covariance", "identity:d=2", "--n-train", "5", "--scale", "1e-200"], "1e-40"),
         (["--covariance", "power:d=2", "--n-train", "5", "--scale", "1e-200"], "1e-40"),

@@ -18,7 +18,7 @@ ODD: tuple[Any, ...] = (
 
 BASES: tuple[dict[str, Any], ...] = (
     {"preset": "tiny", "dimension": 2, "n_train": 4, "steps": 20},
-    {"preset": "lsa", "dimension": 3, "steps": 10, "covariates": "exponential"},
+    {"preset": "lsa", "dimension": 3, "steps": 10, "covariates": "random-exponential"},
     {"preset": "garg-linear", "dimension": 5, "optimizer": {"learning_rate": 1e-4}},
     {
         "prompts": {"covariates": {"kind": "gaussian", "dimension": 3}, "tasks": {"kind": "linear"}, "noise": 0.5},
@@ -61,7 +61,7 @@ def places(data: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-_KEYS = ("kind", "dimension", "scale", "stepz", "noise", "matrix", "seed", "heads", "loss", "x" * 50)
+_KEYS = ("kind", "dimension", "scale", "stepz", "noise", "matrix", "seed", "heads", "loss_at", "x" * 50)
 
 
 def configuration(seed: int) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def configuration(seed: int) -> dict[str, Any]:
             del parent[last]
         elif isinstance(parent, dict):
             name = rng.choice(
-                ("kind", "dimension", "scale", "stepz", "noise", "matrix", "seed", "heads", "loss", "x" * 50)
+                ("kind", "dimension", "scale", "stepz", "noise", "matrix", "seed", "heads", "loss_at", "x" * 50)
             )
             parent[name] = copy.deepcopy(rng.choice(ODD))
         else:

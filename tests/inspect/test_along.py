@@ -17,7 +17,7 @@ def run(tmp_path_factory):
         "tiny",
         dimension=2,
         n_train=4,
-        covariates="exponential",
+        covariates="random-exponential",
         steps=12,
         batch_size=8,
         n_evaluation=4,

@@ -17,13 +17,19 @@ def layer(steps, batch, *, n_train=6, **more):
     return preset("lsa", dimension=2, n_train=n_train, steps=steps, batch_size=batch, covariates=LAW, **(data | more))
 
 
-@pytest.mark.parametrize("loss", ["query", "all"])
+@pytest.mark.parametrize("loss_at", ["query", "all_positions"])
 @pytest.mark.parametrize("per_dimension", [True, False])
-def test_one_step_goes_down_the_gradient_for_the_time_of_the_clock(tmp_path, loss, per_dimension):
+def test_one_step_goes_down_the_gradient_for_the_time_of_the_clock(tmp_path, loss_at, per_dimension):
     """The mean step over 20 000 prompts, noise and prior included, along the exact gradient and beside it."""
     prompts = {"tasks": {"kind": "linear", "weight_covariance": [[1.0, 0.3], [0.3, 0.5]]}, "noise": 0.5}
     config = layer(
-        1, 20_000, loss=loss, per_dimension=per_dimension, prompts=prompts, checkpoints=[1], targets="posterior_mean"
+        1,
+        20_000,
+        loss_at=loss_at,
+        per_dimension=per_dimension,
+        prompts=prompts,
+        checkpoints=[1],
+        targets="posterior_mean",
     )
     before, after = (layer_of(each) for each in train(config, tmp_path).checkpoints())
     exact = -population_of(config).gradient(before).vector * flow_time(config, 1)

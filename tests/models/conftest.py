@@ -10,7 +10,7 @@ from iclab.prompts import Prompts
 D, P = 3, 7  # distinct primes: no transposed axis passes
 
 ARCHITECTURES = {
-    "gpt2": Architecture.gpt2("tiny", D, P),
+    "gpt2": Architecture.gpt2(3, D, P),
     "lsa": Architecture.lsa(D, P),
     "deep-lsa": Architecture.lsa(D, P, layers=3, heads=2),
     "looped": Architecture(dimension=D, max_points=P, width=8, layers=3, tied=True, positions="none"),

@@ -156,7 +156,7 @@ def test_runs_that_cannot_be_read_are_refused_in_words(garg_run, fault, sentence
 
 @pytest.mark.parametrize("activation", ["gelu_new", "gelu"])
 def test_hugging_face_reads_what_is_written_and_back(activation, tmp_path, randomised, prompts):
-    model = randomised(dataclasses.replace(Architecture.gpt2("tiny", 3, 7), activation=activation), torch.float32)
+    model = randomised(dataclasses.replace(Architecture.gpt2(3, 3, 7), activation=activation), torch.float32)
     to_hugging_face(model, tmp_path / "hf")
     theirs = GPT2Model.from_pretrained(tmp_path / "hf").eval()
     back = from_hugging_face(tmp_path / "hf")
@@ -200,7 +200,7 @@ def test_the_hub_folder_is_a_model_of_ours(tmp_path, randomised, prompts):
 
 
 def test_a_saved_model_goes_to_the_hub_with_all_that_is_known_of_it(tmp_path, randomised):
-    model = randomised(Architecture.gpt2("tiny", 3, 7), torch.float32)
+    model = randomised(Architecture.gpt2(3, 3, 7), torch.float32)
     texts = {"README.md": "# mine\n", "config.yaml": "n_train: 4\n", "metrics.jsonl": "{}\n"}
     save_model(model, tmp_path / "mine", card={"note": 1}, texts=texts, half=True)
     HubPredictor(load(tmp_path / "mine")).save_pretrained(tmp_path / "hub")
@@ -217,7 +217,7 @@ def test_a_saved_model_goes_to_the_hub_with_all_that_is_known_of_it(tmp_path, ra
 
 
 def test_a_model_of_the_hub_is_a_regressor_like_any_other(tmp_path, randomised):
-    model = randomised(Architecture.gpt2("tiny", 3, 7), torch.float32)
+    model = randomised(Architecture.gpt2(3, 3, 7), torch.float32)
     model.n_train = 4
     save_model(model, tmp_path / "mine")
     rng = np.random.default_rng(0)
@@ -230,7 +230,7 @@ def test_a_model_of_the_hub_is_a_regressor_like_any_other(tmp_path, randomised):
 def test_files_for_hugging_face_are_as_readable_as_any(tmp_path):
     before = os.umask(0o027)
     try:
-        to_hugging_face(Transformer(Architecture.gpt2("tiny", 3, 7)), tmp_path / "hf")
+        to_hugging_face(Transformer(Architecture.gpt2(3, 3, 7)), tmp_path / "hf")
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "hf").iterdir()} == {0o640}

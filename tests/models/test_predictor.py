@@ -15,7 +15,7 @@ from .conftest import RECURRENT
 
 
 def test_a_prompt_is_answered_the_same_in_any_batch(randomised):
-    model = randomised(Architecture.gpt2("tiny", 3, 7), torch.float32)
+    model = randomised(Architecture.gpt2(3, 3, 7), torch.float32)
     prompts = PromptDistribution(Gaussian.isotropic(3), Linear()).sample(1200, 7, seed=0)
     predictor = TransformerPredictor(model)
     whole = predictor(prompts)
@@ -69,7 +69,7 @@ def test_a_model_of_another_kind_is_refused(tmp_path):
 
 
 def test_prompts_that_do_not_fit_are_refused(randomised):
-    predictor = TransformerPredictor(randomised(Architecture.gpt2("tiny", 3, 7)))
+    predictor = TransformerPredictor(randomised(Architecture.gpt2(3, 3, 7)))
     draw = PromptDistribution(Gaussian.isotropic(3), Linear()).sample
     with pytest.raises(InvalidInputError, match="at most the model's 7 positions; 8 were given"):
         predictor(draw(2, 8, seed=0))

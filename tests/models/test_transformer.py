@@ -60,9 +60,9 @@ def test_gradients_flow_to_every_parameter_that_matters(model, prompts):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-@pytest.mark.parametrize("size", ["tiny", "small"])
-def test_gpt2_is_hugging_faces_gpt2(size, dtype, tolerance, randomised):
-    architecture = Architecture.gpt2(size, 7, 11)
+@pytest.mark.parametrize("layers", [3, 6])
+def test_gpt2_is_hugging_faces_gpt2(layers, dtype, tolerance, randomised):
+    architecture = Architecture.gpt2(layers, 7, 11)
     model = Transformer(architecture, seed=3).to(dtype)
     theirs = GPT2Model(
         GPT2Config(
@@ -172,16 +172,15 @@ def test_a_looped_transformer_is_a_deep_one_with_equal_blocks(prompts, randomise
 
 
 def test_the_paper_sizes_have_the_papers_parameter_counts():
-    counts = {size: Transformer(Architecture.gpt2(size, 20, 101), seed=None).n_parameters for size in ("tiny", "small")}
+    counts = {layers: Transformer(Architecture.gpt2(layers, 20, 101), seed=None).n_parameters for layers in (3, 6)}
     # 12·L·w² + 13·L·w of blocks, 2w of the last norm, positions, read-in, read-out.
-    for size, count in counts.items():
-        a = Architecture.gpt2(size, 20, 101)
-        w, layers = a.width, a.layers
+    for layers, count in counts.items():
+        w = Architecture.gpt2(layers, 20, 101).width
         assert count == 12 * layers * w * w + 13 * layers * w + 2 * w + 202 * w + 21 * w + w + 1
 
 
 def test_the_start_is_a_function_of_the_seed_alone():
-    architecture = Architecture.gpt2("tiny", 3, 7)
+    architecture = Architecture.gpt2(3, 3, 7)
     torch.manual_seed(5)
     one = Transformer(architecture, seed=4)
     torch.manual_seed(6)

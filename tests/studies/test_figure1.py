@@ -206,7 +206,7 @@ def _drawn(tables, *names, **changes):
 
 def test_models_at_hand_are_used_and_missing_ones_left_out(tmp_path):
     train(preset("tiny", n_train=3, steps=3, **GIVEN), tmp_path / "runs" / "mine")
-    train(preset("tiny", n_train=4, steps=2, covariates="exponential", **GIVEN), tmp_path / "runs" / "other")
+    train(preset("tiny", n_train=4, steps=2, covariates="random-exponential", **GIVEN), tmp_path / "runs" / "other")
     stated = {"reuse": (str(tmp_path / "runs" / "mine"),), "train_missing": False, "learned_at_n": 1e-9}
     tables = _measured(tmp_path, **stated)
     models = tables["models"]
@@ -245,7 +245,7 @@ def test_without_any_model_the_references_remain(tmp_path):
 
 def test_what_else_differs_between_short_and_long_training_is_counted(tmp_path):
     plain_curriculum = {"dimensions": None, "points": None, "examples_per_dimension": None}
-    given = GIVEN | {"covariates": "exponential", "curriculum": plain_curriculum}
+    given = GIVEN | {"covariates": "random-exponential", "curriculum": plain_curriculum}
     train(preset("tiny", n_train=3, steps=4, **given), tmp_path / "runs" / "short")
     train(preset("tiny", n_train=4, steps=2, **given), tmp_path / "runs" / "long")
     runs = tuple(str(tmp_path / "runs" / name) for name in ("short", "long"))
@@ -259,7 +259,7 @@ def test_bands_part_seeds_from_prompts(tmp_path):
     changes = {"training_seeds": (0, 1, 2), "n_train": (3,)}
     tables = _measured(tmp_path, **changes)
     curves, bands = tables["curves"], tables["bands"]
-    at = "inputs == 'exponential' and c == 4 and family == 'random' and position == 5"
+    at = "inputs == 'random-exponential' and c == 4 and family == 'random' and position == 5"
     band, curve = bands.query(at).iloc[0], curves.query(at)
     means = curve["mean"].to_numpy()
     assert band["seeds"] == len(means) == 3

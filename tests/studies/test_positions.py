@@ -74,7 +74,7 @@ MODEL = Model("learned", "fixed", 0)
 
 
 def exponential(c, treatment=AS_TRAINED, factor=1.0):
-    return Case(MODEL, treatment, factor, Panel("exponential", c))
+    return Case(MODEL, treatment, factor, Panel("random-exponential", c))
 
 
 def errors_of(base, jump):

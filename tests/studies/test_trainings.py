@@ -27,7 +27,7 @@ def test_a_run_is_found_by_its_configuration_whatever_its_name(tmp_path):
     found = find(wanted, tmp_path)
     assert found is not None
     assert found.path == tmp_path / "any-name"
-    for other in ({"steps": 5}, {"seed": 1}, {"covariates": "exponential"}, {"n_train": 5}):
+    for other in ({"steps": 5}, {"seed": 1}, {"covariates": "random-exponential"}, {"n_train": 5}):
         assert find(_config(**other), tmp_path) is None
 
 
@@ -43,7 +43,7 @@ def test_a_model_that_will_do_may_be_optimised_otherwise_but_not_be_another(tmp_
     assert "steps" in deviations(found, wanted)
     assert not any(key.startswith("optimizer") for key in deviations(found, wanted))
     assert choose(wanted, stated([SHIPPED])) is None  # what lies in the folder of runs, nobody named
-    for other in ({"max_points": 8}, {"covariates": "exponential"}, {"n_train": 5}, {"model": {"width": 16}}):
+    for other in ({"max_points": 8}, {"covariates": "random-exponential"}, {"n_train": 5}, {"model": {"width": 16}}):
         assert choose(_config(**other), candidates) is None
     (tmp_path / "two/checkpoints/5/model.safetensors").write_bytes(b"torn")
     with pytest.raises(InvalidInputError, match="trained to its end"):
@@ -106,10 +106,10 @@ def test_what_ships_is_found_by_its_configuration():
         "gpt2": {"embedding": "interleaved", "attention": "softmax"},
     }
     wishes = [*product(kinds, (40, 70, 100)), ("linear-columns", 40)]
-    for law, (kind, size) in product(("identity", "exponential"), wishes):
+    for law, (kind, size) in product(("identity", "random-exponential"), wishes):
         wanted = preset("fast", dimension=20, n_train=size, covariates=law, model=kinds.get(kind, {}))
         found = choose(wanted, stated([SHIPPED]))
         assert found is not None
         assert found.config.prompts == wanted.prompts
-        assert found.origin.endswith(f" {kind}-d20-{law}" + ("" if size == 40 else f"-N{size}"))
+        assert found.origin.endswith(f" {kind}-d20-{law.removeprefix('random-')}" + ("" if size == 40 else f"-N{size}"))
         assert choose(wanted.with_(n_train=size - 1), stated([SHIPPED])) is None

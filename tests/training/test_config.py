@@ -48,6 +48,7 @@ def test_a_file_becomes_a_configuration_and_back(tmp_path):
         ("a: [1\n", "readable YAML"),
         ("preset: tinny\n", "Did you mean 'tiny'"),
         ("preset: tiny\nstep: 5\n", "Did you mean 'steps'"),
+        ("preset: tiny\nloss: query\n", "Did you mean 'loss_at'"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_sentence(tmp_path, text, sentence):
@@ -62,7 +63,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("covariates", ["identity", "exponential"])
+@pytest.mark.parametrize("covariates", ["identity", "random-exponential"])
 def test_every_preset_is_a_whole_configuration(name, covariates):
     config = preset(name, dimension=5, n_train=18, covariates=covariates, seed=3)
     assert (config.n_points, config.model.dimension, config.seed) == (19, 5, 3)
@@ -123,7 +124,7 @@ def test_numbers_are_finite(field):
 def test_the_2022_recipe_is_the_published_one():
     config = preset("garg-linear", dimension=20, n_train=40)
     assert (config.model.width, config.model.layers, config.model.heads, config.model.max_points) == (256, 12, 8, 101)
-    assert (config.steps, config.batch_size, config.targets, config.loss) == (500_001, 64, "labels", "all")
+    assert (config.steps, config.batch_size, config.targets, config.loss_at) == (500_001, 64, "labels", "all_positions")
     assert (config.optimizer.kind, config.optimizer.learning_rate, config.optimizer.betas) == (
         "adam",
         1e-4,
@@ -151,6 +152,7 @@ def test_fast_sees_as_many_examples_at_every_longer_length(n_train):
     ("arguments", "sentence"),
     [
         ({"name": "tiny", "covariates": "identiy"}, "Did you mean 'identity'"),
+        ({"name": "tiny", "covariates": "exponential"}, "Did you mean 'random-exponential'"),
         ({"name": "tiny", "covariates": 3}, "covariates must be"),
         ({"name": "tiny", "n_train": 0}, "n_train must be at least 1"),
         ({"name": "tiny", "n_train": 30, "max_points": 20}, "max_points must be at least 31"),

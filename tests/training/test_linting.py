@@ -33,7 +33,7 @@ def test_presets_are_clean_but_for_positions_left_for_the_test(name):
         ({"curriculum.dimensions.every": 700}, "The curriculum ends at step 2800 of 3000"),
         ({"schedule.warmup": 5000}, "outlasts the run"),
         ({"optimizer.matrix_learning_rate": 0.02}, "never left the plateau"),
-        ({"loss": "query"}, "one context length only"),
+        ({"loss_at": "query"}, "one context length only"),
         ({"compile": True}, "slower on CPUs"),
         (
             {"prompts.tasks": {"kind": "finite_pool", "n_tasks": 4, "dimension": 5}},
@@ -110,7 +110,7 @@ def test_reference_lines_are_those_of_the_loss(tmp_path):
     assert least_squares == pytest.approx((0.25 * 2 / 3 + 0.25) / 2, rel=0.15)
     assert reference_lines(preset("tiny"), run.metrics)[1] == 0
     # All positions: as many noisy examples as dimensions give least squares an infinite mean error.
-    assert math.isnan(reference_lines(config.with_(loss="all"), run.metrics)[1])
+    assert math.isnan(reference_lines(config.with_(loss_at="all_positions"), run.metrics)[1])
 
 
 def test_a_run_is_drawn_while_it_is_young(tmp_path):

@@ -140,7 +140,7 @@ def test_other_tasks_are_refused(tasks):
 
 
 def test_a_process_draws_its_rows_of_the_global_batch():
-    config = preset("tiny", dimension=5, n_train=9, covariates="exponential", steps=50, batch_size=12)
+    config = preset("tiny", dimension=5, n_train=9, covariates="random-exponential", steps=50, batch_size=12)
     with Batches(config, World()) as whole, Batches(config, World(1, 2)) as part:
         for step in (0, 7, 49):
             a, b = whole.draw(step), part.draw(step)

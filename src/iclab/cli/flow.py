@@ -43,7 +43,7 @@ def flow(
         Number N of examples in a training prompt.
     covariance
         A CSV or NPY file with the matrix (or its spectrum), or an expression: power:d=5,alpha=1;
-        two-level:d=5,top=1,low=0.1; exponential:d=5,rate=0.5; identity:d=5; random-exponential:d=5 (a new
+        two-level:d=5,top=1,low=0.1; exponential-decay:d=5,rate=0.5; identity:d=5; random-exponential:d=5 (a new
         diag of Exponential(1) variables per prompt, Theorem 8). Each takes scale=….
     data
         A CSV file with a header, or a Parquet file: the covariance of its columns, whose cells must all be numbers.

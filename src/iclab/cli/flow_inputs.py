@@ -39,7 +39,7 @@ def _two_level(options: Options) -> Gaussian:
     return Gaussian(np.diag(_scaled(np.where(np.arange(size) < top, 1.0, low), options)))
 
 
-def _exponential(options: Options) -> Gaussian:
+def _exponential_decay(options: Options) -> Gaussian:
     rate = check_real(options["rate"], "rate", minimum=0.0)
     return Gaussian(np.diag(_scaled(np.exp(-rate * np.arange(_dimension(options))), options)))
 
@@ -56,7 +56,7 @@ def _random_exponential(options: Options) -> RandomDiagonal:
 _SPECTRA: Mapping[str, tuple[Callable[[Options], Gaussian | RandomDiagonal], Options]] = {
     "power": (_power, {"d": np.nan, "alpha": 1.0, "scale": 1.0}),
     "two-level": (_two_level, {"d": np.nan, "top": 1.0, "low": 0.1, "scale": 1.0}),
-    "exponential": (_exponential, {"d": np.nan, "rate": 0.5, "scale": 1.0}),
+    "exponential-decay": (_exponential_decay, {"d": np.nan, "rate": 0.5, "scale": 1.0}),
     "identity": (_identity, {"d": np.nan, "scale": 1.0}),
     "random-exponential": (_random_exponential, {"d": np.nan, "scale": 1.0}),
 }

@@ -29,8 +29,8 @@ def reproduce(
     only
         Parts to run. Of the paper, and run unless others are named: claims, gradient-flow, initialisation, shifts,
         figure1. Beyond it, and run when named: figure1-d20, figure1-d20-columns, figure1-seeds, positions, depth,
-        covariances, finite-data, tolerance, tolerance-d20, leaderboard, leaderboard-d10, robustness. "all" for every
-        one. Repeat the option or separate by commas.
+        covariances, sample-complexity, tolerance, tolerance-d20, leaderboard, leaderboard-d10, robustness. "all" for
+        every one. Repeat the option or separate by commas.
     workers
         Processes at a time; as many as there are cores when omitted.
     """

@@ -40,7 +40,7 @@ def train(
     Parameters
     ----------
     config
-        A YAML file, or the name of a preset: lsa, deep-linear, tiny, small, standard, fast, garg-linear. Not needed
+        A YAML file, or the name of a preset: lsa, deep-linear, tiny, small, base, fast, garg-linear. Not needed
         to resume.
     directory
         Folder of the run; runs/NAME when omitted, NAME being the file's or preset's.
@@ -48,7 +48,7 @@ def train(
         Go on with the run in the folder.
     set_
         Change a field, as in --set steps=2000 --set optimizer.clip=null; with a preset also dimension, n_train,
-        covariates (identity, exponential or a law such as {kind: gaussian, matrix: [[1, 0.5], [0.5, 1]]}, whose
+        covariates (identity, random-exponential or a law such as {kind: gaussian, matrix: [[1, 0.5], [0.5, 1]]}, whose
         spectrum or matrix replaces the preset's dimension) and max_points. Repeat the option for more. Without a
         configuration, --directory RUN --set steps=N trains a run for more steps, where its schedule allows.
     check

@@ -7,7 +7,7 @@ import sys
 from iclab.cli.arguments import Whole, listed
 
 
-def verify(*, only: list[str] | None = None, seed: Whole = 0, effort: str = "standard", json: bool = False) -> int:
+def verify(*, only: list[str] | None = None, seed: Whole = 0, effort: str = "full", json: bool = False) -> int:
     """Check every claim of the paper and print the table of verdicts, with the comparisons that decide them.
 
     Exits with 0 if every verdict is the one on record, with 1 otherwise.
@@ -20,7 +20,7 @@ def verify(*, only: list[str] | None = None, seed: Whole = 0, effort: str = "sta
     seed
         Seed of all problems and samples; the same seed gives the same table.
     effort
-        standard, or quick for a quarter of the problems and two thirds of the samples.
+        full, or quick for a quarter of the problems and two thirds of the samples.
     json
         Print a list of objects, one per claim, with its evidence and numbers, instead of a table.
     """

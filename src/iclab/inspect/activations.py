@@ -119,7 +119,7 @@ def run(
     >>> from iclab.models import Architecture, Transformer
     >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
     >>> prompts = PromptDistribution(Gaussian.isotropic(3), Linear()).sample(8, 5, seed=0)
-    >>> model = Transformer(Architecture.gpt2("tiny", 3, 5))
+    >>> model = Transformer(Architecture.gpt2(3, 3, 5))
     >>> predictions, cache = run(model, prompts, keep="*.pattern")
     >>> cache["blocks.0.attention.pattern"].shape, cache.axes["blocks.0.attention.pattern"]
     ((8, 2, 9, 9), ('prompt', 'head', 'token', 'seen'))

@@ -58,7 +58,7 @@ def flow_time(config: TrainingConfig, steps: ArrayLike) -> Float64[np.ndarray, .
         )
     shares = [config.schedule.at(step, config.steps) for step in range(config.steps)]
     factor = 2 / (1 - optimizer.momentum) / (config.architecture.dimension if config.per_dimension else 1)
-    if config.loss == "all":
+    if config.loss_at == "all_positions":
         factor *= config.n_train / config.n_points
     times = factor * optimizer.learning_rate * np.concatenate([[0.0], np.cumsum(shares)])
     index = np.asarray(steps)
@@ -81,7 +81,7 @@ def population_of(config: TrainingConfig) -> PopulationLoss:
         raise InvalidInputError(
             "prompts must be of linear functions w'x, w normal, for a population loss; tasks of kind 'linear' are."
         )
-    length = AllPositions(config.n_train) if config.loss == "all" else config.n_train
+    length = AllPositions(config.n_train) if config.loss_at == "all_positions" else config.n_train
     covariance = getattr(prompts.tasks, "weight_covariance", None)
     loss = PopulationLoss(prompts.covariates, length, prompts.noise**2, covariance)  # type: ignore[arg-type]
     covariance_rule(loss.covariates)  # says which laws there are

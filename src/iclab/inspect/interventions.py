@@ -152,7 +152,7 @@ def clamp(name: str, to: float | Callable[[Tensor], Tensor], *, head: int | None
     >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
     >>> prompts = PromptDistribution(Gaussian.isotropic(3), Linear()).sample(8, 5, seed=0)
     >>> with clamp("blocks.0.attention.pattern", lambda pattern: pattern.mean((0, 1), keepdim=True)):
-    ...     predictions, _ = run(Transformer(Architecture.gpt2("tiny", 3, 5)), prompts)
+    ...     predictions, _ = run(Transformer(Architecture.gpt2(3, 3, 5)), prompts)
     """
     watch = Edits({name: Edit(to, head)})
     with watching(watch):

@@ -88,7 +88,7 @@ def probe(
     >>> from iclab.models import Architecture, Transformer
     >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
     >>> prompts = PromptDistribution(Gaussian.isotropic(2), Linear()).sample(40, 4, seed=0)
-    >>> table = probe(Transformer(Architecture.gpt2("tiny", 2, 4)), prompts, "moment", "embedding", untrained=False)
+    >>> table = probe(Transformer(Architecture.gpt2(3, 2, 4)), prompts, "moment", "embedding", untrained=False)
     >>> table.query("position == 3 and not control")["n"].tolist()
     [40]
     """

@@ -11,8 +11,8 @@ from pydantic.dataclasses import dataclass
 from iclab.foundations import InvalidInputError, check_choice
 from iclab.prompts.labels import REAL, Labels
 
-# Garg et al.'s sizes: width, layers, heads.
-SIZES: dict[str, tuple[int, int, int]] = {"tiny": (64, 3, 2), "small": (128, 6, 4), "standard": (256, 12, 8)}
+# Garg et al.'s sizes, by the number of layers: width and heads.
+SIZES: dict[int, tuple[int, int]] = {3: (64, 2), 6: (128, 4), 12: (256, 8)}
 
 Attending = Literal["softmax", "linear", "merged"]
 Mixer = Literal[
@@ -144,9 +144,9 @@ class Architecture:
             )
 
     @classmethod
-    def gpt2(cls, size: str, dimension: int, max_points: int) -> Architecture:
-        """Garg et al.'s GPT-2 of the given size: tiny, small or standard."""
-        width, layers, heads = SIZES[check_choice(size, "size", SIZES)]
+    def gpt2(cls, layers: int, dimension: int, max_points: int) -> Architecture:
+        """Garg et al.'s GPT-2 with 3, 6 or 12 layers, of width 64, 128 or 256."""
+        width, heads = SIZES[int(check_choice(str(layers), "layers", map(str, SIZES)))]
         return cls(dimension=dimension, max_points=max_points, width=width, layers=layers, heads=heads)
 
     @classmethod

@@ -24,7 +24,7 @@ REGISTRY = (
     Study("figure1-seeds", f"{_HERE}.figure1", trains=True),
     Study("positions", f"{_HERE}.positions", trains=True),
     Study("covariances", f"{_HERE}.covariances", trains=True),
-    Study("finite-data", f"{_HERE}.finite_data", trains=True),
+    Study("sample-complexity", f"{_HERE}.sample_complexity", trains=True),
     Study("depth", f"{_HERE}.depth"),
     Study("asymptotics", f"{_HERE}.asymptotics"),
     Study("plateaus", f"{_HERE}.plateaus"),

@@ -16,7 +16,7 @@ from iclab.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
 # Covariances in training: the same for all prompts, or drawn for each. The paper's two families of models.
 FAMILIES = ("fixed", "random")
 # The name that training presets have for the inputs of a family.
-COVARIATES = {"fixed": "identity", "random": "exponential"}
+COVARIATES = {"fixed": "identity", "random": "random-exponential"}
 # Prompts judged at a time.
 CHUNK = 500
 # Ends of the central 95 %.
@@ -35,7 +35,7 @@ class Panel(NamedTuple):
     Attributes
     ----------
     inputs : str
-        "identity" for Λ = c·I, "exponential" for Λ = c·diag(λ) with λ_i ~ Exponential(1) per prompt.
+        "identity" for Λ = c·I, "random-exponential" for Λ = c·diag(λ) with λ_i ~ Exponential(1) per prompt.
     c : float
         The factor; also the error of the zero estimator divided by d.
     """
@@ -59,7 +59,7 @@ OWN = {family: Panel(inputs, 1.0) for family, inputs in COVARIATES.items()}
 
 def panels(scales: Sequence[float]) -> list[Panel]:
     """The panels of Figure 1: the identity, then c·Exp(1) for each c."""
-    return [Panel("identity", 1.0), *(Panel("exponential", float(c)) for c in scales)]
+    return [Panel("identity", 1.0), *(Panel("random-exponential", float(c)) for c in scales)]
 
 
 def squared_errors(

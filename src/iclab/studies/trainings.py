@@ -33,7 +33,7 @@ _IMMATERIAL = {
 }
 # What is trained to do what; the rest of a configuration says how it got there. Labels and their posterior means have
 # the same expected gradient.
-_ESSENTIAL = {"prompts", "model", "n_train", "loss"}
+_ESSENTIAL = {"prompts", "model", "n_train", "loss_at"}
 # Bytes at the end of a metrics file that hold its last line.
 _TAIL = 65_536
 # Names, in settings, the models that ship with the package.

@@ -63,10 +63,10 @@ class TrainingConfig:
     targets : {"labels", "posterior_mean"}
         What predictions are fitted to: the labels, or their exact posterior mean given the context
         (Rao-Blackwell: the same expected gradient with less noise).
-    loss : {"all", "query"}
-        Loss averaged over all positions, or at the last position only (Definition 1 of the paper). It is the squared
-        error for the model's head "mean", the negative log-likelihood for "mean_variance" (a Gaussian's, without the
-        constant) and for "classes" (cross-entropy).
+    loss_at : {"all_positions", "query"}
+        Positions whose losses are averaged: all, or the last alone, which is the query of Definition 1 of the paper.
+        The loss is the squared error for the model's head "mean", the negative log-likelihood for "mean_variance" (a
+        Gaussian's, without the constant) and for "classes" (cross-entropy).
     window : int, optional
         Of a model with loops: what is predicted after each of so many last loops is fitted, and earlier loops have no
         gradient (Yang et al. 2024). The last loop alone, with the gradient of all, when omitted.
@@ -106,7 +106,7 @@ class TrainingConfig:
     schedule: Schedule = Schedule()
     curriculum: Curriculum = Curriculum()
     targets: Literal["labels", "posterior_mean"] = "labels"
-    loss: Literal["all", "query"] = "all"
+    loss_at: Literal["all_positions", "query"] = "all_positions"
     window: int | None = Field(default=None, ge=1)
     init_from: str | None = None
     clamp: tuple[Clamp, ...] = ()

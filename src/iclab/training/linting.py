@@ -60,8 +60,8 @@ def lint(config: TrainingConfig) -> list[str]:
         remarks.append(
             f"A Muon rate of {rate:g} is above {_MUON_RATE_THAT_LEARNS:g}; such runs never left the plateau."
         )
-    if config.loss == "query" and config.curriculum.points is not None:
-        remarks.append("With loss 'query' and a curriculum of points, each stage trains one context length only.")
+    if config.loss_at == "query" and config.curriculum.points is not None:
+        remarks.append("With loss_at 'query' and a curriculum of points, each stage trains one context length only.")
     if config.compile:
         remarks.append(
             "torch.compile made training slower on CPUs, and gains next to nothing on GPUs beside CUDA graphs."

@@ -154,7 +154,7 @@ def reference_lines(config: TrainingConfig, metrics: list[dict[str, Any]]) -> tu
     errors = next((line[name] for line in reversed(metrics) if name in line), None)
     if errors is None or config.architecture.head == "mean_variance":
         return zero, math.nan
-    asked = range(len(errors))[-1:] if config.loss == "query" else range(len(errors))
+    asked = range(len(errors))[-1:] if config.loss_at == "query" else range(len(errors))
     if name == "true_law":
         return zero, float(np.mean([errors[position] for position in asked]))
     if any(least_squares_diverges(config, position) for position in asked):

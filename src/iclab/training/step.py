@@ -69,7 +69,7 @@ class Step:
     def _tensors(self, batch: Batch) -> list[Tensor]:
         """A batch as ``backward`` takes it, where the model is."""
         config, weights = batch.config, self.parameters[0]
-        asked = 1 if config.loss == "query" else batch.targets.shape[1]
+        asked = 1 if config.loss_at == "query" else batch.targets.shape[1]
         # The mean over the global batch, of which this process holds a share.
         count = config.batch_size * asked * (batch.stage.dimensions if config.per_dimension else 1)
         tensors = [_like(weights, torch.from_numpy(array)) for array in (batch.xs, batch.ys, batch.targets)]
@@ -82,7 +82,7 @@ class Step:
         """Put the loss's gradients into ``grad``; returns the loss and that of having learned nothing."""
         with torch.autocast(xs.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             predictions = self._forward(xs, ys, starts=starts, **self._loops())
-        asked = slice(-1, None) if self.config.loss == "query" else slice(None)
+        asked = slice(-1, None) if self.config.loss_at == "query" else slice(None)
         targets = targets[:, asked]
         # One, or those after each loop of the window.
         predictions = predictions.to(xs.dtype)[None] if self.config.window is None else predictions.to(xs.dtype)

@@ -187,9 +187,9 @@ class Moments:
         return np.einsum("cwq,cwq...->...", self.prompts.measure, values)
 
 
-def _moments(bench: Bench, standard: int, *, restricted: bool = True) -> Iterator[tuple[Matrix, int, Moments]]:
+def _moments(bench: Bench, full: int, *, restricted: bool = True) -> Iterator[tuple[Matrix, int, Moments]]:
     """Covariance, length and moments at random parameters, with u12 = u21 = 0 if ``restricted``; d = 2."""
-    for _ in range(bench.count(standard)):
+    for _ in range(bench.count(full)):
         cov, n = bench.covariance(2, 10.0), int(bench.rng.integers(1, 4))
         theta = layer(bench.normal(), bench.matrix(2)) if restricted else bench.parameters(2)
         yield cov, n, Moments(LinearPrompts.build(cov, n), theta)

@@ -14,10 +14,10 @@ from iclab.foundations import Draws, Estimate, Matrix, Vector
 from iclab.prompts import Gaussian, PromptDistribution, Prompts
 from iclab.theory import LSAParameters, minimizer
 
-# Shares of the standard numbers of problems and of samples; fewer samples would leave claims undecided.
+# Shares of the full numbers of problems and of samples; fewer samples would leave claims undecided.
 # Prompts per block: memory stays small, and the block size is part of no result.
 BLOCK = 4096
-EFFORTS = {"quick": (0.25, 0.7), "standard": (1.0, 1.0)}
+EFFORTS = {"quick": (0.25, 0.7), "full": (1.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ class Bench:
         """The claim's generator: the same draws whatever other claims run."""
         return Draws(self.seed, "verification", channel=self.address).shared("model")
 
-    def count(self, standard: int) -> int:
+    def count(self, full: int) -> int:
         """Number of problems at this effort, at least 2."""
-        return max(2, round(standard * EFFORTS[self.effort][0]))
+        return max(2, round(full * EFFORTS[self.effort][0]))
 
-    def samples(self, standard: int) -> int:
+    def samples(self, full: int) -> int:
         """Number of Monte Carlo samples at this effort."""
-        return round(standard * EFFORTS[self.effort][1])
+        return round(full * EFFORTS[self.effort][1])
 
     def mean(self, score: Callable[[Draws], np.ndarray], n_prompts: int, channel: int = 0) -> Estimate:
         """Mean of one number per prompt, which ``score`` gives for a block of addresses; a channel for every mean."""
@@ -106,11 +106,9 @@ class Bench:
             scores.append(score(draws))
         return Estimate.from_samples(np.concatenate(scores), self.seed)
 
-    def problems(
-        self, standard: int, *, dimensions: tuple[int, int] = (2, 6), condition: float = 1e3
-    ) -> Iterator[Problem]:
-        """``standard`` problems at standard effort, with d in the given closed range and κ(Λ) up to ``condition``."""
-        for _ in range(self.count(standard)):
+    def problems(self, full: int, *, dimensions: tuple[int, int] = (2, 6), condition: float = 1e3) -> Iterator[Problem]:
+        """``full`` problems at full effort, with d in the given closed range and κ(Λ) up to ``condition``."""
+        for _ in range(self.count(full)):
             yield self.problem(int(self.rng.integers(dimensions[0], dimensions[1] + 1)), condition=condition)
 
     def problem(self, d: int, *, condition: float = 1e3) -> Problem:
@@ -168,16 +166,16 @@ class Bench:
         """A dimension and a length, uniform from 1 on."""
         return int(self.rng.integers(1, largest_dimension + 1)), int(self.rng.integers(1, largest_length + 1))
 
-    def small(self, standard: int, *, condition: float = 30.0) -> Iterator[tuple[int, int, Matrix]]:
+    def small(self, full: int, *, condition: float = 30.0) -> Iterator[tuple[int, int, Matrix]]:
         """Dimension, length and covariance of problems that cubature for linear tasks can take: d = 2, 3 in turn."""
-        for k in range(self.count(standard)):
+        for k in range(self.count(full)):
             d = 2 + k % 2
             n = int(self.rng.integers(1, 5 if d == 2 else 3))
             yield d, n, self.covariance(d, condition)
 
-    def tiny(self, standard: int, *, condition: float = 30.0) -> Iterator[tuple[Problem, int]]:
+    def tiny(self, full: int, *, condition: float = 30.0) -> Iterator[tuple[Problem, int]]:
         """Problems and test lengths that cubature for any labels can take: d = 2, M ≤ 2 or d = 3, M = 1."""
-        for k in range(self.count(standard)):
+        for k in range(self.count(full)):
             d, m = ((2, 2), (2, 1), (3, 1))[k % 3]
             yield self.problem(d, condition=condition), m
 

@@ -26,11 +26,11 @@ class Settings:
     seed : int
         Seed of all problems and samples.
     effort : str
-        "standard", or "quick" for a quarter of the problems and two thirds of the samples.
+        "full", or "quick" for a quarter of the problems and two thirds of the samples.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
-    effort: Literal["quick", "standard"] = "standard"
+    effort: Literal["quick", "full"] = "full"
 
 
 def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:

@@ -166,9 +166,9 @@ class RandomProblem:
         return Path(start, self.covariates, self.n_train, self.horizon, self.excess)
 
 
-def random_problems(bench: Bench, standard: int, dimensions: tuple[int, int] = (2, 4)) -> Iterator[RandomProblem]:
-    """``standard`` problems at standard effort: two or three values per coordinate, spread over up to a factor 20."""
-    for _ in range(bench.count(standard)):
+def random_problems(bench: Bench, full: int, dimensions: tuple[int, int] = (2, 4)) -> Iterator[RandomProblem]:
+    """``full`` problems at full effort: two or three values per coordinate, spread over up to a factor 20."""
+    for _ in range(bench.count(full)):
         d = int(bench.rng.integers(dimensions[0], dimensions[1] + 1))
         laws = []
         for _ in range(d):

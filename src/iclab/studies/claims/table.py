@@ -88,7 +88,7 @@ def select(only: str | Sequence[str] | None = None) -> list[Claim]:
 def check_claims(
     *,
     seed: int = 0,
-    effort: str = "standard",
+    effort: str = "full",
     progress: Progress | None = None,
     only: str | Sequence[str] | None = None,
 ) -> dict[str, pd.DataFrame]:
@@ -99,7 +99,7 @@ def check_claims(
     seed : int
         Seed of all problems; the same seed gives the same tables.
     effort : str
-        "standard", or "quick" for a quarter of the problems and two thirds of the samples.
+        "full", or "quick" for a quarter of the problems and two thirds of the samples.
     progress : callable, optional
         Called with (claim, done, total).
     only : str or sequence of str, optional

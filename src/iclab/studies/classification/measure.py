@@ -196,7 +196,7 @@ def _burst_job(n_classes: int, burst: int, seed: int, settings: Settings, lab: L
         seed=seed,
         optimizer=settings.burst_optimizer,
         steps=settings.burst_steps,
-        loss="query",
+        loss_at="query",
     )
     name = f"classification-K{n_classes}-burst{burst}-seed{seed}-{digest(config.as_dict())}"
     return Job(f"training: K = {n_classes}, burst {burst}, seed {seed}", config, lab.runs / name)

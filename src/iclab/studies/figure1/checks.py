@@ -53,7 +53,7 @@ def weigh(errors: ErrorsByModel, panels: Sequence[Panel], n_train: Sequence[int]
         ``n_train`` (with ``longer``, the N that it is compared with), ``inputs`` and ``c`` of the panel, ``value``
         and the ends of its interval of level ``CONFIDENCE``.
     """
-    low, *high = [panel for panel in panels if panel.inputs == "exponential"]
+    low, *high = [panel for panel in panels if panel.inputs == "random-exponential"]
     rises = _log_rises(errors, seed)
     checks = [
         *_relative("succeeds", errors, "fixed", n_train, [low]),

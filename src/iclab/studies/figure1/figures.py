@@ -64,8 +64,8 @@ def beside_layer(record: Record) -> Figure:
 def by_variance(record: Record) -> Figure:
     """Error at N over the zero predictor's, and error just beyond N over that at N, by the variance of the inputs."""
     bands, checks = (record.tables[key] for key in ("bands", "checks"))
-    at_n = bands[(bands["inputs"] == "exponential") & (bands["position"] == bands["n_train"])]
-    rises = checks[(checks["inputs"] == "exponential") & (checks["observation"] == "rises")]
+    at_n = bands[(bands["inputs"] == "random-exponential") & (bands["position"] == bands["n_train"])]
+    rises = checks[(checks["inputs"] == "random-exponential") & (checks["observation"] == "rises")]
     with house_style():
         figure = Figure(figsize=(8.0, 3.8))
         left, right = figure.subplots(1, 2)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from iclab.models import SIZES
 from iclab.training import TrainingConfig, preset
 
-SIZE = "tiny"
+LAYERS = 3
 # Evaluations per run: the resolution of a crossing.
 EVALUATIONS = 50
 OURS, GARG = "fast", "garg"
@@ -58,11 +58,11 @@ RECIPES: Mapping[str, Recipe] = {
 
 
 def configuration(recipe: str, dimension: int, steps: int, seed: int, n_evaluation: int) -> TrainingConfig:
-    """The training of a recipe: N = 2d, float32, the size ``tiny``, evaluated every 2 % of the run."""
+    """The training of a recipe: N = 2d, float32, GPT-2 with 3 layers, evaluated every 2 % of the run."""
     chosen = RECIPES[recipe]
-    width, layers, heads = SIZES[SIZE]
+    width, heads = SIZES[LAYERS]
     overrides = dict(chosen.overrides)
-    overrides["model"] = {"width": width, "layers": layers, "heads": heads, **overrides.get("model", {})}
+    overrides["model"] = {"width": width, "layers": LAYERS, "heads": heads, **overrides.get("model", {})}
     if chosen.curriculum == "none":
         overrides["curriculum"] = {"dimensions": None, "points": None, "examples_per_dimension": None}
     elif chosen.curriculum == "ours":

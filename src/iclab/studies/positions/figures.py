@@ -55,7 +55,7 @@ def _two(record: Record, key: str, labels: Mapping[str, str], title: str) -> Fig
         figure = Figure(figsize=(8.0, 3.8))
         axes = figure.subplots(1, 2, sharey=True)
         for ax, (family, own) in zip(
-            axes, {"fixed": ("identity", 1.0), "random": ("exponential", 1.0)}.items(), strict=True
+            axes, {"fixed": ("identity", 1.0), "random": ("random-exponential", 1.0)}.items(), strict=True
         ):
             there = curves[(curves["inputs"] == own[0]) & (curves["c"] == own[1]) & (curves["factor"] == 1)]
             models = there[there["family"] == family]

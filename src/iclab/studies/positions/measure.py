@@ -200,12 +200,12 @@ def _cases(settings: Settings, models: Mapping[Model, Trained]) -> Iterator[Case
 
 def _multiplied(model: Model, c: float) -> Case:
     """The whole table times √c at c: positions as large beside the tokens as at 1."""
-    return Case(model, "multiplied", c**0.5, Panel("exponential", c))
+    return Case(model, "multiplied", c**0.5, Panel("random-exponential", c))
 
 
 def _divided(model: Model, c: float, low: float) -> Case:
     """The whole table over √c at 1: positions as small beside the tokens as at c."""
-    return Case(model, "divided", c**-0.5, Panel("exponential", low))
+    return Case(model, "divided", c**-0.5, Panel("random-exponential", low))
 
 
 def _columns(case: Case) -> dict[str, Any]:
@@ -261,7 +261,7 @@ def _variance(errors: Judged, settings: Settings, weights: Weights) -> pd.DataFr
     for model in _learned(errors):
         first: tuple[np.ndarray, np.ndarray] | None = None
         for c in settings.scales:
-            values = errors[Case(model, AS_TRAINED, 1.0, Panel("exponential", c))]
+            values = errors[Case(model, AS_TRAINED, 1.0, Panel("random-exponential", c))]
             base, jump = weights @ values[:, n] / c, _jump(values, n, weights) / c
             if first is None:
                 first = base, jump
@@ -296,10 +296,10 @@ def _interventions(errors: Judged, settings: Settings, weights: Weights) -> pd.D
     n, (low, *high) = settings.n_train, settings.scales
     rows: list[dict[str, Any]] = []
     for model in _learned(errors):
-        start = Case(model, AS_TRAINED, 1.0, Panel("exponential", low))
+        start = Case(model, AS_TRAINED, 1.0, Panel("random-exponential", low))
         first = _jump(errors[start], n, weights) / low
         for c in high:
-            untouched = start._replace(panel=Panel("exponential", c))
+            untouched = start._replace(panel=Panel("random-exponential", c))
             there = _jump(errors[untouched], n, weights) / c
             for case, as_trained, before, predicted in (
                 (untouched, untouched, there, there),

@@ -1,4 +1,4 @@
-"""Finite data: excess by the number of prompts, errors by the number of tasks, errors by the lengths N and M."""
+"""Sample complexity: excess by the number of prompts, errors by the number of tasks, errors by the lengths N and M."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STYLES = {
     "least squares": (LEAST_SQUARES, "x"),
     "linear layer": (LSA, "^"),
 }
-_INPUTS = {"identity": "Λ = I", "exponential": "random Λ"}
+_INPUTS = {"identity": "Λ = I", "random-exponential": "random Λ"}
 _GUIDE = {"color": ZERO, "linestyle": (0, (4, 2)), "linewidth": 1.0}
 
 
@@ -186,8 +186,8 @@ def _ticks(ax: Axes, values: pd.Series) -> None:
 
 
 FIGURES = {
-    "finite-data-lengths": lengths,
-    "finite-data-prompts": prompts,
-    "finite-data-pool": pooled,
-    "finite-data-tasks": tasks,
+    "sample-complexity-lengths": lengths,
+    "sample-complexity-prompts": prompts,
+    "sample-complexity-pool": pooled,
+    "sample-complexity-tasks": tasks,
 }

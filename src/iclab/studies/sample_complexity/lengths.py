@@ -22,7 +22,7 @@ from iclab.flow import gradient_descent
 from iclab.foundations.exponents import local_slopes
 from iclab.predictors import TrainedLSA
 from iclab.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
-from iclab.studies.finite_data.prompts import FIXED, RANDOM
+from iclab.studies.sample_complexity.prompts import FIXED, RANDOM
 from iclab.theory import (
     assumption3,
     corollary6_bound,

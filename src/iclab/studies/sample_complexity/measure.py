@@ -1,4 +1,4 @@
-"""Finite data: training prompts, training tasks, and the lengths N and M, each against the error.
+"""Sample complexity: training prompts, training tasks, and the lengths N and M, each against the error.
 
 The paper trains on the population loss. Here: empirical minimisers on B prompts and SGD that sees each prompt once
 (``prompts``), pools of K tasks (``tasks``), and Corollary 6's O(1/M + 1/N²) (``lengths``).
@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 
 from iclab.flow import excess_coefficient
-from iclab.studies.finite_data.fits import measured_exponents
-from iclab.studies.finite_data.lengths import (
+from iclab.studies.lab import Lab
+from iclab.studies.sample_complexity.fits import measured_exponents
+from iclab.studies.sample_complexity.lengths import (
     best_lengths,
     bounded,
     coefficients_of,
@@ -22,7 +23,7 @@ from iclab.studies.finite_data.lengths import (
     measured_part,
     slopes_of,
 )
-from iclab.studies.finite_data.prompts import (
+from iclab.studies.sample_complexity.prompts import (
     FIXED,
     LINEAR,
     RANDOM,
@@ -32,13 +33,12 @@ from iclab.studies.finite_data.prompts import (
     noise_part,
     one_pass_part,
 )
-from iclab.studies.finite_data.tasks import judge, pooled_layer
-from iclab.studies.lab import Lab
+from iclab.studies.sample_complexity.tasks import judge, pooled_layer
 from iclab.studies.store import Unit
 from iclab.studies.trainings import Job, digest, trained
 from iclab.training import preset
 
-TITLE = "Finite data: prompts, tasks and lengths"
+TITLE = "Sample complexity: prompts, tasks and lengths"
 
 
 @dataclass(frozen=True)
@@ -203,5 +203,7 @@ def _job(n_tasks: int | None, seed: int, settings: Settings, lab: Lab) -> Job:
     )
     name = "fresh" if n_tasks is None else f"K{n_tasks}"
     return Job(
-        f"training: {name}, seed {seed}", config, lab.runs / f"finite_data-{name}-seed{seed}-{digest(config.as_dict())}"
+        f"training: {name}, seed {seed}",
+        config,
+        lab.runs / f"sample_complexity-{name}-seed{seed}-{digest(config.as_dict())}",
     )

@@ -1,4 +1,4 @@
-"""What the study of finite data asks of its tables."""
+"""What the study of sample complexity asks of its tables."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from iclab.foundations import normal_quantile
-from iclab.studies.finite_data.fits import best_rates
-from iclab.studies.finite_data.prompts import FIXED, LINEAR
-from iclab.studies.finite_data.tasks import FRESH, MODEL, POOL, RIDGE
+from iclab.studies.sample_complexity.fits import best_rates
+from iclab.studies.sample_complexity.prompts import FIXED, LINEAR
+from iclab.studies.sample_complexity.tasks import FRESH, MODEL, POOL, RIDGE
 from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
 
 # Share of bootstrap samples of the prompts from which on a nearest algorithm is named.

@@ -1,12 +1,14 @@
-"""Finite data: excess falls with data, exponents are read correctly, exact errors have their closed forms."""
+"""Sample complexity: excess falls with data, exponents are read correctly, exact errors have their closed forms."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from iclab.studies import REGISTRY
-from iclab.studies.finite_data.fits import measured_exponents
-from iclab.studies.finite_data.lengths import (
+from iclab.studies.lab import Lab
+from iclab.studies.runner import run_study
+from iclab.studies.sample_complexity.fits import measured_exponents
+from iclab.studies.sample_complexity.lengths import (
     best_lengths,
     bounded,
     coefficients_of,
@@ -14,17 +16,15 @@ from iclab.studies.finite_data.lengths import (
     measured_part,
     slopes_of,
 )
-from iclab.studies.finite_data.prompts import (
+from iclab.studies.sample_complexity.prompts import (
     FIXED,
     LINEAR,
     RANDOM,
     WHOLE,
     empirical_part,
 )
-from iclab.studies.finite_data.questions import QUESTIONS, bound, nearest, power
-from iclab.studies.finite_data.tasks import pooled_layer
-from iclab.studies.lab import Lab
-from iclab.studies.runner import run_study
+from iclab.studies.sample_complexity.questions import QUESTIONS, bound, nearest, power
+from iclab.studies.sample_complexity.tasks import pooled_layer
 from iclab.studies.study import Verdict
 
 SIZES = {
@@ -51,7 +51,7 @@ SIZES = {
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
-    [study] = [study for study in REGISTRY if study.name == "finite-data"]
+    [study] = [study for study in REGISTRY if study.name == "sample-complexity"]
     return run_study(study, Lab(tmp_path_factory.mktemp("finite"), lambda *_: None), "laptop", SIZES).tables
 
 

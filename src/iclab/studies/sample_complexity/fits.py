@@ -1,4 +1,4 @@
-"""Exponents of the study of finite data, fitted to its tables."""
+"""Exponents of the study of sample complexity, fitted to its tables."""
 
 from __future__ import annotations
 

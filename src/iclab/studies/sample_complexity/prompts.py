@@ -24,7 +24,7 @@ from iclab.theory import (
 )
 
 # Inputs with Λ = I, or with Λ = diag(λ), λ_i ~ Exponential(1) per prompt.
-FIXED, RANDOM = "identity", "exponential"
+FIXED, RANDOM = "identity", "random-exponential"
 # What is fitted: the learner K, with a = b = 0, or all parameters.
 LINEAR, WHOLE = "learner", "all"
 LAST, AVERAGE = "last", "average"

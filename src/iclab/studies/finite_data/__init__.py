@@ -1,1 +1,0 @@
-"""Finite data: training prompts, training tasks, and the lengths N and M, each against the error."""
