@@ -11,7 +11,7 @@ from iclab.studies.executors import Here, workplace
 from iclab.studies.lab import Lab
 from iclab.studies.trainings import SHIPPED, Job, choose, deviations, find, stated, steps_done, train_all, trained
 from iclab.training import TrainingDivergedError, preset, train
-from iclab.training.run import METRICS, read_metrics
+from iclab.training.metrics import METRICS, read_metrics
 
 SMALL = {"batch_size": 4, "n_evaluation": 4, "model": {"width": 8, "layers": 1}}
 

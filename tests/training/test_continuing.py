@@ -1,5 +1,7 @@
 """Going on: more steps than configured, signals that save, files that disappear."""
 
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -8,9 +10,9 @@ import pytest
 import torch
 
 from iclab.foundations import InvalidInputError
-from iclab.training import preset, train
+from iclab.training import Run, preset, train
 from iclab.training.continuing import extend
-from iclab.training.run import METRICS, read_metrics
+from iclab.training.metrics import METRICS, read_metrics
 
 SMALL = {
     "dimension": 2,
@@ -95,6 +97,74 @@ def test_only_the_last_line_of_metrics_may_be_torn(tmp_path):
     path.write_text('{"ste' + text[3:])
     with pytest.raises(InvalidInputError, match="line 1 is damaged"):
         read_metrics(path)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run that was ended at step 8 of 16, with a line of metrics at every second step; and its whole sibling."""
+    root = tmp_path_factory.mktemp("stopped")
+    config = preset("tiny", steps=16, **SMALL)
+    train(config, root / "run", until=lambda line: line["step"] == 8)
+    train(config, root / "whole")
+    return root, config
+
+
+def untimed(run):
+    return [{key: line[key] for key in line if not key.endswith("seconds")} for line in run.metrics]
+
+
+@pytest.mark.parametrize(
+    "kept", [slice(0, -1), slice(0, 1), slice(1, None), slice(0, 0), slice(None, None, -1)], ids=str
+)
+def test_missing_lines_of_metrics_are_noticed(stopped, tmp_path, kept):
+    root, config = stopped
+    shutil.copytree(root / "run", tmp_path / "run")
+    path = tmp_path / "run" / METRICS
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[kept]))
+    for read in (lambda: Run.open(tmp_path / "run").metrics, lambda: train(config, tmp_path / "run")):
+        with pytest.raises(
+            InvalidInputError, match=r"metrics\.jsonl must hold the 6 lines that were written up to step 8"
+        ):
+            read()
+
+
+def test_metrics_may_be_given_up_by_deleting_them(stopped, tmp_path, caplog):
+    root, config = stopped
+    shutil.copytree(root / "run", tmp_path / "run")
+    (tmp_path / "run" / METRICS).unlink()
+    found = train(config, tmp_path / "run")
+    assert any("is gone, with the 6 lines" in record.getMessage() for record in caplog.records)
+    caplog.clear()
+    assert untimed(found) == untimed(Run.open(root / "whole"))[6:]
+    assert not caplog.records
+    for key, value in weights(found).items():
+        assert torch.equal(value, weights(Run.open(root / "whole"))[key])
+
+
+@pytest.mark.parametrize("cut", [1, 20])
+def test_a_torn_last_line_is_left_out_of_what_a_resumed_run_says(stopped, tmp_path, cut):
+    """Crashes tear no line that a checkpoint knows of, but a disk may: what is left goes on being checked."""
+    root, config = stopped
+    shutil.copytree(root / "run", tmp_path / "run")
+    path = tmp_path / "run" / METRICS
+    path.write_bytes(path.read_bytes()[:-cut])
+    lines = untimed(Run.open(root / "whole"))
+    assert untimed(Run.open(tmp_path / "run")) == lines[: 6 if cut == 1 else 5]
+    found = train(config, tmp_path / "run")
+    assert untimed(found) == (lines if cut == 1 else lines[:5] + lines[6:])
+
+
+def test_a_run_of_a_version_without_a_record_is_read(stopped, tmp_path):
+    root, config = stopped
+    shutil.copytree(root / "run", tmp_path / "run")
+    for folder in (tmp_path / "run" / "checkpoints").iterdir():
+        state, manifest = folder / "state.json", folder / "manifest.json"
+        content = json.loads(state.read_text())
+        del content["metrics"]
+        before = hashlib.sha256(state.read_bytes()).hexdigest()
+        state.write_text(json.dumps(content))
+        manifest.write_text(manifest.read_text().replace(before, hashlib.sha256(state.read_bytes()).hexdigest()))
+    assert untimed(train(config, tmp_path / "run")) == untimed(Run.open(root / "whole"))
 
 
 def test_a_training_begins_from_given_weights(tmp_path):

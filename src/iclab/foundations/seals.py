@@ -64,5 +64,16 @@ def read_sealed_line(line: str) -> dict[str, Any] | None:
     return content if whole else None
 
 
+def chained(before: str, content: Mapping[str, Any]) -> str:
+    """The digest of lines with one more behind them, from the digest of those before; empty is that of none.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    """
+    return _digest(before + json.dumps(content, allow_nan=False))
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()

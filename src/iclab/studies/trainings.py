@@ -18,7 +18,8 @@ from iclab.studies.executors import Done, Here, Task
 from iclab.studies.lab import Lab
 from iclab.training import Run, TrainingConfig, read_config, train
 from iclab.training.config import differences
-from iclab.training.run import CONFIG, METRICS
+from iclab.training.metrics import METRICS
+from iclab.training.run import CONFIG
 
 # What a configuration says about watching a training, and where it runs; none of it makes another model.
 _IMMATERIAL = {

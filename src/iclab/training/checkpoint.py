@@ -20,10 +20,10 @@ from iclab.foundations import read_json
 from iclab.models import Model, OwnModel
 from iclab.models.predictor import checkpoints, last_whole
 from iclab.models.storage import ARCHITECTURE, WEIGHTS, describe, load_tensors, read_weights, write_folder
+from iclab.training.metrics import STATE, Record
 from iclab.training.series import SERIES
 
 OPTIMIZERS = "optimizers.safetensors"
-STATE = "state.json"
 _log = logging.getLogger(__name__)
 
 
@@ -53,8 +53,11 @@ class State:
     cpu_seconds: float = 0.0
 
 
-def save_checkpoint(state: State, run: Path, *, keep: int, clock: Mapping[str, float]) -> None:
-    """Write ``checkpoints/<step>/`` of a run, with the time spent, and remove all but the latest ``keep``."""
+def save_checkpoint(state: State, run: Path, *, keep: int, clock: Mapping[str, float], written: Record) -> None:
+    """Write ``checkpoints/<step>/`` of a run and remove all but the latest ``keep``.
+
+    With it are kept the time spent and what has been ``written`` to its metrics.
+    """
     folder = run / "checkpoints" / str(state.step)
     write_folder(
         folder,
@@ -66,6 +69,7 @@ def save_checkpoint(state: State, run: Path, *, keep: int, clock: Mapping[str, f
                 "losses": [pair.tolist() for pair in state.losses],
                 "device": _name_of(next(state.model.parameters()).device),
                 **clock,
+                **written.entry(),
             },
         },
     )

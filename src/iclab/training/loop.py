@@ -25,8 +25,9 @@ from iclab.training.logs import Log, logs_of
 from iclab.training.logs.named import Given
 from iclab.training.logs.told import Called, Progress, Told, telling
 from iclab.training.memory import keep_memory
+from iclab.training.metrics import Record, rewind_metrics
 from iclab.training.reporting import Clock, HeldOutEvaluation, metrics_line
-from iclab.training.run import CONFIG, METRICS, Run, read_metrics, rewind_metrics
+from iclab.training.run import CONFIG, Run
 from iclab.training.series import keep_weights
 from iclab.training.step import check_sound, new_state
 
@@ -153,25 +154,24 @@ def due_after(step: int, config: TrainingConfig) -> Due:
 
 
 def _fit(run: Run, processes: World, logs: Sequence[Log], until: Until | None) -> Run:
-    config, metrics = run.config, run.directory / METRICS
+    config = run.config
     checkpoint = last_good(run.directory)
     if checkpoint is not None and int(checkpoint.name) >= config.steps:
-        with telling(run, logs):
+        with telling(run, logs, Record()):
             return run
     state = new_state(config)
     if checkpoint is not None:
         restore(state, checkpoint)
     elif config.init_from is not None:
         state.model.load_state_dict(initial_weights(config))
-    if processes.leads:
-        rewind_metrics(metrics, state.step)
+    written = rewind_metrics(run.directory, checkpoint) if processes.leads else Record()
     # Only the leading process evaluates, and only it is given an ``until``.
-    reached = until is not None and any(until(line) for line in read_metrics(metrics) if "error" in line)
+    reached = until is not None and any(until(line) for line in run.metrics if "error" in line)
     if processes.any(reached):
         return run
     if processes.leads and config.checkpoints is not None and state.step == 0:
         keep_weights(state.model, run.directory, 0, config.checkpoints)
-    with telling(run, logs) as told, clamped(config.clamp):
+    with telling(run, logs, written) as told, clamped(config.clamp):
         _steps(run, processes, state, told, until)
     return run
 
@@ -210,7 +210,13 @@ def _steps(run: Run, processes: World, state: State, told: Told, until: Until | 
                     keep_weights(state.model, run.directory, state.step, series)
                 if reached or Due.CHECKPOINT in due:
                     run.check_there()
-                    save_checkpoint(state, run.directory, keep=config.keep_checkpoints, clock=clock.spent)
+                    save_checkpoint(
+                        state,
+                        run.directory,
+                        keep=config.keep_checkpoints,
+                        clock=clock.spent,
+                        written=told.written,
+                    )
                 clock.report(state.step, batch.loss)
             if interrupted and state.step < config.steps:
                 raise KeyboardInterrupt

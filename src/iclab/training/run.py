@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from iclab.foundations import InvalidInputError, read_json, user_path, write_text
 from iclab.foundations.errors import printable
-from iclab.foundations.seals import read_sealed_line, sealed, sealed_line
+from iclab.foundations.seals import sealed, sealed_line
 from iclab.foundations.tables import as_csv
 from iclab.models import TransformerPredictor, load, save_model
 from iclab.models.predictor import last_whole
 from iclab.models.storage import CONFIG
 from iclab.prompts.reading import allowed_code
 from iclab.training.card import card_of, page_of
-from iclab.training.checkpoint import STATE
 from iclab.training.config import TrainingConfig, differences, write_yaml
+from iclab.training.metrics import METRICS, STATE, deleted, metrics_of
 from iclab.training.precision import decided
 from iclab.training.reading import read_config
 from iclab.training.reporting import reference_of
@@ -27,8 +26,6 @@ from iclab.training.series import Checkpoint, kept_weights
 
 if TYPE_CHECKING:
     import pandas as pd
-
-METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,7 @@ class Run:
             If its configuration is gone.
         """
         if not (self.directory / CONFIG).exists():
-            raise _deleted(self.directory / CONFIG)
+            raise deleted(self.directory / CONFIG)
 
     @property
     def card(self) -> dict[str, Any]:
@@ -176,8 +173,14 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of ``metrics.jsonl``, also while the training runs; a torn last line is left out."""
-        return read_metrics(self.directory / METRICS)
+        """The lines of ``metrics.jsonl``, also while the training runs; a torn last line is left out.
+
+        Raises
+        ------
+        InvalidInputError
+            If a line is damaged, or lines that the latest checkpoint knows of are missing.
+        """
+        return metrics_of(self.directory)
 
     def losses(self) -> pd.DataFrame:
         """Step, loss and what else was logged, one row per line of metrics without evaluations.
@@ -205,59 +208,3 @@ class Run:
             )
         ]
         return pd.DataFrame(rows, columns=["step", "position", "mean", "stderr", name])
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Whole lines of a metrics file.
-
-    Raises
-    ------
-    InvalidInputError
-        If a line before the last one is damaged, by its digest; the last one may be torn, and is left out.
-    """
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return []
-    lines: list[dict[str, Any]] = []
-    written = text.split("\n")
-    for number, line in enumerate(written, start=1):
-        content = read_sealed_line(line)
-        if content is not None and isinstance(content.get("step"), int):
-            lines.append(content)
-        elif number < len(written):  # behind the last line feed stands what a crash has torn
-            raise InvalidInputError(
-                f"{path} must hold a line of JSON per step; line {number} is damaged: mend or remove that line."
-            )
-    return lines
-
-
-def rewind_metrics(path: Path, step: int) -> None:
-    """Drop the lines after ``step``, which a training resumed there writes again."""
-    write_text(path, "".join(sealed_line(line) + "\n" for line in read_metrics(path) if line["step"] <= step))
-
-
-def append_metrics(path: Path, line: Mapping[str, Any]) -> None:
-    """Append one line and its digest; it is on disk when this returns.
-
-    Raises
-    ------
-    InvalidInputError
-        If the file is gone: one that was deleted while a training runs is not begun anew.
-    """
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8") as file:
-            file.write(sealed_line(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except FileNotFoundError as error:
-        raise _deleted(path) from error
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _deleted(path: Path) -> InvalidInputError:
-    return InvalidInputError(
-        f"{path} must stay where it is while the training runs; it was deleted or moved: put it back and resume, "
-        "or start anew."
-    )

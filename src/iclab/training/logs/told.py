@@ -7,7 +7,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from iclab.training.logs.protocol import Log
-from iclab.training.run import METRICS, Run, append_metrics, read_metrics
+from iclab.training.metrics import METRICS, Record, append_metrics
+from iclab.training.run import Run
 
 # Called with (steps done, steps in all, loss, seconds left); the last two are NaN before they are known.
 Progress = Callable[[int, int, float, float], None]
@@ -25,14 +26,15 @@ class Called(Log):
 
 
 class Told:
-    """Tells the metrics file and every log of a run."""
+    """Tells the metrics file and every log of a run; ``written`` says what is in the file."""
 
-    def __init__(self, run: Run, logs: Sequence[Log]) -> None:
-        self._metrics, self._logs = run.directory / METRICS, logs
+    def __init__(self, run: Run, logs: Sequence[Log], written: Record) -> None:
+        self._metrics, self._logs, self.written = run.directory / METRICS, logs, written
 
     def line(self, line: Mapping[str, Any]) -> None:
         """A line of metrics."""
         append_metrics(self._metrics, line)
+        self.written = self.written.after(line)
         for log in self._logs:
             log.line(line)
 
@@ -47,13 +49,13 @@ class Told:
 
 
 @contextmanager
-def telling(run: Run, logs: Sequence[Log]) -> Generator[Told]:
+def telling(run: Run, logs: Sequence[Log], written: Record) -> Generator[Told]:
     """A training that begins, or goes on after the metrics that are there, and its end, whatever ends it."""
-    lines = read_metrics(run.directory / METRICS) if logs else []
+    lines = run.metrics if logs else []
     finished = False
     with ExitStack() as stack:
         for log in logs:
             stack.callback(lambda log=log: log.end(finished=finished))
             log.begin(run, lines)
-        yield Told(run, logs)
+        yield Told(run, logs, written)
         finished = True
