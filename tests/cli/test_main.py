@@ -1,12 +1,16 @@
 """The command line as a user meets it: start-up, help, bad input, exit codes."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 
-VERBS = ("verify", "reproduce", "train", "evaluate", "flow", "exchange")
+from iclab.studies import REGISTRY
+from iclab.training.presets import PRESETS
+
+VERBS = ("verify", "reproduce", "study", "sweep", "train", "evaluate", "inspect", "flow", "explore", "exchange")
 HEAVY = ("scipy", "sklearn", "pandas", "matplotlib", "torch")
 
 
@@ -29,6 +33,12 @@ def test_every_verb_has_help(verb, iclab):
     code, out, err = iclab(verb, "--help")
     assert code == 0, err
     assert "Usage" in out
+
+
+@pytest.mark.parametrize(("verb", "names"), [("reproduce", [study.name for study in REGISTRY]), ("train", PRESETS)])
+def test_help_names_every_choice(verb, names, iclab):
+    words = set(re.findall(r"[\w-]+", iclab(verb, "--help")[1]))
+    assert set(names) <= words
 
 
 @pytest.mark.parametrize(
@@ -83,7 +93,7 @@ def test_a_torn_marker_is_named_and_kept(content, iclab, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        (("reproduce", "--profile", "smoke", "--only", "claims"), "the same command goes on"),
+        (("reproduce", "--profile", "smoke", "--only", "claims"), "the same command resumes"),
         (("train", "tiny"), "--resume"),
         (("evaluate", "zero", "--suite", "standard"), "begins anew"),
     ],

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 
 from iclab import __version__
@@ -23,18 +23,19 @@ app = App(
     name="iclab",
     version=__version__,
     help="The laboratory for in-context learning of function classes by transformers.",
+    default_parameter=Parameter(negative=()),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
 # What to do after an interruption; the other verbs keep nothing of an unfinished run.
 _GO_ON = {
-    "reproduce": "the same command goes on where it was",
-    "study": "the same command goes on where it was",
-    "sweep": "the same command goes on where it was",
-    "train": "a training that had begun goes on with the same command and --resume",
+    "reproduce": "the same command resumes where it stopped",
+    "study": "the same command resumes where it stopped",
+    "sweep": "the same command resumes where it stopped",
+    "train": "the same command with --resume resumes a training that had begun",
 }
-# The help texts stand here so that `iclab --help` imports no verb.
-for _verb, _help in {
+# These lines stand here so that `iclab --help` imports no verb; the help of a verb is its docstring.
+_LINES = {
     "verify": "Check every claim of the paper and print the table of verdicts.",
     "reproduce": "Verify, train, evaluate and draw the whole paper, and write one report.",
     "study": "Run a study by name or folder, or begin one of your own.",
@@ -45,8 +46,9 @@ for _verb, _help in {
     "flow": "Follow the gradient flow of a linear self-attention layer.",
     "explore": "Open the explorer: sliders over the theory, and a prompt to drag.",
     "exchange": "Convert models from and to other formats.",
-}.items():
-    app.command(f"iclab.cli.{_verb}:{_verb}", help=_help)
+}
+for _verb, _line in _LINES.items():
+    app.command(f"iclab.cli.{_verb}:{_verb}", help=_line)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -73,6 +75,9 @@ def _at_home(argument: str) -> str:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
+        if arguments and arguments[0] in _LINES:
+            command = app[arguments[0]]
+            command.help = getattr(command.default_command, "__doc__", None) or command.help
         result = app(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except KeyboardInterrupt:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from iclab.cli.arguments import Whole
 
 
-def explore(*, port: Whole = 0, browser: bool = True) -> int:
-    """Open a page of sliders over the theory, and a prompt to drag; Ctrl-C ends it.
+def explore(*, port: Whole = 0, browser: Annotated[bool, Parameter(negative="--no-browser")] = True) -> int:
+    """Open the explorer: sliders over the theory, and a prompt whose labels you drag. Ctrl-C ends it.
 
     The page is served on 127.0.0.1 and needs no network. It needs `pip install 'iclab[explore]'`.
 
@@ -17,7 +20,7 @@ def explore(*, port: Whole = 0, browser: bool = True) -> int:
     port
         Port of the page; a free one when omitted.
     browser
-        Open it in the browser (--no-browser prints its address only).
+        Open the page in the browser; --no-browser prints its address only.
     """
     import socket
     import webbrowser

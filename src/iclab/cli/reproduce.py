@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from iclab.cli.arguments import listed
+from iclab.studies import REGISTRY
 
 
 def reproduce(
@@ -17,8 +18,8 @@ def reproduce(
 ) -> int:
     """Verify, train, evaluate and draw the whole paper, and write one report.
 
-    The report is there after the first part and grows with each. Interrupt it at any moment; the same command goes on
-    where it was and reuses what is finished. The exit code is 1 if a claim's verdict is not the one on record.
+    The report is there after the first study and grows with each. Interrupt it at any moment: the same command resumes
+    and reuses what is finished. The exit code is 1 if a claim's verdict is not the one on record.
 
     Parameters
     ----------
@@ -27,10 +28,8 @@ def reproduce(
     directory
         Where the report, its figures, tables and trainings go.
     only
-        Parts to run. Of the paper, and run unless others are named: claims, gradient-flow, initialisation, shifts,
-        figure1. Beyond it, and run when named: figure1-d20, figure1-d20-columns, figure1-seeds, positions, depth,
-        covariances, sample-complexity, tolerance, tolerance-d20, leaderboard, leaderboard-d10, robustness. "all" for
-        every one. Repeat the option or separate by commas.
+        Studies to run. Of the paper, and run unless others are named: {paper}. Beyond it, and run when named: {beyond}.
+        "all" stands for every one. Repeat the option or separate names by commas.
     workers
         Processes at a time; as many as there are cores when omitted.
     """
@@ -40,7 +39,7 @@ def reproduce(
     from iclab.cli.progress import Reporter
     from iclab.foundations import check_choice, check_integer
     from iclab.report import write_report
-    from iclab.studies import REGISTRY, first_page
+    from iclab.studies import first_page
     from iclab.studies.executors import workplace
     from iclab.studies.folder import PROFILE_NAMES
     from iclab.studies.runner import choose, run_all
@@ -66,6 +65,13 @@ def reproduce(
         sys.stderr.write(f"iclab: not the verdict on record: {', '.join(differing)}; see the report.\n")
         return EXIT_CHECK_FAILED
     return 0
+
+
+# The names in the help are the registry's own.
+reproduce.__doc__ = (reproduce.__doc__ or "").format(
+    paper=", ".join(study.name for study in REGISTRY if study.paper),
+    beyond=", ".join(study.name for study in REGISTRY if not study.paper),
+)
 
 
 def disagreements(tables: object) -> list[str]:

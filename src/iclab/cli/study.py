@@ -44,7 +44,7 @@ def run(
 ) -> int:
     """Run one study, and write its page.
 
-    Interrupt it at any moment; the same command goes on where it was and reuses what is finished.
+    Interrupt it at any moment; the same command resumes where it stopped and reuses what is finished.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def sweep(
 ) -> int:
     """Train every combination of some values of a configuration, and judge all in one table.
 
-    Interrupt it at any moment; the same command goes on where it was. Axes may grow: cells that are there stay. The
+    Interrupt it at any moment; the same command resumes where it stopped. Axes may grow: finished cells are kept. The
     folder gets table.csv and table.parquet (axes as columns, predictor, shift, position, mean squared error, standard
     error, n) and failed.csv. The exit code is 1 if a cell failed.
 
@@ -50,8 +50,8 @@ def sweep(
     set_
         Change a field in every cell, as for `iclab train`.
     evaluate
-        Shifts of each cell's own prompts to judge on; "standard", these prompts themselves, when omitted. Repeat the
-        option or separate by commas.
+        Shifts of the prompts to judge on; "standard", the prompts as in training, when omitted. Repeat the option or
+        separate names by commas.
     beside
         Classical predictors to judge on the same prompts, such as least_squares, or "bayes" for the exact one.
     prompts
@@ -59,7 +59,7 @@ def sweep(
     points
         Length of the test prompts; N + 1 of each cell when omitted.
     seed
-        Of the test prompts.
+        Seed of the test prompts.
     workers
         Processes at a time; as many as there are cores when omitted.
     dask

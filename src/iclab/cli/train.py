@@ -45,7 +45,7 @@ def train(
     directory
         Folder of the run; runs/NAME when omitted, NAME being the file's or preset's.
     resume
-        Go on with the run in the folder.
+        Resume the run in the folder.
     set_
         Change a field, as in --set steps=2000 --set optimizer.clip=null; with a preset also dimension, n_train,
         covariates (identity, random-exponential or a law such as {kind: gaussian, matrix: [[1, 0.5], [0.5, 1]]}, whose
@@ -58,7 +58,7 @@ def train(
         Draw the losses of the run in the folder so far into this file (SVG, PNG or PDF), and train nothing.
     log
         Keep the metrics elsewhere too, in the folder of the run: csv, tensorboard, wandb (offline: nothing leaves this
-        machine), wandb-online; several separated by commas. A run that goes on continues its logs.
+        machine), wandb-online; several separated by commas. A resumed run continues its logs.
     json
         Print the result as JSON.
     allow_code

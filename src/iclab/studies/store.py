@@ -1,4 +1,4 @@
-"""Units of work whose tables are kept, so that nothing is computed twice and an interrupted study goes on where it was.
+"""Units of work whose tables are kept: nothing is computed twice, and an interrupted study resumes where it stopped.
 
 A *unit* is a call of a module's function with plain arguments; it returns a table. Its table is kept under a key of the
 function's code (see ``code.py``) and its arguments: an edited page voids nothing, an edited predictor voids the units
