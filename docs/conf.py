@@ -38,7 +38,7 @@ html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navbar_persistent": ["search-button"],
     "show_prev_next": True,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"paper": [], "**": ["page-toc"]},
     "footer_start": ["copyright"],
     "footer_end": [],
 }

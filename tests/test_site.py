@@ -1,6 +1,7 @@
 """The documentation site builds without warnings, and its reference has every public name."""
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,15 @@ def test_every_public_name_says_what_it_is(room):
         entry = getattr(module, name)
         if callable(entry) and entry.__module__.startswith("iclab."):
             assert vars(entry).get("__doc__") if isinstance(entry, type) else entry.__doc__, f"{room}.{name}"
+
+
+def test_the_paper_in_ten_figures_shows_scripts_of_the_gallery_with_their_pictures():
+    page = (ROOT / "docs/paper.md").read_text("utf-8")
+    scripts = re.findall(r"literalinclude} ../examples/gallery/plot_(\w+)\.py", page)
+    assert len(set(scripts)) == len(scripts) == 10
+    assert scripts == re.findall(r"image} gallery/images/sphx_glr_plot_(\w+)_001\.png", page)
+    for script in scripts:
+        assert (ROOT / f"examples/gallery/plot_{script}.py").is_file()
 
 
 @pytest.mark.slow

@@ -53,6 +53,17 @@ def compare(
     ------
     InvalidInputError
         If predictors or distributions are no mapping or empty, or as in ``error_curve``.
+
+    Examples
+    --------
+    >>> from iclab.predictors import Averaging, LeastSquares
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
+    >>> problem = PromptDistribution(Gaussian.isotropic(2), Linear(), noise=0.1)
+    >>> learners = {"averaging": Averaging(), "least squares": LeastSquares()}
+    >>> table = compare(learners, {"linear": problem}, 11, n_prompts=100, seed=0)
+    >>> last = table[table["position"] == 10].set_index("predictor")["mean"]
+    >>> bool(last["least squares"] < last["averaging"])
+    True
     """
     import pandas as pd
 
@@ -113,6 +124,17 @@ def differences(
     ------
     InvalidInputError
         If the baseline is unknown, or as in ``compare``.
+
+    Examples
+    --------
+    >>> from iclab.evaluation import differences
+    >>> from iclab.predictors import LeastSquares, Ridge
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
+    >>> problem = PromptDistribution(Gaussian.isotropic(3), Linear(), noise=1.0)
+    >>> learners = {"Bayes": Ridge.bayes(1.0), "least squares": LeastSquares()}
+    >>> table = differences(learners, {"linear": problem}, 11, baseline="Bayes", n_prompts=400, seed=0)
+    >>> bool(table["lower"].iloc[-1] > 0)  # after ten examples least squares is worse, at 95 %
+    True
     """
     import pandas as pd
 

@@ -98,6 +98,16 @@ def error_curve(
     InvalidInputError
         If a number is out of range, the score does not fit the labels, or the predictor returns another shape, numbers
         that are not finite, or what are no probabilities.
+
+    Examples
+    --------
+    >>> from iclab.evaluation import error_curve
+    >>> from iclab.predictors import LeastSquares
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
+    >>> problem = PromptDistribution(Gaussian.isotropic(2), Linear())
+    >>> curve = error_curve(LeastSquares(), problem, 5, n_prompts=100, seed=0)
+    >>> curve.mean.round(6)[2:]  # two examples without noise determine w
+    array([0., 0., 0.])
     """
     levels = [check_level(level) for level in quantiles]
     measure = Scores((("the predictor", predictor),), score)

@@ -34,6 +34,13 @@ def least_squares_risk(
     -------
     float
         NaN where no closed form is known: a singular Λ', or M < d and Λ' not a multiple of I.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iclab.evaluation import least_squares_risk
+    >>> least_squares_risk(np.eye(5), np.eye(5), 10, noise_variance=1.0)  # d / (M − d − 1)
+    1.25
     """
     context = check_covariance(context_covariance, "context_covariance")
     d = context.shape[0]

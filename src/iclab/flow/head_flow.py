@@ -148,6 +148,15 @@ def head_flow(
     ------
     InvalidInputError
         If dimensions differ, the start is not finite, or ``t_end`` is out of reach of the integrator.
+
+    Examples
+    --------
+    >>> from iclab.flow import FactoredHeads
+    >>> from iclab.prompts import Gaussian
+    >>> start = FactoredHeads.random(n_heads=2, rank=1, dimension=2, scale=0.01, seed=0)
+    >>> flow = head_flow(start, Gaussian([[1.0, 0.0], [0.0, 0.5]]), 10, 100.0)
+    >>> bool(flow.error(100.0) < flow.error(0.0))
+    True
     """
     loss = HeadsLoss(covariates, n_train, noise_variance)
     loss.check(initial.dimension)

@@ -39,6 +39,13 @@ class FactoredHeads:
     ------
     InvalidInputError
         If the shapes do not fit.
+
+    Examples
+    --------
+    >>> from iclab.flow import FactoredHeads
+    >>> start = FactoredHeads.random(n_heads=3, rank=1, dimension=4, scale=0.01, seed=0)
+    >>> start.values.shape, start.keys.shape
+    ((3,), (3, 1, 4))
     """
 
     values: _Array

@@ -32,6 +32,16 @@ def mean_patterns(model: Inspectable, prompts: Prompts) -> dict[int, Float64[np.
     ------
     InvalidInputError
         If no block has attention.
+
+    Examples
+    --------
+    >>> from iclab.inspect import mean_patterns
+    >>> from iclab.models import Architecture, Transformer
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
+    >>> prompts = PromptDistribution(Gaussian.isotropic(3), Linear()).sample(8, 5, seed=0)
+    >>> model = Transformer(Architecture.gpt2(3, 3, 5))
+    >>> {block: pattern.shape for block, pattern in mean_patterns(model, prompts).items()}
+    {0: (2, 9, 9), 1: (2, 9, 9), 2: (2, 9, 9)}
     """
     return {
         block: pattern.mean(axis=0, dtype=np.float64) for block, pattern in _patterns(_cache(model, prompts)).items()

@@ -46,6 +46,17 @@ def effect(model: Inspectable, changed: Predictor, prompts: Prompts, *, score: s
     ------
     InvalidInputError
         If there are fewer than two prompts, or a prediction is not finite.
+
+    Examples
+    --------
+    >>> from iclab.inspect import ablate, effect
+    >>> from iclab.models import Architecture, Transformer
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
+    >>> prompts = PromptDistribution(Gaussian.isotropic(3), Linear()).sample(8, 5, seed=0)
+    >>> model = Transformer(Architecture.gpt2(3, 3, 5))
+    >>> changed = ablate(model, "blocks.0.attention.mixed")
+    >>> effect(model, changed, prompts).columns.tolist()
+    ['position', 'before', 'after', 'difference', 'stderr', 'n']
     """
     return _paired(_scores(opened(model), prompts, score), _scores(changed, prompts, score))
 

@@ -80,6 +80,16 @@ def read_out(
     ------
     InvalidInputError
         If it is no transformer, prompts are fewer than folds, or labels are others.
+
+    Examples
+    --------
+    >>> from iclab.inspect import read_out
+    >>> from iclab.models import Architecture, Transformer
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
+    >>> prompts = PromptDistribution(Gaussian.isotropic(3), Linear()).sample(8, 5, seed=0)
+    >>> model = Transformer(Architecture.gpt2(3, 3, 5))
+    >>> read_out(model, prompts).shape  # before the first of three blocks, and after each
+    (4, 8, 5)
     """
     predictor = opened(model)
     transformer = transformer_of(predictor, "predictions after each block")
@@ -151,6 +161,17 @@ def nearest_steps(
     ------
     InvalidInputError
         If shapes do not fit, or a prediction is not finite.
+
+    Examples
+    --------
+    >>> from iclab.inspect import nearest_steps, read_out
+    >>> from iclab.models import Architecture, Transformer
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
+    >>> prompts = PromptDistribution(Gaussian.isotropic(3), Linear()).sample(8, 5, seed=0)
+    >>> model = Transformer(Architecture.gpt2(3, 3, 5))
+    >>> table = nearest_steps(read_out(model, prompts), prompts)
+    >>> sorted(set(table["block"]))
+    [0, 1, 2, 3]
     """
     import pandas as pd
 

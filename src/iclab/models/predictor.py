@@ -277,6 +277,14 @@ def load(path_or_name: str | Path, *, device: str = "cpu", allow_code: bool = Fa
     -----
     UserWarning
         If a run's latest checkpoint is damaged, so that an earlier one is taken, or its training is not finished.
+
+    Examples
+    --------
+    >>> from iclab.models import load
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
+    >>> model = load("linear-columns-d20-identity")
+    >>> model(PromptDistribution(Gaussian.isotropic(20), Linear()).sample(2, 41, seed=0)).shape
+    (2, 41)
     """
     if not isinstance(path_or_name, (str, Path)):
         raise InvalidInputError(f"a model must be given as a folder or a name; {path_or_name!r} was given.")

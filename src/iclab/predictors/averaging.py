@@ -27,7 +27,17 @@ class Zero:
 
 @dataclass(frozen=True)
 class Averaging:
-    """ŷ = x_q · (1/i) Σ_{j<i} y_j x_j: least squares with X'X replaced by its mean i·I (Garg et al. 2022)."""
+    """ŷ = x_q · (1/i) Σ_{j<i} y_j x_j: least squares with X'X replaced by its mean i·I (Garg et al. 2022).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iclab.predictors import Averaging
+    >>> from iclab.prompts import Prompts
+    >>> xs, ys = np.array([[[1.0], [2.0], [3.0]]]), np.array([[1.0, 2.0, 3.0]])
+    >>> Averaging()(Prompts(xs, ys, xs, ys))  # the last is 3 · (1·1 + 2·2) / 2
+    array([[0. , 2. , 7.5]])
+    """
 
     def weights(self, prompts: Prompts) -> PromptInputs:
         """(1/i) Σ_{j<i} y_j x_j at every position, shape (B, P, d)."""

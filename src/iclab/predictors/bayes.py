@@ -52,6 +52,17 @@ class FinitePoolBayes:
     ------
     InvalidInputError
         If the pool is empty or of another dimension than the prompts, or the noise negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iclab.predictors import FinitePoolBayes
+    >>> from iclab.prompts import FinitePool, Gaussian, PromptDistribution
+    >>> pool = [[1.0, 0.0], [0.0, -2.0]]
+    >>> prompts = PromptDistribution(Gaussian.isotropic(2), FinitePool(pool)).sample(5, 4, seed=0)
+    >>> predictions = FinitePoolBayes(pool, noise=0.0)(prompts)
+    >>> np.allclose(predictions[:, 1:], prompts.targets[:, 1:])  # one example without noise tells the task
+    True
     """
 
     pool: Float64[np.ndarray, "K d"]

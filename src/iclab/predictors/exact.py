@@ -78,6 +78,15 @@ def bayes_predictor(distribution: Any) -> Predictor:
     ------
     InvalidInputError
         If none is known in closed form for this law; ``near_bayes`` names what comes near for some.
+
+    Examples
+    --------
+    >>> from iclab.predictors import bayes_predictor
+    >>> from iclab.prompts import Gaussian, Linear, MarkovChains, PromptDistribution
+    >>> bayes_predictor(PromptDistribution(Gaussian.isotropic(2), Linear(), noise=0.5))
+    LinearBayes(noise=0.5, weight_variance=1.0)
+    >>> bayes_predictor(MarkovChains(3, start="uniform"))
+    NGramBayes(order=1, concentration=1.0)
     """
     law, rules = distribution, _WHOLE
     if isinstance(distribution, PromptDistribution):

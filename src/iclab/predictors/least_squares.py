@@ -17,6 +17,15 @@ class LeastSquares:
     Agrees with ``numpy.linalg.pinv(X, rtol=None) @ y`` at every prefix, its rank rule included: singular
     values up to max(i, d)·ε times the largest count as zero. It is the Bayes predictor of noise-free linear
     labels with w ~ N(0, I), whatever the law of x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iclab.predictors import LeastSquares
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
+    >>> prompts = PromptDistribution(Gaussian.isotropic(2), Linear()).sample(4, 6, seed=0)
+    >>> np.allclose(LeastSquares()(prompts)[:, 2:], prompts.targets[:, 2:])  # from d examples on
+    True
     """
 
     def weights(self, prompts: Prompts) -> PromptInputs:
@@ -43,6 +52,16 @@ class Ridge:
     ------
     InvalidInputError
         If the penalty is negative or not finite.
+
+    Examples
+    --------
+    >>> from iclab.predictors import Ridge
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
+    >>> Ridge.bayes(noise=0.5)
+    Ridge(penalty=0.25)
+    >>> prompts = PromptDistribution(Gaussian.isotropic(2), Linear(), noise=0.5).sample(4, 6, seed=0)
+    >>> Ridge(0.25)(prompts).shape
+    (4, 6)
     """
 
     penalty: float

@@ -36,6 +36,15 @@ class NearestNeighbors:
     ------
     InvalidInputError
         If k is below 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iclab.predictors import NearestNeighbors
+    >>> from iclab.prompts import Prompts
+    >>> xs, ys = np.array([[[0.0], [1.0], [0.1]]]), np.array([[5.0, 7.0, 6.0]])
+    >>> NearestNeighbors(1)(Prompts(xs, ys, xs, ys))[0, 2]  # 0 is the input nearest to 0.1
+    np.float64(5.0)
     """
 
     k: int = 3

@@ -35,6 +35,16 @@ class NGramBayes:
     ------
     InvalidInputError
         If a number is out of range, or the labels are no classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iclab.predictors import NGramBayes
+    >>> from iclab.prompts import MarkovChains
+    >>> prompts = MarkovChains(2).sample(1, 6, seed=0)
+    >>> zeros = int((prompts.ys[0, :5] == 0).sum())
+    >>> np.allclose(NGramBayes(0)(prompts)[0, 5], [(zeros + 1) / 7, (6 - zeros) / 7])  # add-one counts
+    True
     """
 
     order: int
@@ -144,7 +154,17 @@ class MarkovPoolBayes:
 
 @dataclass(frozen=True)
 class TrueLaw:
-    """The law that the prompts were drawn with, ``prompts.probabilities``: the floor that no learner can pass."""
+    """The law that the prompts were drawn with, ``prompts.probabilities``: the floor that no learner can pass.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iclab.predictors import TrueLaw
+    >>> from iclab.prompts import MarkovChains
+    >>> law = TrueLaw()(MarkovChains(3).sample(4, 10, seed=0))
+    >>> law.shape, np.allclose(law.sum(axis=-1), 1)
+    ((4, 10, 3), True)
+    """
 
     def __call__(self, prompts: Prompts) -> Law:
         """Probabilities, shape (B, P, k)."""

@@ -105,6 +105,12 @@ def predictor(name: str, dimension: int, n_train: int) -> Predictor:
     ------
     InvalidInputError
         If there is no such predictor; the sentence names the closest one.
+
+    Examples
+    --------
+    >>> from iclab.predictors import predictor
+    >>> predictor("averaging", dimension=5, n_train=10)
+    Averaging()
     """
     return REGISTRY[check_choice(name, "predictor", REGISTRY)].make(dimension, n_train)
 

@@ -60,6 +60,15 @@ class Gaussian:
     ------
     InvalidInputError
         If Λ is not symmetric positive semi-definite.
+
+    Examples
+    --------
+    >>> from iclab.prompts import Gaussian
+    >>> Gaussian([[1.0, 0.5], [0.5, 2.0]]).dimension
+    2
+    >>> Gaussian.from_spectrum([4.0, 1.0]).covariance
+    array([[4., 0.],
+           [0., 1.]])
     """
 
     covariance: Matrix
@@ -131,6 +140,14 @@ class RandomDiagonal:
     ------
     InvalidInputError
         If there is no law, a law has mass below 0, or the scale is not positive.
+
+    Examples
+    --------
+    >>> from scipy.stats import expon
+    >>> from iclab.prompts import Linear, PromptDistribution, RandomDiagonal
+    >>> law = RandomDiagonal([expon(), expon(), expon()], scale=4)
+    >>> PromptDistribution(law, Linear()).sample(2, 5, seed=0).xs.shape
+    (2, 5, 3)
     """
 
     laws: tuple[Any, ...]

@@ -90,6 +90,13 @@ class PromptDistribution:
     InvalidInputError
         If the noise is negative or not finite, or on classes, or the covariates or tasks are none, or a class instead
         of an object.
+
+    Examples
+    --------
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
+    >>> prompts = PromptDistribution(Gaussian.isotropic(3), Linear(), noise=0.5).sample(4, 11, seed=0)
+    >>> prompts.xs.shape, prompts.ys.shape
+    ((4, 11, 3), (4, 11))
     """
 
     covariates: Covariates

@@ -46,6 +46,13 @@ class MarkovChains(Sequences):
     ------
     InvalidInputError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> from iclab.prompts import MarkovChains
+    >>> prompts = MarkovChains(3).sample(4, 10, seed=0)
+    >>> prompts.xs.shape, prompts.ys.shape, prompts.n_classes
+    ((4, 10, 0), (4, 10), 3)
     """
 
     n_symbols: int

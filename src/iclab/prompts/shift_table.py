@@ -334,6 +334,14 @@ def shift(name: str) -> Shift:
     ------
     InvalidInputError
         If there is no such shift; the sentence names the closest one.
+
+    Examples
+    --------
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution, shift
+    >>> problem = PromptDistribution(Gaussian.isotropic(2), Linear())
+    >>> shifted = shift("scale-y=3").apply(problem)
+    >>> shifted.sample(1, 2, seed=0).ys / problem.sample(1, 2, seed=0).ys
+    array([[3., 3.]])
     """
     parts = [_single(part.strip()) for part in str(name).split("+")]
     result = parts[0]

@@ -71,6 +71,16 @@ class Linear:
     ------
     InvalidInputError
         If W is not symmetric positive semi-definite, or of another dimension than the inputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
+    >>> first_only = Linear([[1.0, 0.0], [0.0, 0.0]])  # w = (w_1, 0)
+    >>> prompts = PromptDistribution(Gaussian.isotropic(2), first_only).sample(3, 5, seed=0)
+    >>> slopes = prompts.ys / prompts.xs[..., 0]
+    >>> np.allclose(slopes, slopes[:, :1])
+    True
     """
 
     weight_covariance: Matrix | None
@@ -196,6 +206,16 @@ class FinitePool:
     ------
     InvalidInputError
         If the pool is empty, or of another dimension than the inputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iclab.prompts import FinitePool, Gaussian, PromptDistribution
+    >>> pool = FinitePool([[1.0, 0.0], [0.0, -2.0]])
+    >>> prompts = PromptDistribution(Gaussian.isotropic(2), pool).sample(5, 4, seed=0)
+    >>> fits = np.isclose(prompts.xs @ pool.pool.T, prompts.ys[..., None]).all(axis=1)
+    >>> fits.sum(axis=1)  # every prompt is of one of the two tasks
+    array([1, 1, 1, 1, 1])
     """
 
     pool: Float64[np.ndarray, "K d"]

@@ -201,6 +201,14 @@ def label_attack_sizes(
     -------
     ndarray, shape (..., M)
         Entry k − 1 is the size with k labels; infinite where no label has any influence and ŷ ≠ t.
+
+    Examples
+    --------
+    >>> from iclab.predictors import Averaging
+    >>> from iclab.theory import label_attack_sizes
+    >>> xs, ys = [[1.0], [1.0]], [3.0, 1.0]  # at x_q = 1 the prediction is 2, and each label counts by half
+    >>> label_attack_sizes(Averaging(), xs, ys, [1.0], target=3.0, norm=1)
+    array([2., 2.])
     """
     x, y, query, batch = _read(xs, ys, x_query)
     response = _Response.of(learner, x, y, query, batch)

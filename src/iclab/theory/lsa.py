@@ -309,6 +309,13 @@ def assumption3(theta: ArrayLike, scale: float) -> LSAParameters:
     ------
     InvalidInputError
         If ``theta`` is zero or not positive semi-definite, or ``scale`` is not positive.
+
+    Examples
+    --------
+    >>> from iclab.theory import assumption3
+    >>> assumption3([[2.0]], scale=0.5).w_kq  # ΘΘ' is divided by its norm
+    array([[0.5, 0. ],
+           [0. , 0. ]])
     """
     matrix = check_theta(theta)
     sigma = check_real(scale, "scale", above=0.0)

@@ -60,6 +60,13 @@ def optimal_learner(
     ------
     InvalidInputError
         If dimensions differ, N is below 1, or a covariance is beyond 1e±80 in size.
+
+    Examples
+    --------
+    >>> from iclab.prompts import Gaussian
+    >>> from iclab.theory import optimal_learner
+    >>> optimal_learner(Gaussian([[1.0]]), 8)  # 1 / (1 + 2/N)
+    array([[0.8]])
     """
     noise = check_real(noise_variance, "noise_variance", minimum=0.0)
     inverse, _ = inverse_moments(n_train)

@@ -109,6 +109,12 @@ def shift_risk(
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> from iclab.theory import shift_risk
+    >>> shift_risk([[1.0]], [[1.0]], [[1.0]], n_test=8, weight_moment=[[1.0]])  # 2/M
+    0.25
     """
     K = check_matrix(learner, "learner")
     d = K.shape[0]
@@ -233,6 +239,12 @@ def corollary6_bound(covariance: ArrayLike, n_train: TrainLength, n_test: Prompt
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> from iclab.theory import corollary6_bound
+    >>> corollary6_bound([[1.0]], n_train=4, n_test=8)  # 2/M + 4/N²
+    0.5
     """
     Lambda = check_covariance(covariance)
     inverse_test, _ = inverse_moments(n_test, "n_test")

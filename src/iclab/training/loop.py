@@ -91,6 +91,15 @@ def train(
         If the disk is full; the last good checkpoint stays.
     KeyboardInterrupt
         After SIGINT, SIGTERM, SIGHUP or SIGUSR1, once the state is saved.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from iclab.training import preset, train
+    >>> config = preset("lsa", dimension=2, n_train=4, steps=20, batch_size=8, n_evaluation=4)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     train(config, folder).finished
+    True
     """
     if not isinstance(config, TrainingConfig):
         raise InvalidInputError(

@@ -40,6 +40,12 @@ def read_config(
     InvalidInputError
         If the file is missing or no YAML mapping, a key is given twice or unknown (the closest known one is
         named), or a value does not fit.
+
+    Examples
+    --------
+    >>> from iclab.training import read_config
+    >>> read_config({"preset": "lsa", "dimension": 3}, {"optimizer.learning_rate": 1e-3}).n_train
+    6
     """
     name = "the configuration" if isinstance(source, Mapping) else str(source)
     data = merge({}, source if isinstance(source, Mapping) else _read_mapping(user_path(source)))
