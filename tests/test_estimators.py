@@ -1,6 +1,5 @@
 """The scikit-learn facade: scikit-learn's own checks, and that it predicts what the learners behind it predict."""
 
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +14,6 @@ from sklearn.preprocessing import PolynomialFeatures
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from iclab.estimators import InContextRegressor
-from iclab.estimators.linear import triangular
 from iclab.foundations import InvalidInputError
 from iclab.models import load
 from iclab.predictors import NearestNeighbors, Ridge, TrainedLSA
@@ -323,32 +321,3 @@ def test_deviations_of_a_trained_model_cover_about_as_often_as_they_should():
 def test_tensors_with_a_gradient_are_refused_in_words():
     with pytest.raises(InvalidInputError, match="detach"):
         InContextRegressor().fit(torch.randn(9, 2, requires_grad=True), np.ones(9))
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(9000, 20), (2049, 1), (20, 20), (5, 20)])
-def test_the_triangle_of_many_rows_is_that_of_all_at_once(rows, columns):
-    values = np.random.default_rng(0).standard_normal((rows, columns)) * np.logspace(0, -9, columns)
-    upper = triangular(values)
-    assert len(upper) <= columns
-    expected = np.linalg.qr(values, mode="r")
-    assert np.abs(np.linalg.svd(upper)[1] / np.linalg.svd(expected)[1] - 1).max() < 1e-6  # at condition 1e9
-    np.testing.assert_allclose(upper.T @ upper, values.T @ values, rtol=1e-9, atol=1e-30)
-
-
-@pytest.mark.parametrize("model", ["ridge", "least_squares"])
-def test_many_rows_cost_little(model):
-    """On one thread or more: 100,000 rows of 20 columns in a fifth of a CPU second, and the least squares of NumPy."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((100_000, 20))
-    y = X @ rng.standard_normal(20) + rng.standard_normal(100_000)
-    spent = []
-    for _ in range(3):
-        start = time.process_time()
-        fitted = InContextRegressor(model, noise=0.1).fit(X, y)
-        spent.append(time.process_time() - start)
-    assert min(spent) < 0.2
-    A = np.c_[X, np.ones(100_000)]
-    best = np.linalg.lstsq(A, y, rcond=None)[0]
-    np.testing.assert_allclose(fitted.coef_, best[:-1], rtol=1e-4)
-    residual = y - fitted.predict(X)
-    assert residual @ residual < (1 + 1e-9) * np.square(y - A @ best).sum()

@@ -13,9 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
-from iclab.foundations import InvalidInputError, PromptLabels, check_choice, user_path
+from iclab.foundations import InvalidInputError, PromptLabels, check_choice, check_reals, user_path
 from iclab.foundations.own_code import CodeNotAllowedError, defined_at, import_object, own_errors
 from iclab.predictors import Predictor
 from iclab.predictors.limits import limits_of
@@ -165,8 +163,8 @@ class OwnPredictor:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # a cast that loses the imaginary half only warns
-                values = np.asarray(returned, dtype=np.float64)
-        except (TypeError, ValueError, RuntimeError, Warning) as error:
+                values = check_reals(returned, self.name)
+        except (ValueError, Warning) as error:
             raise InvalidInputError(
                 f"{self.name} must return real numbers; {type(returned).__name__} was returned{defined_at(self.call)}."
             ) from error

@@ -1,7 +1,13 @@
 """Bad input is refused in one sentence; good input comes back in canonical form."""
 
+import datetime
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse
 
 from iclab.foundations import (
     InvalidInputError,
@@ -68,6 +74,76 @@ def test_any_real_numbers_come_back_in_float64(value):
     array = check_reals(value, "xs")
     assert array.dtype == np.float64
     np.testing.assert_array_equal(array, [1.0, 2.0])
+
+
+class Tensor:
+    """A tensor with a gradient, as NumPy sees one."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+    def detach(self):
+        return np.zeros(2)
+
+
+NO_NUMBERS = {
+    "dates": (np.array(["2001-01-01"], "M8[D]"), "dates"),
+    "dates of Python": ([datetime.date(2001, 1, 1)], "dates"),
+    "dates of pandas": (pd.to_datetime(pd.Series(["2001-01-01"])), "dates"),
+    "dates beside numbers": (pd.DataFrame({"a": [1.0], "b": pd.to_datetime(["2001-01-01"])}), "dates"),
+    "durations": (np.array([3], "m8[D]"), "durations"),
+    "durations of Python": ([datetime.timedelta(days=1), 2.0], "durations"),
+    "a mask": (np.ma.array([1.0, 2.0], mask=[1, 0]), "no masked entries; 1 are"),
+    "a list of masks": ([np.ma.array([1.0, 2.0], mask=[1, 1])], "no masked entries; 2 are"),
+    "words": (["1", "2"], "words"),
+    "bytes": (np.array([b"1"]), "words"),
+    "words among objects": (np.array([1, "2"], object), "words"),
+    "words of pandas": (pd.Series(["1", "2"], dtype="category"), "words"),
+    "nothing": ([None, 2], "a NoneType was given"),
+    "gaps": (pd.Series([1, None], dtype="Int64").astype(object), "a NAType was given"),
+    "records": (np.zeros(2, dtype=[("a", float)]), "records"),
+    "complex": ([1 + 0j], "complex"),
+    "complex among objects": (np.array([1 + 0j], object), "a complex was given"),
+    "a long number": ([10**400], "double precision"),
+    "a tensor with a gradient": (Tensor(), "detach"),
+    "a mapping": ({"a": 1}, "a dict was given"),
+    "a generator": ((i for i in range(3)), "a generator was given"),
+    "sparse": (scipy.sparse.eye(2), "was given"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_NUMBERS)
+def test_what_numpy_takes_for_numbers_is_refused_where_it_is_none(kind):
+    value, why = NO_NUMBERS[kind]
+    with pytest.raises(InvalidInputError, match=why):
+        check_reals(value, "xs")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.ma.array([1.0, 2.0], mask=[0, 0]), [1, 2]),
+        ([Decimal("1.5"), Fraction(1, 2)], [1.5, 0.5]),
+        (np.array([1, 2.5], object), [1, 2.5]),
+        (pd.Series([1, 2], dtype="Int64"), [1, 2]),
+        (np.array([np.nan, np.inf]), [np.nan, np.inf]),
+        (np.array([True, False]), [1, 0]),
+        (range(3), [0, 1, 2]),
+        (np.arange(2, dtype=">i4"), [0, 1]),
+    ],
+)
+def test_numbers_of_every_kind_are_read(value, expected):
+    np.testing.assert_array_equal(check_reals(value, "xs"), expected)
+
+
+def test_a_masked_number_and_one_beyond_double_precision_are_none():
+    for check in (check_real, check_integer):
+        for masked in (np.ma.masked, np.ma.array(1.0, mask=True)):
+            with pytest.raises(InvalidInputError, match="number"):
+                check(masked, "x")
+        assert check(np.ma.array(2.0), "x") == 2
+    with pytest.raises(InvalidInputError, match="double precision"):
+        check_real(10**400, "x")
 
 
 def test_a_wrong_shape_is_named():

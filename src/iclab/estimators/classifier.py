@@ -10,10 +10,11 @@ from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from iclab.estimators.preparation import (
     batches,
+    checked_data,
     checked_weights,
     contexts_of,
     divided,
@@ -113,7 +114,7 @@ class InContextClassifier(ClassifierMixin, BaseEstimator):
             If a parameter is out of range, the model unknown or one of numbers, its dimension below d, or the data too
             large to be scaled in double precision.
         """
-        checked: Any = validate_data(self, cast(Any, X), cast(Any, y), dtype=np.float64)
+        checked = checked_data(self, X, y)
         inputs, given = checked[0], checked[1]
         check_classification_targets(given)
         weights = checked_weights(sample_weight, inputs)
@@ -172,7 +173,7 @@ class InContextClassifier(ClassifierMixin, BaseEstimator):
             If the predictor does not return probabilities, or the queries are too large to be scaled.
         """
         check_is_fitted(self)
-        queries = self._scaled(np.asarray(validate_data(self, cast(Any, X), reset=False, dtype=np.float64)))
+        queries = self._scaled(np.asarray(checked_data(self, X, reset=False)))
         count = len(self.classes_)
         if count == 1:
             return np.ones((len(queries), 1))

@@ -11,14 +11,31 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from sklearn.utils.validation import (
     _check_sample_weight,  # pyright: ignore[reportPrivateUsage] as scikit-learn's own estimators use it
+    validate_data,
 )
 
-from iclab.foundations import InvalidInputError, check_integer
+from iclab.foundations import InvalidInputError, check_integer, check_kind
 from iclab.predictors import Predictor
 from iclab.predictors.limits import Limits, limits_of
 
 # Queries answered between two looks at the clock, and seconds from which on the cost is told.
 _QUERIES, _LONG = 512, 60.0
+
+
+def checked_data(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
+    """X, or X and a ``y``, in float64 as scikit-learn checks them, once they are found to hold numbers.
+
+    Raises
+    ------
+    InvalidInputError
+        If X, or ``y`` of numbers, has masked entries or holds words, dates or the like.
+    """
+    check_kind(X, "X")
+    for labels in y:
+        if options.get("y_numeric") or isinstance(labels, np.ma.MaskedArray):
+            check_kind(labels, "y")
+    with np.errstate(over="ignore", invalid="ignore"):  # its sums of large numbers
+        return validate_data(estimator, X, *y, dtype=np.float64, **options)
 
 
 def checked_weights(given: Any, inputs: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, " n"] | None:
@@ -31,6 +48,7 @@ def checked_weights(given: Any, inputs: Float64[np.ndarray, "n d"]) -> Float64[n
     """
     if given is None:
         return None
+    check_kind(given, "sample_weight")
     weights = _check_sample_weight(given, inputs, dtype=np.float64, ensure_non_negative=True)
     if not weights.sum() > 0:
         raise InvalidInputError("sample_weight must be positive for some example; all are 0.")

@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from iclab.estimators.linear import LINEAR, fit_linear
 from iclab.estimators.preparation import (
     batches,
+    checked_data,
     checked_weights,
     contexts_of,
     divided,
@@ -181,7 +182,7 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
             If a prediction is not finite, or the predictor does not return one per prompt and position.
         """
         check_is_fitted(self)
-        queries = np.asarray(validate_data(self, cast(Any, X), reset=False, dtype=np.float64))
+        queries = np.asarray(checked_data(self, X, reset=False))
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = divided(queries - self.input_mean_, self.input_scale_)
             if self._predictor is None:
@@ -204,12 +205,7 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
 
     def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """X of shape (n, d), y of shape (k, n) and weights, in float64."""
-        try:
-            checked: Any = validate_data(self, X, y, y_numeric=True, multi_output=True, dtype=np.float64)
-        except RuntimeError as error:  # torch's word for it
-            raise InvalidInputError(
-                "X and y must be arrays of numbers; tensors that carry a gradient were given: call .detach() on them."
-            ) from error
+        checked = checked_data(self, X, y, y_numeric=True, multi_output=True)
         inputs, labels = checked[0], np.asarray(checked[1], dtype=np.float64)
         self._several = labels.ndim == 2
         labels = labels.T if self._several else labels[None]

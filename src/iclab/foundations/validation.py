@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -17,6 +19,14 @@ from iclab.foundations.errors import InvalidInputError
 _T = TypeVar("_T")
 # Rounding of a symmetric eigensolver: eigenvalues below -tolerance·max are a real violation.
 _RELATIVE_TOLERANCE = 1e-10
+_MASKED: Any = np.ma.MaskedArray
+# What NumPy converts to numbers without a word, by the kind of an array and of what stands in one of objects.
+_OTHERS = {"U": "words", "S": "words", "M": "dates", "m": "durations", "V": "records"}
+_OTHER_OBJECTS: tuple[tuple[tuple[type, ...], str], ...] = (
+    ((str, bytes), "words"),
+    ((date, time, np.datetime64), "dates"),
+    ((timedelta, np.timedelta64), "durations"),
+)
 
 
 def check_integer(value: object, name: str, *, minimum: int | None = None) -> int:
@@ -56,7 +66,10 @@ def check_real(
     value = _scalar(value)
     if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
         raise InvalidInputError(f"{name} must be a real number; {value!r} was given.")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise InvalidInputError(f"{name} must be within double precision; a larger number was given.") from error
     if math.isnan(number) or (math.isinf(number) and not allow_infinite):
         raise InvalidInputError(f"{name} must be finite; {number} was given.")
     if minimum is not None and number < minimum:
@@ -72,7 +85,42 @@ def check_real(
 
 def _scalar(value: Any) -> Any:
     """The number in an array of no dimension, as reductions may leave it."""
+    if isinstance(value, _MASKED):
+        return None if np.ma.is_masked(value) else value.item()
     return value.item() if getattr(value, "shape", None) == () else value
+
+
+def check_kind(value: Any, name: str) -> np.ndarray:
+    """Return ``value`` as an array of its own type, which NumPy does not take for numbers that it does not hold.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is ragged, has masked entries, or holds words, dates, durations or records.
+    """
+    masked = _masked(value) + sum(map(_masked, value) if type(value) in (list, tuple) else ())
+    if masked:
+        raise InvalidInputError(f"{name} must have no masked entries; {masked} are: fill them, or leave them out.")
+    try:
+        given: Any = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if hasattr(value, "detach"):
+            raise InvalidInputError(
+                f"{name} must be an array of numbers; a tensor with a gradient, or on a GPU, was given: call "
+                ".detach().cpu() on it."
+            ) from error
+        raise InvalidInputError(f"{name} must be an array of real numbers; {error}.") from error
+    found = _OTHERS.get(given.dtype.kind)
+    if given.dtype.kind == "O":
+        found = next((word for each in given.flat for kinds, word in _OTHER_OBJECTS if isinstance(each, kinds)), None)
+    if found is not None:
+        raise InvalidInputError(f"{name} must be an array of real numbers; it holds {found}: convert or drop them.")
+    return given
+
+
+def _masked(value: Any) -> int:
+    """Number of masked entries."""
+    return int(np.ma.getmaskarray(value).sum()) if isinstance(value, _MASKED) else 0
 
 
 def check_reals(value: ArrayLike, name: str) -> np.ndarray:
@@ -81,13 +129,19 @@ def check_reals(value: ArrayLike, name: str) -> np.ndarray:
     Raises
     ------
     InvalidInputError
-        If it is ragged, or not of real numbers: complex ones are refused, as NumPy would drop half of them.
+        As ``check_kind``, or if a number is complex, as NumPy would drop half of it, or beyond double precision.
     """
+    given: Any = check_kind(value, name)
     try:
-        given = np.asarray(value)
         if np.iscomplexobj(given):
             raise TypeError("complex numbers were given")
-        return np.asarray(given, dtype=np.float64)
+        for each in given.flat if given.dtype.kind == "O" else ():
+            if not isinstance(each, (Real, Decimal)):
+                raise TypeError(f"a {type(each).__name__} was given")
+        with np.errstate(over="raise"):
+            return np.asarray(given, dtype=np.float64)
+    except ArithmeticError as error:
+        raise InvalidInputError(f"{name} must be within double precision; larger numbers were given.") from error
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"{name} must be an array of real numbers; {error}.") from error
 

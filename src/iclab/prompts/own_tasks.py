@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 
-from iclab.foundations import Draws, InvalidInputError, Matrix, PromptInputs, PromptLabels, check_integer
+from iclab.foundations import Draws, InvalidInputError, Matrix, PromptInputs, PromptLabels, check_integer, check_kind
 from iclab.foundations.own_code import CodeNotAllowedError, defined_at, import_object, own_errors
 from iclab.prompts.labels import Labels, labels_of
 from iclab.prompts.reading import STRICT, code_allowed, note_consent
@@ -131,7 +131,7 @@ class OwnCovariates:
 
 
 def _reals(returned: Any, shape: tuple[int, ...], must: str, place: str) -> Any:
-    values = np.asarray(returned.detach() if hasattr(returned, "detach") else returned)
+    values = check_kind(returned.detach() if hasattr(returned, "detach") else returned, must.partition(" must")[0])
     if values.shape != shape or values.dtype.kind not in "fiub":
         raise InvalidInputError(
             f"{must} one real number, shape {shape}; shape {values.shape} of {values.dtype} was returned{place}."
