@@ -2,12 +2,12 @@
 
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import CYCLE, house_style
+from iclab.studies.drawing import CYCLE, figure_style
 
 
 def excess(record):
     """Excess error by penalty over noise variance."""
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(5.0, 3.4))
         axis = figure.subplots()
         for color, (noise, rows) in zip(CYCLE, record.tables["errors"].groupby("noise"), strict=False):

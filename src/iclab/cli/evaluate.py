@@ -40,7 +40,7 @@ def evaluate(
     Prints the error at d/2, d, 2d and the last position, divided by the normaliser (d for linear functions), with
     standard errors; ± is one standard error. A model of vectors, classes or tokens is judged on the problem that it was
     trained on, by that problem's score, beside its references and its floor: bayes where the posterior is known,
-    true_law for who knows what the prompt was drawn with.
+    true_law for the law that the prompt was drawn from.
 
     Parameters
     ----------
@@ -168,9 +168,9 @@ def _finish(
     sys.stdout.flush()
     if figure is not None:
         from iclab.report.error_curves import draw_error_curves
-        from iclab.studies.drawing import house_style
+        from iclab.studies.drawing import figure_style
 
-        with house_style(), atomic_path(figure) as temporary:
+        with figure_style(), atomic_path(figure) as temporary:
             draw_error_curves(table, [facts["target"]]).savefig(temporary, format=figure.suffix[1:])
 
 

@@ -188,9 +188,9 @@ def _draw(table: pd.DataFrame, trajectory: Trajectory, path: Path) -> None:
     from matplotlib.figure import Figure
 
     from iclab.foundations import atomic_path
-    from iclab.studies.drawing import ACCENT, SECOND, house_style
+    from iclab.studies.drawing import ACCENT, SECOND, figure_style
 
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.2))
         left, right = figure.subplots(1, 2)
         scalars = table[table["row"] < 0]

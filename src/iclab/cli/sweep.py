@@ -149,14 +149,14 @@ def _dry_run(cells: list) -> int:  # type: ignore[type-arg]
 
 def _draw(table, axes: list[str], path: Path) -> None:  # type: ignore[no-untyped-def]
     from iclab.foundations import atomic_path
-    from iclab.studies.drawing import curves, house_style
+    from iclab.studies.drawing import curves, figure_style
 
     models = table[table["predictor"] == "model"]
     panels, *lines = axes
     lines = [*lines, *(["shift"] if models["shift"].nunique() > 1 else [])]
     labels = {"position": "in-context examples", "mean": "squared error"}
     figure = curves(models, lines=lines, panels=panels, labels=labels)
-    with house_style(), atomic_path(path) as temporary:
+    with figure_style(), atomic_path(path) as temporary:
         figure.savefig(temporary, format=path.suffix.removeprefix("."))
 
 

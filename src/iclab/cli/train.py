@@ -90,7 +90,7 @@ def train(
             chosen, resume = extend(directory, more, allow_code=allow_code).config, True
     if chosen is None:
         if not resume:
-            raise InvalidInputError("a configuration must be given to start a training; to go on, add --resume.")
+            raise InvalidInputError("a configuration must be given to start a training; to resume one, add --resume.")
         chosen = Run.open(directory, allow_code=allow_code).config
     if check:
         return _check(chosen, as_json=json)

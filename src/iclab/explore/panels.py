@@ -110,7 +110,7 @@ PANELS = (
     Panel(
         "risk",
         "Error by context length",
-        "The layer of Theorem 4 stops improving at a floor set by N. Least squares goes on to the noise alone.",
+        "The layer of Theorem 4 stops improving at a floor set by N. Least squares has no such floor.",
         (_DIMENSION, _DECAY, _N_TRAIN, Slider("noise", "standard deviation of noise at test", _NOISE, 0.5)),
         _COVARIATES
         + """\

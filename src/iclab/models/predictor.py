@@ -246,7 +246,7 @@ def device_of(name: str) -> torch.device:
         raise InvalidInputError(f"device must be 'auto', 'cpu' or 'cuda'; {name!r} was given.") from error
     if device.type == "cuda" and (device.index or 0) >= count:
         raise InvalidInputError(
-            f"device must be at hand; {name!r} was given and {count} GPUs were found: take 'auto' or 'cpu'."
+            f"device must exist on this machine; {name!r} was given and {count} GPUs were found: take 'auto' or 'cpu'."
         )
     return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else device
 

@@ -129,8 +129,8 @@ def rivals(distribution: Any, n_train: int) -> dict[str, Predictor]:
     -------
     dict of str to predictor
         Of numbers the fast predictors of ``REGISTRY``; of symbols "unigram", "bigram", "trigram"; of classes of inputs
-        "3_nearest_neighbors", and of two "logistic_regression"; of all classes "true_law", the floor of who knows what
-        the prompt was drawn with; "bayes" where it is known, and what ``near_bayes`` names.
+        "3_nearest_neighbors", and of two "logistic_regression"; of all classes "true_law", the law that the prompt was
+        drawn from; "bayes" where it is known, and what ``near_bayes`` names.
     """
     labels = labels_of(distribution)
     size = distribution.dimension or labels.size

@@ -27,7 +27,7 @@ def draw_error_curves(table: pd.DataFrame, accented: Sequence[str]) -> Figure:
     Returns
     -------
     Figure
-        To be saved within the house's style.
+        To be saved within ``figure_style``.
     """
     shifts = list(dict.fromkeys(table["distribution"]))
     columns = min(3, len(shifts))

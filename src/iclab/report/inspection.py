@@ -18,7 +18,7 @@ from iclab import __version__
 from iclab.foundations import atomic_path, normal_quantile, write_text
 from iclab.report.blocks import Blocks
 from iclab.report.pages import frame, written
-from iclab.studies.drawing import CYCLE, house_style
+from iclab.studies.drawing import CYCLE, figure_style
 from iclab.studies.study import Record
 
 _MOST_HEADS = 16  # bars that a page can show
@@ -93,7 +93,7 @@ def write_inspection(
 
 def _errors(table: pd.DataFrame) -> Figure:
     """Curves with bands; what is below a millionth of the largest error lies beneath the frame."""
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.6, 3.6))
         axis = figure.subplots()
         reach = normal_quantile() * table["stderr"]
@@ -113,7 +113,7 @@ def _attention(patterns: Mapping[int, np.ndarray]) -> Figure:
     """A row for each block, a column for each head; each to its own scale."""
     columns = max(len(heads) for heads in patterns.values())
     signed = min(float(heads.min()) for heads in patterns.values()) < 0
-    with house_style():
+    with figure_style():
         width = min(1.5 * columns + 0.6, 10.2)
         figure = Figure(figsize=(width, (width - 0.6) / columns * len(patterns) + 0.5))
         axes = figure.subplots(len(patterns), columns, squeeze=False)
@@ -142,7 +142,7 @@ def _shares(table: pd.DataFrame) -> Figure:
     rows = table[table["role"] == role]
     wide = rows.pivot_table(index=["block", "head"], columns="to", values="share", sort=True)
     wide = wide[[to for to in ("self", "own_example", "same_role", "other") if to in wide]]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(max(8.6, min(0.3 * len(wide) + 2.0, 12.0)), 3.2))
         axis = figure.subplots()
         below = np.zeros(len(wide))
@@ -167,7 +167,7 @@ def _best(table: pd.DataFrame) -> pd.DataFrame:
 
 def _readouts(table: pd.DataFrame) -> Figure:
     best = _best(table)
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.6, 3.6))
         near, steps = figure.subplots(1, 2)
         for (family, rows), color in zip(best.groupby("algorithm", sort=False), CYCLE, strict=False):
@@ -187,7 +187,7 @@ def _probes(table: pd.DataFrame) -> Figure:
     positions = sorted(table["position"].unique())
     names = list(dict.fromkeys(table["activation"]))
     styles = {("trained", False): "-", ("untrained", False): "--", ("trained", True): ":"}
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(max(8.6, 2.9 * len(positions) + 0.8), 3.7))
         axes = figure.subplots(1, len(positions), sharey=True, squeeze=False)[0]
         for axis, position in zip(axes, positions, strict=True):
@@ -224,7 +224,7 @@ def _importance(table: pd.DataFrame, position: int) -> Figure:
     heads = ["" if np.isnan(number) else f"{number:g}" for number in rows["head"].astype("float64")]
     where = ["" if block < 0 else f"block {block} " for block in rows["block"]]
     labels = [f"{at}{part} {head}".strip() for at, part, head in zip(where, rows["part"], heads, strict=True)]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.6, 0.22 * len(rows) + 1.1))
         axis = figure.subplots()
         reach = normal_quantile() * rows["stderr"]

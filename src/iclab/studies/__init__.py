@@ -2,8 +2,8 @@
 
 A *study* is a folder. It *measures* tidy tables, asks *questions* of them, draws *figures*, and has a *page* written
 by hand; what it leaves behind is a *record*. The work is done in *units*, calls whose tables are kept, and in
-trainings, which are kept as runs; both go on where they were, in this process, in several, or on a Dask cluster (the
-*workplace*). A *grid* is a base configuration with axes; a *cell* of it is one training with its measurements.
+trainings, which are kept as runs. Both resume where they stopped, in one process, in several, or on a Dask cluster
+(the *workplace*). A *grid* is a base configuration with axes; a *cell* of it is one training with its measurements.
 
 ``REGISTRY`` names the studies that come with the package. A folder of one's own with the same files is run in the same
 way: `iclab study run FOLDER`.

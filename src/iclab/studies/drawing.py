@@ -88,7 +88,7 @@ def label_short_log(axis: Axis) -> None:
 
 def save_figure(figure: Figure, name: str, directory: Path) -> None:
     """Write ``name.svg``, ``name.pdf`` and ``name.png``; the same figure gives the same bytes."""
-    with house_style():
+    with figure_style():
         # Laid out once: that is half of the work, and the files agree.
         engine = figure.get_layout_engine()
         if engine is not None:
@@ -144,7 +144,7 @@ def curves(
 
     spoken = labels or {}
     values = list(dict.fromkeys(table[panels])) if panels else [None]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(min(3.4 * len(values), 10.2) + 0.6, 3.4))
         axes = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
         for axis, value in zip(axes, values, strict=True):
@@ -173,8 +173,8 @@ def curves(
 
 
 @contextmanager
-def house_style() -> Generator[None]:
-    """Draw with matplotlib's defaults and the house's parameters; the user's do not matter and stay as they were."""
+def figure_style() -> Generator[None]:
+    """Draw with matplotlib's defaults and the package's own settings; the user's have no effect and are restored."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_PARAMETERS)

@@ -2,7 +2,7 @@
 
 A *configuration* is one frozen object that determines a trained model: prompts, architecture, optimiser, schedule,
 curriculum, targets. A *run* is the folder a training fills: ``config.yaml``, ``metrics.jsonl`` and
-``checkpoints/<step>/``. ``train(config, directory)`` starts a run or goes on with it: killed at any moment, it
+``checkpoints/<step>/``. ``train(config, directory)`` starts a run or resumes it: killed at any moment, it
 ends in the same weights, because every prompt is an address (seed, step, index) and nothing else is random.
 *Presets* are named recipes.
 """

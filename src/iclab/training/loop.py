@@ -45,9 +45,9 @@ def train(
     log: Given | None = None,
     allow_code: bool = False,
 ) -> Run:
-    """Train a model into a folder, or go on where an interrupted training of it stands.
+    """Train a model into a folder, or resume an interrupted training of it.
 
-    A finished run returns at once. An unfinished one goes on from its last whole checkpoint and ends with the
+    A finished run returns at once. An unfinished one resumes from its last whole checkpoint and ends with the
     same weights and metrics, bit for bit (the field ``seconds`` aside), as if it had never been interrupted, on
     the same machine with the same number of threads. Under ``torchrun`` every process calls this with the same
     arguments; the global batch holds the same prompts for any number of processes.
@@ -59,18 +59,18 @@ def train(
     directory : str or Path
         The run's folder; created if needed.
     resume : bool, optional
-        None goes on with a run that is there or starts a new one; True requires one to be there; False requires
+        None resumes a run that is there or starts a new one; True requires one to be there; False requires
         the folder to hold none.
     progress : callable, optional
         Called about twice a second and at the end with (step, total, loss, seconds left).
     until : callable, optional
         Called with each line of held-out errors (``step``, ``error``, ``stderr``, … as in ``metrics.jsonl``). True
         ends the training there, its state saved; the same call again then returns at once, and one without
-        ``until`` goes on.
+        ``until`` resumes it.
     log : str, Log, or sequence of them, optional
         What else is told of the training than ``metrics.jsonl``: "tensorboard", "wandb" (offline), "wandb-online",
-        "csv", or a :class:`iclab.training.logs.Log` of one's own. A run that goes on continues its logs, and a
-        finished one is told to new ones.
+        "csv", or a :class:`iclab.training.logs.Log` of one's own. A resumed run continues its logs; a
+        finished one is written to new ones.
     allow_code : bool
         Whether code of one's own that the configuration names (``module:object``) may run.
 

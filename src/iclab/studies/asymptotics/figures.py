@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from iclab.foundations import normal_quantile
 from iclab.studies.asymptotics.measure import BEST, FIXED, RIDGELESS
 from iclab.studies.asymptotics.simulations import Cell
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, house_style, label_short_log
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, figure_style, label_short_log
 from iclab.studies.study import Record
 
 _PENALTIES = {
@@ -31,7 +31,7 @@ def double_descent(record: Record) -> Figure:
     curves = record.tables["curves"]
     points = record.tables["simulations"]
     points = points[(points["kappa"] == KAPPA) & (points["penalty"] == 0) & points["training"].isna()]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.4))
         axes = figure.subplots(1, 2, sharey=True)
         for ax, (name, title) in zip(axes, _ERRORS.items(), strict=True):
@@ -58,7 +58,7 @@ def _simulated(ax: Axes, rows: pd.DataFrame) -> None:
 def lines(record: Record) -> Figure:
     """Simulated error over its limit by 1/d, with the line through it, for ICL and IDG."""
     rows, ends = record.tables["simulations"], record.tables["intercepts"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.8))
         axes = figure.subplots(1, 2, sharey=True)
         for ax, (name, title) in zip(axes, _ERRORS.items(), strict=True):
@@ -90,7 +90,7 @@ def _label(rows: pd.DataFrame) -> str:
 def pools(record: Record) -> Figure:
     """What is lost on new tasks, by the number of tasks, for several lengths of prompts."""
     gaps = record.tables["gaps"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.4))
         ax = figure.subplots()
         for color, (alpha, rows) in zip(CYCLE, gaps.groupby("alpha"), strict=False):
@@ -105,7 +105,7 @@ def pools(record: Record) -> Figure:
 def mismatch(record: Record) -> Figure:
     """ICL by the exponent of training tasks, a line for each test, for two sizes of data."""
     table = record.tables["mismatch"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.2))
         groups = list(table.groupby(["alpha", "tau", "kappa"], sort=False))
         for ax, ((alpha, tau, kappa), rows) in zip(figure.subplots(1, len(groups)), groups, strict=True):
@@ -123,7 +123,7 @@ def mismatch(record: Record) -> Figure:
 def depth(record: Record) -> Figure:
     """Error by the number of layers, untied and tied, for several α."""
     table = record.tables["depth"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.4))
         ax = figure.subplots()
         for color, (alpha, rows) in zip(CYCLE, table.groupby("alpha"), strict=False):

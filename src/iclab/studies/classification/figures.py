@@ -6,14 +6,14 @@ from matplotlib.figure import Figure
 
 from iclab.studies.classification.bursts import TESTS
 from iclab.studies.classification.logistic import BAYES, MODE, MODEL, SPREAD, TRUE
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, house_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, figure_style
 from iclab.studies.study import Record
 
 
 def clusters(record: Record) -> Figure:
     """Accuracy on clean labels beside Bayes, and on the context's own labels, by d."""
     table = record.tables["clusters"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.4))
         left, right = figure.subplots(1, 2)
         for i, (exponent, own) in enumerate(table.groupby("exponent")):
@@ -33,7 +33,7 @@ def regression(record: Record) -> Figure:
     table = record.tables["logistic"].pivot(index="position", columns="predictor", values="mean")
     excess = table.sub(table[TRUE], axis=0)
     looks = {BAYES: (LEAST_SQUARES, "-"), MODE: (SECOND, "--"), SPREAD: (LIMIT, "-.")}
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(5.6, 3.4))
         ax = figure.subplots()
         trained = [name for name in excess if str(name).startswith(MODEL)]
@@ -51,7 +51,7 @@ def bursts(record: Record) -> Figure:
     table = record.tables["bursts"]
     table = table[table["predictor"] == MODEL]
     counts = sorted(table["n_classes"].unique())
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.6))
         axes = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
         for ax, count in zip(axes, counts, strict=True):

@@ -126,7 +126,7 @@ QUESTIONS = (
     ),
     Question(
         "benign",
-        "The overfitting is benign: clean labels are predicted nearly as well as by who knows the clusters.",
+        "The overfitting is benign: clean labels are predicted nearly as well as if the clusters were known.",
         "Accuracy within the distance of Φ(|μ|) for |μ| from d to the exponent on, 95 % over trainings, by d and |μ|.",
         benign,
         "Frei and Vardi 2024",

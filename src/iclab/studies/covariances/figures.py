@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import ACCENT, CYCLE, LSA, SECOND, THIRD, ZERO, house_style, label_short_log
+from iclab.studies.drawing import ACCENT, CYCLE, LSA, SECOND, THIRD, ZERO, figure_style, label_short_log
 from iclab.studies.study import Record
 
 _TREATMENTS = {
@@ -36,7 +36,7 @@ def limits(record: Record) -> Figure:
     layer = record.tables["layer"]
     own = layer[(layer["coupling"] == "independent") & (layer["trained"] == "own") & (layer["scaling"] == "none")]
     finite = own["n"].min()
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.6))
         axes = figure.subplots(1, 2, sharey=True)
         for i, (family, part) in enumerate(own.groupby("family", sort=False)):
@@ -58,7 +58,7 @@ def treatments(record: Record) -> Figure:
     """The layer on Gamma-distributed eigenvalues at N = M, by training and scaling."""
     layer = record.tables["layer"]
     rows = layer[(layer["coupling"] == "independent") & (layer["family"] == "gamma") & (layer["n"] == layer["n"].min())]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(7.2, 3.6))
         ax = figure.subplots()
         for (trained, scaling), (label, color, line) in _TREATMENTS.items():
@@ -75,7 +75,7 @@ def transformers(record: Record) -> Figure:
     rows = _longest(record)
     plain = rows[rows["scaling"] == "none"]
     laws = _distributions(rows)
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(7.2, 3.8))
         ax = figure.subplots()
         for i, (predictor, inputs, label, color, marker) in enumerate(_PREDICTORS):
@@ -98,7 +98,7 @@ def scales(record: Record) -> Figure:
     """GPT-2 at other scales of its inputs; and what scaling prompts at test does to every error."""
     rows = _longest(record)
     gpt2 = rows[rows["predictor"] == "GPT-2"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.8))
         left, right = figure.subplots(1, 2)
         own = gpt2[gpt2["inputs"] == "own"]

@@ -13,7 +13,7 @@ from iclab.flow.deep import GD_PLUS, INVARIANT
 from iclab.foundations import normal_quantile
 from iclab.studies.depth.contexts import ANISOTROPIC, IDENTITY, PLAIN, RANDOM, TRACE
 from iclab.studies.depth.references import DESCENT_BEST, DESCENT_ONE, NEWTON, PRECONDITIONED
-from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, house_style
+from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, figure_style
 from iclab.studies.study import Record
 
 _TITLES = {IDENTITY: "Λ = I", ANISOTROPIC: "Λ of condition 10", RANDOM: "random Λ"}
@@ -49,7 +49,7 @@ def by_layers(record: Record) -> Figure:
     models, errors = record.tables["models"], record.tables["errors"]
     home = errors[(errors["test"] == "own") & (errors["c"] == 1)]
     laws = list(models["inputs"].unique())
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 4.4))
         axes = np.atleast_1d(figure.subplots(1, len(laws), sharey=True))
         for ax, inputs in zip(axes, laws, strict=True):
@@ -94,7 +94,7 @@ def _bars(mean: pd.Series, stderr: pd.Series) -> tuple[pd.Series, list[pd.Series
 def limit(record: Record) -> Figure:
     """What depth leaves of the error as N → ∞ under random covariances."""
     table = record.tables["limit"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(5.6, 3.6))
         ax = figure.subplots()
         layers = np.arange(1, max(int(table["layers"].max()), 2) + 1)
@@ -118,7 +118,7 @@ def scales(record: Record) -> Figure:
     """Error on inputs of covariance cΛ, by c and depth."""
     errors, remedies = record.tables["errors"], record.tables["remedies"]
     shown = [inputs for inputs in (IDENTITY, RANDOM) if inputs in set(errors["inputs"])]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 4.4))
         axes = np.atleast_1d(figure.subplots(1, len(shown), sharey=True))
         for ax, inputs in zip(axes, shown, strict=True):
@@ -155,7 +155,7 @@ def remedies(record: Record) -> Figure:
     kinds = list(rows[["remedy", "layers"]].drop_duplicates().itertuples(index=False, name=None))
     words = {PLAIN: "plain", TRACE: "trace", "coordinates": "coordinates", "whitened": "whitened"}
     places = np.arange(len(kinds))[::-1]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(6.4, 3.4))
         ax = figure.subplots()
         for i, (noise, part) in enumerate(rows.groupby("noise")):
@@ -174,7 +174,7 @@ def algorithms(record: Record) -> Figure:
     nearest = record.tables["nearest"]
     laws = list(nearest["inputs"].unique())
     models = list(nearest[["learner", "tied", "layers"]].drop_duplicates().itertuples(index=False, name=None))
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 1.8 + 0.2 * len(models)))
         axes = np.atleast_1d(figure.subplots(1, len(laws), sharey=True))
         used: set[str] = set()

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from iclab.foundations import normal_interval
-from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, ZERO, house_style, label_short_log, shade
+from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, ZERO, figure_style, label_short_log, shade
 from iclab.studies.figure1.questions import MATCH, SPIKE, SUCCESS, TOKENS
 from iclab.studies.study import Record
 
@@ -26,7 +26,7 @@ _FLOOR = 1e-4
 def errors(record: Record) -> Figure:
     """Error by context length: six models, least squares and the zero predictor, one panel per distribution."""
     curves, bands = record.tables["curves"], record.tables["bands"]
-    with house_style():
+    with figure_style():
         figure, axes = _panels(record)
         for ax, (_, here), (_, models) in zip(axes, _by_panel(curves), _by_panel(curves, bands), strict=True):
             for family, n, color in _models(record):
@@ -44,7 +44,7 @@ def beside_layer(record: Record) -> Figure:
     """The longest-trained models beside the exact error of the linear layer of the same training, and its limit."""
     curves, bands, lsa = record.tables["curves"], record.tables["bands"], record.tables["lsa"]
     n = max(record.settings["n_train"])
-    with house_style():
+    with figure_style():
         figure, axes = _panels(record)
         for ax, (_, models), (_, layer) in zip(axes, _by_panel(curves, bands), _by_panel(curves, lsa), strict=True):
             for family in FAMILIES:
@@ -66,7 +66,7 @@ def by_variance(record: Record) -> Figure:
     bands, checks = (record.tables[key] for key in ("bands", "checks"))
     at_n = bands[(bands["inputs"] == "random-exponential") & (bands["position"] == bands["n_train"])]
     rises = checks[(checks["inputs"] == "random-exponential") & (checks["observation"] == "rises")]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.8))
         left, right = figure.subplots(1, 2)
         for i, (family, n, color) in enumerate(_models(record)):

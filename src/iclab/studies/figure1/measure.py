@@ -29,7 +29,7 @@ from iclab.theory import expected_risk
 
 TITLE = {
     "figure1": "Figure 1: transformers on fixed and random covariances",
-    "figure1-d20": "Figure 1 from models at hand",
+    "figure1-d20": "Figure 1 from shipped models",
     "figure1-d20-columns": "Figure 1 from models that read columns (x, y)",
     "figure1-seeds": "Figure 1 over several training seeds",
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, LEAST_SQUARES, SECOND, ZERO, house_style
+from iclab.studies.drawing import ACCENT, LEAST_SQUARES, SECOND, ZERO, figure_style
 from iclab.studies.function_classes.measure import CLASSES, LABELS, POSTERIOR
 from iclab.studies.study import Record
 
@@ -17,7 +17,7 @@ def _panels(names: Sequence[str]) -> Callable[[Record], Figure]:
     def draw(record: Record) -> Figure:
         errors = record.tables["errors"]
         shown = [name for name in names if errors["case"].str.startswith(f"{name},").any()]
-        with house_style():
+        with figure_style():
             figure = Figure(figsize=(8.2, 3.0))
             if not shown:
                 return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, SECOND, THIRD, house_style, label_short_log
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, SECOND, THIRD, figure_style, label_short_log
 from iclab.studies.hijacking.exact import CLASSICAL
 from iclab.studies.study import Record
 
@@ -13,7 +13,7 @@ from iclab.studies.study import Record
 def sizes(record: Record) -> Figure:
     """Median size of an attack by the number of changed labels, and by the position of one."""
     numbers, positions = record.tables["numbers"], record.tables["positions"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.6))
         left, right = figure.subplots(1, 2, sharey=True)
         for color, name in zip(CYCLE, CLASSICAL, strict=False):
@@ -39,7 +39,7 @@ def transfer(record: Record) -> Figure:
     table = table[table["kind"] == "all"]
     names = list(dict.fromkeys(table["source"]))
     moved = table.pivot_table(index="source", columns="target", values="moved").loc[names, names]
-    with house_style():
+    with figure_style():
         side = 2.6 + 0.27 * len(names)
         figure = Figure(figsize=(side + 0.6, side))
         ax = figure.subplots()
@@ -56,7 +56,7 @@ def robustness(record: Record) -> Figure:
     """Error under attack by budget: the layers, least squares, and GPT-2 with and without adversarial training."""
     layers, squares, hard = (record.tables[name] for name in ("layers", "squares", "hardened"))
     shades = (ACCENT, SECOND, THIRD, "#882255")
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.6))
         left, right = figure.subplots(1, 2, sharey=True)
         for color, trained in zip(shades, hard["trained"].unique(), strict=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, house_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, figure_style
 from iclab.studies.in_probability.measure import LAYER
 from iclab.studies.study import Record
 
@@ -16,7 +16,7 @@ _FLOOR = 1e-4
 def quantiles(record: Record) -> Figure:
     """Quantiles of the layer's error by d, for the shortest and for infinite contexts."""
     table = record.tables["layer"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.4))
         axes = figure.subplots(1, 2, sharey=True)
         for ax, ratio in zip(axes, (float(table["N_over_d"].min()), np.inf), strict=True):
@@ -38,7 +38,7 @@ def by_prompt(record: Record) -> Figure:
     """Share of prompts with an error above a level, by predictor, at the longest prompts."""
     prompts = record.tables["prompts"]
     prompts = prompts[prompts["M"] == prompts["M"].max()]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.4))
         ax = figure.subplots()
         for color, (name, rows) in zip(CYCLE, prompts.groupby("predictor", sort=False), strict=False):
@@ -56,7 +56,7 @@ def by_trace(record: Record) -> Figure:
     prompts = record.tables["prompts"]
     prompts = prompts[prompts["M"] == prompts["M"].max()]
     names = [LAYER, *record.settings["models"][:1]]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.4))
         ax = figure.subplots()
         for name, color, marker in zip(names, (LSA, ACCENT), "os", strict=False):

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import CYCLE, ZERO, house_style
+from iclab.studies.drawing import CYCLE, ZERO, figure_style
 from iclab.studies.initialisation.two_layer import DESCENT, ONE_LAYER
 from iclab.studies.study import Record
 
@@ -24,7 +24,7 @@ _FLOOR, _TOP = 1e-16, 10.0
 def failures(record: Record) -> Figure:
     """Share of starts that fail, by size of the perturbation and problem; a panel per d."""
     figure, axes = _by_dimension(record.tables["ends"])
-    with house_style():
+    with figure_style():
         for ax, problems in axes:
             for i, (label, rows) in enumerate(problems):
                 # Side by side, so that bars do not hide one another.
@@ -40,7 +40,7 @@ def failures(record: Record) -> Figure:
 def overview(record: Record) -> Figure:
     """Share of starts that fail by size of the perturbation, over all problems and on each, small."""
     ends = record.tables["ends"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(4.0, 2.0))
         ax = figure.subplots()
         for i, (_, rows) in enumerate(ends.groupby(_PROBLEM)):
@@ -55,7 +55,7 @@ def overview(record: Record) -> Figure:
 def failed_errors(record: Record) -> Figure:
     """Median error of the starts that fail, by size of the perturbation and problem; a panel per d."""
     figure, axes = _by_dimension(record.tables["ends"])
-    with house_style():
+    with figure_style():
         for ax, problems in axes:
             for i, (label, rows) in enumerate(problems):
                 failed = rows[rows["failures"] > 0]
@@ -69,7 +69,7 @@ def _by_dimension(
     ends: pd.DataFrame,
 ) -> tuple[Figure, list[tuple[Axes, list[tuple[str, pd.DataFrame]]]]]:
     """A figure of a panel per d, and the problems of each, with what they are called."""
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.4))
         by_d = list(ends.groupby("dimension"))
         axes = figure.subplots(1, len(by_d), sharey=True, squeeze=False)[0]
@@ -93,7 +93,7 @@ def _style(i: int) -> dict[str, Any]:
 def times(record: Record) -> Figure:
     """Time to 99 % of the gain from Assumption 3, by σ over the threshold."""
     scales = record.tables["scales"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(6.0, 3.4))
         ax = figure.subplots()
         for i, (_, rows) in enumerate(scales[scales["size"] == 0].groupby(_PROBLEM, sort=False)):
@@ -108,7 +108,7 @@ def times(record: Record) -> Figure:
 def step_sizes(record: Record) -> Figure:
     """Excess at the end of descent by step size; a panel per kind of covariances."""
     rates = record.tables["rates"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.4))
         axes = figure.subplots(1, 2, sharey=True)
         for ax, (covariances, rows) in zip(axes, rates.groupby("covariances"), strict=True):
@@ -131,7 +131,7 @@ def step_sizes(record: Record) -> Figure:
 def sgd(record: Record) -> Figure:
     """Distance of SGD from the flow by step and batch size; a panel per kind of covariances."""
     table = record.tables["sgd"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.4))
         axes = figure.subplots(1, 2, sharey=True)
         for ax, (covariances, runs) in zip(axes, table.groupby("covariances"), strict=True):
@@ -155,7 +155,7 @@ def layers(record: Record) -> Figure:
     paths, references = record.tables["two_layer_paths"], record.tables["two_layer_references"]
     loss = references.set_index(["predictor", "steps"])["loss"]
     lines = (("one layer, minimum", (ONE_LAYER, 0), (4, 2)), ("two steps of descent", (DESCENT, 2), (1, 1)))
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.2))
         by_scale = list(paths[paths["t"] > 0].groupby("scale"))
         axes = figure.subplots(1, len(by_scale), sharey=True, squeeze=False)[0]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, ZERO, house_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, ZERO, figure_style
 from iclab.studies.study import Record
 
 
 def by_loops(record: Record) -> Figure:
     """Error at N by the number of loops at test, a line for each training seed, beside tied GD++."""
     rows, trained = record.tables["loops"], record.tables["trained"].iloc[0]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(5.4, 3.4))
         ax = figure.subplots()
         first = int(trained["loops"] - trained["window"])
@@ -28,7 +28,7 @@ def by_loops(record: Record) -> Figure:
 def by_examples(record: Record) -> Figure:
     """Error by the number of examples: looped, untied, one layer, least squares."""
     errors = record.tables["errors"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(5.4, 3.4))
         ax = figure.subplots()
         own = errors[errors["predictor"] == "model"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, house_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, figure_style
 from iclab.studies.study import Record
 
 
@@ -12,7 +12,7 @@ def layers(record: Record) -> Figure:
     """Errors of trained layers by position, a line for each training seed, over the exact one."""
     rows = record.tables["layers"]
     names = list(dict.fromkeys(rows["layer"]))
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(0.6 + 2.7 * len(names), 3.0))
         for ax, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             group = rows[rows["layer"] == name]
@@ -33,7 +33,7 @@ def problems(record: Record) -> Figure:
     rows = record.tables["board"]
     names = list(dict.fromkeys(rows["problem"]))
     models = list(dict.fromkeys(rows["model"]))
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(0.8 + 1.9 * len(names), 0.9 + 0.28 * len(models) + 0.5))
         for ax, name in zip(figure.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True):
             group = rows[rows["problem"] == name]

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import wilson_interval
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, house_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, figure_style
 from iclab.studies.plateaus.measure import RATES
 from iclab.studies.plateaus.problems import FIXED, NARROW, NOISY, WIDE, of_problem
 from iclab.studies.study import Record
@@ -24,7 +24,7 @@ def _heights(ax: Axes, record: Record, problem: str) -> None:
 def loss(record: Record) -> Figure:
     """Error over time of one start for four problems, with predicted heights and times."""
     tables = record.tables
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 5.4))
         for ax, (problem, title) in zip(figure.subplots(2, 2).ravel(), _TITLES.items(), strict=True):
             path = of_problem(tables, "path", problem=problem, rank=1, main=True)
@@ -48,7 +48,7 @@ def loss(record: Record) -> Figure:
 def order(record: Record) -> Figure:
     """Share of starts from which the larger eigenvalue is learned first."""
     table = record.tables["orders"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.4))
         ax = figure.subplots()
         for i, ((heads, scale), rows) in enumerate(table.groupby(["heads", "scale"], sort=False)):
@@ -68,7 +68,7 @@ def order(record: Record) -> Figure:
 def ranks(record: Record) -> Figure:
     """Error over time by the rank of the heads."""
     tables = record.tables
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.4))
         ax = figure.subplots()
         _heights(ax, record, FIXED)
@@ -86,7 +86,7 @@ def rules(record: Record) -> Figure:
     tables = record.tables
     scales = sorted(tables["rule_path"]["scale"].unique(), reverse=True)[:2]
     colors = dict(zip(RATES, (LEAST_SQUARES, ZERO, ACCENT, SECOND), strict=True))
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.4))
         for ax, scale in zip(figure.subplots(1, len(scales), sharey=True), scales, strict=True):
             _heights(ax, record, FIXED)

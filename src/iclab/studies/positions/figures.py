@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_interval
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, house_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, figure_style
 from iclab.studies.study import Record
 
 _VARIANTS = {
@@ -51,7 +51,7 @@ def by_treatment(record: Record) -> Figure:
 
 def _two(record: Record, key: str, labels: Mapping[str, str], title: str) -> Figure:
     curves, n = record.tables["curves"], record.settings["n_train"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.8))
         axes = figure.subplots(1, 2, sharey=True)
         for ax, (family, own) in zip(
@@ -85,7 +85,7 @@ def _lines(ax: Axes, rows: pd.DataFrame, color: str, label: str) -> None:
 def by_variance(record: Record) -> Figure:
     """The spike as a ratio, and as a difference, by the variance of the inputs."""
     variance = record.tables["variance"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.8))
         ratio, jump = figure.subplots(1, 2)
         for family, color in _COLORS.items():
@@ -122,7 +122,7 @@ def by_table(record: Record) -> Figure:
     """The jump over c with the table of positions multiplied, relative to the jump at c = 1."""
     table = record.tables["interventions"]
     scales = sorted(table["c"].unique())
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(6.4, 3.6))
         ax = figure.subplots()
         for t, (treatment, (mark, label)) in enumerate(_TABLES.items()):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, house_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, figure_style
 from iclab.studies.study import Record
 
 _STYLES = {
@@ -28,7 +28,7 @@ _GUIDE = {"color": ZERO, "linestyle": (0, (4, 2)), "linewidth": 1.0}
 def prompts(record: Record) -> Figure:
     """Excess over the least population loss by the number of training prompts; SGD's noise."""
     tables = record.tables
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.6))
         left, right = figure.subplots(1, 2)
         _empirical(left, tables["empirical"], tables["one_pass"], tables["leading"])
@@ -90,7 +90,7 @@ def pooled(record: Record) -> Figure:
     table, d = record.tables["pooled_layer"], record.settings["dimension"]
     groups = (table.set_index("n_tasks")["excess"] / d).groupby("n_tasks")
     mean, low, high = groups.mean(), groups.quantile(0.25), groups.quantile(0.75)
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(5.6, 3.4))
         ax = figure.subplots()
         ax.fill_between(mean.index, low, high, color=LSA, alpha=0.2, linewidth=0)
@@ -112,7 +112,7 @@ def tasks(record: Record) -> Figure:
     # Fresh tasks throughout are drawn as one more K, two octaves beyond the last.
     endless = 4 * float(finite.max()) if len(finite) else 1.0
     at = at.assign(x=at["n_tasks"].fillna(endless))
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.8))
         axes = figure.subplots(1, 3)
         for ax, where, title in zip(axes, ("pool", "fresh"), ("on tasks of the pool", "on fresh tasks"), strict=False):
@@ -144,7 +144,7 @@ def _by_tasks(ax: Axes, rows: pd.DataFrame, value: str, error: str) -> None:
 def lengths(record: Record) -> Figure:
     """Exact errors by training length at several test lengths, with layers trained by descent; and along N = M."""
     tables, d = record.tables, record.settings["dimension"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.6))
         left, right = figure.subplots(1, 2)
         _fixed_m(left, tables["exact"], tables["measured"], d)

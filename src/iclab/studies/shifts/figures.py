@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, house_style
+from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, figure_style
 from iclab.studies.shifts.questions import TOLERANCE
 from iclab.studies.study import Record
 
@@ -50,7 +50,7 @@ def _rows(record: Record, size: tuple[float, float]) -> Figure:
     at_n = at_n.assign(relative=((value - at_n["best"]) / at_n["zero"]).clip(lower=_FLOOR))
     shifts = list(dict.fromkeys(at_n["shift"]))
     unshifted = float(growth[growth["predictor"] == "LSA"]["unshifted"].iloc[0])
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=size)
         ax = figure.subplots()
         ax.axvspan(unshifted, unshifted + TOLERANCE, color=LSA, alpha=0.15, linewidth=0, label="tolerated by LSA")
@@ -81,7 +81,7 @@ def _panels(record: Record, shifts: Sequence[str], size: tuple[float, float]) ->
     relative = errors[["mean", "exact"]].div(errors["zero"], axis="index").to_numpy()
     unshifted = errors[(errors["shift"] == "none") & (errors["predictor"] == "LSA")].set_index("M")
     reference = unshifted.loc[record.settings["n_train"]]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=size)
         axes = figure.subplots(*((2, 2) if len(shifts) == 4 else (1, 3)), sharey=True, squeeze=False)
         for ax, shift in zip(axes.ravel(), shifts, strict=True):

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LIMIT, SECOND, ZERO, house_style
+from iclab.studies.drawing import ACCENT, CYCLE, LIMIT, SECOND, ZERO, figure_style
 from iclab.studies.study import Record
 from iclab.studies.task_diversity.lines import FRESH, POOL
 from iclab.studies.task_diversity.models import LABELS
@@ -20,7 +20,7 @@ def errors(record: Record) -> Figure:
     """Errors of models trained on labels, beside both strategies, on fresh tasks and on the pool's."""
     models, lines = record.tables["models"], record.tables["lines"]
     models = models[models["recipe"] == LABELS]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.6))
         for ax, tasks in zip(figure.subplots(1, 2, sharey=True), (FRESH, POOL), strict=True):
             for quantity, color, style in (("dMMSE", SECOND, "-"), ("ridge", LIMIT, "--")):
@@ -41,7 +41,7 @@ def errors(record: Record) -> Figure:
 def places(record: Record) -> Figure:
     """Where models stand between ridge and dMMSE, by recipe."""
     models = record.tables["models"]
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.6))
         for ax, tasks in zip(figure.subplots(1, 2, sharey=True), (FRESH, POOL), strict=True):
             _places(ax, models[models["tasks"] == tasks])
@@ -67,7 +67,7 @@ def along(record: Record) -> Figure:
     table = record.tables["along"]
     table = table[table["step"] > 0]
     counts = sorted(table["n_tasks"].unique())
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 3.6))
         for ax, tasks in zip(figure.subplots(1, 2, sharey=True), (FRESH, POOL), strict=True):
             means = table[table["tasks"] == tasks].groupby(["n_tasks", "step"])["relative"].mean()

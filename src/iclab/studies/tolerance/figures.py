@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from iclab.foundations import normal_interval
-from iclab.studies.drawing import PREDICTORS, ZERO, house_style, shade
+from iclab.studies.drawing import PREDICTORS, ZERO, figure_style, shade
 from iclab.studies.study import Record
 from iclab.studies.tolerance.questions import TOLERANCE
 
@@ -53,7 +53,7 @@ def growth(record: Record) -> Figure:
     names = list(cells["predictor"].unique())
     by_cell = cells.set_index(["predictor", "shift"])
     values = np.array([[float(by_cell["growth"][row, column]) for column in shifts] for row in names])
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 5.0))
         ax = figure.subplots()
         norm = BoundaryNorm([-1e300, *_BOUNDS, 1e300], len(_SHADES))
@@ -98,7 +98,7 @@ def strength(record: Record) -> Figure:
     """Error over the zero predictor's by the strength of four shifts."""
     cells = record.tables["cells"]
     colors = _colors(cells)
-    with house_style():
+    with figure_style():
         figure = Figure(figsize=(8.0, 5.0))
         axes = figure.subplots(2, 2, sharey=True).ravel()
         for ax, (label, members) in zip(axes, _STRENGTHS.items(), strict=True):

@@ -55,7 +55,7 @@ from iclab.theory import minimizer
 
 TITLE = {
     "tolerance": "Which shifts are tolerated",
-    "tolerance-d20": "Tolerated shifts, by models at hand",
+    "tolerance-d20": "Tolerated shifts, by shipped models",
 }
 RESAMPLES = 1000
 SUITES = ("garg", "paper")

@@ -16,7 +16,7 @@ from iclab.training.run import Run
 class TableLog(Log):
     """Writes ``losses.csv``, a row per line of losses, and ``errors.csv``, a row per step and position held out.
 
-    Both lie in the run's folder. A run that goes on leaves no row twice.
+    Both lie in the run's folder. A resumed run leaves no row twice.
     """
 
     def begin(self, run: Run, lines: Sequence[Mapping[str, Any]]) -> None:
