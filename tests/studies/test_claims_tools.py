@@ -5,7 +5,7 @@ import pytest
 
 from iclab.prompts import Gaussian
 from iclab.studies.claims.bench import Bench, written_gamma
-from iclab.studies.claims.cubature import LinearPrompts, quartic_gradient, symmetric_rule, tensor_rule
+from iclab.studies.claims.cubature import LinearPrompts, quadratic_gradient, symmetric_rule, tensor_rule
 from iclab.studies.claims.random_laws import Atoms, random_problems
 from iclab.studies.claims.trajectories import pl_constant, threshold, u_lower_bound
 from iclab.theory import LSAParameters, certificate, flow_coefficients
@@ -47,10 +47,10 @@ def test_cubature_through_the_forward_pass_meets_a_reference_loss() -> None:
     assert LinearPrompts.build(np.eye(1), 1).loss(one) == pytest.approx(1.0)
 
 
-def test_quartic_gradient_is_exact() -> None:
+def test_quadratic_gradient_is_exact() -> None:
     point = np.array([0.7, -1.3])
-    found = quartic_gradient(lambda v: v[0] ** 4 - 3 * v[0] * v[1] ** 3 + v[1], point)
-    assert found == pytest.approx([4 * 0.7**3 + 3 * 1.3**3, -9 * 0.7 * 1.3**2 + 1], rel=1e-12)
+    found = quadratic_gradient(lambda v: v[0] ** 2 * v[1] ** 2 - 3 * v[0] * v[1] ** 2 + v[1], point)
+    assert found == pytest.approx([(2 * 0.7 - 3) * 1.3**2, 1.3 * 0.7 * (6 - 2 * 0.7) + 1], rel=1e-12)
 
 
 def test_problems_are_drawn_from_their_seed_and_differ_between_claims() -> None:

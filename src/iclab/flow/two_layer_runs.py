@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.signal import find_peaks
 
 from iclab.flow.rosenbrock import ros2
 from iclab.flow.two_layer import TwoLayerRisk, TwoLayerWeights
@@ -84,6 +83,8 @@ class TwoLayerPath:
     @property
     def plateaus(self) -> list[Plateau]:
         """The plateaus of the risk (7), in order; the first may be the start, the rest at the end is none."""
+        from scipy.signal import find_peaks  # half a second to import, for this alone
+
         speeds = np.log(np.maximum(self.speeds, 1e-300))
         padded = np.concatenate([[np.inf], speeds])  # the start may be a minimum, the end may not
         finite = np.where(np.isfinite(padded), padded, speeds.max() + 2 * math.log(_PROMINENCE))

@@ -12,7 +12,14 @@ from iclab.foundations import Matrix
 from iclab.prompts import Gaussian
 from iclab.studies.claims.bench import Bench, layer, written_gamma
 from iclab.studies.claims.claim import Items, check
-from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward, quartic_gradient, root, symmetric_rule
+from iclab.studies.claims.cubature import (
+    LinearPrompts,
+    block_gradient,
+    forward,
+    quadratic_gradient,
+    root,
+    symmetric_rule,
+)
 from iclab.studies.claims.evidence import at_most, equal, number, positive
 from iclab.studies.claims.random_laws import random_problems
 from iclab.studies.claims.trajectories import (
@@ -60,7 +67,7 @@ def lemma_15(bench: Bench) -> Items:
         def loss(v: np.ndarray) -> float:
             return restricted_loss(cov, n, v[0], v[1:].reshape(d, d))
 
-        yield "gradient", quartic_gradient(loss, flat(u, U)), flat(du, dU)
+        yield "gradient", quadratic_gradient(loss, flat(u, U)), flat(du, dU)
         yield "gradient", flat(*restricted_gradient(cov, n, u, U)), flat(du, dU)
 
 

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from iclab.studies.claims import appendix_d
 from iclab.studies.claims.bench import Bench, layer, written_gamma
 from iclab.studies.claims.claim import Items, check
-from iclab.studies.claims.cubature import LinearPrompts, block_gradient, quartic_gradient
+from iclab.studies.claims.cubature import LinearPrompts, block_gradient, quadratic_gradient
 from iclab.studies.claims.evidence import at_most, equal, number, positive
 from iclab.studies.claims.random_laws import random_problems
 from iclab.studies.claims.trajectories import flat
@@ -68,7 +68,7 @@ def lemma_23(bench: Bench) -> Items:
         def loss(v: np.ndarray) -> float:
             return problem.loss(v[0], v[1:].reshape(d, d))
 
-        yield "slope", quartic_gradient(loss, flat(u, U)), flat(*problem.gradient(u, U))
+        yield "slope", quadratic_gradient(loss, flat(u, U)), flat(*problem.gradient(u, U))
         written = u**2 * np.sum(problem.decay * U**2) / 2 - u * problem.mean_square @ np.diagonal(U)
         trace = sum(law.moment(1) for law in problem.laws)
         yield "loss", problem.loss(u, U), written

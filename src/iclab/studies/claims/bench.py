@@ -50,22 +50,22 @@ class Problem:
         """κ of Corollary 6."""
         return float(self.eigenvalues[-1] / self.eigenvalues[0])
 
-    @property
+    @cached_property
     def gamma(self) -> Matrix:
         """Γ, written out here from Theorem 4 so that it does not rest on the room it checks."""
         return written_gamma(self.covariance, self.n_train)
 
-    @property
+    @cached_property
     def law(self) -> Gaussian:
         """Of the inputs."""
         return Gaussian(self.covariance)
 
-    @property
+    @cached_property
     def inverse(self) -> Matrix:
         """Γ⁻¹."""
         return np.linalg.inv(self.gamma)
 
-    @property
+    @cached_property
     def trained(self) -> LSAParameters:
         """The layer that Theorem 4 says gradient flow reaches, (11)."""
         return minimizer(self.law, self.n_train)

@@ -9,7 +9,7 @@ from iclab.flow import gradient_flow
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.studies.claims.bench import Bench, Problem, layer
 from iclab.studies.claims.claim import Items, check
-from iclab.studies.claims.cubature import quartic_gradient
+from iclab.studies.claims.cubature import quadratic_gradient
 from iclab.studies.claims.evidence import at_most, equal, number, positive
 from iclab.studies.claims.trajectories import (
     flat,
@@ -40,7 +40,7 @@ def prior_and_noise(bench: Bench) -> Items:
         written = W @ np.linalg.inv((1 + 1 / n) * cov @ W + (np.trace(W @ cov) + s2) / n * np.eye(d))
         yield "learner", optimal_learner(Gaussian(cov), n, s2, W), written
         # The error of any learner is a quadratic in K, so its slope at the best one is exactly zero.
-        slope = quartic_gradient(lambda k: shift_risk(k.reshape(d, d), cov, cov, n, W, s2), written.ravel())
+        slope = quadratic_gradient(lambda k: shift_risk(k.reshape(d, d), cov, cov, n, W, s2), written.ravel())
         yield "slope", slope / np.trace(W @ cov), 0.0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from jaxtyping import Float64
@@ -49,9 +49,14 @@ def symmetric_rule(dimension: int) -> Nodes:
     return nodes, weights
 
 
+def last_entry(parameters: LSAParameters, embedding: np.ndarray) -> np.ndarray:
+    """ŷ of an embedded prompt: run the layer, read the bottom-right entry."""
+    return lsa(embedding, parameters)[..., -1, -1]
+
+
 def forward(parameters: LSAParameters, xs: np.ndarray, ys: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """ŷ as (3)-(4) define it: embed the prompt, run the layer, read the bottom-right entry."""
-    return lsa(embed(xs, ys, queries), parameters)[..., -1, -1]
+    return last_entry(parameters, embed(xs, ys, queries))
 
 
 def root(covariance: Matrix) -> Matrix:
@@ -93,14 +98,19 @@ class LinearPrompts:
         labels = np.einsum("cnd,wd->cwn", contexts, weights)
         return cls(contexts[:, None, None], labels[:, :, None], weights, queries, measure)
 
-    @property
+    @cached_property
+    def embedding(self) -> np.ndarray:
+        """E(P) of every prompt, shape (Kc, Kw, Kq, d + 1, n + 1)."""
+        return embed(self.contexts, self.labels, self.queries)
+
+    @cached_property
     def targets(self) -> np.ndarray:
         """w'x_q, shape (Kw, Kq)."""
         return self.weights @ self.queries.T
 
     def predictions(self, parameters: LSAParameters) -> np.ndarray:
         """ŷ of every prompt, shape (Kc, Kw, Kq)."""
-        return forward(parameters, self.contexts, self.labels, self.queries)
+        return last_entry(parameters, self.embedding)
 
     def mean(self, values: np.ndarray) -> float:
         """Expectation of values of shape broadcastable to (Kc, Kw, Kq)."""
@@ -122,25 +132,21 @@ def loss_gradient(prompts: LinearPrompts, parameters: LSAParameters) -> Vector:
     def loss(vector: Vector) -> float:
         return prompts.loss(LSAParameters(vector[:size].reshape(shape), vector[size:].reshape(shape)))
 
-    return quartic_gradient(loss, np.concatenate([parameters.w_pv.ravel(), parameters.w_kq.ravel()]))
+    return quadratic_gradient(loss, np.concatenate([parameters.w_pv.ravel(), parameters.w_kq.ravel()]))
 
 
 def block_gradient(prompts: LinearPrompts, parameters: LSAParameters) -> LSAParameters:
     """Gradient of the population loss in the blocks a, u, U, b, arranged as parameters."""
-    gradient = quartic_gradient(lambda t: prompts.loss(LSAParameters.from_vector(t)), parameters.vector)
+    gradient = quadratic_gradient(lambda t: prompts.loss(LSAParameters.from_vector(t)), parameters.vector)
     return LSAParameters.from_vector(gradient)
 
 
-def quartic_gradient(function: Callable[[Vector], float], at: Vector, step: float = 0.5) -> Vector:
-    """Gradient of a polynomial of degree 4: the five-point central difference is exact for it.
+def quadratic_gradient(function: Callable[[Vector], float], at: Vector, step: float = 0.5) -> Vector:
+    """Gradient of a function that is quadratic in every single entry: the central difference is exact for it.
 
     The step can therefore be large, and no digits cancel.
     """
-    gradient = np.empty_like(at)
-    for k, e in enumerate(np.eye(at.size) * step):
-        far, near = function(at - 2 * e) - function(at + 2 * e), function(at + e) - function(at - e)
-        gradient[k] = (8 * near + far) / (12 * step)
-    return gradient
+    return np.array([function(at + e) - function(at - e) for e in np.eye(at.size) * step]) / (2 * step)
 
 
 @dataclass(frozen=True)

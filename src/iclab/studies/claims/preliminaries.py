@@ -14,7 +14,7 @@ from iclab.predictors import Averaging, LeastSquares
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 from iclab.studies.claims.bench import Bench, layer, prompts_at, written_gamma
 from iclab.studies.claims.claim import Items, check
-from iclab.studies.claims.cubature import LinearPrompts, forward, loss_gradient, quartic_gradient, root
+from iclab.studies.claims.cubature import LinearPrompts, forward, loss_gradient, quadratic_gradient, root
 from iclab.studies.claims.evidence import at_most, equal, number, positive, sampled
 from iclab.theory import (
     LSAParameters,
@@ -232,7 +232,7 @@ def transformed_columns(bench: Bench) -> Items:
             start = np.stack([T @ theta.w_pv @ inverse, inverse.T @ theta.w_kq @ inverse])
             there = lsa(T @ embed(xs, ys, query), LSAParameters(*start))
             yield "prediction", (inverse @ there)[-1, -1], forward(theta, xs, ys, query)
-            found = quartic_gradient(lambda v: population_loss(back(v), law, n), start.ravel())
+            found = quadratic_gradient(lambda v: population_loss(back(v), law, n), start.ravel())
             moved = back(found)  # the speed of the original weights, as ``back`` is linear
             velocity = np.stack([moved.w_pv, moved.w_kq])
             if name == "orthogonal":

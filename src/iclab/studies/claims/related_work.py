@@ -19,7 +19,7 @@ from iclab.studies.claims.cubature import (
     LinearPrompts,
     block_gradient,
     forward,
-    quartic_gradient,
+    quadratic_gradient,
     root,
     tensor_rule,
 )
@@ -59,7 +59,7 @@ def ahn_critical_points(bench: Bench) -> Items:
             return float(weights @ np.sum((inverse @ left) * (left @ cov), axis=(1, 2)))
 
         def slopes(scales: np.ndarray) -> Matrix:
-            return quartic_gradient(loss, np.multiply.outer(scales, inverse).ravel()).reshape(2, d, d)
+            return quadratic_gradient(loss, np.multiply.outer(scales, inverse).ravel()).reshape(2, d, d)
 
         for slope in slopes(bench.rng.uniform(0.2, 1.5, 2)):
             yield "family", slope, np.trace(slope @ inverse) / d * cov
