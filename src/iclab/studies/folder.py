@@ -2,7 +2,7 @@
 
 Every study is a folder with ``measure.py`` (``TITLE``, a dataclass ``Settings``, ``measure(settings, lab)``),
 ``questions.py`` (``QUESTIONS``) and ``page.md.j2``; figures beyond the plain ones are drawn by ``figures.py``
-(``FIGURES``), and ``profiles.yaml`` names other settings.
+(``FIGURES``), ``profiles.yaml`` names other settings, and ``questions.yaml`` may hold the words of the questions.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from iclab.foundations import InvalidInputError, check_choice, require_writable, user_path, write_text
 from iclab.studies.code import digest_of
-from iclab.studies.study import Question
+from iclab.studies.study import Answer, Question, Tables
 
 MEASURE, QUESTIONS, FIGURES, PAGE, PROFILES = "measure.py", "questions.py", "figures.py", "page.md.j2", "profiles.yaml"
 PROFILE_NAMES = ("smoke", "laptop", "paper")
+WORDS = "questions.yaml"
+# What answers a question: from tables, and perhaps the thresholds that the page shows beside it.
+Ask: TypeAlias = Callable[[Tables], Answer]
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Study:
     def code(self) -> str:
         """Digest of the code that measures, and of the words beside it, which may stand in tables."""
         code = digest_of(self._part("measure").__name__)
-        words = [path.read_bytes() for path in sorted(self.folder.glob("*.yaml")) if path.name != PROFILES]
+        words = [path.read_bytes() for path in sorted(self.folder.glob("*.yaml")) if path.name not in (PROFILES, WORDS)]
         return sha256(b"".join([code.encode(), *words])).hexdigest()[:16] if words else code
 
     def settings_of(self, profile: str, changes: Mapping[str, Any] | None = None) -> Any:
@@ -139,6 +142,38 @@ class Study:
     def _part(self, name: str) -> ModuleType:
         package = self.location if self._ours else load_package(self.folder)
         return importlib.import_module(f"{package}.{name}")
+
+
+def questions_of(module: str, asks: Mapping[str, Ask | tuple[Ask, Mapping[str, float]]]) -> tuple[Question, ...]:
+    """The questions whose words stand in ``questions.yaml``, in its order.
+
+    Parameters
+    ----------
+    module : str
+        ``__file__`` of the module beside it.
+    asks : mapping
+        Name of a question to what answers it, alone or with its thresholds.
+
+    Raises
+    ------
+    InvalidInputError
+        If the two do not name the same questions, or a word is unknown.
+    """
+    path = Path(module).with_name(WORDS)
+    words = _read_yaml(path)
+    if set(words) != set(asks):
+        raise InvalidInputError(
+            f"{path} must hold the words of every question that is answered, and no others; these differ: "
+            f"{', '.join(sorted(set(words) ^ set(asks)))}."
+        )
+    questions: list[Question] = []
+    for name, said in words.items():
+        for key in said:
+            check_choice(key, f"word of the question {name}", ("asked", "criterion", "source", "lead"))
+        ask = asks[name]
+        answer, thresholds = ask if isinstance(ask, tuple) else (ask, {})
+        questions.append(Question(name, ask=answer, thresholds=thresholds, **said))
+    return tuple(questions)
 
 
 def open_folder(folder: Path) -> Study:

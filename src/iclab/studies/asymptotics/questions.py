@@ -10,9 +10,10 @@ from scipy.stats import chi2
 
 from iclab.foundations import normal_interval
 from iclab.studies.asymptotics.measure import BEST, RIDGELESS
-from iclab.studies.asymptotics.published import BORDELON, LETEY, LU
+from iclab.studies.asymptotics.published import BORDELON, LU
 from iclab.studies.asymptotics.simulations import ERRORS
-from iclab.studies.study import Answer, Question, Tables, cases, verdict_of
+from iclab.studies.folder import questions_of
+from iclab.studies.study import Answer, Tables, cases, verdict_of
 
 # Standard errors within which an intercept meets its limit.
 AGREEMENT = 4.0
@@ -152,99 +153,21 @@ def deeper(tables: Tables) -> Answer:
     return counted(met, total)
 
 
-QUESTIONS = (
-    Question(
-        "published",
-        "The limits have the published values.",
-        "Ours rounds to every printed digit.",
-        printed(LU),
-        LU,
-        lead=True,
-    ),
-    Question(
-        "limits",
-        "Simulations tend to the limits.",
-        "Distance of the intercept of a line in 1/d from the limit at most the threshold, in standard errors.",
-        limits,
-        f"{LU}, {LETEY}",
-        lead=True,
-        thresholds={"threshold": AGREEMENT},
-    ),
-    Question(
-        "lines",
-        "A line in 1/d describes the simulations.",
-        "A larger χ² has a probability above the threshold.",
-        lines,
-        thresholds={"threshold": FIT},
-    ),
-    Question(
-        "above",
-        "Errors at finite d lie above their limits.",
-        "95 % interval of simulated error over limit above 1.",
-        above,
-        LU,
-    ),
-    Question(
-        "threshold",
-        "Without a penalty, errors rise towards τ = 1, diverge there, and fall again.",
-        "Rising from the lower τ to 1, infinite at 1, falling from there to the upper τ; ICL and IDG at every κ.",
-        threshold,
-        LU,
-        thresholds={"lower τ": RISE[0], "upper τ": FALL[1]},
-    ),
-    Question(
-        "monotone",
-        "The best penalty removes the second descent.",
-        "With the penalty of least ICL, ICL never rises with τ, at every κ.",
-        monotone,
-    ),
-    Question(
-        "transition",
-        "With many long prompts, a pool of fewer than d tasks is memorised, and one of more is generalised from.",
-        "At τ = ∞ and the longest prompts ICL − IDG is below the threshold where κ > 1, and not where κ < 1.",
-        transition,
-        LU,
-        thresholds={"threshold": VANISHED},
-    ),
-    Question(
-        "exact",
-        "The paper's layer, exact at finite d, approaches the limit of infinitely many prompts and tasks as 1/d.",
-        "Relative difference of d·(error/limit − 1) between the two largest d below the threshold.",
-        approach,
-        thresholds={"threshold": STEADY},
-    ),
-    Question(
-        "matched",
-        "Training on the covariance of the test's tasks is best.",
-        "Least ICL among the trainings tried at the exponent of the test.",
-        matched,
-    ),
-    Question(
-        "diversity",
-        "More diverse training tasks help for some tests and harm for others.",
-        "ICL after isotropic training tasks lower than after the most concentrated for one test, higher for another.",
-        diversity,
-        LETEY,
-    ),
-    Question(
-        "depth",
-        "The errors by depth have the published values.",
-        "Ours rounds to every printed digit.",
-        printed(BORDELON),
-        BORDELON,
-    ),
-    Question(
-        "integrals",
-        "Orthogonal polynomials and integrals of the density give the same errors by depth.",
-        "Relative difference below the threshold.",
-        integrals,
-        thresholds={"threshold": SAME},
-    ),
-    Question(
-        "deeper",
-        "At finite α every further layer lowers the error, and layers of their own are better than one repeated.",
-        "Errors fall with L, untied and tied, and untied is below tied from two layers on, at every α.",
-        deeper,
-        BORDELON,
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "published": printed(LU),
+        "limits": (limits, {"threshold": AGREEMENT}),
+        "lines": (lines, {"threshold": FIT}),
+        "above": above,
+        "threshold": (threshold, {"lower τ": RISE[0], "upper τ": FALL[1]}),
+        "monotone": monotone,
+        "transition": (transition, {"threshold": VANISHED}),
+        "exact": (approach, {"threshold": STEADY}),
+        "matched": matched,
+        "diversity": diversity,
+        "depth": printed(BORDELON),
+        "integrals": (integrals, {"threshold": SAME}),
+        "deeper": deeper,
+    },
 )

@@ -10,7 +10,8 @@ import pandas as pd
 from iclab.foundations import mean_interval, normal_quantile
 from iclab.studies.classification.bursts import OWN, SHOWN
 from iclab.studies.classification.logistic import BAYES, BESIDE, MODE, MODEL
-from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
+from iclab.studies.folder import questions_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
 
 # Accuracy that is near to Bayes, as a distance; and the share of labels that are
 # right.
@@ -115,67 +116,16 @@ def conflict(tables: Tables) -> Answer:
     return Answer(verdict_of(met, missed, len(gap) - met - missed), met, missed, len(gap) - met - missed)
 
 
-QUESTIONS = (
-    Question(
-        "memorises",
-        "The trained matrix overfits: it repeats noisy labels of its context.",
-        "Accuracy on the context's own labels above the share of unflipped ones; 95 % over trainings.",
-        memorises,
-        "Frei and Vardi 2024",
-        thresholds={"unflipped": RIGHT},
-    ),
-    Question(
-        "benign",
-        "The overfitting is benign: clean labels are predicted nearly as well as if the clusters were known.",
-        "Accuracy within the distance of Φ(|μ|) for |μ| from d to the exponent on, 95 % over trainings, by d and |μ|.",
-        benign,
-        "Frei and Vardi 2024",
-        lead=True,
-        thresholds={"distance": NEAR, "exponent": LARGE},
-    ),
-    Question(
-        "regression",
-        "Transformers do logistic regression in context at least as well as its regularised mode.",
-        "Cross-entropy at N below the mode's, paired 95 % interval over prompts, seed by seed.",
-        regression,
-        "Bai et al. 2023",
-    ),
-    Question(
-        "excess",
-        "How far above Bayes are models and logistic regression at N?",
-        "Paired differences of cross-entropies at N, nats.",
-        excess,
-    ),
-    Question(
-        "bursts",
-        "Bursts make models learn new classes in context.",
-        "Accuracy on new classes rises from the least burst to the most, "
-        "by 95 % intervals, seed by seed; numbers are means with Student's intervals.",
-        rises("new classes", "burst", up=True),
-        "Reddy 2024",
-        lead=True,
-    ),
-    Question(
-        "classes",
-        "More classes make models learn new classes in context.",
-        "The same from the fewest to the most classes, "
-        "by 95 % intervals, seed by seed; numbers are means with Student's intervals.",
-        rises("new classes", "n_classes", up=True),
-        "Reddy 2024",
-    ),
-    Question(
-        "weights",
-        "More classes keep models from learning them in weights.",
-        "Accuracy without copies falls from the fewest to the most classes, "
-        "by 95 % intervals, seed by seed; numbers are means with Student's intervals.",
-        rises("no copies", "n_classes", up=False),
-        "Reddy 2024",
-    ),
-    Question(
-        "conflict",
-        "Where context and weights disagree, models answer by the context.",
-        "On swapped labels the shown one more often than the own one, by 95 % intervals, for every model.",
-        conflict,
-        "Reddy 2024",
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "memorises": (memorises, {"unflipped": RIGHT}),
+        "benign": (benign, {"distance": NEAR, "exponent": LARGE}),
+        "regression": regression,
+        "excess": excess,
+        "bursts": rises("new classes", "burst", up=True),
+        "classes": rises("new classes", "n_classes", up=True),
+        "weights": rises("no copies", "n_classes", up=False),
+        "conflict": conflict,
+    },
 )

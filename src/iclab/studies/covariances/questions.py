@@ -20,7 +20,8 @@ from iclab.studies.covariances.layer import (
     RIDGE,
     TRACE,
 )
-from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
+from iclab.studies.folder import questions_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
 
 # A training has learned when its error on prompts like its own is at most this part of the zero predictor's.
 LEARNED = 0.1
@@ -159,65 +160,22 @@ def noisy(tables: Tables) -> Answer:
     return Answer(Verdict.MEASURED, numbers={"smallest ratio": float(ratio.min()), "largest ratio": float(ratio.max())})
 
 
-_PAIRED = "Paired difference of errors above 0 in every training seed, by training and test inputs."
-_COUNTED = "Exact error lower, by distribution of λ."
-QUESTIONS = (
-    Question(
-        "lower",
-        "Trained on varying covariances, GPT-2 has a lower error than the linear layer of Theorem 8.",
-        "95 % interval of its error below the layer's exact error, by training.",
-        lower,
-        "§4.3",
-        lead=True,
-    ),
-    Question(
-        "limit",
-        "As M, N → ∞ the layer keeps $c^2/(1 + c^2)$ of the zero predictor's error, c the coefficient of variation of "
-        "λ weighted by itself.",
-        "Theorem 8's value equals the formula.",
-        limit,
-    ),
-    Question(
-        "variance",
-        "The variance of λ alone decides what the layer keeps.",
-        "Distributions of one variance leave one error.",
-        variance,
-    ),
-    Question(
-        "trace",
-        "Matching the trace of the context's covariance at test repairs the layer.",
-        _COUNTED,
-        helps(OWN, TRACE),
-    ),
-    Question("trained-trace", "Training with matched traces does.", _COUNTED, helps(RETRAINED, TRACE)),
-    Question("coordinates", "Matching every coordinate at test does.", _COUNTED, helps(OWN, COORDINATES)),
-    Question(
-        "identity-coordinates",
-        "Matching every coordinate at test does, for a layer trained on Λ = I.",
-        _COUNTED,
-        helps(IDENTITY, COORDINATES),
-    ),
-    Question("trained-coordinates", "Training with matched coordinates does.", _COUNTED, helps(RETRAINED, COORDINATES)),
-    Question(
-        "spread",
-        "GPT-2's error grows from the first distribution of λ to the last.",
-        "Difference above 0 by its 95 % interval, by training seed.",
-        spread,
-    ),
-    Question("gain-inputs", "Scaling the inputs at test lowers GPT-2's error.", _PAIRED, gains("inputs")),
-    Question("gain-trace", "Scaling inputs and labels does.", _PAIRED, gains(TRACE)),
-    Question("gain-coordinates", "Scaling every coordinate, and labels, does.", _PAIRED, gains(COORDINATES)),
-    Question(
-        "noisy",
-        "With label noise, what does the layer lose against ridge, which is Bayes for every Λ?",
-        "Ratio of measured errors at the largest M.",
-        noisy,
-    ),
-    Question(
-        "agreement",
-        "Measured errors of the layer agree with the exact ones.",
-        "Distance below the threshold, in standard errors.",
-        agreement,
-        thresholds={"threshold": FAR},
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "lower": lower,
+        "limit": limit,
+        "variance": variance,
+        "trace": helps(OWN, TRACE),
+        "trained-trace": helps(RETRAINED, TRACE),
+        "coordinates": helps(OWN, COORDINATES),
+        "identity-coordinates": helps(IDENTITY, COORDINATES),
+        "trained-coordinates": helps(RETRAINED, COORDINATES),
+        "spread": spread,
+        "gain-inputs": gains("inputs"),
+        "gain-trace": gains(TRACE),
+        "gain-coordinates": gains(COORDINATES),
+        "noisy": noisy,
+        "agreement": (agreement, {"threshold": FAR}),
+    },
 )

@@ -32,7 +32,8 @@ from iclab.studies.depth.measures import BATCHES
 from iclab.studies.depth.models import CONVERGED, LINEAR, SOFTMAX
 from iclab.studies.depth.references import DESCENT_BEST, LEAST_SQUARES, NEWTON
 from iclab.studies.depth.remedies import WHITENED
-from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
+from iclab.studies.folder import questions_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
 
 # Standard errors within which a fit agrees with its exact minimum.
 AGREES = 3.0
@@ -224,76 +225,34 @@ def symmetric(which: str) -> Callable[[Tables], Answer]:
     return ask
 
 
-_PAIRED = "Difference of mean errors on the same prompts: 95 % interval, or the largest error, on one side of 0."
-_VANISH = "|z| at most the bound that the largest of so many stays below in 95 % of cases."
-_REMEDY = "Mean error below that of one plain layer, by inputs and label noise."
-QUESTIONS = (
-    Question(
-        "lessens",
-        "More layers of linear attention, each with its own weights, lessen the failure of §4.3.",
-        "Least error found as N → ∞ under random covariances, from each depth to the next.",
-        lessens,
-        lead=True,
-    ),
-    Question(
-        "learned",
-        "Trained at finite N under random covariances, untied layers beat predicting 0 on fresh prompts.",
-        "Mean error below 1, by number of layers.",
-        learned,
-    ),
-    Question(
-        "exact", "Untied layers beat the exact minimum of one layer.", _PAIRED, compared(EXACT, tied=False, deep=True)
-    ),
-    Question("exact-tied", "Tied layers do.", _PAIRED, compared(EXACT, tied=True, deep=True)),
-    Question("deeper", "Going deeper lowers the mean error of linear attention.", _PAIRED, compared(DEEPER)),
-    Question("free", "Untied layers beat tied ones.", _PAIRED, compared(FREE)),
-    Question(
-        "descent", "L layers beat L steps of descent with the best rates.", _PAIRED, compared(DESCENT_BEST, deep=True)
-    ),
-    Question("newton", "L layers beat L steps of Newton's iteration.", _PAIRED, compared(NEWTON, deep=True)),
-    Question(
-        "softmax",
-        "Softmax attention has a smaller mean error than linear attention.",
-        _PAIRED,
-        compared(KERNEL, SOFTMAX),
-    ),
-    Question(
-        "softmax-deeper", "Going deeper lowers the mean error of softmax attention.", _PAIRED, compared(DEEPER, SOFTMAX)
-    ),
-    Question(
-        "nearest-linear",
-        "Untied linear layers implement a classical algorithm.",
-        "One nearest, in enough bootstrap samples and near enough in units of the mean squared target, at position N.",
-        nearest(LINEAR),
-        thresholds={"share of samples": SURE, "distance": NEAR},
-    ),
-    Question("nearest-softmax", "Softmax layers do.", "As above.", nearest(SOFTMAX)),
-    Question("labels", "Freeing the label weights lowers the error.", _PAIRED, compared(LABELS, deep=True)),
-    Question("all", "Freeing all weights lowers it.", _PAIRED, compared(ALL)),
-    Question("as-in-3", "Stacking (3) and (6) as they stand lowers it.", _PAIRED, compared(AS_IT_STANDS, "as in (3)")),
-    Question(
-        "overfitting",
-        "Where freed weights raise the error, it is overfitting.",
-        "The error on the training contexts falls.",
-        overfitting,
-    ),
-    Question("shifts", "Under shifts of the inputs, linear attention errs less than softmax.", "Mean errors.", shifts),
-    Question("fourfold", "On fourfold covariances, a further layer lowers the mean error.", _PAIRED, fourfold),
-    Question("trace", "Normalising inputs by the trace of their context repairs one layer.", _REMEDY, remedy(TRACE)),
-    Question("trace-two", "Two layers so normalised do.", _REMEDY, remedy(TRACE, 2)),
-    Question("coordinates", "Normalising every coordinate does.", _REMEDY, remedy(COORDINATES)),
-    Question("whitened", "Whitening, which hands over the solution, does.", _REMEDY, remedy(WHITENED)),
-    Question(
-        "agreement",
-        "One layer as fitted has the exact minimum.",
-        "|z| below the threshold.",
-        agreement,
-        "Theorems 4 and 8",
-        thresholds={"threshold": AGREES},
-    ),
-    Question("symmetry", "Off-diagonal weights stay 0, as symmetry says.", _VANISH, symmetric("off-diagonal")),
-    Question("stationary", "Diagonal weights are at an optimum.", _VANISH, symmetric("diagonal")),
-    Question(
-        "label-weight", "The label-label entry of $W^{KQ}$ stays 0, which nothing says.", _VANISH, symmetric("labels")
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "lessens": lessens,
+        "learned": learned,
+        "exact": compared(EXACT, tied=False, deep=True),
+        "exact-tied": compared(EXACT, tied=True, deep=True),
+        "deeper": compared(DEEPER),
+        "free": compared(FREE),
+        "descent": compared(DESCENT_BEST, deep=True),
+        "newton": compared(NEWTON, deep=True),
+        "softmax": compared(KERNEL, SOFTMAX),
+        "softmax-deeper": compared(DEEPER, SOFTMAX),
+        "nearest-linear": (nearest(LINEAR), {"share of samples": SURE, "distance": NEAR}),
+        "nearest-softmax": nearest(SOFTMAX),
+        "labels": compared(LABELS, deep=True),
+        "all": compared(ALL),
+        "as-in-3": compared(AS_IT_STANDS, "as in (3)"),
+        "overfitting": overfitting,
+        "shifts": shifts,
+        "fourfold": fourfold,
+        "trace": remedy(TRACE),
+        "trace-two": remedy(TRACE, 2),
+        "coordinates": remedy(COORDINATES),
+        "whitened": remedy(WHITENED),
+        "agreement": (agreement, {"threshold": AGREES}),
+        "symmetry": symmetric("off-diagonal"),
+        "stationary": symmetric("diagonal"),
+        "label-weight": symmetric("labels"),
+    },
 )

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from iclab.studies.study import Answer, Number, Question, Tables, Verdict, cases
+from iclab.studies.folder import questions_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, cases
 
 # The paper gives no numbers: an error below this fraction of the zero predictor's counts as success,
 SUCCESS = 0.25
@@ -69,88 +70,24 @@ def learned(tables: Tables) -> Answer:
     return Answer(Verdict.MEASURED, int(models.sum()), int((~models).sum()), 0, numbers)
 
 
-QUESTIONS = (
-    Question(
-        "succeeds",
-        "Trained on the fixed covariance, GPT-2 succeeds on random covariances of c = 1.",
-        "Error at M = N, in units of the zero predictor's, below the threshold. The linear layer's limit is 33 % when "
-        "trained on random covariances and 300 % on the fixed one.",
-        observed("succeeds", SUCCESS, above=False, second=BETWEEN),
-        "§4.3, Equation (23)",
-        lead=True,
-        thresholds={"threshold": SUCCESS, "second line": BETWEEN},
-    ),
-    Question(
-        "fails",
-        "Trained on the fixed covariance, it is unsuccessful at large variance (c > 1).",
-        "Error at M = N, in units of the zero predictor's, above the threshold.",
-        observed("fails", SUCCESS, second=BETWEEN),
-        "§4.3",
-        lead=True,
-        thresholds={"threshold": SUCCESS, "second line": BETWEEN},
-    ),
-    Question(
-        "random_is_better",
-        "Trained on random covariances, it performs better on prompts of higher variance.",
-        "Error at M = N of the model trained on the fixed covariance minus that of the other (same N, same prompts, "
-        "c > 1) above 0.",
-        observed("random_is_better", 0.0),
-        "§4.3",
-        lead=True,
-    ),
-    Question(
-        "short_of_least_squares",
-        "Trained on random covariances, it still fails to match least squares at the largest c.",
-        "Error at M = N, in units of the zero predictor's, above the threshold; least squares has 0.",
-        observed("short_of_least_squares", MATCH, second=BETWEEN),
-        "§4.3",
-        lead=True,
-        thresholds={"threshold": MATCH, "second line": BETWEEN},
-    ),
-    Question(
-        "longer_is_better",
-        "Trained on random covariances, models achieve smaller error with larger training contexts.",
-        "Error of the shorter-trained minus that of the longer-trained model, on their own inputs and both at M = the "
-        "shorter N, above 0.",
-        longer,
-        "caption of Figure 1",
-        lead=True,
-    ),
-    Question(
-        "rises",
-        "The error spikes when the test prompt is longer than the training prompts.",
-        "Mean error over M in (N, 1.5 N] over the error at N above the threshold.",
-        observed("rises", 1.0, second=SPIKE),
-        "§4.3, caption of Figure 1",
-        lead=True,
-        thresholds={"threshold": 1.0, "second line": SPIKE},
-    ),
-    Question(
-        "ratio_shrinks",
-        "The spike decreases at higher variance.",
-        "Error beyond N over the error at N: this ratio at the smallest c over that at the largest above 1.",
-        observed("ratio_shrinks", 1.0),
-        "§4.3",
-        lead=True,
-    ),
-    Question(
-        "difference_shrinks",
-        "It decreases as a difference too.",
-        "Error beyond N less that at N: this difference at the smallest c minus that at the largest above 0.",
-        observed("difference_shrinks", 0.0),
-    ),
-    Question(
-        "seeds",
-        "What a model does beyond N depends on its training seed more than what it does up to N.",
-        "Standard deviation between seeds over one model's standard error (median over positions and panels), beyond N "
-        "over that up to N, above the threshold.",
-        seeds,
-        thresholds={"threshold": SEEDS},
-    ),
-    Question(
-        "learned",
-        "How many models learned their own task?",
-        "Those that did not are left out of every other answer.",
-        learned,
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "succeeds": (
+            observed("succeeds", SUCCESS, above=False, second=BETWEEN),
+            {"threshold": SUCCESS, "second line": BETWEEN},
+        ),
+        "fails": (observed("fails", SUCCESS, second=BETWEEN), {"threshold": SUCCESS, "second line": BETWEEN}),
+        "random_is_better": observed("random_is_better", 0.0),
+        "short_of_least_squares": (
+            observed("short_of_least_squares", MATCH, second=BETWEEN),
+            {"threshold": MATCH, "second line": BETWEEN},
+        ),
+        "longer_is_better": longer,
+        "rises": (observed("rises", 1.0, second=SPIKE), {"threshold": 1.0, "second line": SPIKE}),
+        "ratio_shrinks": observed("ratio_shrinks", 1.0),
+        "difference_shrinks": observed("difference_shrinks", 0.0),
+        "seeds": (seeds, {"threshold": SEEDS}),
+        "learned": learned,
+    },
 )

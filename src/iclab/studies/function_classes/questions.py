@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iclab.studies.contests import BAYES, MODEL, empty, hold, scaled, scores
+from iclab.studies.folder import questions_of
 from iclab.studies.function_classes.measure import CLASSICAL, LABELS, MIXTURE, POSTERIOR
-from iclab.studies.study import Answer, Number, Question, Tables
+from iclab.studies.study import Answer, Number, Tables
 
 # Error above Bayes, over that of an empty context above Bayes.
 NEAR = 0.1
@@ -53,36 +54,12 @@ def beats_classical(*names: str) -> Callable[[Tables], Answer]:
     return ask
 
 
-QUESTIONS = (
-    Question(
-        "bayes",
-        "Transformers come near the Bayes predictor of every class.",
-        "Error at N above Bayes at most the threshold, as a share of that of an empty context above Bayes; by its "
-        "interval over training seeds.",
-        near_bayes,
-        "Panwar et al. 2024",
-        lead=True,
-        thresholds={"share": NEAR},
-    ),
-    Question(
-        "targets",
-        "Training on posterior means ends in a smaller error than training on labels.",
-        "Intervals over training seeds of the two errors at N do not overlap; one case per class.",
-        posterior_first,
-    ),
-    Question(
-        "distinct",
-        "On trees and networks transformers do better than every classical learner that knows nothing of the class.",
-        "Error at N below that of least squares, ridge, nearest neighbours and the lasso, by its interval.",
-        beats_classical("trees", "networks"),
-        "§1; Garg et al. 2022",
-        lead=True,
-    ),
-    Question(
-        "selection",
-        "On a mixture of linear and sparse functions one transformer does better than ridge and the lasso.",
-        "Error at N below that of every classical learner, by its interval over training seeds.",
-        beats_classical(MIXTURE),
-        "Bai et al. 2023",
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "bayes": (near_bayes, {"share": NEAR}),
+        "targets": posterior_first,
+        "distinct": beats_classical("trees", "networks"),
+        "selection": beats_classical(MIXTURE),
+    },
 )

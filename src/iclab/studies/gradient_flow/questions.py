@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from iclab.studies.study import Answer, Question, Tables, verdict_of
+from iclab.studies.folder import questions_of
+from iclab.studies.study import Answer, Tables, verdict_of
 
 # Below these, relative differences are the rounding of the computation, and of a rate read off at late times.
 ROUNDING, RATE_ROUNDING = 1e-10, 1e-3
@@ -84,51 +85,14 @@ def _short(values: dict[str, float]) -> dict[str, float]:
     return {_SHORT[case]: value for case, value in values.items()}
 
 
-QUESTIONS = (
-    Question(
-        "limit",
-        "Gradient flow from Assumption 3 ends at the global minimum that the theorems give.",
-        "Relative distance of the limit from theirs at most the threshold.",
-        limit,
-        "Theorems 4 and 8",
-        lead=True,
-        thresholds={"threshold": ROUNDING},
-    ),
-    Question(
-        "bound",
-        "The excess loss falls at least as fast as $e^{-\\mu t}$.",
-        "$L(t) - \\min L \\le e^{-\\mu t}(L(0) - \\min L)$ at every time $t > 0$ of the grid.",
-        bound,
-        "Theorems 4 and 8, proofs",
-        lead=True,
-    ),
-    Question(
-        "gradient",
-        "The loss satisfies the Polyak–Łojasiewicz inequality along the flow.",
-        "Smallest $\\|\\nabla L\\|^2 / (\\mu (L - \\min L))$ at least 1.",
-        gradient,
-        "Lemma 12, (62)",
-    ),
-    Question(
-        "u",
-        "u stays away from 0.",
-        "Smallest u at least the paper's bound.",
-        away_from_zero,
-        "Lemmas 19 and 27",
-    ),
-    Question(
-        "balance",
-        "$u^2 - \\|U\\|_F^2$ is conserved.",
-        "At most the threshold in absolute value, from 0 at the start.",
-        balance,
-        "Lemma 17",
-        thresholds={"threshold": ROUNDING},
-    ),
-    Question(
-        "rate",
-        "The flow converges at the rate of the linearised flow at the minimum.",
-        "Rate measured late within the threshold of it, relatively.",
-        rate,
-        thresholds={"threshold": RATE_ROUNDING},
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "limit": (limit, {"threshold": ROUNDING}),
+        "bound": bound,
+        "gradient": gradient,
+        "u": away_from_zero,
+        "balance": (balance, {"threshold": ROUNDING}),
+        "rate": (rate, {"threshold": RATE_ROUNDING}),
+    },
 )

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from iclab.studies.folder import questions_of
 from iclab.studies.hijacking.exact import CLASSICAL, LAYER, LEAST_SQUARES
 from iclab.studies.hijacking.measure import FOOLED
-from iclab.studies.study import Answer, Question, Tables, cases, verdict_of
+from iclab.studies.study import Answer, Tables, cases, verdict_of
 
 ANWAR = "Anwar et al. 2024"
 # Share of prompts that counts as nearly all, and as most.
@@ -72,111 +73,31 @@ def beside_squares(tables: Tables) -> Answer:
     return Answer(verdict_of(met, len(rows) - met), met, len(rows) - met, 0, numbers)
 
 
-QUESTIONS = (
-    Question(
-        "exact",
-        "One changed label makes every classical learner predict anything.",
-        "The label that is solved for gives the target on every prompt.",
-        exact,
-        ANWAR,
-        lead=True,
-    ),
-    Question(
-        "one-label",
-        "One changed label makes the trained models predict what is wanted.",
-        "95 % interval of the share of prompts on which a gradient attack reaches the target above the threshold.",
-        lambda tables: cases(attacks(tables, "one", trained=True), "reached", NEARLY_ALL),
-        ANWAR,
-        lead=True,
-        thresholds={"threshold": NEARLY_ALL},
-    ),
-    Question(
-        "all-labels",
-        "With all labels free, the trained models are forced on nearly every prompt.",
-        "95 % interval of the share of prompts on which a gradient attack reaches the target above the threshold.",
-        lambda tables: cases(attacks(tables, "all", trained=True), "reached", NEARLY_ALL),
-        ANWAR,
-        thresholds={"threshold": NEARLY_ALL},
-    ),
-    Question(
-        "smaller",
-        "Trained models are forced by smaller changes of all labels than least squares.",
-        "95 % interval of the median ratio of sizes on the same prompts below the threshold.",
-        lambda tables: cases(attacks(tables, "all", trained=True), "ratio", 1.0, above=False),
-        thresholds={"threshold": 1.0},
-    ),
-    Question(
-        "transfer-models",
-        "Attacks transfer poorly between trained models.",
-        "95 % interval of the share of prompts on which another model moves at least half as far as wanted below the "
-        "threshold; all labels free.",
-        between("all", "models", "models"),
-        ANWAR,
-        lead=True,
-        thresholds={"threshold": MOST, "far": FOOLED},
-    ),
-    Question(
-        "transfer-one",
-        "So do attacks with one label.",
-        "As above, one label.",
-        between("one", "models", "models"),
-        ANWAR,
-        thresholds={"threshold": MOST, "far": FOOLED},
-    ),
-    Question(
-        "to-least-squares",
-        "Attacks on trained models do not transfer to least squares.",
-        "As above, from every model to least squares; all labels free.",
-        between("all", "models", LEAST_SQUARES),
-        ANWAR,
-        thresholds={"threshold": MOST, "far": FOOLED},
-    ),
-    Question(
-        "from-least-squares",
-        "Attacks on least squares do not transfer to trained models.",
-        "As above, from least squares to every model; all labels free.",
-        between("all", LEAST_SQUARES, "models"),
-        thresholds={"threshold": MOST, "far": FOOLED},
-    ),
-    Question(
-        "from-layer",
-        "The attack on one linear layer does not transfer to trained models.",
-        "As above, from the layer to every model, one label.",
-        between("one", LAYER, "models"),
-        ANWAR,
-        thresholds={"threshold": MOST, "far": FOOLED},
-    ),
-    Question(
-        "layer",
-        "Of one layer, robustness is bought with accuracy.",
-        "Exact: at every budget the layer trained for it errs less under it, and more without, than the plain one.",
-        layer_pays,
-    ),
-    Question(
-        "hardened",
-        "Adversarial training makes GPT-2 more robust.",
-        "95 % interval of the change of the attacked error below zero, at the budget of training.",
-        lambda tables: hardened(tables, lambda rows: rows["trained"] == rows["budget"], above=False),
-        ANWAR,
-        lead=True,
-    ),
-    Question(
-        "stronger",
-        "It does so under larger budgets than those of training.",
-        "95 % interval of the change of the attacked error below zero, at every larger budget.",
-        lambda tables: hardened(tables, lambda rows: rows["budget"] > rows["trained"], above=False),
-        ANWAR,
-    ),
-    Question(
-        "cost",
-        "It costs accuracy on prompts that nobody attacks.",
-        "95 % interval of the change of the error without attack above zero.",
-        lambda tables: hardened(tables, lambda rows: rows["budget"] == 0, above=True),
-    ),
-    Question(
-        "beside-squares",
-        "Hardened GPT-2 errs less under attack than least squares.",
-        "Mean attacked error below that of least squares, which is exact, at the budget of training.",
-        beside_squares,
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "exact": exact,
+        "one-label": (
+            lambda tables: cases(attacks(tables, "one", trained=True), "reached", NEARLY_ALL),
+            {"threshold": NEARLY_ALL},
+        ),
+        "all-labels": (
+            lambda tables: cases(attacks(tables, "all", trained=True), "reached", NEARLY_ALL),
+            {"threshold": NEARLY_ALL},
+        ),
+        "smaller": (
+            lambda tables: cases(attacks(tables, "all", trained=True), "ratio", 1.0, above=False),
+            {"threshold": 1.0},
+        ),
+        "transfer-models": (between("all", "models", "models"), {"threshold": MOST, "far": FOOLED}),
+        "transfer-one": (between("one", "models", "models"), {"threshold": MOST, "far": FOOLED}),
+        "to-least-squares": (between("all", "models", LEAST_SQUARES), {"threshold": MOST, "far": FOOLED}),
+        "from-least-squares": (between("all", LEAST_SQUARES, "models"), {"threshold": MOST, "far": FOOLED}),
+        "from-layer": (between("one", LAYER, "models"), {"threshold": MOST, "far": FOOLED}),
+        "layer": layer_pays,
+        "hardened": lambda tables: hardened(tables, lambda rows: rows["trained"] == rows["budget"], above=False),
+        "stronger": lambda tables: hardened(tables, lambda rows: rows["budget"] > rows["trained"], above=False),
+        "cost": lambda tables: hardened(tables, lambda rows: rows["budget"] == 0, above=True),
+        "beside-squares": beside_squares,
+    },
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from iclab.studies.folder import questions_of
 from iclab.studies.in_probability.measure import LAYER, LEAST_SQUARES, NEAR_MEAN, RIDGE
-from iclab.studies.study import Answer, Question, Tables, cases, verdict_of
+from iclab.studies.study import Answer, Tables, cases, verdict_of
 
 # An error/d below this is small; the zero predictor has 1.
 SMALL = 0.1
@@ -50,60 +51,18 @@ def bounded(tables: Tables) -> Answer:
     )
 
 
-QUESTIONS = (
-    Question(
-        "concentrates",
-        "The layer's error given a new covariance concentrates around its mean as 1/√d.",
-        "Standard deviation over mean, times √d: relative difference between the two largest d below the threshold.",
-        concentrates,
-        "§4.3",
-        lead=True,
-        thresholds={"threshold": STEADY},
-    ),
-    Question(
-        "near",
-        "With probability .95 the layer's error is not much above its mean.",
-        "95 % interval of its .95 quantile over its mean below the threshold, at every d, N and M.",
-        lambda tables: cases(tables["layer"], "worst", NEAR_MEAN, above=False),
-        "§4.3",
-        thresholds={"threshold": NEAR_MEAN},
-    ),
-    Question(
-        "small",
-        "With unlimited examples the layer's error is small with high probability.",
-        "95 % interval of its .95 quantile / d below the threshold, N = M = ∞.",
-        lambda tables: cases(unlimited(tables), "q95", SMALL, above=False),
-        "§4.3",
-        lead=True,
-        thresholds={"threshold": SMALL},
-    ),
-    Question(
-        "lucky",
-        "With unlimited examples the layer's error is small on one covariance in twenty.",
-        "95 % interval of its .05 quantile / d below the threshold, N = M = ∞.",
-        lambda tables: cases(unlimited(tables), "q5", SMALL, above=False),
-        thresholds={"threshold": SMALL},
-    ),
-    Question(
-        "bounded",
-        "No more covariances are far above the mean than mean and variance allow.",
-        "95 % interval of the share above 1.5 means not above Cantelli's bound.",
-        bounded,
-    ),
-    Question(
-        "gpt2",
-        "GPT-2's error given a prompt is small with high probability.",
-        "95 % interval of its .95 quantile / d below the threshold, for every model and length.",
-        lambda tables: cases(transformers(tables["predictors"]), "q95", SMALL, above=False),
-        "§4.3",
-        lead=True,
-        thresholds={"threshold": SMALL},
-    ),
-    Question(
-        "pairs",
-        "GPT-2 errs less than the layer on nearly every prompt.",
-        "95 % interval of the share of prompts above the threshold.",
-        lambda tables: cases(transformers(tables["pairs"]), "better", NEARLY_ALL),
-        thresholds={"threshold": NEARLY_ALL},
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "concentrates": (concentrates, {"threshold": STEADY}),
+        "near": (lambda tables: cases(tables["layer"], "worst", NEAR_MEAN, above=False), {"threshold": NEAR_MEAN}),
+        "small": (lambda tables: cases(unlimited(tables), "q95", SMALL, above=False), {"threshold": SMALL}),
+        "lucky": (lambda tables: cases(unlimited(tables), "q5", SMALL, above=False), {"threshold": SMALL}),
+        "bounded": bounded,
+        "gpt2": (
+            lambda tables: cases(transformers(tables["predictors"]), "q95", SMALL, above=False),
+            {"threshold": SMALL},
+        ),
+        "pairs": (lambda tables: cases(transformers(tables["pairs"]), "better", NEARLY_ALL), {"threshold": NEARLY_ALL}),
+    },
 )

@@ -9,9 +9,10 @@ import pandas as pd
 
 from iclab.flow.ensemble import GLOBAL, LOCAL, SADDLE, UNFINISHED
 from iclab.foundations.exponents import regressed
+from iclab.studies.folder import questions_of
 from iclab.studies.initialisation.descent import SETTLED
 from iclab.studies.initialisation.two_layer import DESCENT, ONE_LAYER, SLACK, SPAN
-from iclab.studies.study import Answer, Number, Question, Tables, verdict_of
+from iclab.studies.study import Answer, Number, Tables, verdict_of
 
 # Powers of the step size and of the batch size in the distance from the flow, if noise is small and independent.
 RATE_POWER, BATCH_POWER = 0.5, -0.5
@@ -129,73 +130,18 @@ def layers(column: str) -> Callable[[Tables], Answer]:
     return ask
 
 
-QUESTIONS = (
-    Question(
-        "ends",
-        "Gradient flow learns from starts away from Assumption 3 too.",
-        "Each start ends at the global minimum; σ at half the threshold, Gaussian noise on every parameter.",
-        ends,
-        lead=True,
-    ),
-    Question(
-        "kinds",
-        "Failures are local minima.",
-        "Hessian at the end positive up to symmetry, as opposed to a saddle.",
-        kinds,
-    ),
-    Question(
-        "threshold",
-        "From Assumption 3 the flow learns with σ above the threshold too.",
-        "Each start with σ above the threshold of Theorems 4 and 8 ends at the global minimum.",
-        threshold,
-        lead=True,
-    ),
-    Question(
-        "between",
-        "Descent from Assumption 3 has a larger limit of the step size than descent in general.",
-        "Relative excess below the threshold at steps between the limits on all parameters and on (u, U).",
-        between,
-        thresholds={"threshold": SETTLED},
-    ),
-    Question(
-        "beyond",
-        "Above both limits descent does not converge.",
-        "Divergence, or a relative excess of at least the threshold, from Assumption 3.",
-        beyond,
-        thresholds={"threshold": SETTLED},
-    ),
-    Question(
-        "flatter",
-        "Perturbed descent above its limit settles only at flatter minima.",
-        "The step is below the limit of the minimum where a run settled.",
-        flatter,
-    ),
-    Question(
-        "rate_power",
-        "The distance of SGD from the flow grows as the root of the step size.",
-        "Its interval contains the power.",
-        power(0, RATE_POWER),
-        thresholds={"power": RATE_POWER},
-    ),
-    Question(
-        "batch_power",
-        "It falls as the inverse root of the batch size.",
-        "Its interval contains the power.",
-        power(1, BATCH_POWER),
-        thresholds={"power": BATCH_POWER},
-    ),
-    Question(
-        "one_layer",
-        "Two layers learn more than one from random weights.",
-        "Risk on fresh prompts at the time t below the minimum of one layer.",
-        layers("beats_one_layer"),
-        thresholds={"t": SPAN},
-    ),
-    Question(
-        "two_steps",
-        "They learn two steps of gradient descent.",
-        "Risk over that of two steps with their best rates, less 1, at most the threshold.",
-        layers("as_two_steps"),
-        thresholds={"threshold": SLACK},
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "ends": ends,
+        "kinds": kinds,
+        "threshold": threshold,
+        "between": (between, {"threshold": SETTLED}),
+        "beyond": (beyond, {"threshold": SETTLED}),
+        "flatter": flatter,
+        "rate_power": (power(0, RATE_POWER), {"power": RATE_POWER}),
+        "batch_power": (power(1, BATCH_POWER), {"power": BATCH_POWER}),
+        "one_layer": (layers("beats_one_layer"), {"t": SPAN}),
+        "two_steps": (layers("as_two_steps"), {"threshold": SLACK}),
+    },
 )

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 
+from iclab.studies.folder import questions_of
 from iclab.studies.layers.measure import best, by_model
-from iclab.studies.study import Answer, Question, Tables, verdict_of
+from iclab.studies.study import Answer, Tables, verdict_of
 
 # Correlation of the best number of Newton's steps with the block, from which on it grows linearly.
 LINEAR = 0.95
@@ -123,63 +124,15 @@ def least_squares(tables: Tables) -> Answer:
     return Answer(verdict_of(met, models.ngroups - met), met, models.ngroups - met, 0, numbers)
 
 
-QUESTIONS = (
-    Question(
-        "newton",
-        "The number of Newton's steps that a read-out is nearest to grows linearly with depth.",
-        "Correlation of the best number of steps with the number of blocks at least the threshold, one case per model.",
-        growing,
-        "Fu et al. 2024",
-        lead=True,
-        thresholds={"correlation": LINEAR},
-    ),
-    Question(
-        "not_descent",
-        "Read-outs are nearer to Newton's method than to gradient descent, at its best number of steps.",
-        "Smaller distance beyond standard errors of the difference, one case per model and block.",
-        newton_first,
-        "Fu et al. 2024",
-        thresholds={"standard errors": DIFFERENCE},
-    ),
-    Question(
-        "moment",
-        "X'y/i can be read from the stream after some block, and better than from initial weights.",
-        "R² of a ridge probe above the threshold and above that of initial weights, beyond standard errors.",
-        readable("moment", control=True),
-        "Akyürek et al. 2023; Yang et al. 2024",
-        thresholds={"R²": READABLE, "standard errors": DIFFERENCE},
-    ),
-    Question(
-        "weights",
-        "The least-squares weights of the examples seen can be read from the stream after some block.",
-        "R² of a ridge probe above the threshold and above that of initial weights, beyond standard errors.",
-        readable("least_squares", control=True),
-        "Akyürek et al. 2023; Yang et al. 2024",
-        thresholds={"R²": READABLE, "standard errors": DIFFERENCE},
-    ),
-    Question(
-        "one_step",
-        "A trained model answers as one step of gradient descent does.",
-        "Mean cosine of the sensitivities to the query above the threshold, beyond standard errors.",
-        one_step,
-        "von Oswald et al. 2023, for one layer",
-        thresholds={"cosine": SAME, "standard errors": DIFFERENCE},
-    ),
-    Question(
-        "identity",
-        "In trained models (W^K)'W^Q and W^P W^V are near multiples of the identity.",
-        "Relative Frobenius distance at most the threshold, one case per block and product, heads summed.",
-        near_identity,
-        "§3.2; Trockman and Kolter 2023",
-        thresholds={"distance": NEAR},
-    ),
-    Question(
-        "least_squares",
-        "The predictions of trained models mimic those of least squares.",
-        "No algorithm nearer beyond standard errors, and a distance at most the threshold.",
-        least_squares,
-        "§1; Garg et al. 2022",
-        lead=True,
-        thresholds={"distance": LIKE, "standard errors": DIFFERENCE},
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "newton": (growing, {"correlation": LINEAR}),
+        "not_descent": (newton_first, {"standard errors": DIFFERENCE}),
+        "moment": (readable("moment", control=True), {"R²": READABLE, "standard errors": DIFFERENCE}),
+        "weights": (readable("least_squares", control=True), {"R²": READABLE, "standard errors": DIFFERENCE}),
+        "one_step": (one_step, {"cosine": SAME, "standard errors": DIFFERENCE}),
+        "identity": (near_identity, {"distance": NEAR}),
+        "least_squares": (least_squares, {"distance": LIKE, "standard errors": DIFFERENCE}),
+    },
 )

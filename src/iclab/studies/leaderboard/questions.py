@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from iclab.studies.folder import questions_of
 from iclab.studies.leaderboard.recipes import OURS
-from iclab.studies.study import Answer, Question, Tables, cases, verdict_of
+from iclab.studies.study import Answer, Tables, cases, verdict_of
 
 # How many times the steps of ours another recipe must take.
 TENFOLD = 10.0
@@ -55,23 +56,11 @@ def lower(tables: Tables) -> Answer:
 
 _ENDS = {"ratio_low": "last_error_low", "ratio_high": "last_error_high"}
 
-QUESTIONS = (
-    Question(
-        "first",
-        "The default recipe reaches each error in the fewest steps.",
-        "Its range over seeds lies below that of the other recipe, among runs of equal lengths.",
-        first,
-    ),
-    Question(
-        "lower",
-        "After as many steps, every other recipe has a larger error.",
-        "Its last error over that of the default recipe is above 1 in every seed.",
-        lower,
-    ),
-    Question(
-        "tenfold",
-        "The recipe of Garg et al., not retuned for this size, takes ten times as many steps.",
-        "Ratio of steps, by threshold and seed; where one of the two never arrives, its length bounds the ratio.",
-        tenfold,
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "first": first,
+        "lower": lower,
+        "tenfold": tenfold,
+    },
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from iclab.studies.contests import hold, over_seeds
+from iclab.studies.folder import questions_of
 from iclab.studies.loops.measure import LOOPED, SAME_COMPUTE, SAME_WEIGHTS
-from iclab.studies.study import Answer, Question, Tables
+from iclab.studies.study import Answer, Tables
 
 # Ratio of errors up to which a looped model is as good as an untied one.
 AS_GOOD = 1.5
@@ -52,37 +53,12 @@ def faster_than_descent(tables: Tables) -> Answer:
     return hold({"ratio": over_seeds(own / exact[0])}, 1.0, above=False)
 
 
-QUESTIONS = (
-    Question(
-        "untied",
-        "A looped block is as good as as many untied layers.",
-        "Ratio of errors at N at most the threshold, by its interval over training seeds.",
-        as_untied,
-        "Yang et al. 2024",
-        lead=True,
-        thresholds={"ratio": AS_GOOD},
-    ),
-    Question(
-        "loops",
-        "Loops lower the error of one block.",
-        "Ratio of errors at N to those of one layer of as many weights below one, by its interval over training seeds.",
-        better_than_one,
-        "Yang et al. 2024",
-    ),
-    Question(
-        "beyond",
-        "The error stays when the block is applied more often than in training.",
-        "Ratio of errors at the most loops tried to those at the trained number at most the threshold, by its "
-        "interval.",
-        beyond,
-        "Yang et al. 2024",
-        lead=True,
-        thresholds={"ratio": KEPT},
-    ),
-    Question(
-        "descent",
-        "A looped block does better than tied GD++ of as many steps.",
-        "Ratio of errors at N below one, by its interval over training seeds.",
-        faster_than_descent,
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "untied": (as_untied, {"ratio": AS_GOOD}),
+        "loops": better_than_one,
+        "beyond": (beyond, {"ratio": KEPT}),
+        "descent": faster_than_descent,
+    },
 )

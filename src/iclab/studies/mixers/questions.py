@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iclab.studies.contests import MODEL, empty, hold, over_seeds, scaled, scores
-from iclab.studies.study import Answer, Number, Question, Tables
+from iclab.studies.folder import questions_of
+from iclab.studies.study import Answer, Number, Tables
 
 # How near a trained layer comes to its learner: the ratio of errors may be this much above 1.
 WITHIN = 0.05
@@ -43,55 +44,14 @@ def learned(problems: tuple[str, ...], models: tuple[str, ...], *, holds: bool =
     return ask
 
 
-QUESTIONS = (
-    Question(
-        "layers",
-        "One trained layer of linear attention, of the delta rule and of Mesa reaches the error of its exact learner.",
-        "Ratio of errors at the last position where the exact one is positive at most one plus the threshold, by its "
-        "interval over training seeds.",
-        exact_layers,
-        lead=True,
-        thresholds={"threshold": WITHIN},
-    ),
-    Question(
-        "regression",
-        "Mamba-2 and an LSTM learn linear and sparse functions as softmax attention does.",
-        "Share of the way from the best reference to an empty context at most the threshold, by its interval.",
-        learned(("linear", "sparse"), (*ATTENTION, *RECURRENT)),
-        "Park et al. 2024",
-        thresholds={"share": LEARNED},
-    ),
-    Question(
-        "parity",
-        "Mamba-2 learns sparse parity.",
-        "Share of the way from Bayes to an empty context at most the threshold, by its interval.",
-        learned(("parity",), ("mamba2",)),
-        "Park et al. 2024",
-        thresholds={"share": LEARNED},
-    ),
-    Question(
-        "parity_attention",
-        "Softmax attention does not learn sparse parity.",
-        "Share of the way from Bayes to an empty context above the threshold, by its interval.",
-        learned(("parity",), ATTENTION, holds=False),
-        "Park et al. 2024",
-        thresholds={"share": LEARNED},
-    ),
-    Question(
-        "recall",
-        "Models with a state of fixed size do not learn recall.",
-        "Share of the way from Bayes to an empty context above the threshold, by its interval.",
-        learned(("recall",), RECURRENT, holds=False),
-        "Park et al. 2024; Arora et al. 2023",
-        thresholds={"share": LEARNED},
-    ),
-    Question(
-        "hybrid",
-        "A hybrid of Mamba-2 and attention learns every problem.",
-        "Share of the way from the best reference to an empty context at most the threshold, by its interval.",
-        learned(("linear", "sparse", "parity", "outliers", "recall"), ("hybrid",)),
-        "Park et al. 2024",
-        lead=True,
-        thresholds={"share": LEARNED},
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "layers": (exact_layers, {"threshold": WITHIN}),
+        "regression": (learned(("linear", "sparse"), (*ATTENTION, *RECURRENT)), {"share": LEARNED}),
+        "parity": (learned(("parity",), ("mamba2",)), {"share": LEARNED}),
+        "parity_attention": (learned(("parity",), ATTENTION, holds=False), {"share": LEARNED}),
+        "recall": (learned(("recall",), RECURRENT, holds=False), {"share": LEARNED}),
+        "hybrid": (learned(("linear", "sparse", "parity", "outliers", "recall"), ("hybrid",)), {"share": LEARNED}),
+    },
 )

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from iclab.foundations import wilson_interval
+from iclab.studies.folder import questions_of
 from iclab.studies.plateaus.measure import PAIR_SCALE
 from iclab.studies.plateaus.problems import FIXED, NARROW, NOISY, WIDE, of_problem
-from iclab.studies.study import Answer, Number, Question, Tables, verdict_of
+from iclab.studies.study import Answer, Number, Tables, verdict_of
 
 ZHANG = "Zhang et al. 2025"
 # Heights as printed, from N = 31 (FIELD's digits); relative distances that count as meeting a prediction.
@@ -187,127 +188,25 @@ def slower(*rules: str) -> Callable[[Tables], Answer]:
     return ask
 
 
-QUESTIONS = (
-    Question(
-        "printed",
-        "The plateaus have the published heights.",
-        "Ours rounds to the printed digits.",
-        printed,
-        ZHANG,
-    ),
-    Question(
-        "heights",
-        "With a fixed covariance the flow rests at the predicted heights.",
-        "Error where it falls most slowly between two drops: relative difference below the threshold.",
-        heights(FIXED),
-        ZHANG,
-        lead=True,
-        thresholds={"threshold": HEIGHT},
-    ),
-    Question(
-        "times",
-        "The times of all drops follow from the starting weights.",
-        "Relative difference of predicted and followed times below the threshold.",
-        times(FIXED),
-        lead=True,
-        thresholds={"threshold": TIME},
-    ),
-    Question(
-        "precision",
-        "The prediction gets better as the start gets smaller.",
-        "Relative error at the smallest scale over that at the largest below the root of the scales' ratio.",
-        order_of_weights,
-    ),
-    Question(
-        "directions",
-        "The flow learns the directions in the predicted order.",
-        "After every followed drop just the predicted directions have more than half of their final weight.",
-        directions,
-    ),
-    Question(
-        "largest-first",
-        "The direction of the larger eigenvalue is learned first.",
-        "In two dimensions, from every start, at each ratio of the eigenvalues, number of heads and scale.",
-        largest_first,
-        ZHANG,
-        lead=True,
-    ),
-    Question(
-        "scale",
-        "A smaller start does not change the order.",
-        "Equal shares of starts that learn the larger first, from ten times smaller copies of the same weights.",
-        scale_decides,
-    ),
-    Question(
-        "noise",
-        "With label noise the heights are as predicted.",
-        "Relative difference of the heights below the threshold.",
-        heights(NOISY),
-        thresholds={"threshold": HEIGHT},
-    ),
-    Question(
-        "noise-times",
-        "With label noise the times are as predicted.",
-        "Relative difference of the times below the threshold.",
-        times(NOISY),
-        thresholds={"threshold": TIME},
-    ),
-    Question(
-        "narrow",
-        "With random covariances of small spread, the flow rests at the predicted heights.",
-        "Relative difference of the heights below the threshold.",
-        heights(NARROW),
-        thresholds={"threshold": HEIGHT},
-    ),
-    Question(
-        "wide",
-        "With random covariances of large spread it rests at the predicted heights too.",
-        "Time near each level in between over that near the first at least the threshold.",
-        wide,
-        thresholds={"threshold": PASSED},
-    ),
-    Question(
-        "ranks",
-        "Heads of rank r rest at every r-th level only.",
-        "Time near any other level over that near the last multiple of r below the threshold.",
-        ranks,
-        ZHANG,
-        thresholds={"threshold": PASSED},
-    ),
-    Question(
-        "merged",
-        "Merged keys and queries rest at no level in between.",
-        "Part of the fall's time within 5 % of any such level below the threshold.",
-        one_drop,
-        ZHANG,
-        thresholds={"threshold": PASSED},
-    ),
-    Question(
-        "logistic",
-        "On isotropic inputs the merged heads follow a logistic curve.",
-        "Largest difference of the error from the closed form below the threshold.",
-        is_logistic,
-        ZHANG,
-        thresholds={"threshold": LOGISTIC},
-    ),
-    Question(
-        "adam",
-        "Adam on the population loss skips the plateaus.",
-        "Share of the steps within 5 % of a level over that of a straight descent at most the threshold.",
-        skips("adam"),
-        thresholds={"threshold": SKIPPED},
-    ),
-    Question(
-        "muon",
-        "Muon on the population loss skips the plateaus.",
-        "Share of the steps within 5 % of a level over that of a straight descent at most the threshold.",
-        skips("muon"),
-        thresholds={"threshold": SKIPPED},
-    ),
-    Question(
-        "waits",
-        "With Adam and Muon a smaller start does not lengthen the wait in proportion.",
-        "Steps grow by less than the root of the factor between the starts.",
-        slower("adam", "muon"),
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "printed": printed,
+        "heights": (heights(FIXED), {"threshold": HEIGHT}),
+        "times": (times(FIXED), {"threshold": TIME}),
+        "precision": order_of_weights,
+        "directions": directions,
+        "largest-first": largest_first,
+        "scale": scale_decides,
+        "noise": (heights(NOISY), {"threshold": HEIGHT}),
+        "noise-times": (times(NOISY), {"threshold": TIME}),
+        "narrow": (heights(NARROW), {"threshold": HEIGHT}),
+        "wide": (wide, {"threshold": PASSED}),
+        "ranks": (ranks, {"threshold": PASSED}),
+        "merged": (one_drop, {"threshold": PASSED}),
+        "logistic": (is_logistic, {"threshold": LOGISTIC}),
+        "adam": (skips("adam"), {"threshold": SKIPPED}),
+        "muon": (skips("muon"), {"threshold": SKIPPED}),
+        "waits": slower("adam", "muon"),
+    },
 )

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from iclab.studies.folder import questions_of
 from iclab.studies.positions.treatments import RESTORED
-from iclab.studies.study import Answer, Question, Tables, Verdict, cases
+from iclab.studies.study import Answer, Tables, Verdict, cases
 
 # Over this times the error at N, the error beyond N counts as a spike.
 SPIKE = 2.0
@@ -68,52 +69,15 @@ def mechanism(tables: Tables) -> Answer:
     return Answer(answer, int((~missed).sum()), int(missed.sum()), 0, {"largest_damage": float(rows["damage"].max())})
 
 
-QUESTIONS = (
-    Question(
-        "cause",
-        "Untrained absolute positions cause the spike.",
-        "The error just beyond N over that at N is above the threshold with learned positions, and with no other kind.",
-        cause,
-        "§4.3",
-        lead=True,
-        thresholds={"threshold": SPIKE},
-    ),
-    Question(
-        "restored",
-        "With trained rows in place of the untrained ones, the spike goes.",
-        "Error just beyond N over that at N below the threshold.",
-        restored,
-        thresholds={"threshold": SPIKE},
-    ),
-    Question(
-        "length",
-        "Length alone raises the error, without any untrained position.",
-        "Error far beyond N above that at N: no positions, or learned from shifted starts.",
-        far("shifted", "none"),
-    ),
-    Question(
-        "distances",
-        "Distances longer than in training raise the error.",
-        "Error far beyond N above that at N: rotary, ALiBi.",
-        far("rotary", "alibi"),
-    ),
-    Question(
-        "ratio",
-        "The spike shrinks at higher variance, as a ratio.",
-        "Ratio of the error just beyond N to that at N lower at the largest c than at c = 1.",
-        lambda tables: cases(top(tables), "log_ratio_fall", 0.0),
-        "§4.3",
-    ),
-    Question(
-        "jump",
-        "It shrinks as a difference too.",
-        "Difference of the two errors lower at the largest c than at c = 1.",
-        lambda tables: cases(top(tables), "jump_change", 0.0, above=False),
-    ),
-    Question(
-        "mechanism",
-        "It shrinks because positions weigh less beside larger tokens.",
-        "Difference over c as at the same relative size of positions: the gap's interval contains 0.",
-        mechanism,
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "cause": (cause, {"threshold": SPIKE}),
+        "restored": (restored, {"threshold": SPIKE}),
+        "length": far("shifted", "none"),
+        "distances": far("rotary", "alibi"),
+        "ratio": lambda tables: cases(top(tables), "log_ratio_fall", 0.0),
+        "jump": lambda tables: cases(top(tables), "jump_change", 0.0, above=False),
+        "mechanism": mechanism,
+    },
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from iclab.studies.folder import questions_of
 from iclab.studies.robustness.recipes import DEFAULT, LONGER, PRIOR, RECIPE, SIZE
-from iclab.studies.study import Answer, Question, Tables, cases
+from iclab.studies.study import Answer, Tables, cases
 
 # An error counts as lowered or raised where it changes by this factor.
 FACTOR = 2.0
@@ -41,42 +42,13 @@ def price(tables: Tables) -> Answer:
     return cases(rows[rows["group"] == PRIOR], "own", PRICE, above=False)
 
 
-QUESTIONS = (
-    Question(
-        "brittle",
-        "Every judged shift multiplies the error of the default recipe, as a share of that of predicting zero.",
-        "Ratio to the share without a shift above the threshold, by its interval over seeds.",
-        brittle,
-        thresholds={"threshold": FACTOR},
-    ),
-    Question(
-        "recipe",
-        "No other optimiser, target, order of data, architecture or size halves the errors under shifts.",
-        "Their geometric mean over that of the default is above the threshold, by its interval over seeds.",
-        recipe,
-        lead=True,
-        thresholds={"threshold": 1 / FACTOR},
-    ),
-    Question(
-        "longer",
-        "Longer training lowers the errors under shifts less than the error without one.",
-        "With three times the steps their ratio grows: above 1 by its interval over seeds.",
-        longer,
-        lead=True,
-    ),
-    Question(
-        "prior",
-        "Every wider law of training prompts halves the errors under shifts.",
-        "Their geometric mean over that of the default is below the threshold, by its interval over seeds.",
-        prior,
-        lead=True,
-        thresholds={"threshold": 1 / FACTOR},
-    ),
-    Question(
-        "price",
-        "A wider law of training prompts at most doubles the error without a shift.",
-        "Error on Λ = I over that of the default below the threshold, by its interval over seeds.",
-        price,
-        thresholds={"threshold": PRICE},
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "brittle": (brittle, {"threshold": FACTOR}),
+        "recipe": (recipe, {"threshold": 1 / FACTOR}),
+        "longer": longer,
+        "prior": (prior, {"threshold": 1 / FACTOR}),
+        "price": (price, {"threshold": PRICE}),
+    },
 )

@@ -11,7 +11,8 @@ from iclab.foundations import normal_quantile
 from iclab.studies.sample_complexity.fits import best_rates
 from iclab.studies.sample_complexity.prompts import FIXED, LINEAR
 from iclab.studies.sample_complexity.tasks import FRESH, MODEL, POOL, RIDGE
-from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
+from iclab.studies.folder import questions_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
 
 # Share of bootstrap samples of the prompts from which on a nearest algorithm is named.
 CERTAIN = 0.95
@@ -157,71 +158,20 @@ def floor(tables: Tables) -> Answer:
     return Answer(Verdict.MEASURED, numbers=numbers)
 
 
-_INSIDE = "95 % interval of the fitted exponent contains it."
-QUESTIONS = (
-    Question(
-        "bound",
-        "The error is at most $O(1/M + 1/N^2)$.",
-        "Corollary 6's bound, fixed Λ.",
-        bound,
-        "Corollary 6",
-        lead=True,
-    ),
-    Question("best", "The best training length is the test length, N = M.", "Least exact error on the grid.", best),
-    Question("floor", "How does the error fall with N and with M?", "Local exponents at the longest lengths.", floor),
-    Question(
-        "agreement",
-        "Layers trained by gradient descent have the minimiser's errors.",
-        "Distance below the threshold, in standard errors, by N and M.",
-        agreement,
-        thresholds={"threshold": FAR},
-    ),
-    Question(
-        "lengths",
-        "Their errors fall with M as the exact ones.",
-        _INSIDE,
-        power("trained layer above its floor", "trained layer, N = M"),
-    ),
-    Question(
-        "prompts",
-        "Trained on B prompts, the layer exceeds the least population loss as 1/B.",
-        _INSIDE,
-        power("empirical minimiser"),
-    ),
-    Question(
-        "one-pass",
-        "What does one pass of SGD lose against minimising over the same prompts?",
-        "Ratio of excesses at the largest B, with the best of the step sizes and batches tried.",
-        one_pass,
-    ),
-    Question(
-        "noise",
-        "SGD's noise is that of small independent noise: in proportion to the step size over the batch size.",
-        _INSIDE,
-        power("distance to the flow", "excess around the minimum"),
-    ),
-    Question(
-        "pool", "Trained on K tasks, the layer's excess on fresh tasks falls as 1/K.", _INSIDE, power("layer on a pool")
-    ),
-    Question(
-        "enough",
-        "How many tasks are enough for the layer?",
-        "Excess on fresh tasks below the threshold, in units of the zero predictor's error.",
-        enough,
-        thresholds={"threshold": TENTH},
-    ),
-    Question(
-        "nearest",
-        "Trained on finitely many tasks, GPT-2 answers fresh tasks as ridge does.",
-        "Nearest of dMMSE, ridge, least squares and the layer in enough bootstrap samples, by K.",
-        nearest,
-        lead=True,
-        thresholds={"share of samples": CERTAIN},
-    ),
-    Question(
-        "known",
-        "GPT-2 knows the tasks of its pool.",
-        "Error on its pool below that on fresh tasks by their 95 % intervals, by K.",
-        known,
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "bound": bound,
+        "best": best,
+        "floor": floor,
+        "agreement": (agreement, {"threshold": FAR}),
+        "lengths": power("trained layer above its floor", "trained layer, N = M"),
+        "prompts": power("empirical minimiser"),
+        "one-pass": one_pass,
+        "noise": power("distance to the flow", "excess around the minimum"),
+        "pool": power("layer on a pool"),
+        "enough": (enough, {"threshold": TENTH}),
+        "nearest": (nearest, {"share of samples": CERTAIN}),
+        "known": known,
+    },
 )

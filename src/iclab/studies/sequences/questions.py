@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from iclab.foundations import normal_quantile
+from iclab.studies.folder import questions_of
 from iclab.studies.sequences.lines import BIGRAM, DAMPED, FREQUENCIES, NEW, POOL, UNIFORM, UNIGRAM
 from iclab.studies.sequences.measure import ATTENTION, MLP
 from iclab.studies.sequences.models import TRUTH
-from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
 
 PHASES = (UNIFORM, UNIGRAM, BIGRAM)
 
@@ -109,60 +110,16 @@ def bayes_of_pools(tables: Tables) -> Answer:
     return Answer(Verdict.MEASURED, numbers=numbers)
 
 
-QUESTIONS = (
-    Question(
-        "phases",
-        "Models pass from uniform to unigram to bigram predictions.",
-        "Nearest of the three at the steps looked at: each at some step, first in that order. Undecided before bigram.",
-        phases,
-        "Edelman et al. 2024",
-        lead=True,
-    ),
-    Question(
-        "floor",
-        "Attention alone cannot do better than softmax of β times the bigram frequencies.",
-        "Last divergence from the true chain above that of the best β, 95 % interval over chains, seed by seed.",
-        floor,
-        "Edelman et al. 2024",
-    ),
-    Question(
-        "mlp",
-        "MLPs bring a model nearer to the bigram posterior.",
-        "Last divergence from it below that of attention alone, 95 % interval over chains, seed by seed.",
-        above_bayes,
-    ),
-    Question(
-        "few_chains",
-        "Trained on the fewest chains, models answer new chains by a posterior over their pool.",
-        "Nearest of unigram and bigram, with counts and with the pool, seed by seed.",
-        nearest("chains", remembers=True),
-        "Park et al. 2025",
-    ),
-    Question(
-        "many_chains",
-        "Trained on the most chains, they answer new chains by counts.",
-        "The same.",
-        nearest("chains", remembers=False),
-        "Park et al. 2025",
-    ),
-    Question(
-        "few_urns",
-        "Trained on the fewest urns, models answer new urns by a posterior over their pool.",
-        "Nearer to it than to add-one counts, seed by seed.",
-        nearest("urns", remembers=True),
-        "Wurgaft et al. 2025",
-    ),
-    Question(
-        "many_urns",
-        "Trained on the most urns, they answer new urns by counts.",
-        "The same.",
-        nearest("urns", remembers=False),
-        "Wurgaft et al. 2025",
-    ),
-    Question(
-        "pools",
-        "How near to Bayes for their pool are models on it?",
-        "Divergence from the true law over that of the best exact predictor, means over seeds.",
-        bayes_of_pools,
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "phases": phases,
+        "floor": floor,
+        "mlp": above_bayes,
+        "few_chains": nearest("chains", remembers=True),
+        "many_chains": nearest("chains", remembers=False),
+        "few_urns": nearest("urns", remembers=True),
+        "many_urns": nearest("urns", remembers=False),
+        "pools": bayes_of_pools,
+    },
 )

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from iclab.studies.folder import questions_of
 from iclab.studies.shifts.measure import LEAST_SQUARES, LSA, UNSHIFTED
-from iclab.studies.study import Answer, Question, Tables, verdict_of
+from iclab.studies.study import Answer, Tables, verdict_of
 
 # A learner tolerates a shift when its error, less what no linear predictor can avoid and divided by the zero
 # estimator's error, exceeds the unshifted one by at most this, at M = N and every parameter.
@@ -90,59 +91,15 @@ def agreement(tables: Tables) -> Answer:
     return Answer(verdict_of(met, len(scores) - met), met, len(scores) - met, 0, {"largest": float(scores.max())})
 
 
-QUESTIONS = (
-    Question(
-        "as_stated",
-        "The trained layer tolerates shifts of labels, tasks and queries, and none of the inputs.",
-        "Relative error at M = N grows by at most the threshold at every parameter, and by more for inputs.",
-        as_stated,
-        "§4.2",
-        lead=True,
-        thresholds={"threshold": TOLERANCE},
-    ),
-    Question(
-        "tasks",
-        "Label noise and nonlinear tasks are tolerated.",
-        "Growth at most the threshold at every parameter tried.",
-        tolerated("labels", "tasks"),
-        "§4.2",
-        thresholds={"threshold": TOLERANCE},
-    ),
-    Question(
-        "queries",
-        "Queries of another distribution are tolerated.",
-        "Growth at most the threshold at every parameter tried.",
-        tolerated("queries"),
-        "§4.2",
-        thresholds={"threshold": TOLERANCE},
-    ),
-    Question(
-        "inputs",
-        "Inputs of another covariance, in context and query, are not tolerated.",
-        "Growth above the threshold at some parameter.",
-        tolerated(*INPUTS, holds=False),
-        "§4.2",
-        thresholds={"threshold": TOLERANCE},
-    ),
-    Question(
-        "strength",
-        "Stronger shifts of labels, tasks and queries do no more harm.",
-        "Relative error does not rise with the parameter.",
-        steady,
-    ),
-    Question(
-        "least_squares",
-        "Least squares has the smaller error under every shift.",
-        "Smaller exact error at each parameter and M; where only one is exact, smaller by the threshold as measured, "
-        "in standard errors.",
-        smaller,
-        thresholds={"threshold": DIFFERENCE},
-    ),
-    Question(
-        "agreement",
-        "Monte Carlo agrees with the exact errors.",
-        "Distance at most the threshold, in standard errors; shifts share their draws.",
-        agreement,
-        thresholds={"threshold": AGREEMENT},
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "as_stated": (as_stated, {"threshold": TOLERANCE}),
+        "tasks": (tolerated("labels", "tasks"), {"threshold": TOLERANCE}),
+        "queries": (tolerated("queries"), {"threshold": TOLERANCE}),
+        "inputs": (tolerated(*INPUTS, holds=False), {"threshold": TOLERANCE}),
+        "strength": steady,
+        "least_squares": (smaller, {"threshold": DIFFERENCE}),
+        "agreement": (agreement, {"threshold": AGREEMENT}),
+    },
 )

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from iclab.foundations import mean_interval, normal_quantile
-from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
+from iclab.studies.folder import questions_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
 from iclab.studies.task_diversity.lines import FRESH, POOL
 from iclab.studies.task_diversity.models import CONSTANT, FAST, FAST_CONSTANT, LABELS, POSTERIOR
 from iclab.studies.task_diversity.thresholds import HALF
@@ -117,66 +118,16 @@ def explained(tables: Tables) -> Answer:
     return Answer(verdict_of(met, missed, total - met - missed), met, missed, total - met - missed, numbers)
 
 
-_SEEDS = "Relative distance on fresh tasks"
-_COUNTED = "by 95 % intervals, by M and seed; numbers are means over seeds with Student's intervals."
-QUESTIONS = (
-    Question(
-        "fresh",
-        "On fresh tasks models change from dMMSE to ridge as the pool grows.",
-        "Relative distance above ½ at the fewest tasks and below it at the most, 95 % intervals, seed by seed.",
-        changes(FRESH),
-        "Raventós et al. 2023",
-        lead=True,
-    ),
-    Question(
-        "pool",
-        "On tasks of the pool they change, too.",
-        "The same on the pool's tasks.",
-        changes(POOL),
-        "Raventós et al. 2023",
-    ),
-    Question(
-        "thresholds",
-        "At how many tasks is a model half-way?",
-        "M at which the relative distance falls below ½ for good, with Student's interval over seeds of log M.",
-        found,
-        "Raventós et al. 2023",
-    ),
-    Question(
-        "beyond_bayes",
-        "A model nearer to ridge does better on fresh tasks than Bayes for its pool.",
-        "Error below dMMSE's by a 95 % interval, for every model with a relative distance below ½.",
-        beyond_bayes,
-        "Raventós et al. 2023",
-    ),
-    Question(
-        "reported",
-        "At the reported threshold dMMSE is still worse than ridge on fresh tasks.",
-        "Ratio of exact predictors' errors at $M = 2^{14}$ and $2^{15}$, less 1, above the threshold, 95 % intervals.",
-        reported,
-        "Raventós et al. 2023",
-        thresholds={"threshold": WORSE},
-    ),
-    Question(
-        "targets",
-        "Posterior means as targets keep models nearer to dMMSE than labels do.",
-        f"{_SEEDS} above that of labels, {_COUNTED}",
-        moved(POSTERIOR, towards_ridge=False),
-    ),
-    Question(
-        "rates",
-        "A triple or a constant rate moves models towards ridge.",
-        f"{_SEEDS} below that of labels at the base rate, {_COUNTED}",
-        moved(CONSTANT, FAST, FAST_CONSTANT, towards_ridge=True),
-        "Aswadi 2026",
-        lead=True,
-    ),
-    Question(
-        "explained",
-        "One posterior over the two strategies, with three constants, explains where models are along training.",
-        "Correlation of predicted with measured distances above the threshold, 95 % bootstrap over trainings.",
-        explained,
-        "Wurgaft et al. 2025",
-        thresholds={"threshold": CORRELATED},
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "fresh": changes(FRESH),
+        "pool": changes(POOL),
+        "thresholds": found,
+        "beyond_bayes": beyond_bayes,
+        "reported": (reported, {"threshold": WORSE}),
+        "targets": moved(POSTERIOR, towards_ridge=False),
+        "rates": moved(CONSTANT, FAST, FAST_CONSTANT, towards_ridge=True),
+        "explained": (explained, {"threshold": CORRELATED}),
+    },
 )

@@ -6,8 +6,9 @@ from functools import partial
 
 import pandas as pd
 
+from iclab.studies.folder import questions_of
 from iclab.studies.shifts.questions import TOLERANCE
-from iclab.studies.study import Answer, Number, Question, Tables, Verdict, verdict_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
 from iclab.studies.tolerance.views import BENIGN
 
 # A model whose excess on what it was made for is above this has little to lose by a shift: it has not learned.
@@ -82,65 +83,16 @@ def closed_form(tables: Tables) -> Answer:
     return Answer(verdict_of(met, len(z) - met), met, len(z) - met, 0, numbers)
 
 
-QUESTIONS = (
-    Question(
-        "layer_others",
-        "The linear layer trained on a fixed covariance tolerates other tasks, labels and queries.",
-        "The 95 % interval of the excess's growth lies below the threshold. Some it cannot fail: its prediction scales "
-        "with them, or is as good as the best.",
-        partial(layer, benign=True),
-        "§4.2",
-        lead=True,
-        thresholds={"threshold": TOLERANCE},
-    ),
-    Question(
-        "layer_inputs",
-        "It does not tolerate other inputs.",
-        "The 95 % interval of the excess's growth lies above the threshold.",
-        partial(layer, benign=False),
-        "§4.2",
-        lead=True,
-        thresholds={"threshold": TOLERANCE},
-    ),
-    Question(
-        "transformers_fixed",
-        "How many shifts do transformers trained on the fixed covariance tolerate?",
-        "The 95 % interval of the excess's growth lies below the threshold; counted by model and shift, beside the "
-        "linear layer of the same training.",
-        partial(transformers, family="fixed"),
-        lead=True,
-        thresholds={"threshold": TOLERANCE},
-    ),
-    Question(
-        "transformers_random",
-        "How many do transformers trained on random covariances tolerate?",
-        "The same, for shifts of random covariances.",
-        partial(transformers, family="random"),
-        thresholds={"threshold": TOLERANCE},
-    ),
-    Question(
-        "unlike_layer",
-        "Transformers tolerate shifts that the linear layer of the same training does not.",
-        "A shift that all models of one kind tolerate and the layer does not, by kind of model.",
-        partial(unlike, other="linear layer", family=None),
-    ),
-    Question(
-        "unlike_least_squares",
-        "Trained on the fixed covariance, transformers fail where least squares does not.",
-        "A shift that no model of one kind tolerates and least squares does on the same prompts, by kind of model.",
-        partial(unlike, other="least squares", family="fixed"),
-    ),
-    Question(
-        "cost",
-        "How much does a tolerated shift raise the error of a transformer?",
-        "Error over the unshifted one, both in units of the zero predictor's; tolerated shifts counted by model.",
-        cost,
-    ),
-    Question(
-        "closed_form",
-        "The layer's measured errors agree with its closed form.",
-        "Distance at most the threshold, in standard errors; all shifts share their draws, so these distances do too.",
-        closed_form,
-        thresholds={"threshold": AGREE},
-    ),
+QUESTIONS = questions_of(
+    __file__,
+    {
+        "layer_others": (partial(layer, benign=True), {"threshold": TOLERANCE}),
+        "layer_inputs": (partial(layer, benign=False), {"threshold": TOLERANCE}),
+        "transformers_fixed": (partial(transformers, family="fixed"), {"threshold": TOLERANCE}),
+        "transformers_random": (partial(transformers, family="random"), {"threshold": TOLERANCE}),
+        "unlike_layer": partial(unlike, other="linear layer", family=None),
+        "unlike_least_squares": partial(unlike, other="least squares", family="fixed"),
+        "cost": cost,
+        "closed_form": (closed_form, {"threshold": AGREE}),
+    },
 )
