@@ -8,7 +8,7 @@ finished study leaves behind: settings, tables and answers, from which its page 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -303,6 +303,29 @@ def cases(rows: pd.DataFrame, statistic: str, line: float, *, above: bool = True
     undecided = len(rows) - met - missed
     spread = {"lowest": float(rows[statistic].min()), "highest": float(rows[statistic].max())} if len(rows) else {}
     return Answer(verdict_of(met, missed, undecided), met, missed, undecided, {**spread, **numbers})
+
+
+def counted(
+    met: Collection[Any] | pd.Series, missed: Iterable[Any] | None = None, /, **numbers: float | Number
+) -> Answer:
+    """The answer of cases.
+
+    Parameters
+    ----------
+    met, missed : collections of bool
+        Whether each case meets the criterion, and whether it misses it; cases that do neither are undecided. Without
+        ``missed``, those that do not meet it miss it.
+    **numbers
+        Numbers of the answer.
+    """
+    right = int(sum(met))
+    wrong = len(met) - right if missed is None else int(sum(missed))
+    return tally(right, wrong, len(met) - right - wrong, **numbers)
+
+
+def tally(met: int, missed: int, undecided: int = 0, /, **numbers: float | Number) -> Answer:
+    """The answer of numbers of cases that meet the criterion, miss it, or are undecided."""
+    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
 
 
 def verdict_of(met: int, missed: int, undecided: int = 0) -> Verdict:

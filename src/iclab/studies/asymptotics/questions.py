@@ -13,7 +13,7 @@ from iclab.studies.asymptotics.measure import BEST, RIDGELESS
 from iclab.studies.asymptotics.published import BORDELON, LU
 from iclab.studies.asymptotics.simulations import ERRORS
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Tables, cases, verdict_of
+from iclab.studies.study import Answer, Tables, cases, counted, tally
 
 # Standard errors within which an intercept meets its limit.
 AGREEMENT = 4.0
@@ -27,11 +27,6 @@ STEADY, SAME = 0.05, 1e-6
 RISE, FALL = (0.85, 0.99), (1.01, 1.5)
 
 
-def counted(met: int, total: int, **numbers: float) -> Answer:
-    """An answer of exact cases."""
-    return Answer(verdict_of(met, total - met), met, total - met, 0, numbers)
-
-
 def printed(source: str) -> Callable[[Tables], Answer]:
     """Whether ours rounds to what was printed."""
 
@@ -39,7 +34,7 @@ def printed(source: str) -> Callable[[Tables], Answer]:
         rows = tables["published"]
         rows = rows[rows["source"] == source]
         # Half a unit of the last digit, and rounding.
-        return counted(int((rows["gap"] <= 0.5 + 1e-6).sum()), len(rows), largest_gap=float(rows["gap"].max()))
+        return counted(rows["gap"] <= 0.5 + 1e-6, largest_gap=float(rows["gap"].max()))
 
     return ask
 
@@ -57,7 +52,7 @@ def threshold(tables: Tables) -> Answer:
             rises, falls = bool((np.diff(before) > 0).all()), bool((np.diff(beyond) < 0).all())
             met += rises and falls and bool(np.isinf(values[tau == 1]).all())
             total += 1
-    return counted(met, total)
+    return tally(met, total - met)
 
 
 def monotone(tables: Tables) -> Answer:
@@ -65,7 +60,7 @@ def monotone(tables: Tables) -> Answer:
     curves = tables["curves"]
     groups = [rows.sort_values("tau") for _, rows in curves[curves["penalty"] == BEST].groupby("kappa")]
     met = sum(bool((np.diff(rows["icl"]) <= ROUNDING * rows["icl"].iloc[1:]).all()) for rows in groups)
-    return counted(met, len(groups), largest_penalty=float(max(rows["strength"].max() for rows in groups)))
+    return tally(met, len(groups) - met, largest_penalty=float(max(rows["strength"].max() for rows in groups)))
 
 
 def transition(tables: Tables) -> Answer:
@@ -74,7 +69,7 @@ def transition(tables: Tables) -> Answer:
     rows = rows[(rows["alpha"] == rows["alpha"].max()) & (rows["kappa"] != 1)]
     right = (rows["gap"] < VANISHED) == (rows["kappa"] > 1)
     numbers = {f"gap at κ = {kappa:g}": float(gap) for kappa, gap in rows[["kappa", "gap"]].itertuples(index=False)}
-    return Answer(verdict_of(int(right.sum()), int((~right).sum())), int(right.sum()), int((~right).sum()), 0, numbers)
+    return counted(right, **numbers)
 
 
 def limits(tables: Tables) -> Answer:
@@ -84,14 +79,14 @@ def limits(tables: Tables) -> Answer:
     largest = float((rows["intercept"] / rows["limit"] - 1).abs().max())
     spread = float((rows["stderr"] / rows["limit"]).max())
     numbers = {"largest_relative_difference": largest, "largest_relative_standard_error": spread}
-    return counted(met, len(rows), largest_z=float(rows["z"].abs().max()), **numbers)
+    return tally(met, len(rows) - met, largest_z=float(rows["z"].abs().max()), **numbers)
 
 
 def lines(tables: Tables) -> Answer:
     """Whether lines in 1/d fit the simulations."""
     rows = tables["intercepts"]
     chance = np.asarray(chi2.sf(rows["chi_square"].to_numpy(), rows["freedom"].to_numpy()))
-    return counted(int((chance > FIT).sum()), len(rows), smallest_probability=float(chance.min()))
+    return counted(chance > FIT, smallest_probability=float(chance.min()))
 
 
 def above(tables: Tables) -> Answer:
@@ -110,7 +105,7 @@ def approach(tables: Tables) -> Answer:
         met += bool(abs(scaled.iloc[-1] / scaled.iloc[-2] - 1) < STEADY)
         total += 1
     ratios = tables["exact"]["ratio"]
-    return counted(met, total, lowest_ratio=float(ratios.min()), highest_ratio=float(ratios.max()))
+    return tally(met, total - met, lowest_ratio=float(ratios.min()), highest_ratio=float(ratios.max()))
 
 
 def _by_test(tables: Tables) -> list[pd.DataFrame]:
@@ -122,7 +117,7 @@ def matched(tables: Tables) -> Answer:
     """Whether the least error is where training has the covariance of the test, where that was tried."""
     groups = [rows for rows in _by_test(tables) if (rows["training"] == rows["test"]).any()]
     best = [rows.iloc[int(rows["icl"].argmin())] for rows in groups]
-    return counted(sum(bool(row["training"] == row["test"]) for row in best), len(best))
+    return counted([row["training"] == row["test"] for row in best])
 
 
 def diversity(tables: Tables) -> Answer:
@@ -131,14 +126,14 @@ def diversity(tables: Tables) -> Answer:
     helps, harms = int((gain > 0).sum()), int((gain < 0).sum())
     numbers = {"tests where diversity helps": helps, "tests where it harms": harms}
     found = int(helps > 0) + int(harms > 0)
-    return Answer(verdict_of(found, 2 - found), found, 2 - found, 0, numbers)
+    return tally(found, 2 - found, **numbers)
 
 
 def integrals(tables: Tables) -> Answer:
     """Errors of depth from orthogonal polynomials against integrals of the density."""
     rows = tables["depth"].dropna()
     gaps = pd.concat([(rows[f"{name}_integral"] / rows[name] - 1).abs() for name in ("untied", "tied")])
-    return counted(int((gaps < SAME).sum()), len(gaps), largest_relative_difference=float(gaps.max()))
+    return counted(gaps < SAME, largest_relative_difference=float(gaps.max()))
 
 
 def deeper(tables: Tables) -> Answer:
@@ -150,7 +145,7 @@ def deeper(tables: Tables) -> Answer:
         falls = [bool((np.diff(ordered[name]) < 0).all()) for name in ("untied", "tied")]
         met += sum(falls) + bool((deep["untied"] < deep["tied"]).all())
         total += 3
-    return counted(met, total)
+    return tally(met, total - met)
 
 
 QUESTIONS = questions_of(

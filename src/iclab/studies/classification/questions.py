@@ -11,7 +11,7 @@ from iclab.foundations import mean_interval, normal_quantile
 from iclab.studies.classification.bursts import OWN, SHOWN
 from iclab.studies.classification.logistic import BAYES, BESIDE, MODE, MODEL
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
 
 # Accuracy that is near to Bayes, as a distance; and the share of labels that are
 # right.
@@ -35,14 +35,13 @@ def _matrix(tables: Tables) -> pd.DataFrame:
 def memorises(tables: Tables) -> Answer:
     """Whether the accuracy on the context's own noisy labels exceeds the share of right ones."""
     rows = _matrix(tables)
-    met, missed = int((rows["memory_low"] > RIGHT).sum()), int((rows["memory_high"] < RIGHT).sum())
     numbers = {
         f"d = {row['dimension']:g}, exponent {row['exponent']:g}": Number(
             row["memory"], row["memory_low"], row["memory_high"]
         )
         for row in rows.to_dict("records")
     }
-    return Answer(verdict_of(met, missed, len(rows) - met - missed), met, missed, len(rows) - met - missed, numbers)
+    return counted(rows["memory_low"] > RIGHT, rows["memory_high"] < RIGHT, **numbers)
 
 
 def benign(tables: Tables) -> Answer:
@@ -50,25 +49,23 @@ def benign(tables: Tables) -> Answer:
     rows = _matrix(tables)
     rows = rows[rows["exponent"] >= LARGE]
     line = rows["bayes"] - NEAR
-    met, missed = int((rows["clean_low"] > line).sum()), int((rows["clean_high"] < line).sum())
     numbers = {
         f"d = {row['dimension']:g}, exponent {row['exponent']:g}": Number(
             row["clean"], row["clean_low"], row["clean_high"]
         )
         for row in rows.to_dict("records")
     }
-    return Answer(verdict_of(met, missed, len(rows) - met - missed), met, missed, len(rows) - met - missed, numbers)
+    return counted(rows["clean_low"] > line, rows["clean_high"] < line, **numbers)
 
 
 def regression(tables: Tables) -> Answer:
     """Whether trained models have a smaller cross-entropy at N than the mode of logistic regression, by seed."""
     rows = tables["regression_gaps"]
     rows = rows[(rows["against"] == MODE) & ~rows["predictor"].isin(BESIDE)]
-    met, missed = int((rows["gap_high"] < 0).sum()), int((rows["gap_low"] > 0).sum())
     numbers: dict[str, float | Number] = {}
     for row in rows.to_dict("records"):
         numbers[f"{row['predictor']} less {MODE}"] = Number(row["gap"], row["gap_low"], row["gap_high"])
-    return Answer(verdict_of(met, missed, len(rows) - met - missed), met, missed, len(rows) - met - missed, numbers)
+    return counted(rows["gap_high"] < 0, rows["gap_low"] > 0, **numbers)
 
 
 def excess(tables: Tables) -> Answer:
@@ -98,8 +95,7 @@ def rises(test: str, axis: str, *, up: bool) -> Callable[[Tables], Answer]:
         for value, own in change.groupby(other):
             low, high = (float(end) for end in mean_interval(own.to_numpy()))
             numbers[f"change at {other.replace('_', ' ')} {value}"] = Number(float(own.mean()), low, high)
-        undecided = len(change) - met - missed
-        return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+        return tally(met, missed, len(change) - met - missed, **numbers)
 
     return ask
 
@@ -112,8 +108,7 @@ def conflict(tables: Tables) -> Answer:
     )
     gap = rows["mean"][SHOWN] - rows["mean"][OWN]
     reach = normal_quantile() * np.hypot(rows["stderr"][SHOWN], rows["stderr"][OWN])
-    met, missed = int((gap > reach).sum()), int((gap < -reach).sum())
-    return Answer(verdict_of(met, missed, len(gap) - met - missed), met, missed, len(gap) - met - missed)
+    return counted(gap > reach, gap < -reach)
 
 
 QUESTIONS = questions_of(

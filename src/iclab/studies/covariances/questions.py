@@ -21,7 +21,7 @@ from iclab.studies.covariances.layer import (
     TRACE,
 )
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
 
 # A training has learned when its error on prompts like its own is at most this part of the zero predictor's.
 LEARNED = 0.1
@@ -68,12 +68,11 @@ def limit(tables: Tables) -> Answer:
     """Whether the layer's limit is cv_λ²/(1 + cv_λ²)."""
     limits = _limits(tables)
     off = (limits["error"] - limits["biased_cv2"] / (1 + limits["biased_cv2"])).abs()
-    met = int((off <= EXACT).sum())
     numbers: dict[str, float | Number] = {"largest deviation": float(off.max())}
     exponential = limits[(limits["family"] == "gamma") & (limits["cv2"] == 1)]["error"]
     if len(exponential):
         numbers["limit for Exp(1)"] = float(exponential.iloc[0])
-    return Answer(verdict_of(met, len(off) - met), met, len(off) - met, 0, numbers)
+    return counted(off <= EXACT, **numbers)
 
 
 def variance(tables: Tables) -> Answer:
@@ -81,9 +80,8 @@ def variance(tables: Tables) -> Answer:
     limits = _limits(tables)
     spans = limits[limits["cv2"] > 0].groupby("cv2")["error"].agg(["min", "max", "size"])
     spans = spans[spans["size"] > 1]
-    met = int((spans["max"] - spans["min"] <= EXACT).sum())
     widest = (spans["max"] / spans["min"]).max() if len(spans) else np.nan
-    return Answer(verdict_of(met, len(spans) - met), met, len(spans) - met, 0, {"largest ratio": float(widest)})
+    return counted(spans["max"] - spans["min"] <= EXACT, **{"largest ratio": float(widest)})
 
 
 def _at_n(tables: Tables) -> pd.DataFrame:
@@ -98,10 +96,9 @@ def helps(trained: str, scaling: str, against: str = OWN) -> Callable[[Tables], 
 
     def ask(tables: Tables) -> Answer:
         table = _at_n(tables)
-        met = int((table[trained, scaling] < table[against, NONE]).sum())
         ratio = table[trained, scaling] / table[against, NONE]
         numbers = {"lowest ratio": float(ratio.min()), "highest ratio": float(ratio.max())}
-        return Answer(verdict_of(met, len(table) - met), met, len(table) - met, 0, numbers)
+        return counted(table[trained, scaling] < table[against, NONE], **numbers)
 
     return ask
 
@@ -119,7 +116,7 @@ def spread(tables: Tables) -> Answer:
         factors.append(float(last["error"] / first["error"]))
     total = runs["training_seed"].nunique()
     numbers = {"smallest factor": min(factors), "largest factor": max(factors)}
-    return Answer(verdict_of(met, missed, total - met - missed), met, missed, total - met - missed, numbers)
+    return tally(met, missed, total - met - missed, **numbers)
 
 
 def gains(scaling: str) -> Callable[[Tables], Answer]:
@@ -132,11 +129,9 @@ def gains(scaling: str) -> Callable[[Tables], Answer]:
         reach = normal_quantile() * runs["gain_stderr"]
         runs = runs.assign(better=runs["gain"] > reach, worse=runs["gain"] < -reach)
         counts = runs.groupby(["family", "cv2", "inputs", "scale"])[["better", "worse"]].all()
-        met, missed = int(counts["better"].sum()), int(counts["worse"].sum())
-        undecided = len(counts) - met - missed
         top = runs[runs["scale"] == runs["scale"].max()]["error"]
         numbers = {"lowest error at the largest c": float(top.min()), "highest": float(top.max())}
-        return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+        return counted(counts["better"], counts["worse"], **numbers)
 
     return ask
 
@@ -146,9 +141,8 @@ def agreement(tables: Tables) -> Answer:
     classical = tables["classical"]
     scored = classical[np.isfinite(classical["exact"]) & (classical["stderr"] > 0)]
     z = (scored["mean"] - scored["exact"]) / scored["stderr"]
-    met = int((z.abs() <= FAR).sum())
     farthest = {"farthest, in standard errors": float(z.iloc[int(z.abs().argmax())])} if len(z) else {}
-    return Answer(verdict_of(met, len(z) - met), met, len(z) - met, 0, farthest)
+    return counted(z.abs() <= FAR, **farthest)
 
 
 def noisy(tables: Tables) -> Answer:

@@ -33,7 +33,7 @@ from iclab.studies.depth.models import CONVERGED, LINEAR, SOFTMAX
 from iclab.studies.depth.references import DESCENT_BEST, LEAST_SQUARES, NEWTON
 from iclab.studies.depth.remedies import WHITENED
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
 
 # Standard errors within which a fit agrees with its exact minimum.
 AGREES = 3.0
@@ -45,8 +45,8 @@ LEVEL = 0.05
 
 def _counted(says: pd.Series, **numbers: float | Number) -> Answer:
     """An answer of better, worse and undecided."""
-    met, missed, undecided = (int((says == said).sum()) for said in (BETTER, WORSE, UNDECIDED))
-    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+    known = says[says.isin([BETTER, WORSE, UNDECIDED])]
+    return counted(known == BETTER, known == WORSE, **numbers)
 
 
 def _untied_limits(tables: Tables) -> pd.DataFrame:
@@ -64,7 +64,7 @@ def lessens(tables: Tables) -> Answer:
         f"{last['layers']} layers": float(last["error"]),
         f"{last['layers']} steps of descent": descent_limit(int(last["layers"])),
     }
-    return Answer(verdict_of(met, len(steps) - met), met, len(steps) - met, 0, numbers)
+    return tally(met, len(steps) - met, **numbers)
 
 
 def learned(tables: Tables) -> Answer:
@@ -75,10 +75,8 @@ def learned(tables: Tables) -> Answer:
     reach = normal_quantile() * rows["stderr"]
     lower = np.maximum(rows["error"] - reach, [least(row) for _, row in rows.iterrows()])
     below, above = rows["error"] + reach < 1, lower > 1
-    met, missed = int((below & ~above).sum()), int(above.sum())
     numbers = {f"median, {row['layers']} layers": row["median"] for _, row in rows[above].iterrows()}
-    undecided = len(rows) - met - missed
-    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+    return counted(below & ~above, above, **numbers)
 
 
 def compared(
@@ -109,7 +107,7 @@ def overfitting(tables: Tables) -> Answer:
         for _, r in rises.iterrows()
     ]
     met = int(np.sum(np.array(wide) < np.array(narrow)))
-    return Answer(verdict_of(met, len(rises) - met), met, len(rises) - met)
+    return tally(met, len(rises) - met)
 
 
 def agreement(tables: Tables) -> Answer:
@@ -117,8 +115,7 @@ def agreement(tables: Tables) -> Answer:
     models = tables["models"]
     one = models[models["exact"].notna() & (models["form"] == GD_PLUS)]
     z = (one["test"] - one["exact"]) / one["test_stderr"]
-    met = int((z.abs() < AGREES).sum())
-    return Answer(verdict_of(met, len(z) - met), met, len(z) - met, 0, {"largest |z|": float(z.abs().max())})
+    return counted(z.abs() < AGREES, **{"largest |z|": float(z.abs().max())})
 
 
 def shifts(tables: Tables) -> Answer:
@@ -126,7 +123,6 @@ def shifts(tables: Tables) -> Answer:
     shifted = tables["shifted"].set_index(["inputs", "layers", "test", "c"])
     linear, soft = (shifted[shifted["learner"] == name] for name in (LINEAR, SOFTMAX))
     soft = soft.loc[linear.index]
-    met = int((linear["error"] < soft["error"]).sum())
     doubled = [
         float(((rows["error"] <= 2 * rows["own_error"]) & (rows["median"] <= 2 * rows["own_median"])).sum())
         for rows in (linear, soft)
@@ -136,7 +132,7 @@ def shifts(tables: Tables) -> Answer:
         "at most doubled, linear": doubled[0],
         "at most doubled, softmax": doubled[1],
     }
-    return Answer(verdict_of(met, len(linear) - met), met, len(linear) - met, 0, numbers)
+    return counted(linear["error"] < soft["error"], **numbers)
 
 
 def fourfold(tables: Tables) -> Answer:
@@ -196,9 +192,8 @@ def nearest(attention: str) -> Callable[[Tables], Answer]:
             (distances["candidate"] == LEAST_SQUARES) & (distances["position"] == table["position"].max())
         ]
         exact = exact[(exact["learner"] == attention) & ~exact["tied"].astype(bool)]
-        met, missed = int(sure.sum()), int((~near).sum())
         numbers = {"as near to least squares": float((exact["distance"] <= NEAR).sum())}
-        return Answer(verdict_of(met, missed, len(rows) - met - missed), met, missed, len(rows) - met - missed, numbers)
+        return counted(sure, ~near, **numbers)
 
     return ask
 
@@ -218,9 +213,8 @@ def symmetric(which: str) -> Callable[[Tables], Answer]:
             return Answer(Verdict.UNDECIDED)
         # |z| that the largest of so many exceeds in 5 % of cases, by Student's distribution of the batches' mean.
         bound = float(student.isf(LEVEL / 2 / len(z), BATCHES - 1))
-        met = int((z <= bound).sum())
         numbers = {"largest |z|": float(z.max()), "bound": bound}
-        return Answer(verdict_of(met, len(z) - met), met, len(z) - met, 0, numbers)
+        return counted(z <= bound, **numbers)
 
     return ask
 

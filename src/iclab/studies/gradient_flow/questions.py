@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Tables, verdict_of
+from iclab.studies.study import Answer, Tables, tally
 
 # Below these, relative differences are the rounding of the computation, and of a rate read off at late times.
 ROUNDING, RATE_ROUNDING = 1e-10, 1e-3
@@ -34,7 +34,7 @@ def bound(tables: Tables) -> Answer:
         f"asymptotic rate / μ, {_SHORT[str(case)]}": float(row["asymptotic_rate"] / row["pl_constant"])
         for case, row in constants.iterrows()
     }
-    return Answer(verdict_of(met, missed), met, missed, 0, numbers)
+    return tally(met, missed, **numbers)
 
 
 def gradient(tables: Tables) -> Answer:
@@ -72,13 +72,13 @@ def _by_case(rows: pd.DataFrame, which: str) -> dict[str, float]:
 
 def _at_most(values: dict[str, float], line: float) -> Answer:
     met = sum(value <= line for value in values.values())
-    return Answer(verdict_of(met, len(values) - met), met, len(values) - met, 0, _short(values))
+    return tally(met, len(values) - met, **_short(values))
 
 
 def _at_least(values: dict[str, float], lines: dict[str, float]) -> Answer:
     met = sum(value >= lines[case] for case, value in values.items())
     numbers = _short(values) | {f"bound, {name}": value for name, value in _short(lines).items()}
-    return Answer(verdict_of(met, len(values) - met), met, len(values) - met, 0, numbers)
+    return tally(met, len(values) - met, **numbers)
 
 
 def _short(values: dict[str, float]) -> dict[str, float]:

@@ -10,7 +10,7 @@ import pandas as pd
 from iclab.studies.folder import questions_of
 from iclab.studies.hijacking.exact import CLASSICAL, LAYER, LEAST_SQUARES
 from iclab.studies.hijacking.measure import FOOLED
-from iclab.studies.study import Answer, Tables, cases, verdict_of
+from iclab.studies.study import Answer, Tables, cases, counted, tally
 
 ANWAR = "Anwar et al. 2024"
 # Share of prompts that counts as nearly all, and as most.
@@ -26,10 +26,7 @@ def attacks(tables: Tables, kind: str, *, trained: bool) -> pd.DataFrame:
 def exact(tables: Tables) -> Answer:
     """Classical learners that predict the target from the label that was solved for, on every prompt."""
     rows = attacks(tables, "one", trained=False)
-    met = int((rows["reached"] == 1).sum())
-    return Answer(
-        verdict_of(met, len(rows) - met), met, len(rows) - met, 0, {"largest_size": float(rows["size"].max())}
-    )
+    return counted(rows["reached"] == 1, **{"largest_size": float(rows["size"].max())})
 
 
 def between(kind: str, sources: str, targets: str) -> Callable[[Tables], Answer]:
@@ -52,7 +49,7 @@ def layer_pays(tables: Tables) -> Answer:
     budgets = [budget for budget in tables["layers"]["budget"].unique() if budget > 0]
     met = sum(bool(rows[b, b] < rows[0.0, b] and rows[b, 0.0] > rows[0.0, 0.0]) for b in budgets)
     gains = {f"attacked error kept at {b:g}": float(rows[b, b] / rows[0.0, b]) for b in budgets}
-    return Answer(verdict_of(met, len(budgets) - met), met, len(budgets) - met, 0, gains)
+    return tally(met, len(budgets) - met, **gains)
 
 
 def hardened(tables: Tables, where: Callable[[pd.DataFrame], pd.Series[bool]], *, above: bool) -> Answer:
@@ -67,10 +64,9 @@ def beside_squares(tables: Tables) -> Answer:
     rows = tables["hardened"]
     rows = rows[(rows["trained"] > 0) & (rows["trained"] == rows["budget"])]
     base = tables["squares"].set_index("budget")["error"]
-    met = int((rows["error"].to_numpy() < base.loc[rows["budget"]].to_numpy()).sum())
     ratio = rows["error"].to_numpy() / base.loc[rows["budget"]].to_numpy()
     numbers = {"largest_part_of_least_squares": float(np.max(ratio))} if len(rows) else {}
-    return Answer(verdict_of(met, len(rows) - met), met, len(rows) - met, 0, numbers)
+    return counted(rows["error"].to_numpy() < base.loc[rows["budget"]].to_numpy(), **numbers)
 
 
 QUESTIONS = questions_of(

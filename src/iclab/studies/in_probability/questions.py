@@ -7,7 +7,7 @@ import pandas as pd
 
 from iclab.studies.folder import questions_of
 from iclab.studies.in_probability.measure import LAYER, LEAST_SQUARES, NEAR_MEAN, RIDGE
-from iclab.studies.study import Answer, Tables, cases, verdict_of
+from iclab.studies.study import Answer, Tables, cases, counted, tally
 
 # An error/d below this is small; the zero predictor has 1.
 SMALL = 0.1
@@ -38,17 +38,14 @@ def concentrates(tables: Tables) -> Answer:
         total += 1
     relative = tables["layer"]["deviation"] / tables["layer"]["mean"]
     spread = {"smallest_relative_deviation": float(relative.min()), "largest_relative_deviation": float(relative.max())}
-    return Answer(verdict_of(met, total - met), met, total - met, 0, spread)
+    return tally(met, total - met, **spread)
 
 
 def bounded(tables: Tables) -> Answer:
     """Whether drawn shares are compatible with the bound from two moments."""
     rows = tables["layer"]
-    missed = int((rows["above_low"] > rows["cantelli"]).sum())
     tight = float((rows["above"] / rows["cantelli"]).max())
-    return Answer(
-        verdict_of(len(rows) - missed, missed), len(rows) - missed, missed, 0, {"largest_share_of_bound": tight}
-    )
+    return counted(~(rows["above_low"] > rows["cantelli"]), largest_share_of_bound=tight)
 
 
 QUESTIONS = questions_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -12,15 +12,10 @@ from iclab.foundations.exponents import regressed
 from iclab.studies.folder import questions_of
 from iclab.studies.initialisation.descent import SETTLED
 from iclab.studies.initialisation.two_layer import DESCENT, ONE_LAYER, SLACK, SPAN
-from iclab.studies.study import Answer, Number, Tables, verdict_of
+from iclab.studies.study import Answer, Number, Tables, counted, tally
 
 # Powers of the step size and of the batch size in the distance from the flow, if noise is small and independent.
 RATE_POWER, BATCH_POWER = 0.5, -0.5
-
-
-def counted(met: int, missed: int, undecided: int = 0, numbers: Mapping[str, float | Number] | None = None) -> Answer:
-    """An answer of counts."""
-    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers or {})
 
 
 def ends(tables: Tables) -> Answer:
@@ -33,13 +28,13 @@ def ends(tables: Tables) -> Answer:
     worst = rows.iloc[int(rows["rate"].argmax())]
     interval = (float(worst[column]) for column in ("rate", "low", "high"))
     met, missed, undecided = (int(rows[kind].sum()) for kind in (GLOBAL, "failures", UNFINISHED))
-    return counted(met, missed, undecided, {**numbers, "largest share on one problem": Number(*interval)})
+    return tally(met, missed, undecided, **numbers, **{"largest share on one problem": Number(*interval)})
 
 
 def kinds(tables: Tables) -> Answer:
     """Failures by the Hessian at their end."""
     rows = tables["ends"]
-    return counted(int(rows[LOCAL].sum()), int(rows[SADDLE].sum()))
+    return tally(int(rows[LOCAL].sum()), int(rows[SADDLE].sum()))
 
 
 def threshold(tables: Tables) -> Answer:
@@ -50,23 +45,21 @@ def threshold(tables: Tables) -> Answer:
     numbers = {"largest σ / threshold": float(above["ratio"].max())}
     for size, rows in moved.groupby("size"):
         numbers[f"share of failures if moved by {size:g}σ"] = float(rows["failures"].sum() / rows["n"].sum())
-    return counted(int(exact["n"].sum()) - failed, failed, numbers=numbers)
+    return tally(int(exact["n"].sum()) - failed, failed, **numbers)
 
 
 def between(tables: Tables) -> Answer:
     """Descent from Assumption 3 at steps between the limit on all parameters and the limit on (u, U)."""
     rows = tables["rates"]
     runs = rows[(rows["perturbation"] == 0) & (rows["rate"] > rows["limit_all"]) & (rows["rate"] < rows["limit_u_U"])]
-    met = int((runs["excess"] < SETTLED).sum())
-    return counted(met, len(runs) - met, numbers=_limits(rows))
+    return counted(runs["excess"] < SETTLED, **_limits(rows))
 
 
 def beyond(tables: Tables) -> Answer:
     """Descent from Assumption 3 at steps above both limits."""
     rows = tables["rates"]
     runs = rows[(rows["perturbation"] == 0) & (rows["rate"] > rows["limit_u_U"])]
-    met = int((runs["diverged"] | (runs["excess"] >= SETTLED)).sum())
-    return counted(met, len(runs) - met, numbers={"diverged": int(runs["diverged"].sum())})
+    return counted(runs["diverged"] | (runs["excess"] >= SETTLED), **{"diverged": int(runs["diverged"].sum())})
 
 
 def flatter(tables: Tables) -> Answer:
@@ -74,8 +67,9 @@ def flatter(tables: Tables) -> Answer:
     rows = tables["rates"]
     runs = rows[(rows["perturbation"] > 0) & (rows["rate"] > rows["limit_all"])]
     settled = runs[runs["excess"] < SETTLED]
-    met = int((settled["limit_at_end"] > settled["rate"]).sum())
-    return counted(met, len(settled) - met, numbers={"diverged": int(runs["diverged"].sum()), "runs": len(runs)})
+    return counted(
+        settled["limit_at_end"] > settled["rate"], **{"diverged": int(runs["diverged"].sum()), "runs": len(runs)}
+    )
 
 
 def _limits(rows: pd.DataFrame) -> dict[str, float]:
@@ -111,7 +105,7 @@ def power(index: int, expected: float) -> Callable[[Tables], Answer]:
                 met += 1
             else:
                 missed += 1
-        return counted(met, missed, undecided, numbers)
+        return tally(met, missed, undecided, **numbers)
 
     return ask
 
@@ -125,7 +119,7 @@ def layers(column: str) -> Callable[[Tables], Answer]:
         loss = references.set_index(["predictor", "steps"])["loss"]
         numbers = {"lowest end": float(counts["lowest_loss"].min()), "one layer": float(loss[ONE_LAYER, 0])}
         numbers["two steps"] = float(loss[DESCENT, 2])
-        return counted(met, n - met - moving, moving, numbers)
+        return tally(met, n - met - moving, moving, **numbers)
 
     return ask
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from iclab.studies.folder import questions_of
 from iclab.studies.layers.measure import best, by_model
-from iclab.studies.study import Answer, Tables, verdict_of
+from iclab.studies.study import Answer, Tables, counted, tally
 
 # Correlation of the best number of Newton's steps with the block, from which on it grows linearly.
 LINEAR = 0.95
@@ -40,7 +40,7 @@ def growing(tables: Tables) -> Answer:
     found = by_model(rows, correlation)
     met = sum(value >= LINEAR for value in found.values())
     numbers = {f"steps per block, {model}": value for model, value in by_model(rows, slope).items()}
-    return Answer(verdict_of(met, len(found) - met), met, len(found) - met, 0, numbers)
+    return tally(met, len(found) - met, **numbers)
 
 
 def _compare(near: pd.DataFrame, far: pd.DataFrame) -> Answer:
@@ -49,8 +49,7 @@ def _compare(near: pd.DataFrame, far: pd.DataFrame) -> Answer:
     both = near.merge(far, on=key, suffixes=("", "_far"))
     gap = both["distance_far"] - both["distance"]
     line = DIFFERENCE * np.hypot(both["stderr"], both["stderr_far"])
-    met, missed = int((gap > line).sum()), int((gap < -line).sum())
-    return Answer(verdict_of(met, missed, len(both) - met - missed), met, missed, len(both) - met - missed)
+    return counted(gap > line, gap < -line)
 
 
 def newton_first(tables: Tables) -> Answer:
@@ -80,7 +79,7 @@ def readable(target: str, control: bool):
             met, missed, undecided = met + (gap > line), missed + (gap < -line), undecided + (abs(gap) <= line)
             if position == rows["position"].max():
                 numbers[f"R², {model}"] = float(top["r2"])
-        return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+        return tally(met, missed, undecided, **numbers)
 
     return ask
 
@@ -90,21 +89,19 @@ def one_step(tables: Tables) -> Answer:
     rows = tables["descent"]
     rows = rows[rows["measure"] == "cosine"]
     low, high = rows["mean"] - DIFFERENCE * rows["stderr"], rows["mean"] + DIFFERENCE * rows["stderr"]
-    met, missed = int((low > SAME).sum()), int((high < SAME).sum())
     last = rows[rows["position"] == rows["position"].max()]
     numbers = {f"cosine, {row['model']}": float(row["mean"]) for row in last.to_dict("records")}
-    return Answer(verdict_of(met, missed, len(rows) - met - missed), met, missed, len(rows) - met - missed, numbers)
+    return counted(low > SAME, high < SAME, **numbers)
 
 
 def near_identity(tables: Tables) -> Answer:
     """Whether both products of weights, summed over heads, are near a multiple of the identity."""
     rows = tables["products"]
     rows = rows[rows["head"].isna()] if rows["head"].isna().any() else rows
-    met = int((rows["distance"] <= NEAR).sum())
     numbers = {
         f"median distance, {product}": float(group["distance"].median()) for product, group in rows.groupby("product")
     }
-    return Answer(verdict_of(met, len(rows) - met), met, len(rows) - met, 0, numbers)
+    return counted(rows["distance"] <= NEAR, **numbers)
 
 
 def least_squares(tables: Tables) -> Answer:
@@ -121,7 +118,7 @@ def least_squares(tables: Tables) -> Answer:
         )
         met += bool(near and squares["distance"] <= LIKE)
         numbers[f"distance to least squares, {model}"] = float(squares["distance"])
-    return Answer(verdict_of(met, models.ngroups - met), met, models.ngroups - met, 0, numbers)
+    return tally(met, models.ngroups - met, **numbers)
 
 
 QUESTIONS = questions_of(

@@ -6,7 +6,7 @@ import numpy as np
 
 from iclab.studies.folder import questions_of
 from iclab.studies.leaderboard.recipes import OURS
-from iclab.studies.study import Answer, Tables, cases, verdict_of
+from iclab.studies.study import Answer, Tables, cases, counted, tally
 
 # How many times the steps of ours another recipe must take.
 TENFOLD = 10.0
@@ -31,7 +31,7 @@ def first(tables: Tables) -> Answer:
         else:
             undecided += 1
     steps = {f"steps to {threshold:g}": row["median_steps"] for threshold, row in mine.items()}
-    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, steps)
+    return tally(met, missed, undecided, **steps)
 
 
 def tenfold(tables: Tables) -> Answer:
@@ -39,11 +39,9 @@ def tenfold(tables: Tables) -> Answer:
     ratios = tables["ratios"]
     at_least = ratios["relation"].isin(["=", "≥"]) & (ratios["ratio"] >= TENFOLD)
     less = ratios["relation"].isin(["=", "≤"]) & (ratios["ratio"] < TENFOLD)
-    met, missed = int(at_least.sum()), int(less.sum())
     known = ratios.loc[ratios["relation"] == "=", "ratio"]
     spread = {"lowest": known.min(), "highest": known.max()} if len(known) else {}
-    undecided = len(ratios) - met - missed
-    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, spread)
+    return counted(at_least, less, **spread)
 
 
 def lower(tables: Tables) -> Answer:

@@ -10,7 +10,7 @@ from iclab.foundations import wilson_interval
 from iclab.studies.folder import questions_of
 from iclab.studies.plateaus.measure import PAIR_SCALE
 from iclab.studies.plateaus.problems import FIXED, NARROW, NOISY, WIDE, of_problem
-from iclab.studies.study import Answer, Number, Tables, verdict_of
+from iclab.studies.study import Answer, Number, Tables, counted, tally
 
 ZHANG = "Zhang et al. 2025"
 # Heights as printed, from N = 31 (FIELD's digits); relative distances that count as meeting a prediction.
@@ -24,17 +24,12 @@ PASSED = 0.1
 LOGISTIC = 1e-4
 
 
-def counted(met: int, total: int, **numbers: float | Number) -> Answer:
-    """An answer of exact cases."""
-    return Answer(verdict_of(met, total - met), met, total - met, 0, numbers)
-
-
 def printed(tables: Tables) -> Answer:
     """The predicted heights, to the printed digits."""
     rows = of_problem(tables, "levels", problem=FIXED, rank=1, main=True)
     levels = rows.groupby("level")["predicted"].first()
     gaps = (levels - np.array(PRINTED)).abs()
-    return counted(int((gaps <= 0.5e-4 + 1e-9).sum()), len(gaps), largest_difference=float(gaps.max()))
+    return counted(gaps <= 0.5e-4 + 1e-9, largest_difference=float(gaps.max()))
 
 
 def heights(*problems: str) -> Callable[[Tables], Answer]:
@@ -46,7 +41,7 @@ def heights(*problems: str) -> Callable[[Tables], Answer]:
         inner = rows[(rows["level"] > 0) & (rows["level"] < rows["level"].max())]
         gaps = inner["gap"].abs()
         largest = float(gaps.max()) if gaps.notna().any() else np.nan
-        return counted(int((gaps < HEIGHT).sum()), len(gaps), largest_relative_difference=largest)
+        return counted(gaps < HEIGHT, largest_relative_difference=largest)
 
     return ask
 
@@ -57,7 +52,7 @@ def times(*problems: str) -> Callable[[Tables], Answer]:
     def ask(tables: Tables) -> Answer:
         rows = of_problem(tables, "drops", main=True)
         gaps = rows[rows["problem"].isin(problems)]["gap"].abs()
-        return counted(int((gaps < TIME).sum()), len(gaps), largest_relative_difference=float(gaps.max()))
+        return counted(gaps < TIME, largest_relative_difference=float(gaps.max()))
 
     return ask
 
@@ -72,7 +67,7 @@ def order_of_weights(tables: Tables) -> Answer:
         met += bool(small < large * (low / high) ** 0.5)
         total += 1
     largest = {f"largest at scale {scale:g}": float(by_scale[scale].max()) for scale in by_scale}
-    return counted(met, total, **largest)
+    return tally(met, total - met, **largest)
 
 
 def directions(tables: Tables) -> Answer:
@@ -81,7 +76,7 @@ def directions(tables: Tables) -> Answer:
     met, total = int(rows["directions"].sum()), len(rows)
     followed = tables["orders"]
     met, total = met + int(followed["as_predicted"].sum()), total + int(followed["followed"].sum())
-    return counted(met, total)
+    return tally(met, total - met)
 
 
 def largest_first(tables: Tables) -> Answer:
@@ -92,7 +87,7 @@ def largest_first(tables: Tables) -> Answer:
     for ratio, one in rows[(rows["heads"] == 2) & (rows["scale"] == PAIR_SCALE)].groupby("ratio"):
         k, n = int(one["first"].sum()), int(one["n"].sum())
         numbers[f"share at ratio {ratio:g}"] = Number(k / n, *(float(end) for end in wilson_interval(k, n)))
-    return counted(met, len(rows), **numbers)
+    return tally(met, len(rows) - met, **numbers)
 
 
 def _shares(tables: Tables, ratio: float, heads: int, scale: float) -> float:
@@ -107,7 +102,7 @@ def scale_decides(tables: Tables) -> Answer:
     low, high = two["scale"].min(), two["scale"].max()
     differences = [_shares(tables, r, 2, low) - _shares(tables, r, 2, high) for r in two["ratio"].unique()]
     met = sum(abs(value) < 1e-12 for value in differences)
-    return counted(met, len(differences), largest_difference=float(np.abs(differences).max()))
+    return tally(met, len(differences) - met, largest_difference=float(np.abs(differences).max()))
 
 
 def wide(tables: Tables) -> Answer:
@@ -121,7 +116,9 @@ def wide(tables: Tables) -> Answer:
         total += len(near) - 2
         longest = max(longest, float(near[1:-1].max() / near[0]))
     first = of_problem(tables, "drops", problem=WIDE, drop=1)["gap"].abs()
-    return counted(met, total, longest_over_first=longest, first_drop_largest_relative_difference=float(first.max()))
+    return tally(
+        met, total - met, longest_over_first=longest, first_drop_largest_relative_difference=float(first.max())
+    )
 
 
 def ranks(tables: Tables) -> Answer:
@@ -138,7 +135,7 @@ def ranks(tables: Tables) -> Answer:
                 met += bool(share < PASSED)
                 total += 1
                 longest = max(longest, float(share))
-    return counted(met, total, longest_share=longest)
+    return tally(met, total - met, longest_share=longest)
 
 
 def one_drop(tables: Tables) -> Answer:
@@ -146,14 +143,14 @@ def one_drop(tables: Tables) -> Answer:
     rows = tables["merged"]
     inner = rows[(rows["level"] > 0) & (rows["level"] < rows["level"].max())]
     shares = inner["near"] / inner["falling"]
-    return counted(int((shares < PASSED).sum()), len(shares), largest_share=float(shares.max()))
+    return counted(shares < PASSED, largest_share=float(shares.max()))
 
 
 def is_logistic(tables: Tables) -> Answer:
     """Merged heads with Λ = I/d against the closed form."""
     rows = tables["logistic"]
     gaps = (rows["error"] - rows["exact"]).abs().groupby(rows["seed"]).max()
-    return counted(int((gaps < LOGISTIC).sum()), len(gaps), largest_difference=float(gaps.max()))
+    return counted(gaps < LOGISTIC, largest_difference=float(gaps.max()))
 
 
 def skips(rule: str) -> Callable[[Tables], Answer]:
@@ -164,7 +161,7 @@ def skips(rule: str) -> Callable[[Tables], Answer]:
         ratio = rows["share"] / rows["straight"]
         met = int((rows["arrived"] & (ratio <= SKIPPED)).sum())
         numbers = {"smallest_share": float(rows["share"].min()), "largest_share": float(rows["share"].max())}
-        return counted(met, len(rows), straight=float(rows["straight"].iloc[0]), **numbers)
+        return tally(met, len(rows) - met, straight=float(rows["straight"].iloc[0]), **numbers)
 
     return ask
 
@@ -183,7 +180,7 @@ def slower(*rules: str) -> Callable[[Tables], Answer]:
             met += int((ratio < (large / small) ** 0.5).sum())
             total += len(ratio)
             numbers[f"steps from the smaller over the larger start, {rule}"] = float(ratio.mean())
-        return counted(met, total, **numbers)
+        return tally(met, total - met, **numbers)
 
     return ask
 

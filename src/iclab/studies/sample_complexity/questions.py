@@ -12,7 +12,7 @@ from iclab.studies.sample_complexity.fits import best_rates
 from iclab.studies.sample_complexity.prompts import FIXED, LINEAR
 from iclab.studies.sample_complexity.tasks import FRESH, MODEL, POOL, RIDGE
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
 
 # Share of bootstrap samples of the prompts from which on a nearest algorithm is named.
 CERTAIN = 0.95
@@ -25,16 +25,11 @@ FAR = 4.0
 _ROUNDING = 1 + 1e-12
 
 
-def _counted(holds: pd.Series, **numbers: float | Number) -> Answer:
-    met = int(holds.sum())
-    return Answer(verdict_of(met, len(holds) - met), met, len(holds) - met, 0, numbers)
-
-
 def bound(tables: Tables) -> Answer:
     """Whether the error is at most Corollary 6's bound, over fixed Λ, N and M."""
     rows = tables["exact"].dropna(subset="bound")
     ratio = rows["error"] / rows["bound"]
-    return _counted(ratio <= _ROUNDING, **{"largest error / bound": float(ratio.max())})
+    return counted(ratio <= _ROUNDING, **{"largest error / bound": float(ratio.max())})
 
 
 def best(tables: Tables) -> Answer:
@@ -43,7 +38,7 @@ def best(tables: Tables) -> Answer:
     cost = rows["error_at_largest_N"] / rows["error"]
     isotropic = cost[(rows["inputs"] == FIXED) & (rows["condition"] == 1)]
     numbers = {"largest cost of the longest N": float(cost.max()), "for Λ = I": float(isotropic.max())}
-    return _counted(rows["best_N"] == rows["M"], **numbers)
+    return counted(rows["best_N"] == rows["M"], **numbers)
 
 
 def power(*quantities: str, **where: str) -> Callable[[Tables], Answer]:
@@ -56,15 +51,13 @@ def power(*quantities: str, **where: str) -> Callable[[Tables], Answer]:
             rows = rows[rows[column] == value]
         sharp = rows["high"] - rows["low"] <= VAGUE
         inside = (rows["low"] <= rows["expected"]) & (rows["expected"] <= rows["high"])
-        met, missed = int((sharp & inside).sum()), int((~inside).sum())
-        undecided = len(rows) - met - missed
         numbers = {
             ", ".join(
                 str(row[key]) for key in ("quantity", "inputs", "kind", "variable") if isinstance(row[key], str)
             ): (Number(row["value"], row["low"], row["high"]))
             for row in rows.to_dict("records")
         }
-        return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+        return counted(sharp & inside, ~inside, **numbers)
 
     return ask
 
@@ -118,8 +111,7 @@ def nearest(tables: Tables) -> Answer:
     numbers: dict[str, float | Number] = {}
     if met:
         numbers["least K"] = float(chosen.loc[certain & ridge, "n_tasks"].min())
-    undecided = len(chosen) - met - missed
-    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+    return tally(met, missed, len(chosen) - met - missed, **numbers)
 
 
 def known(tables: Tables) -> Answer:
@@ -131,7 +123,7 @@ def known(tables: Tables) -> Answer:
     gap, reach = fresh["error"] - pool["error"], normal_quantile() * np.hypot(pool["stderr"], fresh["stderr"])
     met, missed = int((gap > reach).sum()), int((gap < -reach).sum())
     numbers = {"largest K": float(gap.index[gap > reach].max())} if met else {}
-    return Answer(verdict_of(met, missed, len(gap) - met - missed), met, missed, len(gap) - met - missed, numbers)
+    return tally(met, missed, len(gap) - met - missed, **numbers)
 
 
 def agreement(tables: Tables) -> Answer:
@@ -142,7 +134,7 @@ def agreement(tables: Tables) -> Answer:
         .agg(mean=("mean", "mean"), error=("mean", "sem"), exact=("exact", "first"))
     )
     z = (pairs["mean"] - pairs["exact"]) / pairs["error"]
-    return _counted(z.abs() <= FAR, **{"farthest, in standard errors": float(z.iloc[int(z.abs().argmax())])})
+    return counted(z.abs() <= FAR, **{"farthest, in standard errors": float(z.iloc[int(z.abs().argmax())])})
 
 
 def floor(tables: Tables) -> Answer:

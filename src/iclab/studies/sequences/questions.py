@@ -12,7 +12,7 @@ from iclab.studies.folder import questions_of
 from iclab.studies.sequences.lines import BIGRAM, DAMPED, FREQUENCIES, NEW, POOL, UNIFORM, UNIGRAM
 from iclab.studies.sequences.measure import ATTENTION, MLP
 from iclab.studies.sequences.models import TRUTH
-from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
 
 PHASES = (UNIFORM, UNIGRAM, BIGRAM)
 
@@ -37,7 +37,7 @@ def phases(tables: Tables) -> Answer:
         for name, at in zip(PHASES[1:], first[1:], strict=True):
             if at >= 0:
                 numbers[f"{model}, seed {seed}: {name} from step"] = float(wide.index[at])
-    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+    return tally(met, missed, undecided, **numbers)
 
 
 def _above_truth(tables: Tables, predictor: str) -> float:
@@ -53,14 +53,13 @@ def floor(tables: Tables) -> Answer:
     own = ends[(ends["model"] == ATTENTION) & (ends["reference"] == TRUTH)]
     line = _above_truth(tables, FREQUENCIES)
     reach = normal_quantile() * own["stderr"]
-    met, missed = int((own["mean"] - reach > line).sum()), int((own["mean"] + reach < line).sum())
     numbers = {
         "mean excess over the true chain": float(own["mean"].mean()),
         f"of {FREQUENCIES}": line,
         f"of {DAMPED}": _above_truth(tables, DAMPED),
         "of bigram": _above_truth(tables, BIGRAM),
     }
-    return Answer(verdict_of(met, missed, len(own) - met - missed), met, missed, len(own) - met - missed, numbers)
+    return counted(own["mean"] - reach > line, own["mean"] + reach < line, **numbers)
 
 
 def above_bayes(tables: Tables) -> Answer:
@@ -71,11 +70,10 @@ def above_bayes(tables: Tables) -> Answer:
     )
     gap = own["mean"][ATTENTION] - own["mean"][MLP]
     reach = normal_quantile() * np.hypot(own["stderr"][ATTENTION], own["stderr"][MLP])
-    met, missed = int((gap > reach).sum()), int((gap < -reach).sum())
     numbers: dict[str, float | Number] = {
         f"{name}, from bigram": float(own["mean"][name].mean()) for name in (ATTENTION, MLP)
     }
-    return Answer(verdict_of(met, missed, len(gap) - met - missed), met, missed, len(gap) - met - missed, numbers)
+    return counted(gap > reach, gap < -reach, **numbers)
 
 
 def nearest(family: str, *, remembers: bool) -> Callable[[Tables], Answer]:
@@ -93,7 +91,7 @@ def nearest(family: str, *, remembers: bool) -> Callable[[Tables], Answer]:
             met, total = met + (chosen.startswith("pool") == remembers), total + 1
         for name, own in rows.groupby("reference"):
             numbers[f"from {name}"] = float(own["mean"].mean())
-        return Answer(verdict_of(met, total - met), met, total - met, 0, numbers)
+        return tally(met, total - met, **numbers)
 
     return ask
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from iclab.studies.folder import questions_of
 from iclab.studies.shifts.measure import LEAST_SQUARES, LSA, UNSHIFTED
-from iclab.studies.study import Answer, Tables, verdict_of
+from iclab.studies.study import Answer, Tables, counted
 
 # A learner tolerates a shift when its error, less what no linear predictor can avoid and divided by the zero
 # estimator's error, exceeds the unshifted one by at most this, at M = N and every parameter.
@@ -29,10 +29,8 @@ def layer(tables: Tables, *changed: str) -> pd.DataFrame:
 def as_stated(tables: Tables) -> Answer:
     """Shifts of labels, tasks and queries are tolerated, and shifts of inputs are not."""
     others, inputs = (layer(tables, *changed)["growth"] <= TOLERANCE for changed in (TOLERATED, INPUTS))
-    met = int(others.sum() + (~inputs).sum())
-    missed = len(others) + len(inputs) - met
     numbers = {"of labels, tasks, queries tolerated": int(others.sum()), "of inputs tolerated": int(inputs.sum())}
-    return Answer(verdict_of(met, missed), met, missed, 0, numbers)
+    return counted([*others, *~inputs], **numbers)
 
 
 def tolerated(*changed: str, holds: bool = True) -> Callable[[Tables], Answer]:
@@ -40,11 +38,10 @@ def tolerated(*changed: str, holds: bool = True) -> Callable[[Tables], Answer]:
 
     def ask(tables: Tables) -> Answer:
         rows = layer(tables, *changed)
-        met = int(((rows["growth"] <= TOLERANCE) == holds).sum())
         numbers = {f"growth, {row['shift']}": float(row["growth"]) for row in rows.to_dict("records")}
         if "labels" in changed:
             numbers |= noise_limits(tables)
-        return Answer(verdict_of(met, len(rows) - met), met, len(rows) - met, 0, numbers)
+        return counted((rows["growth"] <= TOLERANCE) == holds, **numbers)
 
     return ask
 
@@ -64,8 +61,7 @@ def steady(tables: Tables) -> Answer:
     """Shifts under which the layer's relative error does not rise with the parameter."""
     rows = layer(tables, *TOLERATED)
     rows = rows[rows["parameters"] > 1]
-    met = int((~rows["rises"].astype(bool)).sum())
-    return Answer(verdict_of(met, len(rows) - met), met, len(rows) - met)
+    return counted(~rows["rises"].astype(bool))
 
 
 def smaller(tables: Tables) -> Answer:
@@ -77,8 +73,7 @@ def smaller(tables: Tables) -> Answer:
     exact = trained["exact"].notna() & squares["exact"].notna()
     difference = (trained["exact"] - squares["exact"]).where(exact, trained["mean"] - squares["mean"])
     line = np.where(exact, 0.0, DIFFERENCE * np.hypot(trained["stderr"], squares["stderr"]))
-    met, missed = int((difference > line).sum()), int((difference < -line).sum())
-    return Answer(verdict_of(met, missed, len(difference) - met - missed), met, missed, len(difference) - met - missed)
+    return counted(difference > line, difference < -line)
 
 
 def agreement(tables: Tables) -> Answer:
@@ -87,8 +82,7 @@ def agreement(tables: Tables) -> Answer:
     # An error of zero is no comparison, and one that only scales with the shift is no second one.
     scores = errors[np.isfinite(errors["z"]) & (errors["exact"] > 0)]["z"]
     scores = scores[~scores.round(6).duplicated()].abs()
-    met = int((scores <= AGREEMENT).sum())
-    return Answer(verdict_of(met, len(scores) - met), met, len(scores) - met, 0, {"largest": float(scores.max())})
+    return counted(scores <= AGREEMENT, **{"largest": float(scores.max())})
 
 
 QUESTIONS = questions_of(

@@ -8,7 +8,7 @@ import numpy as np
 
 from iclab.foundations import mean_interval, normal_quantile
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
 from iclab.studies.task_diversity.lines import FRESH, POOL
 from iclab.studies.task_diversity.models import CONSTANT, FAST, FAST_CONSTANT, LABELS, POSTERIOR
 from iclab.studies.task_diversity.thresholds import HALF
@@ -32,12 +32,11 @@ def changes(tasks: str) -> Callable[[Tables], Answer]:
         first, last = (ends.groupby("training_seed").nth(i).set_index("training_seed") for i in (0, -1))
         met = int(((first["low"] > HALF) & (last["high"] < HALF)).sum())
         missed = int(((first["high"] < HALF) | (last["low"] > HALF)).sum())
-        undecided = len(first) - met - missed
         numbers = {
             "relative distance at the fewest": float(first["relative"].mean()),
             "at the most": float(last["relative"].mean()),
         }
-        return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+        return tally(met, missed, len(first) - met - missed, **numbers)
 
     return ask
 
@@ -58,8 +57,7 @@ def beyond_bayes(tables: Tables) -> Answer:
     rows = tables["models"]
     rows = rows[(rows["recipe"] == LABELS) & (rows["tasks"] == FRESH) & (rows["relative"] < HALF)]
     gap, reach = rows["dmmse"] - rows["error"], normal_quantile() * rows["stderr"]
-    met, missed = int((gap > reach).sum()), int((gap < -reach).sum())
-    return Answer(verdict_of(met, missed, len(rows) - met - missed), met, missed, len(rows) - met - missed)
+    return counted(gap > reach, gap < -reach)
 
 
 def reported(tables: Tables) -> Answer:
@@ -73,9 +71,8 @@ def reported(tables: Tables) -> Answer:
     ratio = mean["dMMSE"] / mean["ridge"]
     spread = ratio * np.hypot(error["dMMSE"] / mean["dMMSE"], error["ridge"] / mean["ridge"])
     reach = normal_quantile() * spread
-    met, missed = int((ratio - reach > 1 + WORSE).sum()), int((ratio + reach < 1 + WORSE).sum())
     numbers = {f"M = {m}": Number(float(ratio[m]), stderr=float(spread[m])) for m in ratio.index}
-    return Answer(verdict_of(met, missed, len(ratio) - met - missed), met, missed, len(ratio) - met - missed, numbers)
+    return counted(ratio - reach > 1 + WORSE, ratio + reach < 1 + WORSE, **numbers)
 
 
 def moved(*recipes: str, towards_ridge: bool) -> Callable[[Tables], Answer]:
@@ -99,7 +96,7 @@ def moved(*recipes: str, towards_ridge: bool) -> Callable[[Tables], Answer]:
             for count, mine in gap.groupby("n_tasks"):
                 low, high = mean_interval(mine.to_numpy()) if len(mine) > 1 else (np.nan, np.nan)
                 numbers[f"{recipe}, M = {count}"] = Number(float(mine.mean()), float(low), float(high))
-        return Answer(verdict_of(met, missed, total - met - missed), met, missed, total - met - missed, numbers)
+        return tally(met, missed, total - met - missed, **numbers)
 
     return ask
 
@@ -115,7 +112,7 @@ def explained(tables: Tables) -> Answer:
             met += int(row["value_low"] > CORRELATED)
             missed += int(row["value_high"] < CORRELATED)
     total = int((rows["quantity"] == "correlation").sum())
-    return Answer(verdict_of(met, missed, total - met - missed), met, missed, total - met - missed, numbers)
+    return tally(met, missed, total - met - missed, **numbers)
 
 
 QUESTIONS = questions_of(

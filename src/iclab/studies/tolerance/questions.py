@@ -8,7 +8,7 @@ import pandas as pd
 
 from iclab.studies.folder import questions_of
 from iclab.studies.shifts.questions import TOLERANCE
-from iclab.studies.study import Answer, Number, Tables, Verdict, verdict_of
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
 from iclab.studies.tolerance.views import BENIGN
 
 # A model whose excess on what it was made for is above this has little to lose by a shift: it has not learned.
@@ -29,9 +29,8 @@ def _cells(tables: Tables, group: str, family: str | None = None) -> pd.DataFram
 
 
 def _count(rows: pd.DataFrame, wanted: str, **numbers: float | Number) -> Answer:
-    met, undecided = (int((rows["verdict"] == verdict).sum()) for verdict in (wanted, "undecided"))
-    missed = len(rows) - met - undecided
-    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, numbers)
+    met = rows["verdict"] == wanted
+    return counted(met, ~met & (rows["verdict"] != "undecided"), **numbers)
 
 
 def layer(tables: Tables, benign: bool) -> Answer:
@@ -48,13 +47,13 @@ def layer(tables: Tables, benign: bool) -> Answer:
 def transformers(tables: Tables, family: str) -> Answer:
     """How many shifts the transformers of a family tolerate, beside the layer of the same training."""
     rows, alone = _cells(tables, "transformer", family), _cells(tables, "linear layer", family)
-    counted = _count(rows, "tolerated")
+    alike = _count(rows, "tolerated")
     per_model = (rows["verdict"] == "tolerated").groupby(rows["predictor"]).sum()
     numbers: dict[str, float | Number] = {"models": len(per_model), "shifts": len(alone)}
     numbers["linear_layer"] = int((alone["verdict"] == "tolerated").sum())
     if len(per_model):
         numbers |= {"fewest": int(per_model.min()), "most": int(per_model.max())}
-    return Answer(Verdict.MEASURED, counted.met, counted.missed, counted.undecided, numbers)
+    return Answer(Verdict.MEASURED, alike.met, alike.missed, alike.undecided, numbers)
 
 
 def unlike(tables: Tables, other: str, family: str | None) -> Answer:
@@ -64,7 +63,7 @@ def unlike(tables: Tables, other: str, family: str | None) -> Answer:
     rows = tables["differences"][tables["differences"]["unlike"] == other]
     rows = rows if family is None else rows[rows["family"] == family]
     differing = rows.groupby(["family", "embedding", "attention"]).ngroups
-    return Answer(verdict_of(differing, kinds - differing), differing, kinds - differing, 0, {"shifts": len(rows)})
+    return tally(differing, kinds - differing, **{"shifts": len(rows)})
 
 
 def cost(tables: Tables) -> Answer:
@@ -78,9 +77,8 @@ def cost(tables: Tables) -> Answer:
 def closed_form(tables: Tables) -> Answer:
     """How many measured errors of the layer are where its closed form is."""
     z = _cells(tables, "linear layer")["z"].dropna().abs()
-    met = int((z <= AGREE).sum())
     numbers = {"largest_distance": float(z.max())} if len(z) else {}
-    return Answer(verdict_of(met, len(z) - met), met, len(z) - met, 0, numbers)
+    return counted(z <= AGREE, **numbers)
 
 
 QUESTIONS = questions_of(
