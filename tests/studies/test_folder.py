@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from iclab.foundations import InvalidInputError
 from iclab.studies import REGISTRY, open_folder
-from iclab.studies.folder import PROFILE_NAMES, read_profile, write_example
+from iclab.studies.folder import PROFILE_NAMES, questions_of, read_profile, write_example
 from iclab.studies.runner import run_all
 from iclab.studies.study import Answer, Verdict
 
@@ -58,6 +59,17 @@ def test_editing_a_page_or_a_question_recomputes_nothing(own_study, iclab, tmp_p
     assert iclab("study", "run", folder, "--workers", 1)[0] == 0
     assert {path: path.stat().st_mtime_ns for path in (folder / "results" / "units").iterdir()} == units
     assert "Only 50." in (folder / "results" / "own.html").read_text()
+
+
+def test_words_of_questions_may_stand_apart_from_what_answers_them(tmp_path):
+    beside, asks = tmp_path / "questions.yaml", {"small": (lambda tables: tables["answer"], {"line": 3.0})}
+    beside.write_text("small: {asked: Why?, criterion: Because.}")
+    [question] = questions_of(str(tmp_path / "questions.py"), asks)
+    assert (question.name, question.asked, question.thresholds) == ("small", "Why?", {"line": 3.0})
+    for text, wrong in (("big: {}", "big"), ("small: {asks: Why?}", "one of"), ("small: why", "map words")):
+        beside.write_text(text)
+        with pytest.raises(InvalidInputError, match=wrong):
+            questions_of(str(tmp_path / "questions.py"), asks)
 
 
 def test_settings_are_set_and_tables_equal_in_processes(own_study, iclab, tmp_path):

@@ -168,6 +168,8 @@ def questions_of(module: str, asks: Mapping[str, Ask | tuple[Ask, Mapping[str, f
         )
     questions: list[Question] = []
     for name, said in words.items():
+        if not isinstance(said, Mapping):
+            raise InvalidInputError(f"the question {name} must map words to text in {path}; it is {said!r}.")
         for key in said:
             check_choice(key, f"word of the question {name}", ("asked", "criterion", "source", "lead"))
         ask = asks[name]
