@@ -63,10 +63,10 @@ def test_editing_a_page_or_a_question_recomputes_nothing(own_study, iclab, tmp_p
 
 def test_words_of_questions_may_stand_apart_from_what_answers_them(tmp_path):
     beside, asks = tmp_path / "questions.yaml", {"small": (lambda tables: tables["answer"], {"line": 3.0})}
-    beside.write_text("small: {asked: Why?, criterion: Because.}")
+    beside.write_text("small: {asked: Why not, criterion: Because.}")
     [question] = questions_of(str(tmp_path / "questions.py"), asks)
-    assert (question.name, question.asked, question.thresholds) == ("small", "Why?", {"line": 3.0})
-    for text, wrong in (("big: {}", "big"), ("small: {asks: Why?}", "one of"), ("small: why", "map words")):
+    assert (question.name, question.asked, question.thresholds) == ("small", "Why not", {"line": 3.0})
+    for text, wrong in (("big: {}", "big"), ("small: {asks: Why not}", "one of"), ("small: why", "map words")):
         beside.write_text(text)
         with pytest.raises(InvalidInputError, match=wrong):
             questions_of(str(tmp_path / "questions.py"), asks)

@@ -179,7 +179,7 @@ def slower(*rules: str) -> Callable[[Tables], Answer]:
             ratio = steps[small] / steps[large]
             met += int((ratio < (large / small) ** 0.5).sum())
             total += len(ratio)
-            numbers[f"steps from the smaller over the larger start, {rule}"] = float(ratio.mean())
+            numbers[f"steps, smaller over larger start, {rule}"] = float(ratio.mean())
         return tally(met, total - met, **numbers)
 
     return ask
