@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from iclab.foundations import normal_quantile
+from iclab.studies.folder import questions_of
 from iclab.studies.sample_complexity.fits import best_rates
 from iclab.studies.sample_complexity.prompts import FIXED, LINEAR
 from iclab.studies.sample_complexity.tasks import FRESH, MODEL, POOL, RIDGE
-from iclab.studies.folder import questions_of
 from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
 
 # Share of bootstrap samples of the prompts from which on a nearest algorithm is named.
