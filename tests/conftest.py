@@ -25,6 +25,12 @@ def one_thread():
 
 
 @pytest.fixture
+def svg_alone(monkeypatch):
+    """Figures are saved as what pages show; files for print take as long again."""
+    monkeypatch.setattr("iclab.studies.drawing.FORMATS", {"svg": {"Date": None, "Creator": None}})
+
+
+@pytest.fixture
 def iclab(capsys, monkeypatch, tmp_path):
     """Run a command in ``tmp_path``: (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)

@@ -236,7 +236,7 @@ def test_targets_are_noise_free_and_travel(name):
 def test_second_moment(name):
     law, expected = COVARIATES[name]
     assert isinstance(law, Covariates)
-    n = 40_000
+    n = 10_000
     xs = law.sample(Draws(5, count=n), 2)
     assert xs.shape == (n, 2, 3)
     products = xs[:, 1, :, None] * xs[:, 1, None, :]  # the second input: stationarity too
@@ -248,7 +248,7 @@ def test_second_moment(name):
 def test_mean_square(name):
     tasks = (TASKS | VECTORS)[name]
     assert isinstance(tasks, Tasks)
-    n = 40_000
+    n = 10_000
     targets = PromptDistribution(Gaussian(LAMBDA), tasks).sample(n, 1, seed=6).targets[:, 0]
     squares = (targets.reshape(n, -1) ** 2).sum(axis=1)
     assert abs(squares.mean() - tasks.mean_square(LAMBDA)) < 4.5 * squares.std() / np.sqrt(n) + 1e-12
@@ -264,6 +264,6 @@ def test_zero_error_of_shift(name):
     if expected is None:
         assert member.changes == ("task",)
         return
-    n = 20_000
+    n = 5_000
     squares = member.apply(base).sample(n, 3, seed=8).targets[:, 2] ** 2
     assert abs(squares.mean() - expected) < 4.5 * squares.std() / np.sqrt(n)

@@ -44,7 +44,7 @@ from iclab.theory import (
 )
 
 LAMBDA = np.array([[1.0, 0.3, 0.1], [0.3, 0.7, -0.2], [0.1, -0.2, 0.5]])
-N = 100_000
+N = 25_000
 
 
 def agree(curve, position, exact):

@@ -17,15 +17,16 @@ def test_there_is_one_for_each_law_of_figure_1():
     assert {f"linear-columns-d20-{law}" for law in laws} <= SHIPPED.keys()
 
 
+@pytest.mark.parametrize("n_prompts", [64, pytest.param(500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SHIPPED)
-def test_holds_its_card(name):
+def test_holds_its_card(name, n_prompts):
     folder, model = SHIPPED[name], load(name)
     assert (folder / "model.safetensors").stat().st_size < 6_000_000
     config = read_config(folder / "config.yaml")
     assert model.n_train == config.n_train
     table = pd.read_csv(folder / "evaluation.csv")
     card = table[(table["distribution"] == "own law") & (table["predictor"] == "model")].set_index("position")
-    curve = error_curve(model, config.prompts.build(), config.n_points, n_prompts=300, seed=12345)
+    curve = error_curve(model, config.prompts.build(), config.n_train + 1, n_prompts=n_prompts, seed=12345)
     for position in (config.n_train // 2, config.n_train):
         apart = curve.mean[position] - card.loc[position, "mean"]
         assert abs(apart) < 4 * np.hypot(curve.stderr[position], card.loc[position, "stderr"])

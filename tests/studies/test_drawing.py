@@ -5,8 +5,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from iclab.studies.drawing import FAMILY_SHADES, PREDICTORS, curves, shade
+from iclab.studies.drawing import FAMILY_SHADES, FORMATS, PREDICTORS, curves, save_figure, shade
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 SIGHT = {
@@ -63,3 +64,15 @@ def test_whole_numbers_and_short_ranges_are_labelled_as_people_write_them(top):
     ]
     assert len(inside) >= 3
     assert any("10^" in text for text in inside) is (top == 1e6)
+
+
+def test_a_figure_is_drawn_once_for_every_file_and_has_the_same_bytes_again(tmp_path, monkeypatch):
+    draws, draw = [], Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda *given: draws.append(1) or draw(*given))
+    for name in "ab":
+        save_figure(curves(pd.DataFrame({"position": [0, 1, 2], "mean": [1.0, 2.0, 8.0]})), name, tmp_path)
+    assert len(draws) == 2 * len(FORMATS)
+    for suffix, head in {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}.items():
+        first, second = ((tmp_path / f"{name}.{suffix}").read_bytes() for name in "ab")
+        assert first.startswith(head)
+        assert first == second

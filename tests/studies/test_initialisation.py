@@ -5,15 +5,22 @@ import pytest
 
 from iclab.foundations import InvalidInputError
 from iclab.foundations.exponents import regressed
-from iclab.studies.initialisation.measure import Problem, Settings, measure
+from iclab.studies.initialisation import descent
+from iclab.studies.initialisation import measure as study
+from iclab.studies.initialisation.measure import MOVED, Problem, Settings, measure
 from iclab.studies.initialisation.questions import QUESTIONS
 from iclab.studies.initialisation.two_layer import counts_of
 from iclab.studies.lab import Lab
 from iclab.studies.study import Verdict, ask
 
+SCALED = {0.0: (Problem("fixed", 5, 20, 10.0), Problem("random", 5, 20, 1.0)), MOVED: (Problem("fixed", 2, 20, 1.0),)}
+RATIOS, BATCHES = (0.5, 2.0, 8.0), (2, 8, 32)
+SPANS = {"fixed": {"span": 30.0, "sgd_span": 2.0}, "random": {"span": 15.0, "sgd_span": 0.5}}
+
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
+    """Fewer problems and sizes of σ, smaller batches, shorter runs; those of the study are run in its contract."""
     settings = Settings(
         n_starts=6,
         n_seeds=2,
@@ -22,7 +29,13 @@ def tables(tmp_path_factory):
         problems=(Problem("fixed", 2, 20, 1.0),),
         sizes=(0.1, 0.3, 3.0),
     )
-    return measure(settings, Lab(tmp_path_factory.mktemp("lab"), lambda *_: None))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(study, "RATIO_PROBLEMS", SCALED)
+        patched.setattr(study, "RATIOS", RATIOS)
+        patched.setattr(descent, "BATCHES", BATCHES)
+        for covariances, spans in SPANS.items():
+            patched.setitem(descent.DESCENTS, covariances, descent.DESCENTS[covariances]._replace(**spans))
+        return measure(settings, Lab(tmp_path_factory.mktemp("lab"), lambda *_: None))
 
 
 @pytest.fixture
@@ -92,10 +105,11 @@ def test_runs_above_both_limits(tables, asked, excess, diverged, met, lost):
 
 def test_noise_shrinks_with_larger_batches(tables):
     gaps = tables["sgd"].pivot_table(index=["covariances", "rate"], columns="batch_size", values="gap")
-    assert (gaps[128] < gaps[8])["fixed"].all()
+    few, _, many = BATCHES
+    assert (gaps[many] < gaps[few])["fixed"].all()
     # Random covariances make single prompts large: two runs tell only at the smallest rate.
     smallest = gaps.loc["random"].iloc[0]
-    assert smallest[128] < smallest[8]
+    assert smallest[many] < smallest[few]
 
 
 @pytest.mark.parametrize(

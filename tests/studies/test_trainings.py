@@ -106,10 +106,11 @@ def test_what_ships_is_found_by_its_configuration():
         "gpt2": {"embedding": "interleaved", "attention": "softmax"},
     }
     wishes = [*product(kinds, (40, 70, 100)), ("linear-columns", 40)]
+    shipped = stated([SHIPPED])
     for law, (kind, size) in product(("identity", "random-exponential"), wishes):
         wanted = preset("fast", dimension=20, n_train=size, covariates=law, model=kinds.get(kind, {}))
-        found = choose(wanted, stated([SHIPPED]))
+        found = choose(wanted, shipped)
         assert found is not None
         assert found.config.prompts == wanted.prompts
         assert found.origin.endswith(f" {kind}-d20-{law.removeprefix('random-')}" + ("" if size == 40 else f"-N{size}"))
-        assert choose(wanted.with_(n_train=size - 1), stated([SHIPPED])) is None
+        assert choose(wanted.with_(n_train=size - 1), shipped) is None

@@ -24,15 +24,15 @@ def build_law(law: Mapping[str, str | float]) -> Any:
 
     if "name" not in law:
         raise InvalidInputError("a law must have a name, as in {name: expon, scale: 1}; none was given.")
-    known = [name for name in dir(stats) if isinstance(getattr(stats, name), stats.rv_continuous)]
     name = str(law["name"])
-    if name not in known:
+    family = getattr(stats, name, None)
+    if not isinstance(family, stats.rv_continuous):
+        known = [each for each in dir(stats) if isinstance(getattr(stats, each), stats.rv_continuous)]
         close = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise InvalidInputError(
             f"a law's name must be a continuous distribution of scipy.stats; {name!r} was given.{hint}"
         )
-    family = getattr(stats, name)
     shapes = [shape.strip() for shape in family.shapes.split(",")] if family.shapes else []
     parameters = {key: value for key, value in law.items() if key != "name"}
     for key in parameters:

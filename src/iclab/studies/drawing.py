@@ -70,8 +70,8 @@ _PARAMETERS: dict[Any, Any] = {
 # Powers of ten do on a logarithmic axis from this ratio of its ends on, and 1, 2 and 5 of each decade from that.
 _SHORT, _LESS = 100.0, 5.0
 
-# What would tell two drawings of the same figure apart.
-_UNDATED: Mapping[str, dict[str, None]] = {
+# Files of a figure, each without what would tell two drawings of the same figure apart.
+FORMATS: Mapping[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "png": {"Software": None},
@@ -93,8 +93,10 @@ def save_figure(figure: Figure, name: str, directory: Path) -> None:
         engine = figure.get_layout_engine()
         if engine is not None:
             engine.execute(figure)
-            figure.set_layout_engine("none")
-        for suffix, metadata in _UNDATED.items():
+            # No engine at all: with one that does nothing, matplotlib draws twice for every file.
+            mpl.rcParams["figure.constrained_layout.use"] = False
+            figure.set_layout_engine(None)
+        for suffix, metadata in FORMATS.items():
             with atomic_path(directory / f"{name}.{suffix}") as temporary:
                 figure.savefig(temporary, format=suffix, metadata=metadata)
 

@@ -7,6 +7,7 @@ Every study is a folder with ``measure.py`` (``TITLE``, a dataclass ``Settings``
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
 import importlib.util
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -70,8 +72,8 @@ class Study:
 
     @property
     def title(self) -> str:
-        """Heading of its page."""
-        titles = self._part("measure").TITLE
+        """Heading of its page; where it is written out it is read from the text, which loads no torch."""
+        titles = _literal(_read_text(self.folder / MEASURE), "TITLE") or self._part("measure").TITLE
         return titles if isinstance(titles, str) else titles[self.name]
 
     @property
@@ -307,6 +309,18 @@ def read_profile(name: str) -> dict[str, Any]:
     return _read_yaml(Path(str(files("iclab.studies"))) / "profiles" / f"{name}.yaml")
 
 
+@cache
+def _literal(text: str, name: str) -> Any:
+    """What a module's text gives a name at its top, if it is written out; None otherwise."""
+    try:
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]:
+                return ast.literal_eval(node.value)
+    except (SyntaxError, ValueError):
+        pass
+    return None
+
+
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
@@ -316,7 +330,7 @@ def _read_text(path: Path) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(_read_text(path))
+        content = yaml.load(_read_text(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         raise InvalidInputError(f"{path} must be a YAML file; {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict):

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import rv_continuous
 
 from iclab.foundations import InvalidInputError, atomic_path
 from iclab.studies.code import digest_of_all
@@ -147,6 +146,15 @@ def _reference(function: Callable[..., Any] | type) -> str:
     return f"{module}:{name}"
 
 
+def _is_law(value: Any) -> bool:
+    """Whether it is a frozen continuous law; what has no ``dist`` is none, and scipy.stats is not loaded for it."""
+    if not hasattr(value, "dist"):
+        return False
+    from scipy.stats import rv_continuous
+
+    return isinstance(value.dist, rv_continuous)
+
+
 def _canonical(value: Any, used: set[tuple[str, str]]) -> Any:
     """A value for the key, and in ``used`` the functions and classes that it names."""
     if value is None or isinstance(value, bool | int | float | str):
@@ -159,7 +167,7 @@ def _canonical(value: Any, used: set[tuple[str, str]]) -> Any:
         return [_canonical(inner, used) for inner in value]
     if isinstance(identity := getattr(value, "identity", None), str):
         return {"identity": identity}
-    if isinstance(getattr(value, "dist", None), rv_continuous):  # a frozen law
+    if _is_law(value):
         return {"law": value.dist.name, "given": _canonical([list(value.args), dict(value.kwds)], used)}
     if isfunction(value) or isclass(value):
         used.add((value.__module__, value.__qualname__))
