@@ -183,6 +183,25 @@ def figure_style() -> Generator[None]:
         yield
 
 
+@contextmanager
+def panels(size: tuple[float, float], *shape: int, **shared: Any) -> Generator[tuple[Figure, Any]]:
+    """Draw in the house's style on a figure of ``size`` inches: with one axes, a row of them, or rows and columns.
+
+    Parameters
+    ----------
+    size : (float, float)
+        Width and height.
+    *shape : int
+        Nothing for one axes, their number for a list of them, or the numbers of rows and of columns for an array.
+    **shared
+        What axes share, as for ``Figure.subplots``.
+    """
+    with figure_style():
+        figure = Figure(figsize=size)
+        axes: Any = figure.subplots(*((1, *shape) if len(shape) < 2 else shape), squeeze=False, **shared)
+        yield figure, axes if len(shape) == 2 else list(axes[0]) if shape else axes[0, 0]
+
+
 def shade(family: str, index: int, count: int) -> str:
     """Colour of the ``index``-th of ``count`` training lengths of a family."""
     shades = FAMILY_SHADES[family]

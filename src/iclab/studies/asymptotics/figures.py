@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from iclab.foundations import normal_quantile
 from iclab.studies.asymptotics.measure import BEST, FIXED, RIDGELESS
 from iclab.studies.asymptotics.simulations import Cell
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, figure_style, label_short_log
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, label_short_log, panels
 from iclab.studies.study import Record
 
 _PENALTIES = {
@@ -31,9 +31,7 @@ def double_descent(record: Record) -> Figure:
     curves = record.tables["curves"]
     points = record.tables["simulations"]
     points = points[(points["kappa"] == KAPPA) & (points["penalty"] == 0) & points["training"].isna()]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.4))
-        axes = figure.subplots(1, 2, sharey=True)
+    with panels((8.0, 3.4), 2, sharey=True) as (figure, axes):
         for ax, (name, title) in zip(axes, _ERRORS.items(), strict=True):
             for penalty, (color, style, label) in _PENALTIES.items():
                 rows = curves[(curves["kappa"] == KAPPA) & (curves["penalty"] == penalty)].sort_values("tau")
@@ -58,9 +56,7 @@ def _simulated(ax: Axes, rows: pd.DataFrame) -> None:
 def lines(record: Record) -> Figure:
     """Simulated error over its limit by 1/d, with the line through it, for ICL and IDG."""
     rows, ends = record.tables["simulations"], record.tables["intercepts"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.8))
-        axes = figure.subplots(1, 2, sharey=True)
+    with panels((8.0, 3.8), 2, sharey=True) as (figure, axes):
         for ax, (name, title) in zip(axes, _ERRORS.items(), strict=True):
             fitted = ends[ends["error"] == name].reset_index(drop=True)
             groups = rows[rows["error"] == name].groupby(list(Cell._fields), sort=False, dropna=False)
@@ -90,9 +86,7 @@ def _label(rows: pd.DataFrame) -> str:
 def pools(record: Record) -> Figure:
     """What is lost on new tasks, by the number of tasks, for several lengths of prompts."""
     gaps = record.tables["gaps"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.4))
-        ax = figure.subplots()
+    with panels((8.0, 3.4)) as (figure, ax):
         for color, (alpha, rows) in zip(CYCLE, gaps.groupby("alpha"), strict=False):
             ax.plot(rows["kappa"], rows["gap"].clip(lower=1e-6), ".-", color=color, label=f"α = {alpha:g}")
         ax.axvline(1, color=LEAST_SQUARES, linestyle=":", linewidth=1)
@@ -105,10 +99,9 @@ def pools(record: Record) -> Figure:
 def mismatch(record: Record) -> Figure:
     """ICL by the exponent of training tasks, a line for each test, for two sizes of data."""
     table = record.tables["mismatch"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.2))
-        groups = list(table.groupby(["alpha", "tau", "kappa"], sort=False))
-        for ax, ((alpha, tau, kappa), rows) in zip(figure.subplots(1, len(groups)), groups, strict=True):
+    groups = list(table.groupby(["alpha", "tau", "kappa"], sort=False))
+    with panels((8.0, 3.2), len(groups)) as (figure, axes):
+        for ax, ((alpha, tau, kappa), rows) in zip(axes, groups, strict=True):
             for color, (test, one) in zip(CYCLE, rows.groupby("test", sort=False), strict=False):
                 ax.plot(one["training"], one["icl"], ".-", color=color, label=f"test {test:g}")
                 same = one[one["training"] == test]
@@ -123,9 +116,7 @@ def mismatch(record: Record) -> Figure:
 def depth(record: Record) -> Figure:
     """Error by the number of layers, untied and tied, for several α."""
     table = record.tables["depth"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.4))
-        ax = figure.subplots()
+    with panels((8.0, 3.4)) as (figure, ax):
         for color, (alpha, rows) in zip(CYCLE, table.groupby("alpha"), strict=False):
             ax.plot(
                 rows["layers"], rows["untied"].clip(lower=1e-6), "o-", color=color, label=f"α = {alpha:g}", markersize=4

@@ -6,16 +6,14 @@ from matplotlib.figure import Figure
 
 from iclab.studies.classification.bursts import TESTS
 from iclab.studies.classification.logistic import BAYES, MODE, MODEL, SPREAD, TRUE
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, figure_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, panels
 from iclab.studies.study import Record
 
 
 def clusters(record: Record) -> Figure:
     """Accuracy on clean labels beside Bayes, and on the context's own labels, by d."""
     table = record.tables["clusters"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.4))
-        left, right = figure.subplots(1, 2)
+    with panels((8.0, 3.4), 2) as (figure, (left, right)):
         for i, (exponent, own) in enumerate(table.groupby("exponent")):
             means, color = own.groupby("dimension")[["clean", "memory", "bayes"]].mean(), CYCLE[i]
             left.plot(means.index, means["clean"], color=color, marker="o", label=f"$|\\mu| = d^{{{exponent:g}}}$")
@@ -33,9 +31,7 @@ def regression(record: Record) -> Figure:
     table = record.tables["logistic"].pivot(index="position", columns="predictor", values="mean")
     excess = table.sub(table[TRUE], axis=0)
     looks = {BAYES: (LEAST_SQUARES, "-"), MODE: (SECOND, "--"), SPREAD: (LIMIT, "-.")}
-    with figure_style():
-        figure = Figure(figsize=(5.6, 3.4))
-        ax = figure.subplots()
+    with panels((5.6, 3.4)) as (figure, ax):
         trained = [name for name in excess if str(name).startswith(MODEL)]
         for i, name in enumerate(trained):
             ax.plot(excess.index, excess[name], color=ACCENT, linewidth=1.0, label=MODEL if i == 0 else None)
@@ -51,9 +47,7 @@ def bursts(record: Record) -> Figure:
     table = record.tables["bursts"]
     table = table[table["predictor"] == MODEL]
     counts = sorted(table["n_classes"].unique())
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.6))
-        axes = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
+    with panels((8.0, 3.6), len(counts), sharey=True) as (figure, axes):
         for ax, count in zip(axes, counts, strict=True):
             own = table[table["n_classes"] == count]
             for i, (test, *_) in enumerate(TESTS):

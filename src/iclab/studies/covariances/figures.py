@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import ACCENT, CYCLE, LSA, SECOND, THIRD, ZERO, figure_style, label_short_log
+from iclab.studies.drawing import ACCENT, CYCLE, LSA, SECOND, THIRD, ZERO, label_short_log, panels
 from iclab.studies.study import Record
 
 _TREATMENTS = {
@@ -36,9 +36,7 @@ def limits(record: Record) -> Figure:
     layer = record.tables["layer"]
     own = layer[(layer["coupling"] == "independent") & (layer["trained"] == "own") & (layer["scaling"] == "none")]
     finite = own["n"].min()
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.6))
-        axes = figure.subplots(1, 2, sharey=True)
+    with panels((8.0, 3.6), 2, sharey=True) as (figure, axes):
         for i, (family, part) in enumerate(own.groupby("family", sort=False)):
             for ax, x in zip(axes, ("cv2", "biased_cv2"), strict=True):
                 rows = part[part[x] > 0] if x == "biased_cv2" else part
@@ -58,9 +56,7 @@ def treatments(record: Record) -> Figure:
     """The layer on Gamma-distributed eigenvalues at N = M, by training and scaling."""
     layer = record.tables["layer"]
     rows = layer[(layer["coupling"] == "independent") & (layer["family"] == "gamma") & (layer["n"] == layer["n"].min())]
-    with figure_style():
-        figure = Figure(figsize=(7.2, 3.6))
-        ax = figure.subplots()
+    with panels((7.2, 3.6)) as (figure, ax):
         for (trained, scaling), (label, color, line) in _TREATMENTS.items():
             part = rows[(rows["trained"] == trained) & (rows["scaling"] == scaling)].sort_values("cv2")
             shown = part[part["error"] <= _TOP]
@@ -75,9 +71,7 @@ def transformers(record: Record) -> Figure:
     rows = _longest(record)
     plain = rows[rows["scaling"] == "none"]
     laws = _distributions(rows)
-    with figure_style():
-        figure = Figure(figsize=(7.2, 3.8))
-        ax = figure.subplots()
+    with panels((7.2, 3.8)) as (figure, ax):
         for i, (predictor, inputs, label, color, marker) in enumerate(_PREDICTORS):
             part = plain[(plain["predictor"] == predictor) & (plain["inputs"] == inputs) & (plain["scale"] == 1)]
             at = np.array([laws.index(key) for key in zip(part["family"], part["cv2"], strict=True)]) + 0.12 * (i - 1.5)
@@ -98,9 +92,7 @@ def scales(record: Record) -> Figure:
     """GPT-2 at other scales of its inputs; and what scaling prompts at test does to every error."""
     rows = _longest(record)
     gpt2 = rows[rows["predictor"] == "GPT-2"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.8))
-        left, right = figure.subplots(1, 2)
+    with panels((8.0, 3.8), 2) as (figure, (left, right)):
         own = gpt2[gpt2["inputs"] == "own"]
         for i, key in enumerate(_distributions(rows)):
             part = own[(own["family"] == key[0]) & (own["cv2"] == key[1])]

@@ -13,7 +13,7 @@ from iclab.flow.deep import GD_PLUS, INVARIANT
 from iclab.foundations import normal_quantile
 from iclab.studies.depth.contexts import ANISOTROPIC, IDENTITY, PLAIN, RANDOM, TRACE
 from iclab.studies.depth.references import DESCENT_BEST, DESCENT_ONE, NEWTON, PRECONDITIONED
-from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, figure_style
+from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, panels
 from iclab.studies.study import Record
 
 _TITLES = {IDENTITY: "Λ = I", ANISOTROPIC: "Λ of condition 10", RANDOM: "random Λ"}
@@ -49,9 +49,7 @@ def by_layers(record: Record) -> Figure:
     models, errors = record.tables["models"], record.tables["errors"]
     home = errors[(errors["test"] == "own") & (errors["c"] == 1)]
     laws = list(models["inputs"].unique())
-    with figure_style():
-        figure = Figure(figsize=(8.0, 4.4))
-        axes = np.atleast_1d(figure.subplots(1, len(laws), sharey=True))
+    with panels((8.0, 4.4), len(laws), sharey=True) as (figure, axes):
         for ax, inputs in zip(axes, laws, strict=True):
             _law(ax, models[models["inputs"] == inputs], home[home["inputs"] == inputs])
             ax.set_title(_TITLES[inputs])
@@ -94,9 +92,7 @@ def _bars(mean: pd.Series, stderr: pd.Series) -> tuple[pd.Series, list[pd.Series
 def limit(record: Record) -> Figure:
     """What depth leaves of the error as N → ∞ under random covariances."""
     table = record.tables["limit"]
-    with figure_style():
-        figure = Figure(figsize=(5.6, 3.6))
-        ax = figure.subplots()
+    with panels((5.6, 3.6)) as (figure, ax):
         layers = np.arange(1, max(int(table["layers"].max()), 2) + 1)
         ax.plot(layers, 2 / ((layers + 1) * (layers + 2)), color=LSA, linewidth=1, label="2/((L + 1)(L + 2))")
         for form, tied, color, marker, label in (
@@ -118,9 +114,7 @@ def scales(record: Record) -> Figure:
     """Error on inputs of covariance cΛ, by c and depth."""
     errors, remedies = record.tables["errors"], record.tables["remedies"]
     shown = [inputs for inputs in (IDENTITY, RANDOM) if inputs in set(errors["inputs"])]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 4.4))
-        axes = np.atleast_1d(figure.subplots(1, len(shown), sharey=True))
+    with panels((8.0, 4.4), len(shown), sharey=True) as (figure, axes):
         for ax, inputs in zip(axes, shown, strict=True):
             own = errors[(errors["inputs"] == inputs) & (errors["test"] == "own") & ~errors["tied"].astype(bool)]
             for attention, form, base in (("linear", GD_PLUS, ACCENT), ("softmax", INVARIANT, SECOND)):
@@ -155,9 +149,7 @@ def remedies(record: Record) -> Figure:
     kinds = list(rows[["remedy", "layers"]].drop_duplicates().itertuples(index=False, name=None))
     words = {PLAIN: "plain", TRACE: "trace", "coordinates": "coordinates", "whitened": "whitened"}
     places = np.arange(len(kinds))[::-1]
-    with figure_style():
-        figure = Figure(figsize=(6.4, 3.4))
-        ax = figure.subplots()
+    with panels((6.4, 3.4)) as (figure, ax):
         for i, (noise, part) in enumerate(rows.groupby("noise")):
             error, reach = part["error"].clip(lower=1e-4), normal_quantile() * part["stderr"]
             look = {"linestyle": "none", "marker": "os"[i % 2], "markersize": 5, "color": (ACCENT, SECOND)[i % 2]}
@@ -174,9 +166,7 @@ def algorithms(record: Record) -> Figure:
     nearest = record.tables["nearest"]
     laws = list(nearest["inputs"].unique())
     models = list(nearest[["learner", "tied", "layers"]].drop_duplicates().itertuples(index=False, name=None))
-    with figure_style():
-        figure = Figure(figsize=(8.0, 1.8 + 0.2 * len(models)))
-        axes = np.atleast_1d(figure.subplots(1, len(laws), sharey=True))
+    with panels((8.0, 1.8 + 0.2 * len(models)), len(laws), sharey=True) as (figure, axes):
         used: set[str] = set()
         for ax, inputs in zip(axes, laws, strict=True):
             used |= _grid(ax, nearest[nearest["inputs"] == inputs], models)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from iclab.foundations import normal_interval
-from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, ZERO, figure_style, label_short_log, shade
+from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, ZERO, figure_style, label_short_log, panels, shade
 from iclab.studies.figure1.questions import MATCH, SPIKE, SUCCESS, TOKENS
 from iclab.studies.study import Record
 
@@ -66,9 +66,7 @@ def by_variance(record: Record) -> Figure:
     bands, checks = (record.tables[key] for key in ("bands", "checks"))
     at_n = bands[(bands["inputs"] == "random-exponential") & (bands["position"] == bands["n_train"])]
     rises = checks[(checks["inputs"] == "random-exponential") & (checks["observation"] == "rises")]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.8))
-        left, right = figure.subplots(1, 2)
+    with panels((8.0, 3.8), 2) as (figure, (left, right)):
         for i, (family, n, color) in enumerate(_models(record)):
             apart = 1 + 0.03 * (i - 2.5)
             rows = at_n[(at_n["family"] == family) & (at_n["n_train"] == n)]

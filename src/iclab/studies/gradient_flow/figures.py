@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LIMIT, SECOND, ZERO, figure_style
+from iclab.studies.drawing import ACCENT, CYCLE, LIMIT, SECOND, ZERO, panels
 from iclab.studies.study import Record
 
 _TITLES = {"fixed covariance": "fixed Λ", "random covariances": "random Λ"}
@@ -17,9 +17,7 @@ _DASHED = (0, (4, 2))
 def loss(record: Record) -> Figure:
     """L(t) − min L, the paper's bound, and a line of the exact rate, by case."""
     trajectory = record.tables["trajectory"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.2))
-        axes = figure.subplots(1, len(_TITLES), sharey=True)
+    with panels((8.0, 3.2), len(_TITLES), sharey=True) as (figure, axes):
         for ax, (case, title) in zip(axes, _TITLES.items(), strict=True):
             path = trajectory[trajectory["case"] == case]
             for quantity, color, style, label in (
@@ -40,9 +38,7 @@ def loss(record: Record) -> Figure:
 def overview(record: Record) -> Figure:
     """L(t) − min L of both cases with the paper's bounds, small."""
     trajectory = record.tables["trajectory"]
-    with figure_style():
-        figure = Figure(figsize=(4.0, 2.0))
-        ax = figure.subplots()
+    with panels((4.0, 2.0)) as (figure, ax):
         for (case, title), color in zip(_TITLES.items(), (ACCENT, SECOND), strict=True):
             path = trajectory[trajectory["case"] == case]
             for quantity, style in (("excess", "-"), ("pl_bound", "-.")):
@@ -59,9 +55,7 @@ def parameters(record: Record) -> Figure:
     """U(t) with its bound above, the entries of U(t) below, by case, with the limits of the theorems."""
     trajectory, limits = record.tables["trajectory"], record.tables["limits"]
     bounds = record.tables["certificates"].set_index("case")["u_lower_bound"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 5.0))
-        axes = figure.subplots(2, len(_TITLES), sharex="col")
+    with panels((8.0, 5.0), 2, len(_TITLES), sharex="col") as (figure, axes):
         for column, (case, title) in enumerate(_TITLES.items()):
             # A logarithmic axis has no 0.
             path = trajectory[(trajectory["case"] == case) & (trajectory["t"] > 0)]

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, SECOND, THIRD, figure_style, label_short_log
+from iclab.studies.drawing import (
+    ACCENT,
+    CYCLE,
+    LEAST_SQUARES,
+    LSA,
+    SECOND,
+    THIRD,
+    label_short_log,
+    panels,
+)
 from iclab.studies.hijacking.exact import CLASSICAL
 from iclab.studies.study import Record
 
@@ -13,9 +22,7 @@ from iclab.studies.study import Record
 def sizes(record: Record) -> Figure:
     """Median size of an attack by the number of changed labels, and by the position of one."""
     numbers, positions = record.tables["numbers"], record.tables["positions"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.6))
-        left, right = figure.subplots(1, 2, sharey=True)
+    with panels((8.0, 3.6), 2, sharey=True) as (figure, (left, right)):
         for color, name in zip(CYCLE, CLASSICAL, strict=False):
             one = numbers[numbers["learner"] == name]
             left.plot(one["labels"], one["size_l2"], color=color, label=name)
@@ -39,10 +46,8 @@ def transfer(record: Record) -> Figure:
     table = table[table["kind"] == "all"]
     names = list(dict.fromkeys(table["source"]))
     moved = table.pivot_table(index="source", columns="target", values="moved").loc[names, names]
-    with figure_style():
-        side = 2.6 + 0.27 * len(names)
-        figure = Figure(figsize=(side + 0.6, side))
-        ax = figure.subplots()
+    side = 2.6 + 0.27 * len(names)
+    with panels((side + 0.6, side)) as (figure, ax):
         image = ax.imshow(moved.clip(-0.2, 1.2), cmap="viridis", vmin=0, vmax=1)
         ax.set_xticks(range(len(names)), names, rotation=90)
         ax.set_yticks(range(len(names)), names)
@@ -56,9 +61,7 @@ def robustness(record: Record) -> Figure:
     """Error under attack by budget: the layers, least squares, and GPT-2 with and without adversarial training."""
     layers, squares, hard = (record.tables[name] for name in ("layers", "squares", "hardened"))
     shades = (ACCENT, SECOND, THIRD, "#882255")
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.6))
-        left, right = figure.subplots(1, 2, sharey=True)
+    with panels((8.0, 3.6), 2, sharey=True) as (figure, (left, right)):
         for color, trained in zip(shades, hard["trained"].unique(), strict=False):
             one = layers[layers["trained"] == trained]
             left.plot(one["budget"], one["error"], ".-", color=color, label=f"trained for ε = {trained:g}")

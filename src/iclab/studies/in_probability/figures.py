@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, figure_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, panels
 from iclab.studies.in_probability.measure import LAYER
 from iclab.studies.study import Record
 
@@ -16,9 +16,7 @@ _FLOOR = 1e-4
 def quantiles(record: Record) -> Figure:
     """Quantiles of the layer's error by d, for the shortest and for infinite contexts."""
     table = record.tables["layer"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.4))
-        axes = figure.subplots(1, 2, sharey=True)
+    with panels((8.0, 3.4), 2, sharey=True) as (figure, axes):
         for ax, ratio in zip(axes, (float(table["N_over_d"].min()), np.inf), strict=True):
             rows = table[(table["N_over_d"] == ratio) & (table["M_over_d"] == ratio)].sort_values("d")
             ax.fill_between(rows["d"], rows["q5"], rows["q95"], color=LSA, alpha=0.2, lw=0, label="5 % to 95 %")
@@ -38,9 +36,7 @@ def by_prompt(record: Record) -> Figure:
     """Share of prompts with an error above a level, by predictor, at the longest prompts."""
     prompts = record.tables["prompts"]
     prompts = prompts[prompts["M"] == prompts["M"].max()]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.4))
-        ax = figure.subplots()
+    with panels((8.0, 3.4)) as (figure, ax):
         for color, (name, rows) in zip(CYCLE, prompts.groupby("predictor", sort=False), strict=False):
             errors = np.sort(rows["error"].to_numpy(float)).clip(min=_FLOOR)
             share = 1 - np.arange(len(errors)) / len(errors)
@@ -56,9 +52,7 @@ def by_trace(record: Record) -> Figure:
     prompts = record.tables["prompts"]
     prompts = prompts[prompts["M"] == prompts["M"].max()]
     names = [LAYER, *record.settings["models"][:1]]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.4))
-        ax = figure.subplots()
+    with panels((8.0, 3.4)) as (figure, ax):
         for name, color, marker in zip(names, (LSA, ACCENT), "os", strict=False):
             rows = prompts[prompts["predictor"] == name]
             ax.plot(rows["trace"], rows["error"].clip(lower=_FLOOR), marker, color=color, markersize=2.5, label=name)

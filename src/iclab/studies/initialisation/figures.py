@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import CYCLE, ZERO, figure_style
+from iclab.studies.drawing import CYCLE, ZERO, figure_style, panels
 from iclab.studies.initialisation.two_layer import DESCENT, ONE_LAYER
 from iclab.studies.study import Record
 
@@ -40,9 +40,7 @@ def failures(record: Record) -> Figure:
 def overview(record: Record) -> Figure:
     """Share of starts that fail by size of the perturbation, over all problems and on each, small."""
     ends = record.tables["ends"]
-    with figure_style():
-        figure = Figure(figsize=(4.0, 2.0))
-        ax = figure.subplots()
+    with panels((4.0, 2.0)) as (figure, ax):
         for i, (_, rows) in enumerate(ends.groupby(_PROBLEM)):
             ax.plot(rows["size"], rows["rate"], color="#b5b5b5", linewidth=0.8, label="" if i else "one problem")
         pooled = ends.groupby("size")[["failures", "n"]].sum()
@@ -69,15 +67,13 @@ def _by_dimension(
     ends: pd.DataFrame,
 ) -> tuple[Figure, list[tuple[Axes, list[tuple[str, pd.DataFrame]]]]]:
     """A figure of a panel per d, and the problems of each, with what they are called."""
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.4))
-        by_d = list(ends.groupby("dimension"))
-        axes = figure.subplots(1, len(by_d), sharey=True, squeeze=False)[0]
-        panels: list[tuple[Axes, list[tuple[str, pd.DataFrame]]]] = []
+    by_d = list(ends.groupby("dimension"))
+    with panels((8.0, 3.4), len(by_d), sharey=True) as (figure, axes):
+        drawn: list[tuple[Axes, list[tuple[str, pd.DataFrame]]]] = []
         for ax, (d, rows) in zip(axes, by_d, strict=True):
             ax.set(title=f"d = {d}", xscale="log", xlabel="perturbation / σ")
-            panels.append((ax, [(_label(rows), rows) for _, rows in rows.groupby(_PROBLEM, sort=False)]))
-    return figure, panels
+            drawn.append((ax, [(_label(rows), rows) for _, rows in rows.groupby(_PROBLEM, sort=False)]))
+    return figure, drawn
 
 
 def _label(rows: pd.DataFrame, *, dimension: bool = False) -> str:
@@ -93,9 +89,7 @@ def _style(i: int) -> dict[str, Any]:
 def times(record: Record) -> Figure:
     """Time to 99 % of the gain from Assumption 3, by σ over the threshold."""
     scales = record.tables["scales"]
-    with figure_style():
-        figure = Figure(figsize=(6.0, 3.4))
-        ax = figure.subplots()
+    with panels((6.0, 3.4)) as (figure, ax):
         for i, (_, rows) in enumerate(scales[scales["size"] == 0].groupby(_PROBLEM, sort=False)):
             ax.plot(rows["ratio"], rows["time_to_99"], label=_label(rows, dimension=True), **_style(i))
         ax.axvline(1, color=ZERO, linestyle=_DASHED, linewidth=1)
@@ -108,9 +102,7 @@ def times(record: Record) -> Figure:
 def step_sizes(record: Record) -> Figure:
     """Excess at the end of descent by step size; a panel per kind of covariances."""
     rates = record.tables["rates"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.4))
-        axes = figure.subplots(1, 2, sharey=True)
+    with panels((8.0, 3.4), 2, sharey=True) as (figure, axes):
         for ax, (covariances, rows) in zip(axes, rates.groupby("covariances"), strict=True):
             for i, (perturbation, runs) in enumerate(rows.groupby("perturbation")):
                 name = f"perturbed by {perturbation:g}" if perturbation else "Assumption 3"
@@ -131,9 +123,7 @@ def step_sizes(record: Record) -> Figure:
 def sgd(record: Record) -> Figure:
     """Distance of SGD from the flow by step and batch size; a panel per kind of covariances."""
     table = record.tables["sgd"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.4))
-        axes = figure.subplots(1, 2, sharey=True)
+    with panels((8.0, 3.4), 2, sharey=True) as (figure, axes):
         for ax, (covariances, runs) in zip(axes, table.groupby("covariances"), strict=True):
             for i, (size, rows) in enumerate(runs.groupby("batch_size")):
                 rows = rows.sort_values("rate")
@@ -155,10 +145,8 @@ def layers(record: Record) -> Figure:
     paths, references = record.tables["two_layer_paths"], record.tables["two_layer_references"]
     loss = references.set_index(["predictor", "steps"])["loss"]
     lines = (("one layer, minimum", (ONE_LAYER, 0), (4, 2)), ("two steps of descent", (DESCENT, 2), (1, 1)))
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.2))
-        by_scale = list(paths[paths["t"] > 0].groupby("scale"))
-        axes = figure.subplots(1, len(by_scale), sharey=True, squeeze=False)[0]
+    by_scale = list(paths[paths["t"] > 0].groupby("scale"))
+    with panels((8.0, 3.2), len(by_scale), sharey=True) as (figure, axes):
         for ax, (scale, runs) in zip(axes, by_scale, strict=True):
             for _, rows in runs.groupby("start"):
                 ax.plot(rows["t"], rows["loss"], color=CYCLE[0], linewidth=0.7, alpha=0.6)

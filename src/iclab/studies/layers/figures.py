@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import CYCLE, figure_style
+from iclab.studies.drawing import CYCLE, panels
 from iclab.studies.layers.measure import best
 from iclab.studies.study import Record
 
@@ -15,9 +15,8 @@ _FAMILIES = {"newton": "Newton", "gradient_descent": "gradient descent"}
 def steps(record: Record) -> Figure:
     """The number of steps that a read-out is nearest to, a panel for each algorithm, a line for each model."""
     rows = record.tables["readouts"]
-    with figure_style():
-        figure = Figure(figsize=(7.2, 3.6))
-        for ax, (family, title) in zip(figure.subplots(1, len(_FAMILIES)), _FAMILIES.items(), strict=True):
+    with panels((7.2, 3.6), len(_FAMILIES)) as (figure, axes):
+        for ax, (family, title) in zip(axes, _FAMILIES.items(), strict=True):
             for i, (model, group) in enumerate(best(rows, family).groupby("model", sort=False)):
                 ordered = group[group["block"] > 0].sort_values("block")
                 color = CYCLE[i % len(CYCLE)]
@@ -34,9 +33,7 @@ def probes(record: Record) -> Figure:
     rows = rows[(rows["position"] == rows["position"].max()) & ~rows["control"].astype(bool)]
     targets = list(dict.fromkeys(rows["target"]))
     names = {"moment": "X'y/i", "least_squares": "least squares", "norm": "‖w‖"}
-    with figure_style():
-        figure = Figure(figsize=(1.6 + 2.3 * len(targets), 3.4))
-        axes = figure.subplots(1, len(targets), sharey=True, squeeze=False)[0]
+    with panels((1.6 + 2.3 * len(targets), 3.4), len(targets), sharey=True) as (figure, axes):
         for ax, target in zip(axes, targets, strict=True):
             for i, (model, group) in enumerate(rows[rows["target"] == target].groupby("model", sort=False)):
                 for weights, style in (("trained", "-"), ("untrained", ":")):

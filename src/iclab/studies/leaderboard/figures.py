@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, SECOND, ZERO, figure_style
+from iclab.studies.drawing import ACCENT, SECOND, ZERO, panels
 from iclab.studies.leaderboard.recipes import GARG, OURS
 from iclab.studies.study import Record
 
@@ -19,9 +19,7 @@ def steps(record: Record) -> Figure:
     """Steps to each threshold, one mark per seed, recipes in their rank."""
     board = record.tables["board"]
     thresholds, order = list(board["threshold"].unique()), _order(board, record.tables["ranking"])
-    with figure_style():
-        figure = Figure(figsize=(8.0, 1.1 + 0.26 * len(order)))
-        axes = figure.subplots(1, len(thresholds), sharex=True, sharey=True, squeeze=False)[0]
+    with panels((8.0, 1.1 + 0.26 * len(order)), len(thresholds), sharex=True, sharey=True) as (figure, axes):
         for ax, threshold in zip(axes, thresholds, strict=True):
             group = board[board["threshold"] == threshold]
             for height, recipe in enumerate(order):
@@ -44,9 +42,7 @@ def _marks(ax: Axes, height: int, rows: pd.DataFrame, color: str) -> None:
 def curves(record: Record) -> Figure:
     """Held-out error by step of the longest runs; the default recipe and Garg et al.'s stand out."""
     table, d = record.tables["curves"], record.settings["dimension"]
-    with figure_style():
-        figure = Figure(figsize=(7.0, 4.0))
-        ax = figure.subplots()
+    with panels((7.0, 4.0)) as (figure, ax):
         others = [recipe for recipe in table["recipe"].unique() if recipe not in _COLORS]
         for recipe in (*others, *_COLORS):
             rows = table[table["recipe"] == recipe]

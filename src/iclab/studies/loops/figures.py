@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, ZERO, figure_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, ZERO, panels
 from iclab.studies.study import Record
 
 
 def by_loops(record: Record) -> Figure:
     """Error at N by the number of loops at test, a line for each training seed, beside tied GD++."""
     rows, trained = record.tables["loops"], record.tables["trained"].iloc[0]
-    with figure_style():
-        figure = Figure(figsize=(5.4, 3.4))
-        ax = figure.subplots()
+    with panels((5.4, 3.4)) as (figure, ax):
         first = int(trained["loops"] - trained["window"])
         ax.axvspan(first, trained["loops"], color=ACCENT, alpha=0.1, linewidth=0, label="loops that are trained")
         for i, (_, line) in enumerate(rows[rows["predictor"] == "model"].groupby("training_seed")):
@@ -28,9 +26,7 @@ def by_loops(record: Record) -> Figure:
 def by_examples(record: Record) -> Figure:
     """Error by the number of examples: looped, untied, one layer, least squares."""
     errors = record.tables["errors"]
-    with figure_style():
-        figure = Figure(figsize=(5.4, 3.4))
-        ax = figure.subplots()
+    with panels((5.4, 3.4)) as (figure, ax):
         own = errors[errors["predictor"] == "model"]
         for color, (case, rows) in zip(CYCLE, own.groupby("case", sort=False), strict=False):
             for i, (_, line) in enumerate(rows.groupby("training_seed")):

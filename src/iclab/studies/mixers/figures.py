@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, figure_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, panels
 from iclab.studies.study import Record
 
 
@@ -12,9 +12,8 @@ def layers(record: Record) -> Figure:
     """Errors of trained layers by position, a line for each training seed, over the exact one."""
     rows = record.tables["layers"]
     names = list(dict.fromkeys(rows["layer"]))
-    with figure_style():
-        figure = Figure(figsize=(0.6 + 2.7 * len(names), 3.0))
-        for ax, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+    with panels((0.6 + 2.7 * len(names), 3.0), len(names)) as (figure, axes):
+        for ax, name in zip(axes, names, strict=True):
             group = rows[rows["layer"] == name]
             for seed, line in group.groupby("training_seed"):
                 label = "trained" if seed == group["training_seed"].min() else None
@@ -33,9 +32,8 @@ def problems(record: Record) -> Figure:
     rows = record.tables["board"]
     names = list(dict.fromkeys(rows["problem"]))
     models = list(dict.fromkeys(rows["model"]))
-    with figure_style():
-        figure = Figure(figsize=(0.8 + 1.9 * len(names), 0.9 + 0.28 * len(models) + 0.5))
-        for ax, name in zip(figure.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True):
+    with panels((0.8 + 1.9 * len(names), 0.9 + 0.28 * len(models) + 0.5), len(names), sharey=True) as (figure, axes):
+        for ax, name in zip(axes, names, strict=True):
             group = rows[rows["problem"] == name]
             own = group[group["predictor"] == "model"]
             heights = own["model"].map(models.index)

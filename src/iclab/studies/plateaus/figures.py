@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import wilson_interval
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, figure_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, panels
 from iclab.studies.plateaus.measure import RATES
 from iclab.studies.plateaus.problems import FIXED, NARROW, NOISY, WIDE, of_problem
 from iclab.studies.study import Record
@@ -24,9 +24,8 @@ def _heights(ax: Axes, record: Record, problem: str) -> None:
 def loss(record: Record) -> Figure:
     """Error over time of one start for four problems, with predicted heights and times."""
     tables = record.tables
-    with figure_style():
-        figure = Figure(figsize=(8.0, 5.4))
-        for ax, (problem, title) in zip(figure.subplots(2, 2).ravel(), _TITLES.items(), strict=True):
+    with panels((8.0, 5.4), 2, 2) as (figure, axes):
+        for ax, (problem, title) in zip(axes.ravel(), _TITLES.items(), strict=True):
             path = of_problem(tables, "path", problem=problem, rank=1, main=True)
             _heights(ax, record, problem)
             ax.plot(path["t"], path["error"], color=ACCENT, label="keys and queries apart")
@@ -48,9 +47,7 @@ def loss(record: Record) -> Figure:
 def order(record: Record) -> Figure:
     """Share of starts from which the larger eigenvalue is learned first."""
     table = record.tables["orders"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.4))
-        ax = figure.subplots()
+    with panels((8.0, 3.4)) as (figure, ax):
         for i, ((heads, scale), rows) in enumerate(table.groupby(["heads", "scale"], sort=False)):
             ordered = rows.sort_values("ratio")
             share = ordered["first"] / ordered["n"]
@@ -68,9 +65,7 @@ def order(record: Record) -> Figure:
 def ranks(record: Record) -> Figure:
     """Error over time by the rank of the heads."""
     tables = record.tables
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.4))
-        ax = figure.subplots()
+    with panels((8.0, 3.4)) as (figure, ax):
         _heights(ax, record, FIXED)
         paths = of_problem(tables, "path", problem=FIXED, main=True)
         for color, (rank, path) in zip(CYCLE, paths.groupby("rank"), strict=False):
@@ -86,9 +81,8 @@ def rules(record: Record) -> Figure:
     tables = record.tables
     scales = sorted(tables["rule_path"]["scale"].unique(), reverse=True)[:2]
     colors = dict(zip(RATES, (LEAST_SQUARES, ZERO, ACCENT, SECOND), strict=True))
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.4))
-        for ax, scale in zip(figure.subplots(1, len(scales), sharey=True), scales, strict=True):
+    with panels((8.0, 3.4), len(scales), sharey=True) as (figure, axes):
+        for ax, scale in zip(axes, scales, strict=True):
             _heights(ax, record, FIXED)
             for rule, color in colors.items():
                 path = of_problem(tables, "rule_path", rule=rule, scale=scale)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_interval
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, figure_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, panels
 from iclab.studies.study import Record
 
 _VARIANTS = {
@@ -51,9 +51,7 @@ def by_treatment(record: Record) -> Figure:
 
 def _two(record: Record, key: str, labels: Mapping[str, str], title: str) -> Figure:
     curves, n = record.tables["curves"], record.settings["n_train"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.8))
-        axes = figure.subplots(1, 2, sharey=True)
+    with panels((8.0, 3.8), 2, sharey=True) as (figure, axes):
         for ax, (family, own) in zip(
             axes, {"fixed": ("identity", 1.0), "random": ("random-exponential", 1.0)}.items(), strict=True
         ):
@@ -85,9 +83,7 @@ def _lines(ax: Axes, rows: pd.DataFrame, color: str, label: str) -> None:
 def by_variance(record: Record) -> Figure:
     """The spike as a ratio, and as a difference, by the variance of the inputs."""
     variance = record.tables["variance"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.8))
-        ratio, jump = figure.subplots(1, 2)
+    with panels((8.0, 3.8), 2) as (figure, (ratio, jump)):
         for family, color in _COLORS.items():
             for i, (_, rows) in enumerate(variance[variance["family"] == family].groupby("training_seed")):
                 label = "" if i else f"trained on {'Λ = I' if family == 'fixed' else 'random Λ'}"
@@ -122,9 +118,7 @@ def by_table(record: Record) -> Figure:
     """The jump over c with the table of positions multiplied, relative to the jump at c = 1."""
     table = record.tables["interventions"]
     scales = sorted(table["c"].unique())
-    with figure_style():
-        figure = Figure(figsize=(6.4, 3.6))
-        ax = figure.subplots()
+    with panels((6.4, 3.6)) as (figure, ax):
         for t, (treatment, (mark, label)) in enumerate(_TABLES.items()):
             rows = table[table["treatment"] == treatment]
             for i, row in enumerate(rows.to_dict("records")):

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, SECOND, ZERO, figure_style, label_short_log
+from iclab.studies.drawing import ACCENT, CYCLE, SECOND, ZERO, label_short_log, panels
 from iclab.studies.robustness.recipes import PRIOR, RECIPE, SIZE
 from iclab.studies.study import Record
 
@@ -21,9 +21,7 @@ def errors(record: Record) -> Figure:
     """Geometric mean of the errors under the judged shifts against the error on Λ = I; one mark per recipe."""
     board, judged = record.tables["board"], list(record.settings["judged"])
     under = np.exp(np.log(board[judged]).mean(axis=1))
-    with figure_style():
-        figure = Figure(figsize=(7.0, 4.6))
-        ax = figure.subplots()
+    with panels((7.0, 4.6)) as (figure, ax):
         for group, color in _COLORS.items():
             which = board["group"] == group
             ax.plot(board["standard"][which], under[which], "o", color=color, markersize=5, label=_LABELS[group])
@@ -44,9 +42,7 @@ def effects(record: Record) -> Figure:
     """Every recipe's errors over the default's, with and without shifts, with intervals over seeds."""
     table = record.tables["effects"]
     parts = {"own": "without a shift", "shifted": "under the judged shifts"}
-    with figure_style():
-        figure = Figure(figsize=(8.0, 1.0 + 0.24 * len(table)))
-        axes = figure.subplots(1, len(parts), sharex=True, sharey=True)
+    with panels((8.0, 1.0 + 0.24 * len(table)), len(parts), sharex=True, sharey=True) as (figure, axes):
         for ax, (name, title) in zip(axes, parts.items(), strict=True):
             for height, row in enumerate(table.to_dict("records")):
                 _bar(ax, height, row, name)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, figure_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, panels
 from iclab.studies.study import Record
 
 _STYLES = {
@@ -28,9 +28,7 @@ _GUIDE = {"color": ZERO, "linestyle": (0, (4, 2)), "linewidth": 1.0}
 def prompts(record: Record) -> Figure:
     """Excess over the least population loss by the number of training prompts; SGD's noise."""
     tables = record.tables
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.6))
-        left, right = figure.subplots(1, 2)
+    with panels((8.0, 3.6), 2) as (figure, (left, right)):
         _empirical(left, tables["empirical"], tables["one_pass"], tables["leading"])
         _noise(right, tables["noise"])
     return figure
@@ -90,9 +88,7 @@ def pooled(record: Record) -> Figure:
     table, d = record.tables["pooled_layer"], record.settings["dimension"]
     groups = (table.set_index("n_tasks")["excess"] / d).groupby("n_tasks")
     mean, low, high = groups.mean(), groups.quantile(0.25), groups.quantile(0.75)
-    with figure_style():
-        figure = Figure(figsize=(5.6, 3.4))
-        ax = figure.subplots()
+    with panels((5.6, 3.4)) as (figure, ax):
         ax.fill_between(mean.index, low, high, color=LSA, alpha=0.2, linewidth=0)
         ax.plot(mean.index, mean, color=LSA, marker="o", markersize=3.5)
         ax.plot(mean.index, float(mean.iloc[-1]) * mean.index[-1] / mean.index, **_GUIDE)
@@ -112,9 +108,7 @@ def tasks(record: Record) -> Figure:
     # Fresh tasks throughout are drawn as one more K, two octaves beyond the last.
     endless = 4 * float(finite.max()) if len(finite) else 1.0
     at = at.assign(x=at["n_tasks"].fillna(endless))
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.8))
-        axes = figure.subplots(1, 3)
+    with panels((8.0, 3.8), 3) as (figure, axes):
         for ax, where, title in zip(axes, ("pool", "fresh"), ("on tasks of the pool", "on fresh tasks"), strict=False):
             _by_tasks(ax, at[at["tasks"] == where], "error", "stderr")
             ax.set_title(title)
@@ -144,9 +138,7 @@ def _by_tasks(ax: Axes, rows: pd.DataFrame, value: str, error: str) -> None:
 def lengths(record: Record) -> Figure:
     """Exact errors by training length at several test lengths, with layers trained by descent; and along N = M."""
     tables, d = record.tables, record.settings["dimension"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.6))
-        left, right = figure.subplots(1, 2)
+    with panels((8.0, 3.6), 2) as (figure, (left, right)):
         _fixed_m(left, tables["exact"], tables["measured"], d)
         for i, (key, rows) in enumerate(tables["exact"].groupby(["inputs", "condition"], sort=False, dropna=False)):
             condition = float(key[1])  # type: ignore[index]

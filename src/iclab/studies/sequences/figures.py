@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import CYCLE, figure_style
+from iclab.studies.drawing import CYCLE, panels
 from iclab.studies.sequences.lines import BIGRAM, NEW, POOL, POOL_BIGRAM, POOL_UNIGRAM, UNIFORM, UNIGRAM
 from iclab.studies.sequences.models import TRUTH
 from iclab.studies.study import Record
@@ -24,9 +24,8 @@ def phases(record: Record) -> Figure:
     # Step 0 stands at the left edge of a logarithmic axis.
     table = table.assign(shown=table["step"].clip(lower=0.5))
     models = list(dict.fromkeys(table["model"]))
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.6))
-        for ax, model in zip(figure.subplots(1, len(models), sharey=True), models, strict=True):
+    with panels((8.0, 3.6), len(models), sharey=True) as (figure, axes):
+        for ax, model in zip(axes, models, strict=True):
             for (reference, seed), rows in table[table["model"] == model].groupby(["reference", "training_seed"]):
                 if reference == TRUTH:
                     continue
@@ -43,9 +42,7 @@ def pools(record: Record) -> Figure:
     """Divergence of each strategy from finished models, by the size of the pool; a mark per seed."""
     table = record.tables["mixtures"]
     families = list(dict.fromkeys(table["family"]))
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.0 * len(families) + 0.4))
-        axes = figure.subplots(len(families), 2, sharey="row", squeeze=False)
+    with panels((8.0, 3.0 * len(families) + 0.4), len(families), 2, sharey="row") as (figure, axes):
         for row, family in zip(axes, families, strict=True):
             for ax, tasks in zip(row, (POOL, NEW), strict=True):
                 own = table[(table["family"] == family) & (table["tasks"] == tasks) & (table["reference"] != TRUTH)]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, figure_style
+from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, panels
 from iclab.studies.shifts.questions import TOLERANCE
 from iclab.studies.study import Record
 
@@ -50,9 +50,7 @@ def _rows(record: Record, size: tuple[float, float]) -> Figure:
     at_n = at_n.assign(relative=((value - at_n["best"]) / at_n["zero"]).clip(lower=_FLOOR))
     shifts = list(dict.fromkeys(at_n["shift"]))
     unshifted = float(growth[growth["predictor"] == "LSA"]["unshifted"].iloc[0])
-    with figure_style():
-        figure = Figure(figsize=size)
-        ax = figure.subplots()
+    with panels(size) as (figure, ax):
         ax.axvspan(unshifted, unshifted + TOLERANCE, color=LSA, alpha=0.15, linewidth=0, label="tolerated by LSA")
         for offset, (predictor, color) in zip((-0.12, 0.12), _COLORS.items(), strict=True):
             rows = at_n[(at_n["predictor"] == predictor) & np.isfinite(at_n["relative"])]
@@ -81,9 +79,7 @@ def _panels(record: Record, shifts: Sequence[str], size: tuple[float, float]) ->
     relative = errors[["mean", "exact"]].div(errors["zero"], axis="index").to_numpy()
     unshifted = errors[(errors["shift"] == "none") & (errors["predictor"] == "LSA")].set_index("M")
     reference = unshifted.loc[record.settings["n_train"]]
-    with figure_style():
-        figure = Figure(figsize=size)
-        axes = figure.subplots(*((2, 2) if len(shifts) == 4 else (1, 3)), sharey=True, squeeze=False)
+    with panels(size, *((2, 2) if len(shifts) == 4 else (1, 3)), sharey=True) as (figure, axes):
         for ax, shift in zip(axes.ravel(), shifts, strict=True):
             _panel(ax, errors[errors["shift"] == shift], lengths)
             ax.axhline(reference["exact"] / reference["zero"], color=_SHADES["LSA"][1], linestyle=":", linewidth=1)

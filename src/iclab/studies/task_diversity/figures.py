@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LIMIT, SECOND, ZERO, figure_style
+from iclab.studies.drawing import ACCENT, CYCLE, LIMIT, SECOND, ZERO, panels
 from iclab.studies.study import Record
 from iclab.studies.task_diversity.lines import FRESH, POOL
 from iclab.studies.task_diversity.models import LABELS
@@ -20,9 +20,8 @@ def errors(record: Record) -> Figure:
     """Errors of models trained on labels, beside both strategies, on fresh tasks and on the pool's."""
     models, lines = record.tables["models"], record.tables["lines"]
     models = models[models["recipe"] == LABELS]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.6))
-        for ax, tasks in zip(figure.subplots(1, 2, sharey=True), (FRESH, POOL), strict=True):
+    with panels((8.0, 3.6), 2, sharey=True) as (figure, axes):
+        for ax, tasks in zip(axes, (FRESH, POOL), strict=True):
             for quantity, color, style in (("dMMSE", SECOND, "-"), ("ridge", LIMIT, "--")):
                 own = lines[(lines["setting"] == "trained") & (lines["tasks"] == tasks)]
                 own = own[own["quantity"] == quantity].sort_values("n_tasks")
@@ -41,9 +40,8 @@ def errors(record: Record) -> Figure:
 def places(record: Record) -> Figure:
     """Where models stand between ridge and dMMSE, by recipe."""
     models = record.tables["models"]
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.6))
-        for ax, tasks in zip(figure.subplots(1, 2, sharey=True), (FRESH, POOL), strict=True):
+    with panels((8.0, 3.6), 2, sharey=True) as (figure, axes):
+        for ax, tasks in zip(axes, (FRESH, POOL), strict=True):
             _places(ax, models[models["tasks"] == tasks])
             ax.set(xlabel="tasks M of the pool", title=_TITLES[tasks])
         figure.axes[0].set_ylabel("relative distance: 0 ridge, 1 dMMSE")
@@ -67,9 +65,8 @@ def along(record: Record) -> Figure:
     table = record.tables["along"]
     table = table[table["step"] > 0]
     counts = sorted(table["n_tasks"].unique())
-    with figure_style():
-        figure = Figure(figsize=(8.0, 3.6))
-        for ax, tasks in zip(figure.subplots(1, 2, sharey=True), (FRESH, POOL), strict=True):
+    with panels((8.0, 3.6), 2, sharey=True) as (figure, axes):
+        for ax, tasks in zip(axes, (FRESH, POOL), strict=True):
             means = table[table["tasks"] == tasks].groupby(["n_tasks", "step"])["relative"].mean()
             for i, count in enumerate(counts):
                 # From few tasks (light) to many (dark).

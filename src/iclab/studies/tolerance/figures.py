@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from iclab.foundations import normal_interval
-from iclab.studies.drawing import PREDICTORS, ZERO, figure_style, shade
+from iclab.studies.drawing import PREDICTORS, ZERO, panels, shade
 from iclab.studies.study import Record
 from iclab.studies.tolerance.questions import TOLERANCE
 
@@ -53,9 +53,7 @@ def growth(record: Record) -> Figure:
     names = list(cells["predictor"].unique())
     by_cell = cells.set_index(["predictor", "shift"])
     values = np.array([[float(by_cell["growth"][row, column]) for column in shifts] for row in names])
-    with figure_style():
-        figure = Figure(figsize=(8.0, 5.0))
-        ax = figure.subplots()
+    with panels((8.0, 5.0)) as (figure, ax):
         norm = BoundaryNorm([-1e300, *_BOUNDS, 1e300], len(_SHADES))
         ax.pcolormesh(values, cmap=ListedColormap(list(_SHADES)), norm=norm, edgecolors="#d0d0d0", linewidth=0.5)
         for (r, c), value in np.ndenumerate(values):
@@ -98,10 +96,8 @@ def strength(record: Record) -> Figure:
     """Error over the zero predictor's by the strength of four shifts."""
     cells = record.tables["cells"]
     colors = _colors(cells)
-    with figure_style():
-        figure = Figure(figsize=(8.0, 5.0))
-        axes = figure.subplots(2, 2, sharey=True).ravel()
-        for ax, (label, members) in zip(axes, _STRENGTHS.items(), strict=True):
+    with panels((8.0, 5.0), 2, 2, sharey=True) as (figure, axes):
+        for ax, (label, members) in zip(axes.ravel(), _STRENGTHS.items(), strict=True):
             for name, color in colors.items():
                 _line(ax, _by_strength(cells[cells["predictor"] == name], members), color)
             ax.axhline(1, color=ZERO, linestyle=(0, (4, 2)), linewidth=1)
@@ -109,7 +105,7 @@ def strength(record: Record) -> Figure:
             ax.set(yscale="log", xscale="log" if min(values) > 0 else "linear", xlabel=label)
             ax.set_xticks(values, [f"{value:.2g}" for value in values])
             ax.minorticks_off()
-        for ax in axes[::2]:
+        for ax in axes[:, 0]:
             ax.set_ylabel("error / zero predictor's")
         handles = [
             Line2D([], [], color=color, marker="o", markersize=3.5, label=name) for name, color in colors.items()
