@@ -163,7 +163,7 @@ def test_gains_count_every_seed_by_its_own_error(tables):
             rows.assign(training_seed=0, gain=first, gain_stderr=0.3),
             rows.assign(training_seed=1, gain=second, gain_stderr=0.03),
         ]
-        answer = gains(TRACE)({**tables, "models": pd.concat(frames)})
+        answer = gains({**tables, "models": pd.concat(frames)}, scaling=TRACE)
         return answer.met, answer.missed
 
     assert asked(1.0, 0.1) == (pairs, 0)

@@ -191,14 +191,13 @@ def test_a_mean_that_rare_prompts_make_passes_for_no_smaller_one():
 def test_answers_turn_with_their_numbers(tables):
     turned = tables["compared"].replace({"says": {BETTER: WORSE, WORSE: BETTER}})
     for against in ("depth before", "tied", "exact layer"):
-        ask = compared(against)
-        before, after = ask(tables), ask({**tables, "compared": turned})
+        before, after = (compared(t, against=against) for t in (tables, {**tables, "compared": turned}))
         assert (before.met, before.missed, before.undecided) == (after.missed, after.met, after.undecided)
     assert lessens(tables).verdict is Verdict.CONFIRMED
     limit = tables["limit"].assign(error=1 / tables["limit"]["error"])
     assert lessens({**tables, "limit": limit}).verdict is Verdict.REFUTED
     remedies = tables["remedies"].assign(says=WORSE)
-    assert remedy(TRACE)({**tables, "remedies": remedies}).verdict is Verdict.REFUTED
+    assert remedy({**tables, "remedies": remedies}, name=TRACE).verdict is Verdict.REFUTED
     errors = tables["errors"].copy()
     four = (errors["c"] == 4) & (errors["learner"] == LINEAR)
     errors.loc[four, ["error", "stderr"]] = np.column_stack(

@@ -158,7 +158,7 @@ def test_an_exponent_is_held_against_what_is_expected(tables, low, high, verdict
         "value": (low + high) / 2,
     }
     table = pd.DataFrame([{**row, "low": low, "high": high}])
-    assert power("layer on a pool")({"exponents": table}).verdict is verdict
+    assert power({"exponents": table}, quantities=("layer on a pool",)).verdict is verdict
 
 
 def test_the_bound_flips_where_an_error_exceeds_it(tables):

@@ -1,5 +1,7 @@
 """Task diversity: thresholds of known tables, and the lines of exact predictors."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,7 +80,7 @@ def test_lines_at_the_published_setting(size, dmmse, ridge, distance):
 
 
 def test_models_change_where_the_ends_lie_on_either_side():
-    ask = questions.changes(FRESH)
+    ask = partial(questions.changes, tasks=FRESH)
     assert ask({"models": models([(1.0, 0.8, 0.3, 0.0)] * 3)}).verdict is Verdict.CONFIRMED
     assert ask({"models": models([(1.0, 0.8, 0.7, 0.6)] * 3)}).verdict is Verdict.REFUTED
     assert ask({"models": models([(0.51, 0.3, 0.2, 0.1)] * 3)}).verdict is Verdict.UNDECIDED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -27,16 +27,12 @@ STEADY, SAME = 0.05, 1e-6
 RISE, FALL = (0.85, 0.99), (1.01, 1.5)
 
 
-def printed(source: str) -> Callable[[Tables], Answer]:
+def printed(tables: Tables, *, source: str) -> Answer:
     """Whether ours rounds to what was printed."""
-
-    def ask(tables: Tables) -> Answer:
-        rows = tables["published"]
-        rows = rows[rows["source"] == source]
-        # Half a unit of the last digit, and rounding.
-        return counted(rows["gap"] <= 0.5 + 1e-6, largest_gap=float(rows["gap"].max()))
-
-    return ask
+    rows = tables["published"]
+    rows = rows[rows["source"] == source]
+    # Half a unit of the last digit, and rounding.
+    return counted(rows["gap"] <= 0.5 + 1e-6, largest_gap=float(rows["gap"].max()))
 
 
 def threshold(tables: Tables) -> Answer:
@@ -151,7 +147,7 @@ def deeper(tables: Tables) -> Answer:
 QUESTIONS = questions_of(
     __file__,
     {
-        "published": printed(LU),
+        "published": partial(printed, source=LU),
         "limits": (limits, {"threshold": AGREEMENT}),
         "lines": (lines, {"threshold": FIT}),
         "above": above,
@@ -161,7 +157,7 @@ QUESTIONS = questions_of(
         "exact": (approach, {"threshold": STEADY}),
         "matched": matched,
         "diversity": diversity,
-        "depth": printed(BORDELON),
+        "depth": partial(printed, source=BORDELON),
         "integrals": (integrals, {"threshold": SAME}),
         "deeper": deeper,
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -78,26 +78,22 @@ def excess(tables: Tables) -> Answer:
     return Answer(Verdict.MEASURED, numbers=numbers)
 
 
-def rises(test: str, axis: str, *, up: bool) -> Callable[[Tables], Answer]:
+def rises(tables: Tables, *, test: str, axis: str, up: bool) -> Answer:
     """Whether an accuracy rises (or falls) from the least to the most of an axis, by the other one and seed."""
     other = {"burst": "n_classes", "n_classes": "burst"}[axis]
-
-    def ask(tables: Tables) -> Answer:
-        rows = tables["bursts"]
-        rows = rows[(rows["predictor"] == MODEL) & (rows["test"] == test)]
-        keys = [other, "training_seed"]
-        least, most = (rows[rows[axis] == end].set_index(keys) for end in (rows[axis].min(), rows[axis].max()))
-        change = most["mean"] - least["mean"]
-        reach = normal_quantile() * np.hypot(most["stderr"], least["stderr"])
-        above, below = int((change > reach).sum()), int((change < -reach).sum())
-        met, missed = (above, below) if up else (below, above)
-        numbers: dict[str, float | Number] = {}
-        for value, own in change.groupby(other):
-            low, high = (float(end) for end in mean_interval(own.to_numpy()))
-            numbers[f"change at {other.replace('_', ' ')} {value}"] = Number(float(own.mean()), low, high)
-        return tally(met, missed, len(change) - met - missed, **numbers)
-
-    return ask
+    rows = tables["bursts"]
+    rows = rows[(rows["predictor"] == MODEL) & (rows["test"] == test)]
+    keys = [other, "training_seed"]
+    least, most = (rows[rows[axis] == end].set_index(keys) for end in (rows[axis].min(), rows[axis].max()))
+    change = most["mean"] - least["mean"]
+    reach = normal_quantile() * np.hypot(most["stderr"], least["stderr"])
+    above, below = int((change > reach).sum()), int((change < -reach).sum())
+    met, missed = (above, below) if up else (below, above)
+    numbers: dict[str, float | Number] = {}
+    for value, own in change.groupby(other):
+        low, high = (float(end) for end in mean_interval(own.to_numpy()))
+        numbers[f"change at {other.replace('_', ' ')} {value}"] = Number(float(own.mean()), low, high)
+    return tally(met, missed, len(change) - met - missed, **numbers)
 
 
 def conflict(tables: Tables) -> Answer:
@@ -118,9 +114,9 @@ QUESTIONS = questions_of(
         "benign": (benign, {"distance": NEAR, "exponent": LARGE}),
         "regression": regression,
         "excess": excess,
-        "bursts": rises("new classes", "burst", up=True),
-        "classes": rises("new classes", "n_classes", up=True),
-        "weights": rises("no copies", "n_classes", up=False),
+        "bursts": partial(rises, test="new classes", axis="burst", up=True),
+        "classes": partial(rises, test="new classes", axis="n_classes", up=True),
+        "weights": partial(rises, test="no copies", axis="n_classes", up=False),
         "conflict": conflict,
     },
 )

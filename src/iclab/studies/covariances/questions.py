@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -91,16 +91,12 @@ def _at_n(tables: Tables) -> pd.DataFrame:
     return rows.pivot_table(index=["family", "cv2"], columns=["trained", "scaling"], values="error")
 
 
-def helps(trained: str, scaling: str, against: str = OWN) -> Callable[[Tables], Answer]:
+def helps(tables: Tables, *, trained: str, scaling: str, against: str = OWN) -> Answer:
     """Whether scaled prompts have a lower error than a plain layer's, by distribution of λ."""
-
-    def ask(tables: Tables) -> Answer:
-        table = _at_n(tables)
-        ratio = table[trained, scaling] / table[against, NONE]
-        numbers = {"lowest ratio": float(ratio.min()), "highest ratio": float(ratio.max())}
-        return counted(table[trained, scaling] < table[against, NONE], **numbers)
-
-    return ask
+    table = _at_n(tables)
+    ratio = table[trained, scaling] / table[against, NONE]
+    numbers = {"lowest ratio": float(ratio.min()), "highest ratio": float(ratio.max())}
+    return counted(table[trained, scaling] < table[against, NONE], **numbers)
 
 
 def spread(tables: Tables) -> Answer:
@@ -119,21 +115,17 @@ def spread(tables: Tables) -> Answer:
     return tally(met, missed, total - met - missed, **numbers)
 
 
-def gains(scaling: str) -> Callable[[Tables], Answer]:
+def gains(tables: Tables, *, scaling: str) -> Answer:
     """Whether scaling prompts lowers GPT-2's error, by training and test inputs; a case holds in every seed."""
-
-    def ask(tables: Tables) -> Answer:
-        models = tables["models"]
-        runs = models[(models["predictor"] == GPT2) & (models["position"] == models["position"].max())]
-        runs = runs[runs["scaling"] == scaling]
-        reach = normal_quantile() * runs["gain_stderr"]
-        runs = runs.assign(better=runs["gain"] > reach, worse=runs["gain"] < -reach)
-        counts = runs.groupby(["family", "cv2", "inputs", "scale"])[["better", "worse"]].all()
-        top = runs[runs["scale"] == runs["scale"].max()]["error"]
-        numbers = {"lowest error at the largest c": float(top.min()), "highest": float(top.max())}
-        return counted(counts["better"], counts["worse"], **numbers)
-
-    return ask
+    models = tables["models"]
+    runs = models[(models["predictor"] == GPT2) & (models["position"] == models["position"].max())]
+    runs = runs[runs["scaling"] == scaling]
+    reach = normal_quantile() * runs["gain_stderr"]
+    runs = runs.assign(better=runs["gain"] > reach, worse=runs["gain"] < -reach)
+    counts = runs.groupby(["family", "cv2", "inputs", "scale"])[["better", "worse"]].all()
+    top = runs[runs["scale"] == runs["scale"].max()]["error"]
+    numbers = {"lowest error at the largest c": float(top.min()), "highest": float(top.max())}
+    return counted(counts["better"], counts["worse"], **numbers)
 
 
 def agreement(tables: Tables) -> Answer:
@@ -160,15 +152,15 @@ QUESTIONS = questions_of(
         "lower": lower,
         "limit": limit,
         "variance": variance,
-        "trace": helps(OWN, TRACE),
-        "trained-trace": helps(RETRAINED, TRACE),
-        "coordinates": helps(OWN, COORDINATES),
-        "identity-coordinates": helps(IDENTITY, COORDINATES),
-        "trained-coordinates": helps(RETRAINED, COORDINATES),
+        "trace": partial(helps, trained=OWN, scaling=TRACE),
+        "trained-trace": partial(helps, trained=RETRAINED, scaling=TRACE),
+        "coordinates": partial(helps, trained=OWN, scaling=COORDINATES),
+        "identity-coordinates": partial(helps, trained=IDENTITY, scaling=COORDINATES),
+        "trained-coordinates": partial(helps, trained=RETRAINED, scaling=COORDINATES),
         "spread": spread,
-        "gain-inputs": gains("inputs"),
-        "gain-trace": gains(TRACE),
-        "gain-coordinates": gains(COORDINATES),
+        "gain-inputs": partial(gains, scaling="inputs"),
+        "gain-trace": partial(gains, scaling=TRACE),
+        "gain-coordinates": partial(gains, scaling=COORDINATES),
         "noisy": noisy,
         "agreement": (agreement, {"threshold": FAR}),
     },

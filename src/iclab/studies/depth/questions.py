@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -80,20 +80,16 @@ def learned(tables: Tables) -> Answer:
 
 
 def compared(
-    against: str, attention: str = LINEAR, *, tied: bool | None = None, deep: bool = False
-) -> Callable[[Tables], Answer]:
+    tables: Tables, *, against: str, attention: str = LINEAR, tied: bool | None = None, deep: bool = False
+) -> Answer:
     """Whether models have the smaller mean error, with the range of the share of prompts on which they do."""
-
-    def ask(tables: Tables) -> Answer:
-        rows = tables["compared"]
-        rows = rows[(rows["against"] == against) & (rows["learner"] == attention)]
-        rows = rows if tied is None else rows[rows["tied"].astype(bool) == tied]
-        rows = rows[rows["layers"] > 1] if deep else rows
-        ends = rows["better"].agg(["min", "max"]).astype(float)
-        share = {"better on, least share": ends["min"], "largest": ends["max"]} if len(rows) else {}
-        return _counted(rows["says"], **share, **{"means that rare prompts carry": float(rows["rare"].sum())})
-
-    return ask
+    rows = tables["compared"]
+    rows = rows[(rows["against"] == against) & (rows["learner"] == attention)]
+    rows = rows if tied is None else rows[rows["tied"].astype(bool) == tied]
+    rows = rows[rows["layers"] > 1] if deep else rows
+    ends = rows["better"].agg(["min", "max"]).astype(float)
+    share = {"better on, least share": ends["min"], "largest": ends["max"]} if len(rows) else {}
+    return _counted(rows["says"], **share, **{"means that rare prompts carry": float(rows["rare"].sum())})
 
 
 def overfitting(tables: Tables) -> Answer:
@@ -164,59 +160,45 @@ def _dimension(tables: Tables) -> int:
     return round(float(np.sqrt(full["numbers"] / full["layers"] / 2))) - 1
 
 
-def remedy(name: str, layers: int = 1) -> Callable[[Tables], Answer]:
+def remedy(tables: Tables, *, name: str, layers: int = 1) -> Answer:
     """Whether layers on inputs so treated have a smaller error than one plain layer, by inputs and noise."""
-
-    def ask(tables: Tables) -> Answer:
-        rows = tables["remedies"].query("scale == 1")
-        rows = rows[(rows["remedy"] == name) & (rows["layers"] == layers)]
-        random = rows[(rows["inputs"] == RANDOM) & (rows["noise"] == 0)]
-        if random.empty:
-            return _counted(rows["says"])
-        error, stderr = (float(random[column].iloc[0]) for column in ("error", "stderr"))
-        return _counted(rows["says"], **{"error, random Λ": Number(error, stderr=stderr)})
-
-    return ask
+    rows = tables["remedies"].query("scale == 1")
+    rows = rows[(rows["remedy"] == name) & (rows["layers"] == layers)]
+    random = rows[(rows["inputs"] == RANDOM) & (rows["noise"] == 0)]
+    if random.empty:
+        return _counted(rows["says"])
+    error, stderr = (float(random[column].iloc[0]) for column in ("error", "stderr"))
+    return _counted(rows["says"], **{"error, random Λ": Number(error, stderr=stderr)})
 
 
-def nearest(attention: str) -> Callable[[Tables], Answer]:
+def nearest(tables: Tables, *, attention: str) -> Answer:
     """Whether untied layers have one nearest classical algorithm, within a tenth of the mean squared target."""
-
-    def ask(tables: Tables) -> Answer:
-        table, distances = tables["nearest"], tables["distances"]
-        rows = table[(table["position"] == table["position"].max()) & (table["learner"] == attention)]
-        rows = rows[~rows["tied"].astype(bool)]
-        near = rows["nearest"] == rows["closest"]
-        sure = near & (rows["frequency"] >= SURE)
-        exact = distances[
-            (distances["candidate"] == LEAST_SQUARES) & (distances["position"] == table["position"].max())
-        ]
-        exact = exact[(exact["learner"] == attention) & ~exact["tied"].astype(bool)]
-        numbers = {"as near to least squares": float((exact["distance"] <= NEAR).sum())}
-        return counted(sure, ~near, **numbers)
-
-    return ask
+    table, distances = tables["nearest"], tables["distances"]
+    rows = table[(table["position"] == table["position"].max()) & (table["learner"] == attention)]
+    rows = rows[~rows["tied"].astype(bool)]
+    near = rows["nearest"] == rows["closest"]
+    sure = near & (rows["frequency"] >= SURE)
+    exact = distances[(distances["candidate"] == LEAST_SQUARES) & (distances["position"] == table["position"].max())]
+    exact = exact[(exact["learner"] == attention) & ~exact["tied"].astype(bool)]
+    numbers = {"as near to least squares": float((exact["distance"] <= NEAR).sum())}
+    return counted(sure, ~near, **numbers)
 
 
-def symmetric(which: str) -> Callable[[Tables], Answer]:
+def symmetric(tables: Tables, *, which: str) -> Answer:
     """Whether derivatives of log risk at converged optima of the GD++ form vanish; |z| of the largest of so many."""
-
-    def ask(tables: Tables) -> Answer:
-        models = tables["models"]
-        ended = models[(models["slope"] <= CONVERGED) & (models["form"] == GD_PLUS) & ~models["tied"]]
-        slopes = tables["stationarity"].merge(ended[["inputs", "layers"]], on=["inputs", "layers"])
-        diagonal = slopes["row"] == slopes["column"]
-        labels = diagonal & (slopes["matrix"] == "W^KQ") & (slopes["row"] == slopes["row"].max())
-        chosen = {"off-diagonal": ~diagonal, "diagonal": diagonal & ~labels, "labels": labels & (slopes["layers"] > 1)}
-        z = slopes.loc[chosen[which] & (slopes["z"] != 0), "z"].abs()
-        if z.empty:
-            return Answer(Verdict.UNDECIDED)
-        # |z| that the largest of so many exceeds in 5 % of cases, by Student's distribution of the batches' mean.
-        bound = float(student.isf(LEVEL / 2 / len(z), BATCHES - 1))
-        numbers = {"largest |z|": float(z.max()), "bound": bound}
-        return counted(z <= bound, **numbers)
-
-    return ask
+    models = tables["models"]
+    ended = models[(models["slope"] <= CONVERGED) & (models["form"] == GD_PLUS) & ~models["tied"]]
+    slopes = tables["stationarity"].merge(ended[["inputs", "layers"]], on=["inputs", "layers"])
+    diagonal = slopes["row"] == slopes["column"]
+    labels = diagonal & (slopes["matrix"] == "W^KQ") & (slopes["row"] == slopes["row"].max())
+    chosen = {"off-diagonal": ~diagonal, "diagonal": diagonal & ~labels, "labels": labels & (slopes["layers"] > 1)}
+    z = slopes.loc[chosen[which] & (slopes["z"] != 0), "z"].abs()
+    if z.empty:
+        return Answer(Verdict.UNDECIDED)
+    # |z| that the largest of so many exceeds in 5 % of cases, by Student's distribution of the batches' mean.
+    bound = float(student.isf(LEVEL / 2 / len(z), BATCHES - 1))
+    numbers = {"largest |z|": float(z.max()), "bound": bound}
+    return counted(z <= bound, **numbers)
 
 
 QUESTIONS = questions_of(
@@ -224,29 +206,29 @@ QUESTIONS = questions_of(
     {
         "lessens": lessens,
         "learned": learned,
-        "exact": compared(EXACT, tied=False, deep=True),
-        "exact-tied": compared(EXACT, tied=True, deep=True),
-        "deeper": compared(DEEPER),
-        "free": compared(FREE),
-        "descent": compared(DESCENT_BEST, deep=True),
-        "newton": compared(NEWTON, deep=True),
-        "softmax": compared(KERNEL, SOFTMAX),
-        "softmax-deeper": compared(DEEPER, SOFTMAX),
-        "nearest-linear": (nearest(LINEAR), {"share of samples": SURE, "distance": NEAR}),
-        "nearest-softmax": nearest(SOFTMAX),
-        "labels": compared(LABELS, deep=True),
-        "all": compared(ALL),
-        "as-in-3": compared(AS_IT_STANDS, "as in (3)"),
+        "exact": partial(compared, against=EXACT, tied=False, deep=True),
+        "exact-tied": partial(compared, against=EXACT, tied=True, deep=True),
+        "deeper": partial(compared, against=DEEPER),
+        "free": partial(compared, against=FREE),
+        "descent": partial(compared, against=DESCENT_BEST, deep=True),
+        "newton": partial(compared, against=NEWTON, deep=True),
+        "softmax": partial(compared, against=KERNEL, attention=SOFTMAX),
+        "softmax-deeper": partial(compared, against=DEEPER, attention=SOFTMAX),
+        "nearest-linear": (partial(nearest, attention=LINEAR), {"share of samples": SURE, "distance": NEAR}),
+        "nearest-softmax": partial(nearest, attention=SOFTMAX),
+        "labels": partial(compared, against=LABELS, deep=True),
+        "all": partial(compared, against=ALL),
+        "as-in-3": partial(compared, against=AS_IT_STANDS, attention="as in (3)"),
         "overfitting": overfitting,
         "shifts": shifts,
         "fourfold": fourfold,
-        "trace": remedy(TRACE),
-        "trace-two": remedy(TRACE, 2),
-        "coordinates": remedy(COORDINATES),
-        "whitened": remedy(WHITENED),
+        "trace": partial(remedy, name=TRACE),
+        "trace-two": partial(remedy, name=TRACE, layers=2),
+        "coordinates": partial(remedy, name=COORDINATES),
+        "whitened": partial(remedy, name=WHITENED),
         "agreement": (agreement, {"threshold": AGREES}),
-        "symmetry": symmetric("off-diagonal"),
-        "stationary": symmetric("diagonal"),
-        "label-weight": symmetric("labels"),
+        "symmetry": partial(symmetric, which="off-diagonal"),
+        "stationary": partial(symmetric, which="diagonal"),
+        "label-weight": partial(symmetric, which="labels"),
     },
 )

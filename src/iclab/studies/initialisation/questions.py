@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -81,47 +81,39 @@ def _limits(rows: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def power(index: int, expected: float) -> Callable[[Tables], Answer]:
+def power(tables: Tables, *, index: int, expected: float) -> Answer:
     """How the distance of SGD from the flow goes with the rate (index 0) or the batch size (1), fitted together.
 
     A fit in which either interval contains 0 is too noisy to tell.
     """
-
-    def ask(tables: Tables) -> Answer:
-        met = missed = undecided = 0
-        numbers: dict[str, float | Number] = {"diverged": int(tables["sgd"]["diverged"].sum())}
-        for covariances, runs in tables["sgd"].groupby("covariances"):
-            finite = runs[np.isfinite(runs["gap"])]
-            predictors = finite[["rate", "batch_size"]]
-            if len(finite) < 4 or predictors.nunique().min() < 2:
-                undecided += 1
-                continue
-            fits = regressed(predictors, finite["gap"])
-            fit = fits[index]
-            numbers[f"power, {covariances} Λ"] = Number(fit.value, fit.low, fit.high)
-            if any(one.low <= 0 <= one.high for one in fits):
-                undecided += 1
-            elif fit.low <= expected <= fit.high:
-                met += 1
-            else:
-                missed += 1
-        return tally(met, missed, undecided, **numbers)
-
-    return ask
+    met = missed = undecided = 0
+    numbers: dict[str, float | Number] = {"diverged": int(tables["sgd"]["diverged"].sum())}
+    for covariances, runs in tables["sgd"].groupby("covariances"):
+        finite = runs[np.isfinite(runs["gap"])]
+        predictors = finite[["rate", "batch_size"]]
+        if len(finite) < 4 or predictors.nunique().min() < 2:
+            undecided += 1
+            continue
+        fits = regressed(predictors, finite["gap"])
+        fit = fits[index]
+        numbers[f"power, {covariances} Λ"] = Number(fit.value, fit.low, fit.high)
+        if any(one.low <= 0 <= one.high for one in fits):
+            undecided += 1
+        elif fit.low <= expected <= fit.high:
+            met += 1
+        else:
+            missed += 1
+    return tally(met, missed, undecided, **numbers)
 
 
-def layers(column: str) -> Callable[[Tables], Answer]:
+def layers(tables: Tables, *, column: str) -> Answer:
     """Two layers that end as low as a reference; those that still move have not ended."""
-
-    def ask(tables: Tables) -> Answer:
-        counts, references = tables["two_layer"], tables["two_layer_references"]
-        met, moving, n = (int(counts[name].sum()) for name in (column, "moving", "n"))
-        loss = references.set_index(["predictor", "steps"])["loss"]
-        numbers = {"lowest end": float(counts["lowest_loss"].min()), "one layer": float(loss[ONE_LAYER, 0])}
-        numbers["two steps"] = float(loss[DESCENT, 2])
-        return tally(met, n - met - moving, moving, **numbers)
-
-    return ask
+    counts, references = tables["two_layer"], tables["two_layer_references"]
+    met, moving, n = (int(counts[name].sum()) for name in (column, "moving", "n"))
+    loss = references.set_index(["predictor", "steps"])["loss"]
+    numbers = {"lowest end": float(counts["lowest_loss"].min()), "one layer": float(loss[ONE_LAYER, 0])}
+    numbers["two steps"] = float(loss[DESCENT, 2])
+    return tally(met, n - met - moving, moving, **numbers)
 
 
 QUESTIONS = questions_of(
@@ -133,9 +125,9 @@ QUESTIONS = questions_of(
         "between": (between, {"threshold": SETTLED}),
         "beyond": (beyond, {"threshold": SETTLED}),
         "flatter": flatter,
-        "rate_power": (power(0, RATE_POWER), {"power": RATE_POWER}),
-        "batch_power": (power(1, BATCH_POWER), {"power": BATCH_POWER}),
-        "one_layer": (layers("beats_one_layer"), {"t": SPAN}),
-        "two_steps": (layers("as_two_steps"), {"threshold": SLACK}),
+        "rate_power": (partial(power, index=0, expected=RATE_POWER), {"power": RATE_POWER}),
+        "batch_power": (partial(power, index=1, expected=BATCH_POWER), {"power": BATCH_POWER}),
+        "one_layer": (partial(layers, column="beats_one_layer"), {"t": SPAN}),
+        "two_steps": (partial(layers, column="as_two_steps"), {"threshold": SLACK}),
     },
 )

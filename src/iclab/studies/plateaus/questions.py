@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -32,29 +32,21 @@ def printed(tables: Tables) -> Answer:
     return counted(gaps <= 0.5e-4 + 1e-9, largest_difference=float(gaps.max()))
 
 
-def heights(*problems: str) -> Callable[[Tables], Answer]:
+def heights(tables: Tables, *, problems: tuple[str, ...]) -> Answer:
     """The errors at which the flow rests, against the predicted ones."""
-
-    def ask(tables: Tables) -> Answer:
-        rows = of_problem(tables, "levels", rank=1, main=True)
-        rows = rows[rows["problem"].isin(problems)]
-        inner = rows[(rows["level"] > 0) & (rows["level"] < rows["level"].max())]
-        gaps = inner["gap"].abs()
-        largest = float(gaps.max()) if gaps.notna().any() else np.nan
-        return counted(gaps < HEIGHT, largest_relative_difference=largest)
-
-    return ask
+    rows = of_problem(tables, "levels", rank=1, main=True)
+    rows = rows[rows["problem"].isin(problems)]
+    inner = rows[(rows["level"] > 0) & (rows["level"] < rows["level"].max())]
+    gaps = inner["gap"].abs()
+    largest = float(gaps.max()) if gaps.notna().any() else np.nan
+    return counted(gaps < HEIGHT, largest_relative_difference=largest)
 
 
-def times(*problems: str) -> Callable[[Tables], Answer]:
+def times(tables: Tables, *, problems: tuple[str, ...]) -> Answer:
     """Predicted against followed times of the drops."""
-
-    def ask(tables: Tables) -> Answer:
-        rows = of_problem(tables, "drops", main=True)
-        gaps = rows[rows["problem"].isin(problems)]["gap"].abs()
-        return counted(gaps < TIME, largest_relative_difference=float(gaps.max()))
-
-    return ask
+    rows = of_problem(tables, "drops", main=True)
+    gaps = rows[rows["problem"].isin(problems)]["gap"].abs()
+    return counted(gaps < TIME, largest_relative_difference=float(gaps.max()))
 
 
 def order_of_weights(tables: Tables) -> Answer:
@@ -153,57 +145,49 @@ def is_logistic(tables: Tables) -> Answer:
     return counted(gaps < LOGISTIC, largest_difference=float(gaps.max()))
 
 
-def skips(rule: str) -> Callable[[Tables], Answer]:
+def skips(tables: Tables, *, rule: str) -> Answer:
     """Share of the steps near plateaus, over that of a straight descent."""
-
-    def ask(tables: Tables) -> Answer:
-        rows = of_problem(tables, "rules", rule=rule)
-        ratio = rows["share"] / rows["straight"]
-        met = int((rows["arrived"] & (ratio <= SKIPPED)).sum())
-        numbers = {"smallest_share": float(rows["share"].min()), "largest_share": float(rows["share"].max())}
-        return tally(met, len(rows) - met, straight=float(rows["straight"].iloc[0]), **numbers)
-
-    return ask
+    rows = of_problem(tables, "rules", rule=rule)
+    ratio = rows["share"] / rows["straight"]
+    met = int((rows["arrived"] & (ratio <= SKIPPED)).sum())
+    numbers = {"smallest_share": float(rows["share"].min()), "largest_share": float(rows["share"].max())}
+    return tally(met, len(rows) - met, straight=float(rows["straight"].iloc[0]), **numbers)
 
 
-def slower(*rules: str) -> Callable[[Tables], Answer]:
+def slower(tables: Tables, *, rules: tuple[str, ...]) -> Answer:
     """Whether ten times smaller starts need less than three times the steps, per rule and seed."""
-
-    def ask(tables: Tables) -> Answer:
-        met = total = 0
-        numbers: dict[str, float] = {}
-        for rule in rules:
-            rows = of_problem(tables, "rules", rule=rule)
-            steps = rows.pivot_table(index="seed", columns="scale", values="steps")
-            small, large = float(rows["scale"].min()), float(rows["scale"].max())
-            ratio = steps[small] / steps[large]
-            met += int((ratio < (large / small) ** 0.5).sum())
-            total += len(ratio)
-            numbers[f"steps, smaller over larger start, {rule}"] = float(ratio.mean())
-        return tally(met, total - met, **numbers)
-
-    return ask
+    met = total = 0
+    numbers: dict[str, float] = {}
+    for rule in rules:
+        rows = of_problem(tables, "rules", rule=rule)
+        steps = rows.pivot_table(index="seed", columns="scale", values="steps")
+        small, large = float(rows["scale"].min()), float(rows["scale"].max())
+        ratio = steps[small] / steps[large]
+        met += int((ratio < (large / small) ** 0.5).sum())
+        total += len(ratio)
+        numbers[f"steps, smaller over larger start, {rule}"] = float(ratio.mean())
+    return tally(met, total - met, **numbers)
 
 
 QUESTIONS = questions_of(
     __file__,
     {
         "printed": printed,
-        "heights": (heights(FIXED), {"threshold": HEIGHT}),
-        "times": (times(FIXED), {"threshold": TIME}),
+        "heights": (partial(heights, problems=(FIXED,)), {"threshold": HEIGHT}),
+        "times": (partial(times, problems=(FIXED,)), {"threshold": TIME}),
         "precision": order_of_weights,
         "directions": directions,
         "largest-first": largest_first,
         "scale": scale_decides,
-        "noise": (heights(NOISY), {"threshold": HEIGHT}),
-        "noise-times": (times(NOISY), {"threshold": TIME}),
-        "narrow": (heights(NARROW), {"threshold": HEIGHT}),
+        "noise": (partial(heights, problems=(NOISY,)), {"threshold": HEIGHT}),
+        "noise-times": (partial(times, problems=(NOISY,)), {"threshold": TIME}),
+        "narrow": (partial(heights, problems=(NARROW,)), {"threshold": HEIGHT}),
         "wide": (wide, {"threshold": PASSED}),
         "ranks": (ranks, {"threshold": PASSED}),
         "merged": (one_drop, {"threshold": PASSED}),
         "logistic": (is_logistic, {"threshold": LOGISTIC}),
-        "adam": (skips("adam"), {"threshold": SKIPPED}),
-        "muon": (skips("muon"), {"threshold": SKIPPED}),
-        "waits": slower("adam", "muon"),
+        "adam": (partial(skips, rule="adam"), {"threshold": SKIPPED}),
+        "muon": (partial(skips, rule="muon"), {"threshold": SKIPPED}),
+        "waits": partial(slower, rules=("adam", "muon")),
     },
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 
@@ -49,9 +49,9 @@ def restored(tables: Tables) -> Answer:
     return cases(rows, "near", SPIKE, above=False)
 
 
-def far(*variants: str) -> Callable[[Tables], Answer]:
+def far(tables: Tables, variants: tuple[str, ...]) -> Answer:
     """Whether the error far beyond N is above that at N."""
-    return lambda tables: cases(own(tables, *variants), "far_jump", 0.0)
+    return cases(own(tables, *variants), "far_jump", 0.0)
 
 
 def top(tables: Tables) -> pd.DataFrame:
@@ -74,8 +74,8 @@ QUESTIONS = questions_of(
     {
         "cause": (cause, {"threshold": SPIKE}),
         "restored": (restored, {"threshold": SPIKE}),
-        "length": far("shifted", "none"),
-        "distances": far("rotary", "alibi"),
+        "length": partial(far, variants=("shifted", "none")),
+        "distances": partial(far, variants=("rotary", "alibi")),
         "ratio": lambda tables: cases(top(tables), "log_ratio_fall", 0.0),
         "jump": lambda tables: cases(top(tables), "jump_change", 0.0, above=False),
         "mechanism": mechanism,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -41,25 +41,19 @@ def best(tables: Tables) -> Answer:
     return counted(rows["best_N"] == rows["M"], **numbers)
 
 
-def power(*quantities: str, **where: str) -> Callable[[Tables], Answer]:
+def power(tables: Tables, *, quantities: tuple[str, ...]) -> Answer:
     """Whether the intervals of fitted exponents contain what theory expects; wide ones decide nothing."""
-
-    def ask(tables: Tables) -> Answer:
-        rows = tables["exponents"]
-        rows = rows[rows["quantity"].isin(quantities) & rows["expected"].notna()]
-        for column, value in where.items():
-            rows = rows[rows[column] == value]
-        sharp = rows["high"] - rows["low"] <= VAGUE
-        inside = (rows["low"] <= rows["expected"]) & (rows["expected"] <= rows["high"])
-        numbers = {
-            ", ".join(
-                str(row[key]) for key in ("quantity", "inputs", "kind", "variable") if isinstance(row[key], str)
-            ): (Number(row["value"], row["low"], row["high"]))
-            for row in rows.to_dict("records")
-        }
-        return counted(sharp & inside, ~inside, **numbers)
-
-    return ask
+    rows = tables["exponents"]
+    rows = rows[rows["quantity"].isin(quantities) & rows["expected"].notna()]
+    sharp = rows["high"] - rows["low"] <= VAGUE
+    inside = (rows["low"] <= rows["expected"]) & (rows["expected"] <= rows["high"])
+    numbers = {
+        ", ".join(str(row[key]) for key in ("quantity", "inputs", "kind", "variable") if isinstance(row[key], str)): (
+            Number(row["value"], row["low"], row["high"])
+        )
+        for row in rows.to_dict("records")
+    }
+    return counted(sharp & inside, ~inside, **numbers)
 
 
 def one_pass(tables: Tables) -> Answer:
@@ -157,11 +151,11 @@ QUESTIONS = questions_of(
         "best": best,
         "floor": floor,
         "agreement": (agreement, {"threshold": FAR}),
-        "lengths": power("trained layer above its floor", "trained layer, N = M"),
-        "prompts": power("empirical minimiser"),
+        "lengths": partial(power, quantities=("trained layer above its floor", "trained layer, N = M")),
+        "prompts": partial(power, quantities=("empirical minimiser",)),
         "one-pass": one_pass,
-        "noise": power("distance to the flow", "excess around the minimum"),
-        "pool": power("layer on a pool"),
+        "noise": partial(power, quantities=("distance to the flow", "excess around the minimum")),
+        "pool": partial(power, quantities=("layer on a pool",)),
         "enough": (enough, {"threshold": TENTH}),
         "nearest": (nearest, {"share of samples": CERTAIN}),
         "known": known,

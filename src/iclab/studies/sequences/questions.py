@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -76,24 +76,20 @@ def above_bayes(tables: Tables) -> Answer:
     return counted(gap > reach, gap < -reach, **numbers)
 
 
-def nearest(family: str, *, remembers: bool) -> Callable[[Tables], Answer]:
+def nearest(tables: Tables, *, family: str, remembers: bool) -> Answer:
     """Whether models of the smallest pool answer by a posterior over it, or those of the largest by counts."""
-
-    def ask(tables: Tables) -> Answer:
-        rows = tables["mixtures"]
-        rows = rows[(rows["family"] == family) & (rows["tasks"] == NEW) & (rows["reference"] != TRUTH)]
-        sizes = rows["n_chains"]
-        rows = rows[sizes == (sizes.min() if remembers else sizes.max())]
-        met, total = 0, 0
-        numbers: dict[str, float | Number] = {}
-        for _, own in rows.groupby("training_seed"):
-            chosen = str(own.loc[own["mean"].idxmin(), "reference"])
-            met, total = met + (chosen.startswith("pool") == remembers), total + 1
-        for name, own in rows.groupby("reference"):
-            numbers[f"from {name}"] = float(own["mean"].mean())
-        return tally(met, total - met, **numbers)
-
-    return ask
+    rows = tables["mixtures"]
+    rows = rows[(rows["family"] == family) & (rows["tasks"] == NEW) & (rows["reference"] != TRUTH)]
+    sizes = rows["n_chains"]
+    rows = rows[sizes == (sizes.min() if remembers else sizes.max())]
+    met, total = 0, 0
+    numbers: dict[str, float | Number] = {}
+    for _, own in rows.groupby("training_seed"):
+        chosen = str(own.loc[own["mean"].idxmin(), "reference"])
+        met, total = met + (chosen.startswith("pool") == remembers), total + 1
+    for name, own in rows.groupby("reference"):
+        numbers[f"from {name}"] = float(own["mean"].mean())
+    return tally(met, total - met, **numbers)
 
 
 def bayes_of_pools(tables: Tables) -> Answer:
@@ -114,10 +110,10 @@ QUESTIONS = questions_of(
         "phases": phases,
         "floor": floor,
         "mlp": above_bayes,
-        "few_chains": nearest("chains", remembers=True),
-        "many_chains": nearest("chains", remembers=False),
-        "few_urns": nearest("urns", remembers=True),
-        "many_urns": nearest("urns", remembers=False),
+        "few_chains": partial(nearest, family="chains", remembers=True),
+        "many_chains": partial(nearest, family="chains", remembers=False),
+        "few_urns": partial(nearest, family="urns", remembers=True),
+        "many_urns": partial(nearest, family="urns", remembers=False),
         "pools": bayes_of_pools,
     },
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -33,17 +33,13 @@ def as_stated(tables: Tables) -> Answer:
     return counted([*others, *~inputs], **numbers)
 
 
-def tolerated(*changed: str, holds: bool = True) -> Callable[[Tables], Answer]:
+def tolerated(tables: Tables, *, changed: tuple[str, ...], holds: bool = True) -> Answer:
     """Whether shifts of these kinds are tolerated, or are not."""
-
-    def ask(tables: Tables) -> Answer:
-        rows = layer(tables, *changed)
-        numbers = {f"growth, {row['shift']}": float(row["growth"]) for row in rows.to_dict("records")}
-        if "labels" in changed:
-            numbers |= noise_limits(tables)
-        return counted((rows["growth"] <= TOLERANCE) == holds, **numbers)
-
-    return ask
+    rows = layer(tables, *changed)
+    numbers = {f"growth, {row['shift']}": float(row["growth"]) for row in rows.to_dict("records")}
+    if "labels" in changed:
+        numbers |= noise_limits(tables)
+    return counted((rows["growth"] <= TOLERANCE) == holds, **numbers)
 
 
 def noise_limits(tables: Tables) -> dict[str, float]:
@@ -89,9 +85,9 @@ QUESTIONS = questions_of(
     __file__,
     {
         "as_stated": (as_stated, {"threshold": TOLERANCE}),
-        "tasks": (tolerated("labels", "tasks"), {"threshold": TOLERANCE}),
-        "queries": (tolerated("queries"), {"threshold": TOLERANCE}),
-        "inputs": (tolerated(*INPUTS, holds=False), {"threshold": TOLERANCE}),
+        "tasks": (partial(tolerated, changed=("labels", "tasks")), {"threshold": TOLERANCE}),
+        "queries": (partial(tolerated, changed=("queries",)), {"threshold": TOLERANCE}),
+        "inputs": (partial(tolerated, changed=INPUTS, holds=False), {"threshold": TOLERANCE}),
         "strength": steady,
         "least_squares": (smaller, {"threshold": DIFFERENCE}),
         "agreement": (agreement, {"threshold": AGREEMENT}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -21,24 +21,20 @@ CORRELATED = 0.9
 WORSE = 0.2
 
 
-def changes(tasks: str) -> Callable[[Tables], Answer]:
+def changes(tables: Tables, *, tasks: str) -> Answer:
     """Seeds whose models are nearer to dMMSE at the fewest tasks and nearer to ridge at the most."""
-
-    def ask(tables: Tables) -> Answer:
-        rows = tables["models"]
-        rows = rows[(rows["recipe"] == LABELS) & (rows["tasks"] == tasks)]
-        reach = normal_quantile() * rows["relative_stderr"]
-        ends = rows.assign(low=rows["relative"] - reach, high=rows["relative"] + reach).sort_values("n_tasks")
-        first, last = (ends.groupby("training_seed").nth(i).set_index("training_seed") for i in (0, -1))
-        met = int(((first["low"] > HALF) & (last["high"] < HALF)).sum())
-        missed = int(((first["high"] < HALF) | (last["low"] > HALF)).sum())
-        numbers = {
-            "relative distance at the fewest": float(first["relative"].mean()),
-            "at the most": float(last["relative"].mean()),
-        }
-        return tally(met, missed, len(first) - met - missed, **numbers)
-
-    return ask
+    rows = tables["models"]
+    rows = rows[(rows["recipe"] == LABELS) & (rows["tasks"] == tasks)]
+    reach = normal_quantile() * rows["relative_stderr"]
+    ends = rows.assign(low=rows["relative"] - reach, high=rows["relative"] + reach).sort_values("n_tasks")
+    first, last = (ends.groupby("training_seed").nth(i).set_index("training_seed") for i in (0, -1))
+    met = int(((first["low"] > HALF) & (last["high"] < HALF)).sum())
+    missed = int(((first["high"] < HALF) | (last["low"] > HALF)).sum())
+    numbers = {
+        "relative distance at the fewest": float(first["relative"].mean()),
+        "at the most": float(last["relative"].mean()),
+    }
+    return tally(met, missed, len(first) - met - missed, **numbers)
 
 
 def found(tables: Tables) -> Answer:
@@ -75,30 +71,26 @@ def reported(tables: Tables) -> Answer:
     return counted(ratio - reach > 1 + WORSE, ratio + reach < 1 + WORSE, **numbers)
 
 
-def moved(*recipes: str, towards_ridge: bool) -> Callable[[Tables], Answer]:
+def moved(tables: Tables, *, recipes: tuple[str, ...], towards_ridge: bool) -> Answer:
     """Whether recipes move models, on fresh tasks, from where labels at the base rate leave them, seed by seed."""
-
-    def ask(tables: Tables) -> Answer:
-        rows = tables["models"]
-        rows = rows[rows["tasks"] == FRESH]
-        keys, columns = ["n_tasks", "training_seed"], ["relative", "relative_stderr"]
-        base = rows[rows["recipe"] == LABELS].set_index(keys)[columns].set_axis(["from", "from_stderr"], axis="columns")
-        met = missed = total = 0
-        numbers: dict[str, float | Number] = {}
-        for recipe in recipes:
-            own = rows[rows["recipe"] == recipe].set_index(keys)[columns].join(base, how="inner")
-            gap = own["relative"] - own["from"]
-            # The same prompts, so an interval for independent ones is too wide rather than too narrow.
-            reach = normal_quantile() * np.hypot(own["relative_stderr"], own["from_stderr"])
-            below, above = int((gap < -reach).sum()), int((gap > reach).sum())
-            met, missed = met + (below if towards_ridge else above), missed + (above if towards_ridge else below)
-            total += len(gap)
-            for count, mine in gap.groupby("n_tasks"):
-                low, high = mean_interval(mine.to_numpy()) if len(mine) > 1 else (np.nan, np.nan)
-                numbers[f"{recipe}, M = {count}"] = Number(float(mine.mean()), float(low), float(high))
-        return tally(met, missed, total - met - missed, **numbers)
-
-    return ask
+    rows = tables["models"]
+    rows = rows[rows["tasks"] == FRESH]
+    keys, columns = ["n_tasks", "training_seed"], ["relative", "relative_stderr"]
+    base = rows[rows["recipe"] == LABELS].set_index(keys)[columns].set_axis(["from", "from_stderr"], axis="columns")
+    met = missed = total = 0
+    numbers: dict[str, float | Number] = {}
+    for recipe in recipes:
+        own = rows[rows["recipe"] == recipe].set_index(keys)[columns].join(base, how="inner")
+        gap = own["relative"] - own["from"]
+        # The same prompts, so an interval for independent ones is too wide rather than too narrow.
+        reach = normal_quantile() * np.hypot(own["relative_stderr"], own["from_stderr"])
+        below, above = int((gap < -reach).sum()), int((gap > reach).sum())
+        met, missed = met + (below if towards_ridge else above), missed + (above if towards_ridge else below)
+        total += len(gap)
+        for count, mine in gap.groupby("n_tasks"):
+            low, high = mean_interval(mine.to_numpy()) if len(mine) > 1 else (np.nan, np.nan)
+            numbers[f"{recipe}, M = {count}"] = Number(float(mine.mean()), float(low), float(high))
+    return tally(met, missed, total - met - missed, **numbers)
 
 
 def explained(tables: Tables) -> Answer:
@@ -118,13 +110,13 @@ def explained(tables: Tables) -> Answer:
 QUESTIONS = questions_of(
     __file__,
     {
-        "fresh": changes(FRESH),
-        "pool": changes(POOL),
+        "fresh": partial(changes, tasks=FRESH),
+        "pool": partial(changes, tasks=POOL),
         "thresholds": found,
         "beyond_bayes": beyond_bayes,
         "reported": (reported, {"threshold": WORSE}),
-        "targets": moved(POSTERIOR, towards_ridge=False),
-        "rates": moved(CONSTANT, FAST, FAST_CONSTANT, towards_ridge=True),
+        "targets": partial(moved, recipes=(POSTERIOR,), towards_ridge=False),
+        "rates": partial(moved, recipes=(CONSTANT, FAST, FAST_CONSTANT), towards_ridge=True),
         "explained": (explained, {"threshold": CORRELATED}),
     },
 )
