@@ -1,5 +1,6 @@
 """What all tests share: one BLAS thread each, no GPU but for those that ask for one, and the command line."""
 
+import gc
 import os
 
 import pytest
@@ -9,12 +10,20 @@ from iclab.cli import main
 
 # Before torch is loaded: threads of two workers that wait for one another would take most of the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# While tests are collected nothing becomes garbage, and looking for some takes a third of the time.
+gc.disable()
 
 
 def pytest_configure(config):
     """Tests assert bits and float64 sums of a CPU; ``pytest -m gpu`` runs those of a GPU."""
     if config.option.markexpr != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_collection_finish():
+    """What was loaded by now stays, and is not looked through again for garbage."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -12,7 +12,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from dask_jobqueue.slurm import SLURMJob
 
 from iclab.models import load
 from iclab.studies import open_folder
@@ -131,6 +130,8 @@ def test_the_example_study(tmp_path, iclab):
 
 def test_the_jobs_of_the_queue_are_as_the_page_says():
     """dask-jobqueue takes the file's keys, and asks Slurm for what they say."""
+    from dask_jobqueue.slurm import SLURMJob
+
     content = yaml.safe_load((ROOT / "examples/slurm.yaml").read_text())
     (shown,) = [body for _, body in blocks("sweeps") if named(body) == "slurm.yaml"]
     assert yaml.safe_load(shown) == content

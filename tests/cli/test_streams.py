@@ -56,29 +56,32 @@ def test_a_result_that_a_full_disk_does_not_take_is_an_error(tmp_path):
     assert "No space left" in err
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", pytest.param("utf-8", marks=pytest.mark.slow)])
 def test_every_encoding_shows_the_result(tmp_path, encoding):
     code, out, err = shell(f"@ {FLOW}", tmp_path, PYTHONIOENCODING=encoding)
     assert (code, "limit" in out) == (0, True), err
-    code, out, err = shell(f"@ {FLOW} --json", tmp_path, PYTHONIOENCODING=encoding)
+
+
+def test_json_is_ascii_and_so_the_same_in_every_encoding(tmp_path):
+    code, out, _ = shell(f"@ {FLOW} --json", tmp_path, PYTHONIOENCODING="ascii")
     assert code == 0
     assert out.isascii()
     assert json.loads(out)["dimension"] == 2
 
 
-def test_nothing_of_a_users_matplotlib_matters(tmp_path):
+@pytest.mark.parametrize(
+    "backend", ["no_such_backend", pytest.param("module://matplotlib_inline.backend_inline", marks=pytest.mark.slow)]
+)
+def test_nothing_of_a_users_matplotlib_matters(tmp_path, iclab, backend):
     (tmp_path / "matplotlibrc").write_text(
         "text.usetex: True\nfont.family: No Such Font\nsvg.fonttype: none\naxes.facecolor: red\n"
     )
-    draw = "@ evaluate least_squares --suite standard --prompts 8 --dimension 2 --against none --figure c.svg"
-    usual = tmp_path / "usual"
-    usual.mkdir()
-    assert shell(draw, usual)[0] == 0
-    for backend in ("module://matplotlib_inline.backend_inline", "no_such_backend"):
-        code, out, err = shell(draw, tmp_path, MPLCONFIGDIR=str(tmp_path), MPLBACKEND=backend)
-        assert (code, "least_squares" in out) == (0, True), err
-        ours, theirs = ((folder / "c.svg").read_text() for folder in (tmp_path, usual))
-        assert ours.split("</metadata>")[-1] == theirs.split("</metadata>")[-1]
+    draw = "evaluate least_squares --suite standard --prompts 8 --dimension 2 --against none --figure"
+    assert iclab(*draw.split(), "usual.svg")[0] == 0
+    code, out, err = shell(f"@ {draw} c.svg", tmp_path, MPLCONFIGDIR=str(tmp_path), MPLBACKEND=backend)
+    assert (code, "least_squares" in out) == (0, True), err
+    ours, theirs = ((tmp_path / name).read_text() for name in ("c.svg", "usual.svg"))
+    assert ours.split("</metadata>")[-1] == theirs.split("</metadata>")[-1]
 
 
 def test_home_is_understood_where_shells_do_not_see_it(tmp_path):

@@ -8,17 +8,13 @@ import time
 
 import numpy as np
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from iclab.prompts import Gaussian
 from iclab.theory import expected_risk
 
 pytestmark = pytest.mark.slow
 QUIET = ("headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking", "disable-sync")
+ARROW_UP, ARROW_RIGHT = "\ue013", "\ue014"  # as browsers are told of keys
 # Elements inside shadow roots too, where marimo keeps its own.
 FIND = """
 const all = (root, wanted) => [...root.querySelectorAll("*")].flatMap(
@@ -29,6 +25,9 @@ return all(document, arguments[0]);
 
 @pytest.fixture(scope="module")
 def page():
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
     command = [sys.executable, "-m", "iclab", "explore", "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         options = webdriver.ChromeOptions()
@@ -47,11 +46,13 @@ def page():
 
 
 def until(page, what):
+    from selenium.webdriver.support.ui import WebDriverWait
+
     return WebDriverWait(page, 120).until(what)
 
 
 def number(page, name):
-    found = re.search(rf"^{name} = (\S+)$", page.find_element(By.TAG_NAME, "body").text, re.MULTILINE)
+    found = re.search(rf"^{name} = (\S+)$", page.find_element("tag name", "body").text, re.MULTILINE)
     return float(found[1]) if found else None
 
 
@@ -62,18 +63,18 @@ def risk(n_train):
 def test_moving_a_slider_changes_the_number_to_that_of_the_library(page):
     until(page, lambda page: number(page, "floor") == pytest.approx(risk(20), rel=1e-5))
     begin = time.perf_counter()
-    page.execute_script(FIND, "[role=slider]")[2].send_keys(Keys.ARROW_RIGHT)
+    page.execute_script(FIND, "[role=slider]")[2].send_keys(ARROW_RIGHT)
     until(page, lambda page: number(page, "floor") == pytest.approx(risk(40), rel=1e-5))
     assert time.perf_counter() - begin < 5  # 0.2 s on quiet cores; this machine may be busy
 
 
 def least_squares(page):
     """Number in the table beside the prompt."""
-    return re.findall(r"least squares (\S+)", page.find_element(By.TAG_NAME, "body").text)
+    return re.findall(r"least squares (\S+)", page.find_element("tag name", "body").text)
 
 
 def test_a_label_that_is_moved_changes_the_predictions(page):
     page.execute_script(FIND, "button[role=radio]")[4].click()
     before = until(page, least_squares)
-    page.execute_script(FIND, "circle[data-example]")[3].send_keys(Keys.ARROW_UP)
+    page.execute_script(FIND, "circle[data-example]")[3].send_keys(ARROW_UP)
     until(page, lambda page: least_squares(page) not in ([], before))

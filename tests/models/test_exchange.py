@@ -10,7 +10,6 @@ import pytest
 import torch
 import yaml
 from torch import nn
-from transformers import GPT2Config, GPT2Model
 
 from iclab.estimators import InContextRegressor
 from iclab.foundations import InvalidInputError
@@ -24,6 +23,8 @@ class Original(nn.Module):
     """The 2022 model, as its paper describes it: interleave, read in, GPT-2, read out at every x."""
 
     def __init__(self, dimension, width, layers, heads, points):
+        from transformers import GPT2Config, GPT2Model  # loads for seconds
+
         super().__init__()
         self._read_in = nn.Linear(dimension, width)
         self._backbone = GPT2Model(
@@ -156,6 +157,8 @@ def test_runs_that_cannot_be_read_are_refused_in_words(garg_run, fault, sentence
 
 @pytest.mark.parametrize("activation", ["gelu_new", "gelu"])
 def test_hugging_face_reads_what_is_written_and_back(activation, tmp_path, randomised, prompts):
+    from transformers import GPT2Model  # loads for seconds
+
     model = randomised(dataclasses.replace(Architecture.gpt2(3, 3, 7), activation=activation), torch.float32)
     to_hugging_face(model, tmp_path / "hf")
     theirs = GPT2Model.from_pretrained(tmp_path / "hf").eval()
@@ -173,6 +176,8 @@ def test_hugging_face_reads_what_is_written_and_back(activation, tmp_path, rando
 
 
 def test_a_language_gpt2_becomes_a_start_with_a_new_read_in(tmp_path, prompts):
+    from transformers import GPT2Config, GPT2Model  # loads for seconds
+
     torch.manual_seed(1)
     GPT2Model(GPT2Config(n_positions=14, n_embd=16, n_layer=2, n_head=2, vocab_size=5)).save_pretrained(tmp_path / "lm")
     model = from_hugging_face(tmp_path / "lm", dimension=3)
@@ -298,6 +303,8 @@ def test_a_field_that_changes_the_function_is_refused(garg_run, tmp_path, change
 
 
 def test_what_transformers_writes_is_read_as_transformers_computes_it(garg_run, tmp_path, prompts):
+    from transformers import GPT2Model  # loads for seconds
+
     to_hugging_face(from_garg(garg_run), tmp_path / "hf")
     read = (tmp_path / "hf" / "read.safetensors").read_bytes()
     GPT2Model.from_pretrained(tmp_path / "hf").save_pretrained(tmp_path / "theirs")

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2Config, GPT2Model
 
 from iclab import theory
 from iclab.models import Architecture, Transformer, TransformerPredictor
@@ -62,6 +61,8 @@ def test_gradients_flow_to_every_parameter_that_matters(model, prompts):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("layers", [3, 6])
 def test_gpt2_is_hugging_faces_gpt2(layers, dtype, tolerance, randomised):
+    from transformers import GPT2Config, GPT2Model  # loads for seconds
+
     architecture = Architecture.gpt2(layers, 7, 11)
     model = Transformer(architecture, seed=3).to(dtype)
     theirs = GPT2Model(
