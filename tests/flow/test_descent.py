@@ -111,7 +111,7 @@ def test_sgd_nears_the_flow_as_batches_grow():
     flow = gradient_flow(START, COVARIATES, 8, t)
     descent = gradient_descent(START, COVARIATES, 8, rate, 300).vectors[-1]
     noise = []
-    for size in (8, 128):
+    for size in (4, 64):
         ends = [
             stochastic_gradient_descent(START, COVARIATES, 8, rate, 300, batch_size=size, seed=seed).vectors[-1]
             for seed in range(8)

@@ -50,7 +50,7 @@ def test_it_is_close_to_the_posterior_by_quadrature():
         one = (likelihood * expit(prompts.xs[:, i] @ grid.T)).sum(axis=1) / likelihood.sum(axis=1)
         assert np.abs(answers[:, i, 1] - one).max() < 0.04
     curve, neighbours = (
-        error_curve(p, law, 20, n_prompts=200, seed=0) for p in (LogisticRegression(), NearestNeighbors(3))
+        error_curve(p, law, 20, n_prompts=100, seed=0) for p in (LogisticRegression(), NearestNeighbors(3))
     )
     assert (curve.mean[5:] < neighbours.mean[5:]).all()
 

@@ -45,7 +45,7 @@ def test_all_answer_and_none_is_better_than_bayes(name):
     assert ("true_law" in found) == classes
     assert set(FAST) <= set(found) or classes
     assert ("bayes" in found) == (name != "logistic")
-    table = compare(found, {name: law}, 8, n_prompts=400, seed=0)
+    table = compare(found, {name: law}, 8, n_prompts=100, seed=0)
     means = table.groupby("predictor")["mean"].mean()
     spread = table["stderr"].max()
     if "bayes" in found:

@@ -140,7 +140,7 @@ def test_exact_error_of_the_layer_wherever_it_is_known(name):
     nonlinear = name.startswith("task-") and "sparse" not in name
     assert (exact is None) == (unknown or nonlinear)
     if exact is not None:
-        curve = error_curve(TrainedLSA(minimizer(base.covariates, 6)), member.apply(base), 3, n_prompts=20_000, seed=2)
+        curve = error_curve(TrainedLSA(minimizer(base.covariates, 6)), member.apply(base), 3, n_prompts=5_000, seed=2)
         assert abs(curve.mean[2] - exact) < 4.5 * curve.stderr[2]
 
 

@@ -36,6 +36,9 @@ def _question(answer):
     return f"{head}    Question('small', 'Errors are small.', 'Below 50.', lambda t: {answer}),\n)\n"
 
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
+
 def test_counts_of_an_answer_may_be_of_numpy():
     answer = Answer(Verdict.CONFIRMED, met=np.int64(3), numbers={"a": np.float32(0.5)})
     assert json.loads(json.dumps(answer.as_dict()))["met"] == 3

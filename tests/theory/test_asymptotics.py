@@ -63,7 +63,7 @@ def test_closed_form_above_the_threshold(kappa):
 def test_against_a_drawn_pool(tau, penalty):
     """The errors of ridge regression with the spectrum of one large pool, from its matrices: no η, no derivative."""
     rng = np.random.default_rng(4)
-    d, kappa, alpha, rho = 1200, 0.7, 4.0, 0.1
+    d, kappa, alpha, rho = 900, 0.7, 4.0, 0.1
     profile = np.repeat([2.0, 0.5, 0.5], d // 3)
     turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
     small = np.diag([2.0, 0.5, 0.5])
