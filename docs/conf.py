@@ -38,11 +38,15 @@ html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navbar_persistent": ["search-button"],
     "show_prev_next": True,
-    "secondary_sidebar_items": {"paper": [], "**": ["page-toc"]},
+    "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
 }
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["phone.css"]
+# Pages beside the start page have no pages of their own to list.
+html_sidebars = {"*": []}
 
 # Formulas are MathML, made while the site is built: nothing is fetched when it is read.
 html_math_renderer = "mathml"

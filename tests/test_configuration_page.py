@@ -19,7 +19,8 @@ from iclab.training.config import Curriculum, Optimizer, Schedule
 from iclab.training.curriculum import Ramp
 from iclab.training.reading import read_config
 
-PAGE = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")
 WORDS = set(re.findall(r"[A-Za-z_0-9]+(?:[-=][A-Za-z_0-9]+)*", PAGE))
 
 
@@ -73,13 +74,20 @@ def test_no_kind_is_invented():
         for record in (*records(CovariatesSpecification), *records(TasksSpecification))
         for word in choices(record.__annotations__["kind"])
     }
-    rows = PAGE.split("| `covariates.kind`")[1].split("A law of inputs")[0]
+    rows = PAGE.split("| `covariates.kind`")[1].split("To train on a law")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", rows, flags=re.MULTILINE)) == known
-    whole = PAGE.split("| `prompts.kind`")[1].split("Which laws")[0]
+    whole = PAGE.split("| `prompts.kind`")[1].split("`iclab.predictors.bayes_predictor")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", whole, flags=re.MULTILINE)) == set(vars(PROBLEMS))
 
 
-@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL))
+EXAMPLES = [
+    example
+    for page in ("configuration", "problems")
+    for example in re.findall(r"```yaml\n(.*?)```", (DOCS / f"{page}.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_the_examples_are_configurations(tmp_path, example):
     (tmp_path / "example.yaml").write_text(example)
     config = read_config(tmp_path / "example.yaml")

@@ -17,7 +17,7 @@ import yaml
 from iclab.evaluation import error_curve
 from iclab.foundations import InvalidInputError, exclusive
 from iclab.models import load
-from iclab.studies.grid import Grid, parse_axis
+from iclab.studies.grid import Grid, Judging, claim, parse_axis
 from iclab.training import Run, preset
 
 BASE = {
@@ -151,6 +151,17 @@ def test_axes_may_grow_and_cells_that_are_there_stay(iclab, base, tmp_path):
     code, _, err = iclab("sweep", base(steps=7), "--over", "seed=0..1", "--directory", "s")
     assert code == 2
     assert "a sweep of another one" in err
+
+
+def test_an_axis_may_give_what_the_base_alone_lacks(tmp_path):
+    """A finite pool needs its number of tasks, and the axis has it; a folder is claimed again for more values."""
+    base = {"preset": "tiny", "dimension": 2, "prompts": {"tasks": {"kind": "finite_pool", "dimension": 2, "seed": 0}}}
+    for sizes in ([2, 3], [2, 3, 4]):
+        grid = Grid(base, {"prompts.tasks.n_tasks": sizes}, {"steps": 2})
+        assert [cell.config.prompts.tasks.n_tasks for cell in grid.cells] == sizes
+        claim(tmp_path, grid, Judging())
+    with pytest.raises(InvalidInputError, match="a sweep of another one"):
+        claim(tmp_path, Grid(base, {"prompts.tasks.n_tasks": [2]}, {"steps": 3}), Judging())
 
 
 def test_a_cell_that_diverges_is_listed_and_the_others_finish(iclab, base, tmp_path):

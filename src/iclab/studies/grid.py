@@ -30,7 +30,7 @@ from iclab.studies.store import Unit
 from iclab.studies.study import plain
 from iclab.studies.trainings import Job, Trained, digest, train_each, trained
 from iclab.training import TrainingConfig, read_config
-from iclab.training.reading import parse_value
+from iclab.training.reading import parse_value, stated
 
 if TYPE_CHECKING:
     from iclab.training.cost import Cost
@@ -306,7 +306,7 @@ def claim(directory: Path, grid: Grid, judging: Judging) -> None:
         If it holds something else.
     """
     source = {} if isinstance(grid.base, Mapping) else {"file": str(grid.base)}
-    base = plain(read_config(grid.base, grid.changes, allow_code=grid.allow_code).as_dict())
+    base = plain(stated(grid.base, grid.changes))  # which need not be whole without the axes
     marker = directory / _MARKER
     if marker.exists():
         found = read_json(marker)

@@ -38,8 +38,8 @@ def lint(config: TrainingConfig) -> list[str]:
         )
     if config.model.positions == "learned" and config.model.max_points > n_points:
         remarks.append(
-            f"Positions {n_points} to {config.model.max_points - 1} can be asked but are never trained: their learned "
-            f"embeddings stay as they began."
+            f"Positions {n_points} to {config.model.max_points - 1} exist but are never trained: their learned "
+            "embeddings keep their initial values."
         )
     for name, ramp in config.curriculum.fields.items():
         configured, reached = _value(config, name), ramp.at(steps - 1)

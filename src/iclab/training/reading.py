@@ -48,14 +48,25 @@ def read_config(
     6
     """
     name = "the configuration" if isinstance(source, Mapping) else str(source)
-    data = merge({}, source if isinstance(source, Mapping) else _read_mapping(user_path(source)))
-    data = _amended(data, nested((overrides or {}).items()), ())
+    data = stated(source, overrides)
     if "preset" in data:
         chosen = data.pop("preset")
         for key in data:
             check_choice(key, f"a key beside the preset {chosen}", KEYS)
         return preset(chosen, allow_code=allow_code, **data)
     return validated(TrainingConfig, data, name, allow_code=allow_code)
+
+
+def stated(source: Path | str | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a source says, changed by overrides, before presets and defaults fill in the rest; as in ``read_config``.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is missing or no YAML mapping, or a field is given two values.
+    """
+    data = merge({}, source if isinstance(source, Mapping) else _read_mapping(user_path(source)))
+    return _amended(data, nested((overrides or {}).items()), ())
 
 
 def nested(changes: Iterable[tuple[str, Any]]) -> dict[str, Any]:
