@@ -9,6 +9,9 @@ from iclab.cli import main
 from iclab.models import Architecture, Transformer, save_model
 
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
+
 def run(*arguments):
     with pytest.raises(SystemExit) as ended:
         main(["inspect", *map(str, arguments)])

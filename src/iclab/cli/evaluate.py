@@ -168,10 +168,12 @@ def _finish(
     sys.stdout.flush()
     if figure is not None:
         from iclab.report.error_curves import draw_error_curves
-        from iclab.studies.drawing import figure_style
+        from iclab.studies.drawing import figure_style, lay_out
 
         with figure_style(), atomic_path(figure) as temporary:
-            draw_error_curves(table, [facts["target"]]).savefig(temporary, format=figure.suffix[1:])
+            drawn = draw_error_curves(table, [facts["target"]])
+            lay_out(drawn)
+            drawn.savefig(temporary, format=figure.suffix[1:])
 
 
 def _distributions(members: Suite, n_points: int) -> dict[str, Any]:

@@ -188,7 +188,7 @@ def _draw(table: pd.DataFrame, trajectory: Trajectory, path: Path) -> None:
     from matplotlib.figure import Figure
 
     from iclab.foundations import atomic_path
-    from iclab.studies.drawing import ACCENT, SECOND, figure_style
+    from iclab.studies.drawing import ACCENT, SECOND, figure_style, lay_out
 
     with figure_style():
         figure = Figure(figsize=(8.0, 3.2))
@@ -212,5 +212,6 @@ def _draw(table: pd.DataFrame, trajectory: Trajectory, path: Path) -> None:
         figure.suptitle(
             f"d = {trajectory.initial.dimension}, N = {trajectory.n_train}: {trajectory.method}", fontsize=9
         )
+        lay_out(figure)
         with atomic_path(path) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})

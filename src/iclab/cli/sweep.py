@@ -149,7 +149,7 @@ def _dry_run(cells: list) -> int:  # type: ignore[type-arg]
 
 def _draw(table, axes: list[str], path: Path) -> None:  # type: ignore[no-untyped-def]
     from iclab.foundations import atomic_path
-    from iclab.studies.drawing import curves, figure_style
+    from iclab.studies.drawing import curves, figure_style, lay_out
 
     models = table[table["predictor"] == "model"]
     panels, *lines = axes
@@ -157,6 +157,7 @@ def _draw(table, axes: list[str], path: Path) -> None:  # type: ignore[no-untype
     labels = {"position": "in-context examples", "mean": "squared error"}
     figure = curves(models, lines=lines, panels=panels, labels=labels)
     with figure_style(), atomic_path(path) as temporary:
+        lay_out(figure)
         figure.savefig(temporary, format=path.suffix.removeprefix("."))
 
 

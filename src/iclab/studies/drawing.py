@@ -89,16 +89,20 @@ def label_short_log(axis: Axis) -> None:
 def save_figure(figure: Figure, name: str, directory: Path) -> None:
     """Write ``name.svg``, ``name.pdf`` and ``name.png``; the same figure gives the same bytes."""
     with figure_style():
-        # Laid out once: that is half of the work, and the files agree.
-        engine = figure.get_layout_engine()
-        if engine is not None:
-            engine.execute(figure)
-            # No engine at all: with one that does nothing, matplotlib draws twice for every file.
-            mpl.rcParams["figure.constrained_layout.use"] = False
-            figure.set_layout_engine(None)
+        lay_out(figure)
         for suffix, metadata in FORMATS.items():
             with atomic_path(directory / f"{name}.{suffix}") as temporary:
                 figure.savefig(temporary, format=suffix, metadata=metadata)
+
+
+def lay_out(figure: Figure) -> None:
+    """Lay a figure out within :func:`figure_style`, for all files it is saved to: half of the work, and they agree."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        # No engine at all: with one, even one that does nothing, matplotlib draws twice for every file.
+        mpl.rcParams["figure.constrained_layout.use"] = False
+        figure.set_layout_engine(None)
 
 
 def curves(
