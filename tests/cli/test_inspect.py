@@ -8,7 +8,6 @@ import pytest
 from iclab.cli import main
 from iclab.models import Architecture, Transformer, save_model
 
-
 pytestmark = pytest.mark.usefixtures("svg_alone")
 
 
