@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+import iclab
+
 # Theorem 4, Lemma 9, (27), §4.2, "not in the paper": where a reader may look it up.
 SOURCE = re.compile(r"Theorem|Lemma|Corollary|Definition|Assumption|Appendix|\(\d+\)|§|in the paper|the paper leaves")
 ARRAYS = re.compile(r"ndarray|ArrayLike|Vector|Matri|Float64|_Array|Blocks|Times|State\b|_Values")
@@ -35,3 +37,23 @@ def test_docstrings_name_their_source_and_their_shapes(name):
     assert SOURCE.search(text), "names neither theorem nor equation, nor says that it is not in the paper"
     if ARRAYS.search(str(inspect.signature(FUNCTIONS[name]))):
         assert SHAPE.search(text), "takes or returns arrays and gives no shape"
+
+
+def public_functions():
+    for room in iclab.__all__:
+        module = importlib.import_module(f"iclab.{room}")
+        for name in module.__all__:
+            entry = getattr(module, name)
+            if inspect.isfunction(entry) and entry.__module__.startswith("iclab."):
+                yield f"{room}.{name}", entry
+
+
+PUBLIC = dict(public_functions())
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_parameter_is_explained_or_said_to_be_that_of_another_function(name):
+    text = inspect.getdoc(PUBLIC[name]) or ""
+    unnamed = {key for key in inspect.signature(PUBLIC[name]).parameters if not key.startswith("_")}
+    unnamed -= set(re.findall(r"\w+", text))
+    assert not unnamed or re.search(r":func:`\w+`", text), unnamed

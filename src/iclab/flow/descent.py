@@ -149,6 +149,13 @@ def empirical_gradient(parameters: LSAParameters, prompts: Prompts) -> _Vector:
 
     The last position of each prompt is the query, the ones before it are the N examples.
 
+    Parameters
+    ----------
+    parameters : LSAParameters
+        θ, in dimension d.
+    prompts : Prompts
+        B prompts of N + 1 points.
+
     Returns
     -------
     ndarray, shape ((d + 1)²,)

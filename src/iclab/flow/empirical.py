@@ -19,7 +19,13 @@ _PROMPTS = 50_000
 
 
 def empirical_minimizer(prompts: Prompts) -> Matrix:
-    """The K of least empirical risk (7) on a = b = 0, shape (d, d); of least norm where several have it."""
+    """The K of least empirical risk (7) on a = b = 0, shape (d, d); of least norm where several have it.
+
+    Parameters
+    ----------
+    prompts : Prompts
+        B prompts of N + 1 points; the last point is the query.
+    """
     d = prompts.dimension
     features = _features(prompts)
     return np.linalg.lstsq(features, prompts.targets[:, -1])[0].reshape(d, d)
@@ -30,6 +36,13 @@ def empirical_minimizer_of_all(prompts: Prompts, start: LSAParameters) -> LSAPar
 
     With the moments G = EE'/N of every prompt, ŷ = l'G R x_q for l = [a; u] and R = [U; b']. The minimiser of (7) over
     Lemma 9's coordinates, with arrays of shape (d + 1, d + 1).
+
+    Parameters
+    ----------
+    prompts : Prompts
+        B prompts of N + 1 points; the last point is the query.
+    start : LSAParameters
+        Where the descent begins.
     """
     moments, queries, targets = _token_moments(prompts), prompts.queries[:, -1], prompts.targets[:, -1]
     size = prompts.dimension + 1
@@ -51,6 +64,15 @@ def excess_coefficient(covariates: Gaussian | RandomDiagonal, dimension: int, n_
 
     H = E ZZ' of the features Z = x_q ⊗ c and the residual r of the population's minimiser, Theorem 4's or 8's; H is
     exact, the mean Monte Carlo.
+
+    Parameters
+    ----------
+    covariates : Gaussian or RandomDiagonal
+        Law of x.
+    dimension, n_train : int
+        d and N.
+    seed : int
+        Of the prompts over which the mean is taken.
 
     Raises
     ------

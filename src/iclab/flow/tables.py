@@ -21,6 +21,13 @@ def sample_times(trajectory: Trajectory, n_times: int) -> Float64[np.ndarray, " 
     """0 and times that grow as powers, up to where less than 1e-9 of the gain is left (or the horizon).
 
     Returns shape (n_times,); a choice of times for tables and figures, not in the paper.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        Whose times they are.
+    n_times : int
+        How many.
     """
     check_integer(n_times, "n_times", minimum=2)
     span = min(trajectory.horizon, trajectory.time_to(1 - 1e-9))

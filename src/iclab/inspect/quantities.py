@@ -66,6 +66,11 @@ def noise_level(prompts: Prompts) -> Float64[np.ndarray, "B P"]:
 def posterior_mean(distribution: Any) -> Quantity:
     """The quantity E[w | examples] at every position, for prompts of this law.
 
+    Parameters
+    ----------
+    distribution : PromptDistribution
+        The law.
+
     Raises
     ------
     InvalidInputError

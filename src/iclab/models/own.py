@@ -250,6 +250,13 @@ Model = Transformer | OwnModule
 def make(architecture: Architecture | OwnModel, seed: int | None = 0) -> Model:
     """The model of a description, its weights a function of the seed.
 
+    Parameters
+    ----------
+    architecture : Architecture or OwnModel
+        The description.
+    seed : int, optional
+        Of the weights; None leaves them as they are.
+
     Raises
     ------
     InvalidInputError

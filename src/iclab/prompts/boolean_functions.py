@@ -132,7 +132,13 @@ class Conjunction(BooleanLaw):
 
 @dataclass(frozen=True)
 class Disjunction(Conjunction):
-    """h(x) = 1 if any of its literals holds, drawn as those of ``Conjunction``; without literals always −1."""
+    """h(x) = 1 if any of its literals holds, drawn as those of ``Conjunction``; without literals always −1.
+
+    Parameters
+    ----------
+    probability : float
+        Of a variable to be a literal.
+    """
 
     def rule(self, agreements: np.ndarray, literals: np.ndarray) -> np.ndarray:
         """1 where any literal holds."""

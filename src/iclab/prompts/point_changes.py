@@ -148,7 +148,13 @@ class ScaledInputs:
 
 @dataclass(frozen=True, eq=False)
 class MultipliedInputs:
-    """Inputs x → A x with one fixed matrix for the context and one for the queries."""
+    """Inputs x → A x with one fixed matrix for the context and one for the queries.
+
+    Attributes
+    ----------
+    context, query : ndarray, shape (d, d)
+        The matrices.
+    """
 
     context: Matrix
     query: Matrix

@@ -324,7 +324,15 @@ def assumption3(theta: ArrayLike, scale: float) -> LSAParameters:
 
 
 def random_theta(dimension: int, seed: int) -> Matrix:
-    """A random ΘΘ' = MM'/‖MM'‖_F with M of iid standard normal entries (after Assumption 3), shape (d, d)."""
+    """A random ΘΘ' = MM'/‖MM'‖_F with M of iid standard normal entries (after Assumption 3), shape (d, d).
+
+    Parameters
+    ----------
+    dimension : int
+        d.
+    seed : int
+        Of M.
+    """
     d = check_integer(dimension, "dimension", minimum=1)
     root = np.random.default_rng(check_integer(seed, "seed", minimum=0)).standard_normal((d, d))
     product = root @ root.T

@@ -252,7 +252,15 @@ def corollary6_bound(covariance: ArrayLike, n_train: TrainLength, n_test: Prompt
 
 
 def corollary6_floor(covariance: ArrayLike, n_train: TrainLength) -> float:
-    """The additive error η = (1 + 2d + d²κ)trΛ/N² of Corollary 6 (Definition 2), for Λ of shape (d, d)."""
+    """The additive error η = (1 + 2d + d²κ)trΛ/N² of Corollary 6 (Definition 2).
+
+    Parameters
+    ----------
+    covariance : array_like, shape (d, d)
+        Λ; a singular one has an infinite η.
+    n_train : int or math.inf
+        N.
+    """
     Lambda = check_covariance(covariance)
     inverse, _ = inverse_moments(n_train)
     if inverse == 0:
