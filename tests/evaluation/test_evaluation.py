@@ -188,7 +188,9 @@ def test_workers_do_not_change_a_bit():
     assert one.equals(two)
 
 
-@pytest.mark.parametrize("processes", [False, True], ids=["threads", "processes"])
+@pytest.mark.parametrize(
+    "processes", [pytest.param(False, marks=pytest.mark.slow, id="threads"), pytest.param(True, id="processes")]
+)
 def test_a_dask_cluster_does_not_change_a_bit(processes):
     from distributed import Client, LocalCluster
 

@@ -40,7 +40,7 @@ def _errors(trajectory, t, u, U):
     )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(seed=SEEDS)
 def test_assumption_3_against_equation_27(seed):
     rng = np.random.default_rng(seed)
@@ -56,7 +56,7 @@ def test_assumption_3_against_equation_27(seed):
     assert max(_errors(trajectory, t, u, U)) < 1e-11
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=SEEDS)
 def test_unbalanced_starts_against_equation_27(seed):
     """Any u (also 0 or negative) and any U, so that u crosses zero in many of them."""

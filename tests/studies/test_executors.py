@@ -78,7 +78,7 @@ def test_a_worker_that_dies_is_replaced_and_its_task_done(tmp_path):
 
 def test_workers_that_always_die_end_in_an_error():
     with workplace(2) as place, pytest.raises(InvalidInputError, match="keep ending early"):
-        _outcomes(place, [Task(always_die), Task(always_die)])
+        _outcomes(place, [Task(always_die)])
 
 
 def test_here_is_looked_at_while_it_works():

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iclab.foundations import InvalidInputError
@@ -48,6 +48,7 @@ arguments = st.dictionaries(
 )
 
 
+@settings(max_examples=40)
 @given(arguments, arguments)
 def test_keys_are_equal_exactly_when_arguments_are(one, other):
     def spelled(given):
