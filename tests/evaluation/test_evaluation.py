@@ -371,7 +371,7 @@ def test_an_empty_suite_is_refused():
     [
         (3, None, "cannot be called"),
         (lambda prompts: 1j * prompts.ys, None, "real numbers"),
-        (lambda prompts: None, None, "one prediction per prompt"),
+        (lambda prompts: None, None, "array of real numbers"),
         (Zero(), 0, "n_jobs"),
     ],
 )
