@@ -120,3 +120,29 @@ def test_a_run_is_drawn_while_it_is_young(tmp_path):
     metrics.write_text("".join(metrics.read_text().splitlines(keepends=True)[:1]) + '{"step": 2, "lo')
     draw_losses(Run.open(tmp_path / "run"), tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"covariates": {"kind": "wishart", "dimension": 2048, "degrees": 4096}},
+        {"covariates": {"kind": "gaussian", "dimension": 4096}},
+        {"prompts.tasks": {"kind": "relu_network", "hidden": 200_000}, "targets": "labels"},
+        {"prompts.tasks": {"kind": "finite_pool", "n_tasks": 100_000, "dimension": 5}, "targets": "labels"},
+        {"model.layers": 10_000},
+        {"model.loops": 10_000},
+        {"max_points": 10_000_000},
+        {"batch_size": 1e9, "steps": 1e12, "n_evaluation": 1e12},
+        {"checkpoints": {"spacing": "log", "count": 100_000}, "steps": 1e12},
+        {"curriculum.points": {"start": 1, "end": 10_000, "increment": 1, "every": 1}, "n_train": 9_999},
+    ],
+    ids=str,
+)
+def test_absurd_laws_are_read_and_counted_at_once(changes):
+    estimate_cost(read_config({"preset": "tiny"}, {"steps": 50}))  # what is imported and planned once
+    start = time.process_time()
+    config = read_config({"preset": "tiny"}, changes)
+    cost = estimate_cost(config)
+    lint(config)
+    assert time.process_time() - start < 2.0
+    assert cost.sequences == config.steps * config.batch_size

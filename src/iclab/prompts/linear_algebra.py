@@ -12,6 +12,9 @@ def symmetric_root(covariance: Matrix) -> Matrix:
 
     It exists for singular matrices too, and does not depend on an ordering of eigenvectors.
     """
+    diagonal = np.diagonal(covariance)
+    if np.count_nonzero(covariance) == np.count_nonzero(diagonal):
+        return np.diag(np.sqrt(np.clip(diagonal, 0, None)))
     values, vectors = np.linalg.eigh(covariance)
     return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
 

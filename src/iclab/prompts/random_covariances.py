@@ -151,7 +151,11 @@ class Wishart:
     def _factors(self, draws: Draws) -> Float64[np.ndarray, "B n d"]:
         # Λ_τ = G'G with the rows of G ~ N(0, mean/degrees): the definition, and a factor without a root.
         normals = draws.normals("covariance", self.degrees, self.dimension) / np.sqrt(self.degrees)
-        return np.einsum("bnj,ij->bni", normals, symmetric_root(self.mean), optimize=False)
+        root = symmetric_root(self.mean)
+        scales = np.diagonal(root)
+        if np.count_nonzero(root) == np.count_nonzero(scales):  # the same numbers, without the products with 0
+            return normals * scales
+        return np.einsum("bnj,ij->bni", normals, root, optimize=False)
 
     def covariances(self, draws: Draws) -> Matrices:
         """Λ_τ of the addressed prompts, shape (B, d, d)."""

@@ -27,6 +27,8 @@ from iclab.prompts.tasks import FinitePool, FixedLinear, Linear, SparseLinear
 from iclab.prompts.vector_functions import VectorLinear
 
 _Share = Annotated[float, Field(ge=0, le=1)]
+# Every task of a pool is drawn when it is read: 2 µs each.
+_Pool = Annotated[int, Field(ge=1, le=2**20)]
 _AboveOne = Annotated[float, Field(gt=1)]
 
 TASKS = records(
@@ -37,7 +39,7 @@ TASKS = records(
         "fixed_linear": row(FixedLinear, weight_vector=Numbers),
         "sparse_linear": row(SparseLinear, nonzeros=(Count, 3)),
         "finite_pool": row(
-            FinitePool.gaussian, n_tasks=Count, dimension=Dimension, seed=(Annotated[int, Field(ge=0)], 0)
+            FinitePool.gaussian, n_tasks=_Pool, dimension=Dimension, seed=(Annotated[int, Field(ge=0)], 0)
         ),
         "linear_plus_quadratic": row(
             LinearPlusQuadratic, weight_vector=Numbers, direction=Numbers, coefficient=float, covariance=Rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -231,8 +232,7 @@ class FinitePool:
         """A pool of ``n_tasks`` weight vectors from N(0, I); a larger pool of the same seed extends a smaller one."""
         count = check_integer(n_tasks, "n_tasks", minimum=1)
         size = check_integer(dimension, "dimension", minimum=1)
-        # The pool belongs to the model's world, not to a prompt, hence its stream.
-        return cls(Draws(seed, count=count).normals("model", size))
+        return cls(_gaussian_pool(count, size, seed))
 
     def weights(self, draws: Draws, dimension: int) -> Weights:
         """The weight vectors of the addressed prompts, shape (B, d)."""
@@ -252,6 +252,15 @@ class FinitePool:
     def draw(self, draws: Draws, dimension: int) -> Functions:
         """h(x) = w'x for the addressed prompts."""
         return linear_functions(self.weights(draws, dimension))
+
+
+@lru_cache(maxsize=1)
+def _gaussian_pool(count: int, size: int, seed: int) -> Weights:
+    """Weight vectors from N(0, I), kept as a configuration is built again and again."""
+    # The pool belongs to the model's world, not to a prompt, hence its stream.
+    pool = Draws(seed, count=count).normals("model", size)
+    pool.setflags(write=False)
+    return pool
 
 
 def _check_dimension(given: int, name: str, dimension: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from iclab.foundations import InvalidInputError
+from iclab.foundations import InvalidInputError, user_path
 from iclab.studies.executors import Here, Task, Workplace
 from iclab.studies.store import Store, Unit
 
@@ -40,6 +40,9 @@ class Lab:
     progress: Progress
     workplace: Workplace = field(default_factory=Here)
     package: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "directory", user_path(self.directory))
 
     @property
     def runs(self) -> Path:

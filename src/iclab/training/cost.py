@@ -25,6 +25,8 @@ from iclab.training.step import new_state
 # steps take a second or less.
 _TIMED_ON_CPU, _TIMED_ON_GPU = 1e9, 1e11
 _MADE = 2e7
+# Seconds that drawing the prompts of such a step may take.
+_DRAWN = 0.3
 # Most steps whose cost is added up one by one.
 _COUNTED = 10_000
 
@@ -120,7 +122,11 @@ def _timed(config: TrainingConfig, step: int, per_token: float, weights: float) 
         return math.nan
     keep_memory()
     fields = {name: ramp for name, ramp in config.curriculum.fields.items() if name != "batch_size"}
-    small = config.with_(batch_size=size, curriculum=replace(config.curriculum, fields=fields))
+    small = config.with_(batch_size=1, curriculum=replace(config.curriculum, fields=fields))
+    size = min(size, int(_DRAWN // _drawn(small, step)))
+    if size < 1:
+        return math.nan
+    small = small.with_(batch_size=size)
     state = new_state(small)
     move = step_of(small, state, World())
     seconds = 0.0
@@ -133,6 +139,19 @@ def _timed(config: TrainingConfig, step: int, per_token: float, weights: float) 
             float(drawn.loss)  # waits for a GPU
             seconds = (time.perf_counter() - began) / timed
     return seconds * batch / size
+
+
+def _drawn(config: TrainingConfig, step: int) -> float:
+    """Seconds that a step's prompts take to be drawn, with their targets; the first ones also load and plan."""
+    seconds = math.inf
+    with Batches(config, World()) as batches:
+        for _ in range(2):
+            began = time.perf_counter()
+            batches.draw(step)
+            seconds = max(min(seconds, time.perf_counter() - began), 1e-9)
+            if seconds > _DRAWN:
+                break
+    return seconds
 
 
 def cumulated_cost(config: TrainingConfig) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
