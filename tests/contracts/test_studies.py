@@ -1,11 +1,13 @@
 """One contract for every study: it runs, goes on, draws, renders, and each of its questions can be answered otherwise.
 
-All run at smoke size, once, by the command line; ``pytest -n 0 -m slow tests/contracts/test_studies.py`` takes minutes.
+All run at smoke size, once, by the command line, in minutes:
+``pytest -n 2 --dist loadgroup -m slow tests/contracts/test_studies.py``.
 """
 
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 from iclab.cli import main
 from iclab.report import blocks
 from iclab.studies import REGISTRY, Study
+from iclab.studies.folder import read_profile
 from iclab.studies.study import Answer, Record, Verdict
 
 STUDIES = {study.name: study for study in REGISTRY}
@@ -23,14 +26,45 @@ SOURCE = Path(__file__).parents[2] / "src" / "iclab" / "studies"
 SENTENCE = 8
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Every study at smoke size."""
-    directory = tmp_path_factory.mktemp("studies") / "smoke"
+def _shares(n: int) -> dict[str, int]:
+    """Studies split into shares of about the same time; those of one location stay together."""
+    minutes, shares, loads = read_profile("smoke")["minutes"], {}, [0.0] * n
+    locations = {study.location: [s.name for s in REGISTRY if s.location == study.location] for study in REGISTRY}
+    cost = {location: sum(minutes.get(name, 0.1) for name in names) for location, names in locations.items()}
+    for location in sorted(cost, key=cost.__getitem__, reverse=True):
+        share = loads.index(min(loads))
+        loads[share] += cost[location]
+        shares |= dict.fromkeys(locations[location], share)
+    return shares
+
+
+SHARES = _shares(2)
+
+
+def _each(names, argument):
+    """A parametrisation that sends every share to one process, where its studies are run once."""
+    marked = {name: pytest.mark.xdist_group(f"share {SHARES[name]}") for name in names}
+    return pytest.mark.parametrize(argument, [pytest.param(name, marks=mark) for name, mark in marked.items()])
+
+
+@pytest.fixture(scope="session")
+def folder_of(tmp_path_factory):
+    """The folder in which a study was run at smoke size, with the others of its share."""
+
+    @cache
+    def run(share):
+        directory = tmp_path_factory.mktemp("studies") / "smoke"
+        _reproduce(share, directory)
+        return directory
+
+    return lambda name: run(SHARES[name])
+
+
+def _reproduce(share: int, directory: Path) -> None:
+    only = ",".join(name for name in STUDIES if SHARES[name] == share)
     with pytest.raises(SystemExit) as stop:
-        main(["reproduce", "--profile", "smoke", "--only", "all", "--directory", str(directory)])
+        main(["reproduce", "--profile", "smoke", "--only", only, "--directory", str(directory), "--workers", "1"])
     assert stop.value.code == 0
-    return directory
 
 
 def _record(folder: Path, study: Study) -> Record:
@@ -39,23 +73,16 @@ def _record(folder: Path, study: Study) -> Record:
     return found
 
 
-@pytest.fixture
-def record(folder, request):
-    return _record(folder, STUDIES[request.param])
-
-
-every_record = pytest.mark.parametrize("record", list(STUDIES), indirect=True)
-
-
 @pytest.mark.slow
-@every_record
-def test_tables_are_tidy(record):
+@_each(STUDIES, "name")
+def test_tables_are_tidy(folder_of, name):
     """Columns are named, and of one type each; answers are there for every question."""
-    for name, table in record.tables.items():
-        assert all(isinstance(column, str) for column in table.columns), name
-        for column in filter(lambda name: pd.api.types.is_object_dtype(table[name]), table.columns):
-            assert len({type(value) for value in table[column].dropna()}) <= 1, (name, column)
-    assert set(record.answers) == {question.name for question in STUDIES[record.name].questions}
+    record = _record(folder_of(name), STUDIES[name])
+    for key, table in record.tables.items():
+        assert all(isinstance(column, str) for column in table.columns), key
+        for column in filter(lambda column: pd.api.types.is_object_dtype(table[column]), table.columns):
+            assert len({type(value) for value in table[column].dropna()}) <= 1, (key, column)
+    assert set(record.answers) == {question.name for question in STUDIES[name].questions}
     assert all(isinstance(answer, Answer) for answer in record.answers.values())
 
 
@@ -78,10 +105,24 @@ def _moved(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
                 yield table.assign(**{stem: value})
 
 
-def _answers_otherwise(question, record) -> bool:
-    base = record.answers[question.name]
-    for name, table in record.tables.items():
-        for changed in _moved(table):
+class _Read(dict):
+    """Tables that remember which of them were read."""
+
+    def __init__(self, tables):
+        super().__init__(tables)
+        self.read = set()
+
+    def __getitem__(self, name):
+        self.read.add(name)
+        return super().__getitem__(name)
+
+
+def _answers_otherwise(question, record, moved) -> bool:
+    """Whether a change of a table that the question reads changes its answer."""
+    base, tables = record.answers[question.name], _Read(record.tables)
+    question.ask(tables)
+    for name in sorted(tables.read):
+        for changed in moved(name):
             try:
                 with np.errstate(all="ignore"):
                     answer = question.ask({**record.tables, name: changed})
@@ -98,20 +139,22 @@ def _answers_otherwise(question, record) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of tables that no study measures
-@pytest.mark.parametrize("location", sorted({study.location for study in STUDIES.values()}))
-def test_every_question_would_be_answered_otherwise_by_other_numbers(folder, location):
-    """In some record of the folder that asks it: a smoke run may leave a question of one record without cases."""
-    studies = [study for study in STUDIES.values() if study.location == location]
+@_each({study.location: name for name, study in STUDIES.items()}.values(), "name")
+def test_every_question_would_be_answered_otherwise_by_other_numbers(folder_of, name):
+    """In some record of its location: a smoke run may leave a question of one record without cases."""
+    studies = [study for study in STUDIES.values() if study.location == STUDIES[name].location]
     fixed = {question.name for study in studies for question in study.questions}
     for study in studies:
-        record = _record(folder, study)
-        fixed -= {q.name for q in study.questions if q.name in fixed and _answers_otherwise(q, record)}
+        record = _record(folder_of(name), study)
+        moved = cache(lambda name, tables=record.tables: tuple(_moved(tables[name])))
+        fixed -= {q.name for q in study.questions if q.name in fixed and _answers_otherwise(q, record, moved)}
     assert not fixed, f"no change of a number changes the answer to {fixed}"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(STUDIES))
-def test_pages_are_whole(folder, name):
+@_each(STUDIES, "name")
+def test_pages_are_whole(folder_of, name):
+    folder = folder_of(name)
     page = (folder / f"{name}.html").read_text(encoding="utf-8")
     assert "<!--block" not in page
     body = re.sub(
@@ -127,7 +170,9 @@ def test_pages_are_whole(folder, name):
 
 
 @pytest.mark.slow
-def test_a_finished_folder_is_read_again_and_its_tables_are_equal(folder, monkeypatch):
+@_each({share: name for name, share in SHARES.items()}.values(), "name")
+def test_a_finished_folder_is_read_again_and_its_tables_are_equal(folder_of, name, monkeypatch):
+    folder = folder_of(name)
     monkeypatch.setattr(blocks, "save_figure", lambda *_: None)  # those that are there serve the pages of this test
 
     def content():
@@ -135,9 +180,7 @@ def test_a_finished_folder_is_read_again_and_its_tables_are_equal(folder, monkey
 
     before, units = content(), {path: path.stat().st_mtime_ns for path in (folder / "units").iterdir()}
     (folder / "report.html").unlink()
-    with pytest.raises(SystemExit) as stop:
-        main(["reproduce", "--profile", "smoke", "--only", "all", "--directory", str(folder)])
-    assert stop.value.code == 0
+    _reproduce(SHARES[name], folder)
     assert (folder / "report.html").exists()
     assert {path: path.stat().st_mtime_ns for path in (folder / "units").iterdir()} == units
     assert content() == before
