@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy.optimize import minimize
 
 from iclab.evaluation import compare
 from iclab.models import load
 from iclab.predictors import GradientDescentPlusPlus, LeastSquares
+from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 from iclab.studies.contests import board, job_of
 from iclab.studies.lab import Lab
 from iclab.studies.trainings import Trained, trained
@@ -39,6 +42,8 @@ class Settings:
         Fields of every configuration.
     n_prompts : int
         Test prompts.
+    n_draws : int
+        Spectra on which the rate and curvature of GD++ are chosen.
     training_seeds : tuple of int
         One training each.
     seed : int
@@ -54,6 +59,7 @@ class Settings:
     steps: int = 2000
     overrides: Mapping[str, Any] = field(default_factory=dict)
     n_prompts: int = 1000
+    n_draws: int = 4000
     training_seeds: tuple[int, ...] = (0, 1, 2)
     seed: int = 0
 
@@ -66,7 +72,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     dict of DataFrame
         ``errors``: case, predictor ("model", "least squares"), training_seed, position, mean, stderr, n. ``board``:
         model, case, predictor, score at N with its interval. ``loops``: training_seed (−1 for GD++), predictor, loops,
-        mean (error at N), stderr, n. ``trained``: loops and window of the training.
+        mean (error at N), stderr, n. ``trained``: loops and window of the training, rate and curvature of GD++.
     """
     shape: dict[str, Mapping[str, Any]] = {
         LOOPED: {"model": {"layers": 1, "loops": settings.loops, "inject": True}, "window": settings.window},
@@ -80,7 +86,10 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         for s in settings.training_seeds
     }
     lab.train(list(jobs.values()))
-    tested = {"n_prompts": settings.n_prompts, "seed": settings.seed}
+    sizes = {"dimension": settings.dimension, "n_train": settings.n_train, "seed": settings.seed}
+    descent = lab.table(best_descent, "tied GD++", steps=settings.loops, n_draws=settings.n_draws, **sizes)
+    rate, curvature = (float(descent[name].iloc[0]) for name in ("rate", "curvature"))
+    tested = {"rate": rate, "curvature": curvature, "n_prompts": settings.n_prompts, "seed": settings.seed}
     errors, loops = [], []
     for (name, s), job in jobs.items():
         numbers = list(settings.tested) if name == LOOPED else []
@@ -96,19 +105,56 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         "errors": every.reset_index(drop=True),
         "board": board(every, {name: {"model": name} for name in shape}),
         "loops": steps.astype({"loops": int}).reset_index(drop=True),
-        "trained": pd.DataFrame({"loops": [settings.loops], "window": [settings.window]}),
+        "trained": descent.assign(loops=settings.loops, window=settings.window),
     }
 
 
-def judge(model: Trained, loops: list[int], points: int, n_prompts: int, seed: int) -> pd.DataFrame:
+def best_descent(dimension: int, n_train: int, steps: int, n_draws: int, seed: int) -> pd.DataFrame:
+    """Rate and curvature of tied GD++ with the least error at N of x, w ~ N(0, I), on drawn spectra.
+
+    Without noise the error is the mean of Σ (1 − s(λ))² over the eigenvalues λ of (1/N) X'X, where s(λ) is the weight
+    that GD++ finds in one dimension from a single example of x² = λ and w = 1.
+    """
+    xs = Gaussian.isotropic(dimension)
+    drawn = PromptDistribution(xs, Linear()).sample(n_draws, n_train, seed=seed, stream="training").xs
+    roots = (np.linalg.svd(drawn, compute_uv=False) / n_train**0.5).reshape(-1, 1)
+    pairs = np.repeat(roots, 2, axis=1)
+    lone = Prompts(pairs[..., None], pairs, pairs[..., None], pairs)
+
+    def error(values: np.ndarray) -> float:
+        rate, curvature = np.exp(values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            left = 1 - GradientDescentPlusPlus(steps, rate, curvature).weights(lone)[:, 1, 0]
+            return float(np.nan_to_num((left**2).sum() / n_draws, nan=np.inf))
+
+    # Stable at the edge of the Marchenko-Pastur law.
+    first = 1 / (1 + (dimension / n_train) ** 0.5) ** 2
+    found = minimize(error, np.log([first, first / 3]), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 0.0})
+    rate, curvature = np.exp(found.x)
+    return pd.DataFrame({"rate": [rate], "curvature": [curvature], "error_at_n": [found.fun], "n_draws": [n_draws]})
+
+
+@dataclass(frozen=True)
+class _AtN:
+    """A predictor that answers at the last position only: with few examples GD++ of a rate for N may diverge."""
+
+    predictor: GradientDescentPlusPlus
+
+    def __call__(self, prompts: Prompts) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            predictions = self.predictor(prompts)
+        return np.concatenate([np.zeros_like(predictions[:, :-1]), predictions[:, -1:]], axis=1)
+
+
+def judge(
+    model: Trained, loops: list[int], points: int, rate: float, curvature: float, n_prompts: int, seed: int
+) -> pd.DataFrame:
     """Errors by position of a model as it was trained, with other numbers of loops, and of GD++ of as many steps."""
     law = model.config.prompts.build()
     predictor = load(model.path)
-    # Tied GD++, with a rate that is stable for N examples.
-    rate = 1 / (1 + (law.dimension / (points - 1)) ** 0.5) ** 2
     named: dict[tuple[str, int | None], Any] = {("model", None): predictor, ("least squares", None): LeastSquares()}
     named |= {("model", n): predictor.looped(n) for n in loops}
-    named |= {("GD++", n): GradientDescentPlusPlus(n, rate, rate / 3) for n in loops}
+    named |= {("GD++", n): _AtN(GradientDescentPlusPlus(n, rate, curvature)) for n in loops}
     keys = {str(i): key for i, key in enumerate(named)}
     contestants = dict(zip(keys, named.values(), strict=True))
     table = compare(contestants, {"": law}, points, n_prompts=n_prompts, seed=seed).drop(columns="distribution")
