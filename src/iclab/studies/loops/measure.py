@@ -74,8 +74,14 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         model, case, predictor, score at N with its interval. ``loops``: training_seed (−1 for GD++), predictor, loops,
         mean (error at N), stderr, n. ``trained``: loops and window of the training, rate and curvature of GD++.
     """
+    # As published, loops are few at first.
+    growing = {"start": min(2, settings.loops), "end": settings.loops, "increment": 2, "every": max(1, settings.steps // 8)}
     shape: dict[str, Mapping[str, Any]] = {
-        LOOPED: {"model": {"layers": 1, "loops": settings.loops, "inject": True}, "window": settings.window},
+        LOOPED: {
+            "model": {"layers": 1, "loops": settings.loops, "inject": True},
+            "window": settings.window,
+            "curriculum": {"fields": {"model.loops": growing}},
+        },
         SAME_WEIGHTS: {"model": {"layers": 1}},
         SAME_COMPUTE: {"model": {"layers": settings.untied}},
     }
