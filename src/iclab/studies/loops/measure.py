@@ -75,7 +75,12 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         mean (error at N), stderr, n. ``trained``: loops and window of the training, rate and curvature of GD++.
     """
     # As published, loops are few at first.
-    growing = {"start": min(2, settings.loops), "end": settings.loops, "increment": 2, "every": max(1, settings.steps // 8)}
+    growing = {
+        "start": min(2, settings.loops),
+        "end": settings.loops,
+        "increment": 2,
+        "every": max(1, settings.steps // 8),
+    }
     shape: dict[str, Mapping[str, Any]] = {
         LOOPED: {
             "model": {"layers": 1, "loops": settings.loops, "inject": True},
