@@ -5,7 +5,7 @@ import pytest
 
 from iclab.prompts import Gaussian
 from iclab.studies.claims.bench import Bench, written_gamma
-from iclab.studies.claims.cubature import LinearPrompts, quadratic_gradient, symmetric_rule, tensor_rule
+from iclab.studies.claims.cubature import LinearPrompts, quadratic_gradient
 from iclab.studies.claims.random_laws import Atoms, random_problems
 from iclab.studies.claims.trajectories import pl_constant, threshold, u_lower_bound
 from iclab.theory import LSAParameters, certificate, flow_coefficients
@@ -13,29 +13,6 @@ from iclab.theory import LSAParameters, certificate, flow_coefficients
 
 def bench(name: str = "test", seed: int = 0, critical: float = 4.0) -> Bench:
     return Bench(name, seed, "quick", critical)
-
-
-@pytest.mark.parametrize("dimension", [1, 2, 3, 7])
-def test_symmetric_rule_integrates_degree_five(dimension: int) -> None:
-    nodes, weights = symmetric_rule(dimension)
-    assert weights.sum() == pytest.approx(1)
-    for powers, moment in (
-        ((2,), 1),
-        ((4,), 3),
-        ((2, 2), 1),
-        ((1, 3), 0),
-        ((5,), 0),
-        ((1, 1, 2), 0),
-        ((1, 1, 1, 1), 0),
-    ):
-        if len(powers) <= dimension:
-            values = np.prod([nodes[:, i] ** power for i, power in enumerate(powers)], axis=0)
-            assert weights @ values == pytest.approx(moment, abs=1e-12)
-
-
-def test_tensor_rule_integrates_each_variable() -> None:
-    nodes, weights = tensor_rule(2, 5)
-    assert weights @ (nodes[:, 0] ** 8 * nodes[:, 1] ** 6) == pytest.approx(105 * 15)
 
 
 def test_cubature_through_the_forward_pass_meets_a_reference_loss() -> None:

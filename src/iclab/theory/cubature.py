@@ -8,7 +8,9 @@ change when all inputs change sign, half of the query's nodes suffice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float64
@@ -18,6 +20,8 @@ from iclab.foundations import InvalidInputError, check_covariance, check_integer
 from iclab.theory.covariance_rules import eigenbasis
 from iclab.theory.lsa import LSAParameters, embed, lsa
 
+# Nodes (n, dimension) and weights (n,).
+Nodes: TypeAlias = tuple[Float64[np.ndarray, "n k"], Float64[np.ndarray, " n"]]
 _MAXIMUM = 5_000_000
 _CHUNK = 50_000
 
@@ -83,7 +87,7 @@ def prompt_cubature(covariance: ArrayLike, n_train: int) -> PromptCubature:
     spectrum, rotation = eigenbasis(Lambda)
     root = np.diag(np.sqrt(spectrum)) if rotation is None else np.sqrt(spectrum)[:, None] * rotation.T
     nodes, weights = _degree_5(d)
-    queries, query_weights = _tensor(4, d)
+    queries, query_weights = tensor_rule(d, 4)
     half = queries[:, 0] > 0  # no node of the even-order rule is zero
     queries, query_weights = queries[half], 2 * query_weights[half]
     count = len(nodes) ** (n + 1) * len(queries)
@@ -135,15 +139,37 @@ def cubature_loss(parameters: LSAParameters, covariance: ArrayLike, n_train: int
     return total / 2
 
 
-def _tensor(order: int, dimension: int) -> tuple[Float64[np.ndarray, "K d"], Float64[np.ndarray, " K"]]:
-    """Tensor product of the Gauss-Hermite rule of ``order`` nodes for N(0, I): degree 2·order − 1."""
-    points, weights = np.polynomial.hermite_e.hermegauss(order)
+@lru_cache
+def tensor_rule(dimension: int, points: int) -> Nodes:
+    """Nodes and weights for N(0, I), exact up to degree 2·points − 1 in each variable: (n, dimension), (n,)."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(points)
     weights = weights / weights.sum()
-    nodes = np.array(list(product(points, repeat=dimension)))
-    return nodes, np.array([np.prod(w) for w in product(weights, repeat=dimension)])
+    grid, shares = (
+        np.stack(np.meshgrid(*[each] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension)
+        for each in (nodes, weights)
+    )
+    return grid, shares.prod(1)
 
 
-def _degree_5(dimension: int) -> tuple[Float64[np.ndarray, "K d"], Float64[np.ndarray, " K"]]:
+@lru_cache
+def symmetric_rule(dimension: int) -> Nodes:
+    """Nodes and weights for N(0, I), exact up to total degree 5, with only 2·dimension² + 1 nodes.
+
+    Fully symmetric rule on the generators 0, √3 and (√3, √3) (McNamee and Stenger, 1967).
+    """
+    n, r = dimension, np.sqrt(3.0)
+    axis = r * np.vstack([np.eye(n), -np.eye(n)])
+    i, j = np.triu_indices(n, 1)
+    pairs = np.zeros((4, len(i), n))
+    rows = np.arange(len(i))
+    for block, (s, t) in zip(pairs, ((1, 1), (1, -1), (-1, 1), (-1, -1)), strict=True):
+        block[rows, i], block[rows, j] = s * r, t * r
+    nodes = np.vstack([np.zeros((1, n)), axis, pairs.reshape(-1, n)])
+    weights = np.concatenate([[1 + (n * n - 7 * n) / 18], np.full(2 * n, (4 - n) / 18), np.full(4 * len(i), 1 / 36)])
+    return nodes, weights
+
+
+def _degree_5(dimension: int) -> Nodes:
     """A rule of degree 5 for N(0, I): Gauss-Hermite products for d ≤ 2, else 2d + 2^d nodes.
 
     The nodes ±r e_i and (±s, …, ±s) with weights r⁻⁴ and 2^{−d}s⁻⁴: E x_i⁴ = 3 and E x_i²x_j² = 1 hold by the
@@ -151,7 +177,7 @@ def _degree_5(dimension: int) -> tuple[Float64[np.ndarray, "K d"], Float64[np.nd
     """
     d = dimension
     if d <= 2:
-        return _tensor(3, d)
+        return tensor_rule(d, 3)
     p, q = 2 / (d + 2), (d - 2) / (d + 2)  # r⁻², s⁻²
     axes = np.concatenate([np.eye(d), -np.eye(d)]) / np.sqrt(p)
     corners = np.array(list(product((1.0, -1.0), repeat=d))) / np.sqrt(q)

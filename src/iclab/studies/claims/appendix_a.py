@@ -12,14 +12,7 @@ from iclab.foundations import Matrix
 from iclab.prompts import Gaussian
 from iclab.studies.claims.bench import Bench, layer, written_gamma
 from iclab.studies.claims.claim import Items, check
-from iclab.studies.claims.cubature import (
-    LinearPrompts,
-    block_gradient,
-    forward,
-    quadratic_gradient,
-    root,
-    symmetric_rule,
-)
+from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward, quadratic_gradient, root
 from iclab.studies.claims.evidence import at_most, equal, number, positive
 from iclab.studies.claims.random_laws import random_problems
 from iclab.studies.claims.trajectories import (
@@ -32,6 +25,7 @@ from iclab.studies.claims.trajectories import (
     u_lower_bound,
 )
 from iclab.theory import LSAParameters, assumption3, embed, population_gradient, population_loss, quadratic_form
+from iclab.theory.cubature import symmetric_rule
 
 
 @check("equation-37", moment=equal("quadrature"))

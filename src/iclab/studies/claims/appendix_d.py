@@ -9,8 +9,9 @@ import numpy as np
 
 from iclab.studies.claims.bench import Bench
 from iclab.studies.claims.claim import Items, check
-from iclab.studies.claims.cubature import root, symmetric_rule
+from iclab.studies.claims.cubature import root
 from iclab.studies.claims.evidence import at_most, equal, number, positive
+from iclab.theory.cubature import symmetric_rule
 
 
 @check("lemma-29", identities=equal())

@@ -7,7 +7,7 @@ import numpy as np
 
 from iclab.studies.claims.bench import Bench, Problem
 from iclab.studies.claims.claim import Items, check
-from iclab.studies.claims.cubature import forward, root, tensor_rule
+from iclab.studies.claims.cubature import forward, root
 from iclab.studies.claims.evidence import at_most, equal, number
 from iclab.studies.claims.trajectories import (
     gained,
@@ -17,6 +17,7 @@ from iclab.studies.claims.trajectories import (
     trajectory,
 )
 from iclab.theory import LSAParameters, PopulationLoss, quadratic_law, theorem5_risk
+from iclab.theory.cubature import tensor_rule
 
 
 @check("theorem-4-convergence", left=at_most("flow"), path=equal("flow", tolerance=1e-7), remains=number("flow"))

@@ -8,45 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float64
 
 from iclab.foundations import Matrix, Vector
 from iclab.theory import LSAParameters, embed, lsa
+from iclab.theory.cubature import symmetric_rule, tensor_rule
 
 # Maps inputs (..., d) to labels (...).
 Label = Callable[[np.ndarray], np.ndarray]
-Nodes = tuple[Float64[np.ndarray, "n k"], Float64[np.ndarray, " n"]]
-
-
-@lru_cache
-def tensor_rule(dimension: int, points: int) -> Nodes:
-    """Nodes and weights for N(0, I), exact up to degree 2·points − 1 in each variable: (n, dimension), (n,)."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(points)
-    weights = weights / weights.sum()
-    grid = np.stack(np.meshgrid(*[nodes] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension)
-    product = np.stack(np.meshgrid(*[weights] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension).prod(1)
-    return grid, product
-
-
-@lru_cache
-def symmetric_rule(dimension: int) -> Nodes:
-    """Nodes and weights for N(0, I), exact up to total degree 5, with only 2·dimension² + 1 nodes.
-
-    Fully symmetric rule on the generators 0, √3 and (√3, √3) (McNamee and Stenger, 1967).
-    """
-    n, r = dimension, np.sqrt(3.0)
-    axis = r * np.vstack([np.eye(n), -np.eye(n)])
-    i, j = np.triu_indices(n, 1)
-    pairs = np.zeros((4, len(i), n))
-    rows = np.arange(len(i))
-    for block, (s, t) in zip(pairs, ((1, 1), (1, -1), (-1, 1), (-1, -1)), strict=True):
-        block[rows, i], block[rows, j] = s * r, t * r
-    nodes = np.vstack([np.zeros((1, n)), axis, pairs.reshape(-1, n)])
-    weights = np.concatenate([[1 + (n * n - 7 * n) / 18], np.full(2 * n, (4 - n) / 18), np.full(4 * len(i), 1 / 36)])
-    return nodes, weights
 
 
 def last_entry(parameters: LSAParameters, embedding: np.ndarray) -> np.ndarray:

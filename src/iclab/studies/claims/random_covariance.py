@@ -12,7 +12,7 @@ from iclab.foundations import Draws
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.studies.claims.bench import Bench
 from iclab.studies.claims.claim import Items, check
-from iclab.studies.claims.cubature import LinearPrompts, forward, symmetric_rule
+from iclab.studies.claims.cubature import LinearPrompts, forward
 from iclab.studies.claims.evidence import at_most, equal, number, positive, sampled
 from iclab.studies.claims.random_laws import Atoms, random_problems
 from iclab.theory import (
@@ -23,6 +23,7 @@ from iclab.theory import (
     minimum_loss,
     population_loss,
 )
+from iclab.theory.cubature import symmetric_rule
 
 
 @check("definition-7", recovered=equal())

@@ -15,17 +15,11 @@ from iclab.predictors import LeastSquares
 from iclab.prompts import Prompts
 from iclab.studies.claims.bench import Bench, layer, written_gamma
 from iclab.studies.claims.claim import Items, check
-from iclab.studies.claims.cubature import (
-    LinearPrompts,
-    block_gradient,
-    forward,
-    quadratic_gradient,
-    root,
-    tensor_rule,
-)
+from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward, quadratic_gradient, root
 from iclab.studies.claims.evidence import at_most, equal, number, positive
 from iclab.studies.claims.preliminaries import interleaved, separate_tokens
 from iclab.theory import AllPositions, PopulationLoss, attention, embed, expected_risk, minimizer
+from iclab.theory.cubature import tensor_rule
 
 Loss = Callable[[np.ndarray], float]
 

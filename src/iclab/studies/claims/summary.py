@@ -12,7 +12,7 @@ from iclab.flow import gradient_flow
 from iclab.prompts import Gaussian
 from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
 from iclab.studies.claims.claim import Items, check
-from iclab.studies.claims.cubature import GeneralPrompts, LinearPrompts, block_gradient, symmetric_rule
+from iclab.studies.claims.cubature import GeneralPrompts, LinearPrompts, block_gradient
 from iclab.studies.claims.cubature import root as square_root
 from iclab.studies.claims.evidence import at_most, equal, number, positive
 from iclab.studies.claims.trajectories import gained, horizon, restricted_excess, threshold, trajectory
@@ -26,6 +26,7 @@ from iclab.theory import (
     shift_risk,
     theorem5_risk,
 )
+from iclab.theory.cubature import symmetric_rule
 
 
 @check("mechanism-1", curvature=positive("eigenvalues"), excess=at_most("flow"), remains=number("flow"))
