@@ -141,7 +141,9 @@ class Draws:
         code = PURPOSES.index(self.purpose) * 1024 + STREAMS.index(stream)
         bits = np.random.Philox(key=np.array([self.seed, code], dtype=np.uint64))
         state: Any = bits.state
-        state["state"]["counter"] = np.array([0, self.start, self.step, self.channel], dtype=np.uint64)
+        # Lists: they are set once per prompt, in less than half the time that arrays take.
+        state["state"] = {"counter": [0, self.start, self.step, self.channel], "key": [self.seed, code]}
+        state["buffer"] = [0, 0, 0, 0]
         state["buffer_pos"] = 4  # an empty buffer: the next draw starts at the counter
         state["has_uint32"] = 0
         state["uinteger"] = 0
