@@ -4,6 +4,9 @@ import textwrap
 
 import pytest
 
+from iclab.studies import REGISTRY
+from iclab.studies.lab import Lab
+
 MEASURE = """
 from dataclasses import dataclass
 
@@ -59,6 +62,17 @@ Asked on {{ s.n_prompts }} prompts: $\\\\hat y = x_q^\\\\top \\\\hat w$.
 
 {{ table("errors", caption="All") }}
 """
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory):
+    """Measures a study of the package in a folder of its own: the tables under given settings."""
+
+    def measure(name, **settings):
+        [study] = [study for study in REGISTRY if study.name == name]
+        return study.measure(study.settings_of("laptop", settings), Lab(tmp_path_factory.mktemp(name), lambda *_: None))
+
+    return measure
 
 
 @pytest.fixture

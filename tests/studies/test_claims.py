@@ -10,7 +10,7 @@ import pytest
 from iclab.foundations import Estimate, InvalidInputError
 from iclab.prompts import Gaussian
 from iclab.studies import claims
-from iclab.studies.claims import CLAIMS, SECTIONS, verdict_of
+from iclab.studies.claims import CLAIMS, verdict_of
 from iclab.studies.claims.bench import Bench, Problem
 from iclab.studies.claims.claim import CHECKS, check, find
 from iclab.studies.claims.evidence import (
@@ -27,11 +27,9 @@ from iclab.studies.claims.evidence import (
     positive,
     sampled,
 )
-from iclab.studies.claims.measure import Settings, measure
 from iclab.studies.claims.questions import QUESTIONS
 from iclab.studies.claims.table import arguments
 from iclab.studies.claims.trajectories import pl_constant, restricted_loss, u_lower_bound
-from iclab.studies.lab import Lab
 from iclab.studies.study import Verdict, ask
 from iclab.theory import minimizer
 
@@ -57,13 +55,8 @@ ITEMS = (
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("lab")
-
-
-@pytest.fixture(scope="module")
-def tables(folder) -> dict[str, pd.DataFrame]:
-    return measure(Settings(effort="quick"), Lab(folder, lambda *_: None))
+def tables(measured) -> dict[str, pd.DataFrame]:
+    return measured("claims", effort="quick")
 
 
 @pytest.fixture(scope="module")
@@ -148,13 +141,6 @@ def test_same_seed_same_table_whatever_is_selected(table: pd.DataFrame) -> None:
     assert 4 < len(chosen) < len(table)
     expected = table[table["claim"].isin(chosen["claim"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(chosen, expected)
-
-
-def test_nothing_finished_is_computed_again(folder, tables, monkeypatch) -> None:
-    monkeypatch.setattr("iclab.studies.claims.claim.find", lambda **_: pytest.fail("computed again"))
-    again = measure(Settings(effort="quick"), Lab(folder, lambda *_: None))
-    for name, table in tables.items():
-        pd.testing.assert_frame_equal(again[name], table)
 
 
 def test_every_claim_is_a_question_of_its_evidence(tables) -> None:
@@ -316,23 +302,21 @@ def test_inequalities_give_their_smallest_margin() -> None:
     assert judged(positive(), [(0.2, 2.0)]).margin == pytest.approx(0.1)
 
 
-def test_a_claim_must_announce_its_z_scores(monkeypatch) -> None:
-    monkeypatch.setattr("iclab.studies.claims.claim.CHECKS", {})
+def test_a_claim_must_announce_its_z_scores() -> None:
     estimate = Estimate(1.0, 0.01, 100, 0)
 
-    @check("unannounced", mean=sampled(1))
     def given(_: Bench):
         yield "mean", estimate, 1.0
         yield "mean", estimate, 1.0
 
     with pytest.raises(InvalidInputError, match="announce"):
-        find(given, "unannounced", 0, "quick", 4.0)
+        find(given, "unannounced", {"mean": {"sampled": 1}}, 0, "quick", 4.0)
 
 
 def test_every_check_has_a_claim_of_its_own() -> None:
     assert set(CHECKS) == {claim.name for claim in CLAIMS}
     with pytest.raises(InvalidInputError, match="lemma-9 was given twice"):
-        check("lemma-9", prediction=equal())(lambda _: iter(()))
+        check("lemma-9")(lambda _: iter(()))
 
 
 def test_the_critical_z_shares_the_level() -> None:
@@ -340,7 +324,3 @@ def test_the_critical_z_shares_the_level() -> None:
     tests = sum(claim.tests for claim in CLAIMS)
     tail = math.erfc(claims.critical_z(tests) / math.sqrt(2))
     assert tail * tests == pytest.approx(claims.SIGNIFICANCE, rel=1e-6)
-
-
-def test_sections_hold_every_claim_once() -> None:
-    assert [claim for section in SECTIONS for claim in section.claims] == list(CLAIMS)

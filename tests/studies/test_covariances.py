@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iclab.studies import REGISTRY
 from iclab.studies.covariances.eigenvalues import FAMILIES, Eigenvalues
 from iclab.studies.covariances.layer import (
     COMMON,
@@ -20,8 +19,6 @@ from iclab.studies.covariances.layer import (
     layer_errors,
 )
 from iclab.studies.covariances.questions import agreement, gains, lower, spread
-from iclab.studies.lab import Lab
-from iclab.studies.runner import run_study
 from iclab.studies.study import Verdict
 
 SIZES = {
@@ -37,9 +34,8 @@ SIZES = {
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    [study] = [study for study in REGISTRY if study.name == "covariances"]
-    return run_study(study, Lab(tmp_path_factory.mktemp("covariances"), lambda *_: None), "laptop", SIZES).tables
+def tables(measured):
+    return measured("covariances", **SIZES)
 
 
 def error(table, n, trained, scaling):

@@ -7,7 +7,6 @@ import pytest
 from iclab.flow.deep import FULL, GD_PLUS, INVARIANT, Contexts, MomentRisk, SpectralRisk, TokenRisk, form
 from iclab.predictors import GradientDescentPlusPlus, LeastSquares, Newton, Ridge
 from iclab.prompts import Gaussian, Linear, PromptDistribution
-from iclab.studies import REGISTRY
 from iclab.studies.depth.comparisons import BETTER, CUT, UNDECIDED, WORSE, verdict
 from iclab.studies.depth.contexts import (
     ANISOTROPIC,
@@ -24,8 +23,6 @@ from iclab.studies.depth.limit import descent_limit, limit_table, trace_limit
 from iclab.studies.depth.models import LINEAR, DeepLinear, DeepSoftmax, Model
 from iclab.studies.depth.questions import compared, fourfold, lessens, remedy
 from iclab.studies.depth.references import ONE_LAYER, references
-from iclab.studies.lab import Lab
-from iclab.studies.runner import run_study
 from iclab.studies.study import Verdict
 from iclab.theory import minimum_loss
 
@@ -138,9 +135,8 @@ SIZES = {
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    [study] = [study for study in REGISTRY if study.name == "depth"]
-    return run_study(study, Lab(tmp_path_factory.mktemp("depth"), lambda *_: None), "laptop", SIZES).tables
+def tables(measured):
+    return measured("depth", **SIZES)
 
 
 def test_tables_add_up(tables):

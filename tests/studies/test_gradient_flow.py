@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from iclab.studies.gradient_flow.measure import FIXED, RANDOM, Settings, measure, problem
+from iclab.studies.gradient_flow.measure import FIXED, RANDOM, Settings, problem
 from iclab.studies.gradient_flow.questions import QUESTIONS
-from iclab.studies.lab import Lab
 from iclab.studies.study import Verdict, ask
 from iclab.theory import minimum_loss
 
@@ -13,8 +12,8 @@ SETTINGS = Settings(dimension=3, n_train=7, n_times=40)
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    return measure(SETTINGS, Lab(tmp_path_factory.mktemp("lab"), lambda *_: None))
+def tables(measured):
+    return measured("gradient-flow", **vars(SETTINGS))
 
 
 def test_everything_holds_on_a_problem_of_each_kind(tables):

@@ -4,9 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iclab.studies import REGISTRY
-from iclab.studies.lab import Lab
-from iclab.studies.runner import run_study
 from iclab.studies.sample_complexity.fits import measured_exponents
 from iclab.studies.sample_complexity.lengths import (
     best_lengths,
@@ -23,7 +20,7 @@ from iclab.studies.sample_complexity.prompts import (
     WHOLE,
     empirical_part,
 )
-from iclab.studies.sample_complexity.questions import QUESTIONS, bound, nearest, power
+from iclab.studies.sample_complexity.questions import bound, nearest, power
 from iclab.studies.sample_complexity.tasks import pooled_layer
 from iclab.studies.study import Verdict
 
@@ -50,9 +47,8 @@ SIZES = {
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    [study] = [study for study in REGISTRY if study.name == "sample-complexity"]
-    return run_study(study, Lab(tmp_path_factory.mktemp("finite"), lambda *_: None), "laptop", SIZES).tables
+def tables(measured):
+    return measured("sample-complexity", **SIZES)
 
 
 @pytest.mark.parametrize("kind", [LINEAR, WHOLE])
@@ -182,7 +178,3 @@ def test_the_nearest_algorithm_is_counted_where_it_is_certain(tables):
     assert asked(0.1, 1.0).verdict is Verdict.CONFIRMED
     assert asked(0.1, 0.9).verdict is Verdict.UNDECIDED
     assert asked(2.0, 1.0).verdict is Verdict.REFUTED
-
-
-def test_every_question_is_answered(tables):
-    assert all(question.ask(tables).verdict in Verdict for question in QUESTIONS)

@@ -4,16 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iclab.studies.lab import Lab
-from iclab.studies.shifts.measure import CHANGED, Settings, growth_of, measure
+from iclab.studies.shifts.measure import CHANGED, growth_of
 from iclab.studies.shifts.questions import QUESTIONS, TOLERANCE
 from iclab.studies.study import Verdict, ask
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    settings = Settings(dimension=3, n_train=10, n_prompts=3000, seed=5)
-    return measure(settings, Lab(tmp_path_factory.mktemp("lab"), lambda *_: None))
+def tables(measured):
+    return measured("shifts", dimension=3, n_train=10, n_prompts=3000, seed=5)
 
 
 def test_exact_and_monte_carlo_agree(tables):

@@ -5,10 +5,9 @@ import pandas as pd
 import pytest
 
 from iclab.prompts import Gaussian, Linear, PromptDistribution, shift
-from iclab.studies.lab import Lab
 from iclab.studies.study import Record, Verdict, ask, plain
 from iclab.studies.tolerance import figures
-from iclab.studies.tolerance.measure import Settings, measure
+from iclab.studies.tolerance.measure import Settings
 from iclab.studies.tolerance.problems import best_predictor, exact_error, kind_of
 from iclab.studies.tolerance.questions import LEARNED, QUESTIONS, TOLERANCE
 from iclab.studies.tolerance.views import counts, differences, overview
@@ -17,13 +16,8 @@ SETTINGS = Settings(dimension=3, n_train=(12,), max_context=12, n_prompts=600, t
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("tolerance")
-
-
-@pytest.fixture(scope="module")
-def tables(folder):
-    return measure(SETTINGS, Lab(folder, lambda *_: None))
+def tables(measured):
+    return measured("tolerance", **vars(SETTINGS))
 
 
 @pytest.fixture
@@ -175,14 +169,6 @@ def test_every_shift_is_defined(tables):
     assert set(table.index) == set(tables["cells"]["shift"])
     assert table["definition"].str.len().min() > 10
     assert table.loc["standard", "definition"] == "Inputs with covariance I."
-
-
-def test_a_second_run_reads_every_unit(folder, tables):
-    units = {path: path.stat().st_mtime_ns for path in (folder / "units").iterdir()}
-    again = measure(SETTINGS, Lab(folder, lambda *_: None))
-    assert {path: path.stat().st_mtime_ns for path in (folder / "units").iterdir()} == units
-    for name, table in tables.items():
-        pd.testing.assert_frame_equal(table, again[name], check_exact=True)
 
 
 def test_the_map_shows_every_cell(tables):

@@ -18,7 +18,7 @@ from iclab import __version__
 from iclab.foundations import atomic_path, normal_quantile, write_text
 from iclab.report.blocks import Blocks
 from iclab.report.pages import frame, written
-from iclab.studies.drawing import CYCLE, figure_style
+from iclab.studies.drawing import CYCLE, panels
 from iclab.studies.study import Record
 
 _MOST_HEADS = 16  # bars that a page can show
@@ -93,9 +93,7 @@ def write_inspection(
 
 def _errors(table: pd.DataFrame) -> Figure:
     """Curves with bands; what is below a millionth of the largest error lies beneath the frame."""
-    with figure_style():
-        figure = Figure(figsize=(8.6, 3.6))
-        axis = figure.subplots()
+    with panels((8.6, 3.6)) as (figure, axis):
         reach = normal_quantile() * table["stderr"]
         bands = table.assign(low=table["mean"] - reach, high=table["mean"] + reach)
         top = float(table["mean"].max())
@@ -113,10 +111,9 @@ def _attention(patterns: Mapping[int, np.ndarray]) -> Figure:
     """A row for each block, a column for each head; each to its own scale."""
     columns = max(len(heads) for heads in patterns.values())
     signed = min(float(heads.min()) for heads in patterns.values()) < 0
-    with figure_style():
-        width = min(1.5 * columns + 0.6, 10.2)
-        figure = Figure(figsize=(width, (width - 0.6) / columns * len(patterns) + 0.5))
-        axes = figure.subplots(len(patterns), columns, squeeze=False)
+    width = min(1.5 * columns + 0.6, 10.2)
+    size = width, (width - 0.6) / columns * len(patterns) + 0.5
+    with panels(size, len(patterns), columns) as (figure, axes):
         for place, (row, (block, heads)) in enumerate(zip(axes, patterns.items(), strict=True)):
             for axis in row[len(heads) :]:
                 axis.set_axis_off()
@@ -142,9 +139,7 @@ def _shares(table: pd.DataFrame) -> Figure:
     rows = table[table["role"] == role]
     wide = rows.pivot_table(index=["block", "head"], columns="to", values="share", sort=True)
     wide = wide[[to for to in ("self", "own_example", "same_role", "other") if to in wide]]
-    with figure_style():
-        figure = Figure(figsize=(max(8.6, min(0.3 * len(wide) + 2.0, 12.0)), 3.2))
-        axis = figure.subplots()
+    with panels((max(8.6, min(0.3 * len(wide) + 2.0, 12.0)), 3.2)) as (figure, axis):
         below = np.zeros(len(wide))
         for to, color in zip(wide.columns, CYCLE, strict=False):
             axis.bar(
@@ -167,9 +162,7 @@ def _best(table: pd.DataFrame) -> pd.DataFrame:
 
 def _readouts(table: pd.DataFrame) -> Figure:
     best = _best(table)
-    with figure_style():
-        figure = Figure(figsize=(8.6, 3.6))
-        near, steps = figure.subplots(1, 2)
+    with panels((8.6, 3.6), 2) as (figure, (near, steps)):
         for (family, rows), color in zip(best.groupby("algorithm", sort=False), CYCLE, strict=False):
             label, rows = str(family).replace("_", " "), rows.sort_values("block")
             reach = normal_quantile() * rows["stderr"]
@@ -187,9 +180,7 @@ def _probes(table: pd.DataFrame) -> Figure:
     positions = sorted(table["position"].unique())
     names = list(dict.fromkeys(table["activation"]))
     styles = {("trained", False): "-", ("untrained", False): "--", ("trained", True): ":"}
-    with figure_style():
-        figure = Figure(figsize=(max(8.6, 2.9 * len(positions) + 0.8), 3.7))
-        axes = figure.subplots(1, len(positions), sharey=True, squeeze=False)[0]
+    with panels((max(8.6, 2.9 * len(positions) + 0.8), 3.7), len(positions), sharey=True) as (figure, axes):
         for axis, position in zip(axes, positions, strict=True):
             for target, color in zip(dict.fromkeys(table["target"]), CYCLE, strict=False):
                 for (kind, control), style in styles.items():
@@ -200,11 +191,7 @@ def _probes(table: pd.DataFrame) -> Figure:
                     at = [names.index(name) for name in rows["activation"]]
                     axis.errorbar(at, rows["r2"], reach, color=color, ls=style, marker=".", label=label, capsize=2)
             axis.set_title(f"i = {position}")
-            blocks = [
-                f"block {name.split('.')[1]}" if name.startswith("blocks.") else name.removesuffix(".out")
-                for name in names
-            ]
-            axis.set_xticks(range(len(names)), blocks, rotation=45, ha="right")
+            axis.set_xticks(range(len(names)), map(_short, names), rotation=45, ha="right")
             axis.set_ylim(min(-0.05, float(np.nanmax([-0.5, table["r2"].min()]))), 1.05)
         for axis in axes:
             axis.set_xlabel("after")
@@ -224,9 +211,7 @@ def _importance(table: pd.DataFrame, position: int) -> Figure:
     heads = ["" if np.isnan(number) else f"{number:g}" for number in rows["head"].astype("float64")]
     where = ["" if block < 0 else f"block {block} " for block in rows["block"]]
     labels = [f"{at}{part} {head}".strip() for at, part, head in zip(where, rows["part"], heads, strict=True)]
-    with figure_style():
-        figure = Figure(figsize=(8.6, 0.22 * len(rows) + 1.1))
-        axis = figure.subplots()
+    with panels((8.6, 0.22 * len(rows) + 1.1)) as (figure, axis):
         reach = normal_quantile() * rows["stderr"]
         axis.errorbar(rows["difference"], np.arange(len(rows)), xerr=reach, fmt="o", ms=4, color=CYCLE[0], capsize=2)
         axis.axvline(0, color="#8c8c8c", lw=0.8)

@@ -14,7 +14,7 @@ from iclab.models import load
 from iclab.predictors import Predictor, bayes_predictor, predictor
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
-from iclab.studies.study import Answer, Number, verdict_of
+from iclab.studies.study import Answer, Number, tally
 from iclab.studies.trainings import Job, Trained, digest, trained
 from iclab.training import TrainingConfig, preset
 
@@ -170,8 +170,7 @@ def hold(numbers: Mapping[str, Number], line: float, *, above: bool) -> Answer:
     over = sum(number.low > line for number in numbers.values())
     under = sum(number.high <= line for number in numbers.values())
     met, missed = (over, under) if above else (under, over)
-    undecided = len(numbers) - over - under
-    return Answer(verdict_of(met, missed, undecided), met, missed, undecided, dict(numbers))
+    return tally(met, missed, len(numbers) - over - under, **numbers)
 
 
 def scaled(number: Number, base: float, unit: float) -> Number:

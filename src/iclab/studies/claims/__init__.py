@@ -2,9 +2,10 @@
 
 * A **claim** is one assertion of *Trained Transformers Learn Linear Models In-Context*. Its **words** (number, text,
   how it is checked, what its numbers are) are written by hand in the YAML file of its section, and stay true whatever
-  the numbers are.
-* A **check** draws random problems from the claim's own seeded stream (a **bench**) and yields comparisons and numbers,
-  under names that it announces with a **criterion** each: the thresholds, fixed beforehand, and how it is obtained.
+  the numbers are. They announce every comparison and number with a **criterion**: the thresholds, fixed beforehand, and
+  how it is obtained.
+* A **check** draws random problems from the claim's own seeded stream (a **bench**) and yields these comparisons and
+  numbers, under their names.
 * **Evidence** is what a criterion makes of comparisons. Verdicts follow from it and are never written down: *holds*,
   *holds only if …* (refuted as stated, confirmed under the condition), *does not hold*, *undecided*.
 * The **table** has one row per claim, with the verdict on record beside the one computed.
@@ -14,12 +15,11 @@ forward pass where the dimension allows it, and Monte Carlo with a significance 
 elsewhere. Numbers of the arXiv version are given where they differ; it counts items and formulas by section.
 """
 
-from iclab.studies.claims.claim import Claim, Finding, Section
+from iclab.studies.claims.claim import Claim, Finding
 from iclab.studies.claims.evidence import Evidence, Measured, Outcome, verdict_of
 from iclab.studies.claims.printing import as_json, as_text
 from iclab.studies.claims.table import (
     CLAIMS,
-    SECTIONS,
     SIGNIFICANCE,
     check_claims,
     critical_z,
@@ -29,14 +29,12 @@ from iclab.studies.claims.table import (
 
 __all__ = [
     "CLAIMS",
-    "SECTIONS",
     "SIGNIFICANCE",
     "Claim",
     "Evidence",
     "Finding",
     "Measured",
     "Outcome",
-    "Section",
     "as_json",
     "as_text",
     "check_claims",

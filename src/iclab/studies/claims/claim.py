@@ -16,14 +16,23 @@ from threadpoolctl import threadpool_limits
 
 from iclab.foundations import InvalidInputError
 from iclab.studies.claims.bench import Bench
-from iclab.studies.claims.evidence import HOLDS, ONLY_IF, Criterion, Evidence, Measured, Quantity, verdict_of
+from iclab.studies.claims.evidence import (
+    HOLDS,
+    ONLY_IF,
+    Evidence,
+    Measured,
+    Quantity,
+    criterion_of,
+    verdict_of,
+)
 
 PAPER, SUMMARY, OURS = "paper", "summary", "iclab"
-# A check yields comparisons (name, found, stated) and numbers (name, value), under the names that it announces.
+# A check yields comparisons (name, found, stated) and numbers (name, value), under the names that its words announce.
 Item: TypeAlias = tuple[str, Any] | tuple[str, Any, Any]
 Items: TypeAlias = Iterator[Item]
 Check: TypeAlias = Callable[[Bench], Items]
-Criteria: TypeAlias = Mapping[str, Criterion | Quantity]
+# Name of a comparison or number to how it is judged, as data.
+Judged: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
 _PARTS = {"stated": Evidence, "under": Evidence, "number": Measured}
@@ -69,17 +78,17 @@ def rows_as(kind: type[Any], rows: pd.DataFrame) -> list[Any]:
     return [kind(*row) for row in zip(*columns, strict=True)]
 
 
-# Every check with its criteria, by the name of its claim.
-CHECKS: dict[str, tuple[Check, Criteria]] = {}
+# Every check by the name of its claim.
+CHECKS: dict[str, Check] = {}
 
 
-def check(name: str, **criteria: Criterion | Quantity) -> Callable[[Check], Check]:
-    """Register the decorated function as the check of a claim, with a criterion for every name that it yields."""
+def check(name: str) -> Callable[[Check], Check]:
+    """Register the decorated function as the check of a claim."""
 
     def register(function: Check) -> Check:
         if name in CHECKS:
             raise InvalidInputError(f"every claim must have its own name; {name} was given twice.")
-        CHECKS[name] = function, criteria
+        CHECKS[name] = function
         return function
 
     return register
@@ -87,12 +96,13 @@ def check(name: str, **criteria: Criterion | Quantity) -> Callable[[Check], Chec
 
 @validated(frozen=True, config=ConfigDict(extra="forbid"))
 class Words:
-    """What is written by hand about a claim, in the file of its section; true whatever the numbers are."""
+    """What is written by hand about a claim, in the file of its section, before any number is known."""
 
     source: str  # Number in JMLR and, where it differs, in the arXiv version
     statement: str  # What the paper says
     computed: str  # How it is checked
     names: dict[str, str]  # What each comparison and number of the check is
+    judged: dict[str, dict[str, Any]]  # How each of them is judged, as for ``evidence.criterion_of``
     condition: str = ""  # The condition of "holds only if …"
     expected: str = ""  # The verdict on record, if it is not the one that follows from the condition
     correction: str = ""  # What is right, if the claim does not hold as stated or its proof has a gap
@@ -109,7 +119,6 @@ class Claim:
     section: str  # Part of the paper it stands in
     words: Words  # What is written about it
     check: Check  # Maps a :class:`Bench` to comparisons and numbers
-    criteria: Criteria  # Name of a comparison or number to how it is judged
     origin: str = PAPER  # Who says so
 
     @property
@@ -120,7 +129,7 @@ class Claim:
     @property
     def tests(self) -> int:
         """How many z-scores the check computes; they share the table's significance level."""
-        return sum(each.tests for each in self.criteria.values() if isinstance(each, Criterion))
+        return sum(judged.get("sampled", 0) for judged in self.words.judged.values())
 
     def row(self, finding: Finding) -> dict[str, Any]:
         """The table's row for what was found."""
@@ -155,17 +164,8 @@ class Claim:
         }
 
 
-@dataclass(frozen=True)
-class Section:
-    """A part of the paper: its claims in their order."""
-
-    title: str
-    origin: str
-    claims: tuple[Claim, ...]
-
-
-def read_section(name: str) -> Section:
-    """The section whose words stand in ``name.yaml`` and whose checks are registered.
+def read_section(name: str) -> Iterator[Claim]:
+    """The claims of the section whose words stand in ``name.yaml`` and whose checks are registered, in their order.
 
     Raises
     ------
@@ -175,25 +175,23 @@ def read_section(name: str) -> Section:
     text = files("iclab.studies.claims").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     origin = content.get("origin", PAPER)
-    claims = []
     for key, words in TypeAdapter(dict[str, Words]).validate_python(content["claims"]).items():
-        if key not in CHECKS or set(CHECKS[key][1]) != set(words.names):
+        if key not in CHECKS or set(words.judged) != set(words.names):
             raise InvalidInputError(
-                f"the claim {key} must have a check that announces what its words name: {', '.join(words.names)}."
+                f"the claim {key} must have a check, and say how it judges what it names: {', '.join(words.names)}."
             )
-        claims.append(Claim(key, content["title"], words, *CHECKS[key], words.origin or origin))
-    return Section(content["title"], origin, tuple(claims))
+        yield Claim(key, content["title"], words, CHECKS[key], words.origin or origin)
 
 
-def find(check: Check, name: str, seed: int, effort: str, critical: float) -> Finding:
-    """Run a claim's check.
+def find(check: Check, name: str, judged: Judged, seed: int, effort: str, critical: float) -> Finding:
+    """Run a claim's check, and judge what it yields.
 
     Raises
     ------
     InvalidInputError
         If it computes more z-scores than it announces.
     """
-    _, criteria = CHECKS[name]
+    criteria = {key: criterion_of(each) for key, each in judged.items()}
     collected: dict[str, list[Any]] = {key: [] for key in criteria}
     for key, *values in check(Bench(name, seed, effort, critical)):
         collected[key].append(values[0] if len(values) == 1 else tuple(values))

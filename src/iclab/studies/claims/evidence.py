@@ -8,14 +8,14 @@ Between them, or when a sample is too small to tell, nothing is decided.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from iclab.foundations import Estimate
+from iclab.foundations import Estimate, check_choice
 
 # Rounding and quadrature of float64 stay below the first; a formula that is wrong exceeds the second.
 EXACT_TOLERANCE = 1e-9
@@ -196,7 +196,20 @@ class Quantity:
         return Measured(*spread, len(numbers), self.obtained, *error)
 
 
-number = Quantity
+# Kind of a criterion to what makes it of how the numbers are obtained, or of how many z-scores there are.
+_KINDS: Mapping[str, Callable[..., Criterion | Quantity]] = {
+    "equal": equal,
+    "at_most": at_most,
+    "positive": positive,
+    "sampled": sampled,
+    "number": Quantity,
+}
+
+
+def criterion_of(judged: Mapping[str, Any]) -> Criterion | Quantity:
+    """The criterion that data say: its kind with how its numbers are obtained, then its limits."""
+    (kind, given), *limits = judged.items()
+    return _KINDS[check_choice(kind, "criterion", _KINDS)](given, **dict(limits))
 
 
 def outcome_of(evidence: Sequence[Evidence]) -> Outcome:

@@ -8,8 +8,7 @@ from functools import partial
 from iclab.studies.claims.claim import OURS, PAPER, SUMMARY, Claim, rows_as
 from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED, Evidence, Outcome, verdict_of
 from iclab.studies.claims.table import CLAIMS
-from iclab.studies.study import Answer, Question, Tables, Verdict
-from iclab.studies.study import verdict_of as verdict_of_counts
+from iclab.studies.study import Answer, Question, Tables, Verdict, counted, tally
 
 _VERDICTS = {
     HOLDS: Verdict.CONFIRMED,
@@ -46,7 +45,7 @@ def answer_on(claim: Claim, tables: Tables) -> Answer:
     return Answer(_VERDICTS[verdict_of(**evidence)], met, missed, undecided, numbers)
 
 
-def counted(origin: str) -> Callable[[Tables], Answer]:
+def as_stated(origin: str) -> Callable[[Tables], Answer]:
     """How many claims of an origin hold as stated."""
 
     def ask(tables: Tables) -> Answer:
@@ -60,8 +59,7 @@ def counted(origin: str) -> Callable[[Tables], Answer]:
             "of these slips of citation, sign or wording": slips,
             "do not hold": verdicts.count(FAILS),
         }
-        missed = len(claims) - met - undecided
-        return Answer(verdict_of_counts(met, missed, undecided), met, missed, undecided, numbers)
+        return tally(met, len(claims) - met - undecided, undecided, **numbers)
 
     return ask
 
@@ -69,8 +67,7 @@ def counted(origin: str) -> Callable[[Tables], Answer]:
 def recorded(tables: Tables) -> Answer:
     """How many verdicts are those that are recorded with the package."""
     found = verdicts_of(tables)
-    met = sum(found[claim.name] == claim.expected for claim in CLAIMS)
-    return Answer(verdict_of_counts(met, len(CLAIMS) - met), met, len(CLAIMS) - met)
+    return counted([found[claim.name] == claim.expected for claim in CLAIMS])
 
 
 QUESTIONS = (
@@ -78,7 +75,7 @@ QUESTIONS = (
         "paper",
         "The statements of the paper hold as they are stated.",
         "Every piece of evidence on a statement within its limit.",
-        counted(PAPER),
+        as_stated(PAPER),
         "whole paper",
         lead=True,
     ),
@@ -86,14 +83,14 @@ QUESTIONS = (
         "summary",
         "So do those of its summary document.",
         "Likewise.",
-        counted(SUMMARY),
+        as_stated(SUMMARY),
         "summary document",
     ),
     Question(
         "beyond",
         "So do ours that sharpen or extend it.",
         "Likewise.",
-        counted(OURS),
+        as_stated(OURS),
     ),
     Question(
         "recorded",

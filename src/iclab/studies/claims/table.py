@@ -25,34 +25,31 @@ from iclab.studies.claims import (  # noqa: F401 (their checks are registered)
     summary,
 )
 from iclab.studies.claims.bench import EFFORTS
-from iclab.studies.claims.claim import CHECKS, Claim, Finding, Section, find, one_thread, read_section
+from iclab.studies.claims.claim import CHECKS, Claim, Finding, find, one_thread, read_section
 
 Progress = Callable[[str, int, int], None]
 
 # In the order of the paper.
-SECTIONS: tuple[Section, ...] = tuple(
-    read_section(name)
-    for name in (
-        "related_work",
-        "preliminaries",
-        "convergence",
-        "theorem_5",
-        "corollary_6",
-        "shifts",
-        "random_covariance",
-        "exponential_example",
-        "proof_ideas",
-        "conclusion",
-        "appendix_a",
-        "appendix_b",
-        "appendix_c",
-        "appendix_d",
-        "appendix_e",
-        "summary",
-        "beyond",
-    )
+_SECTIONS = (
+    "related_work",
+    "preliminaries",
+    "convergence",
+    "theorem_5",
+    "corollary_6",
+    "shifts",
+    "random_covariance",
+    "exponential_example",
+    "proof_ideas",
+    "conclusion",
+    "appendix_a",
+    "appendix_b",
+    "appendix_c",
+    "appendix_d",
+    "appendix_e",
+    "summary",
+    "beyond",
 )
-CLAIMS: tuple[Claim, ...] = tuple(claim for section in SECTIONS for claim in section.claims)
+CLAIMS: tuple[Claim, ...] = tuple(claim for name in _SECTIONS for claim in read_section(name))
 
 # Chance that a table of true claims holds any false alarm from Monte Carlo, over all its z-scores (Bonferroni).
 SIGNIFICANCE = 1e-3
@@ -167,7 +164,8 @@ def tables_of(found: Mapping[str, Finding]) -> dict[str, pd.DataFrame]:
 def arguments(claim: Claim, seed: int, effort: str) -> dict[str, Any]:
     """What ``find`` is called with for a claim of the whole table."""
     critical = critical_z(sum(other.tests for other in CLAIMS))
-    return {"check": claim.check, "name": claim.name, "seed": seed, "effort": effort, "critical": critical}
+    given = {"check": claim.check, "name": claim.name, "judged": claim.words.judged}
+    return {**given, "seed": seed, "effort": effort, "critical": critical}
 
 
 def _matches(claim: Claim, pattern: str) -> bool:
