@@ -77,7 +77,7 @@ def break_1(bench: Bench) -> Items:
         yield "curvature", values[0], values[-1]
         if k < 2:
             start = LSAParameters.from_vector(point.vector + 1e-2 * bench.rng.standard_normal((d + 1) ** 2))
-            end = gradient_flow(start, Gaussian(cov), n, 20 / float(cov[0, 0]) ** 2)
+            end = gradient_flow(start, Gaussian(cov), n, 60 / float(cov[0, 0]) ** 2)
             yield "returns", end.excess(end.t_end) / excess, 1.0
 
 
