@@ -163,6 +163,7 @@ def kept(run):
     return {path.relative_to(series): path.read_bytes() for path in series.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow  # one kill, of a fork, is in every run: tests/fuzz
 def test_sigkill_at_random_moments_changes_nothing(config, outcome, tmp_path):
     config = config.with_(checkpoint_every=1, checkpoints=Series(spacing="linear", count=30))
     whole = train(config, tmp_path / "whole")
