@@ -9,7 +9,7 @@ from iclab.studies.study import Record, Verdict, ask, plain
 from iclab.studies.tolerance import figures
 from iclab.studies.tolerance.measure import Settings
 from iclab.studies.tolerance.problems import best_predictor, exact_error, kind_of
-from iclab.studies.tolerance.questions import LEARNED, QUESTIONS, TOLERANCE
+from iclab.studies.tolerance.questions import LEARNED, QUESTIONS, TOLERANCE, as_predicted
 from iclab.studies.tolerance.views import counts, differences, overview
 
 SETTINGS = Settings(dimension=3, n_train=(12,), max_context=12, n_prompts=600, train_missing=False, seed=1)
@@ -140,6 +140,18 @@ def test_models_differ_from_the_layer_where_all_of_them_do(tables):
     # Those that have not learned are not counted.
     idle = ask(QUESTIONS, _with_models(tables, {}, unshifted=0.6))
     assert idle["transformers_fixed"].total == idle["cost"].numbers["tolerated"] == 0
+
+
+def test_a_copy_of_the_layer_does_what_is_predicted_of_it(tables):
+    cells = tables["cells"]
+    copy = cells[cells["predictor"] == "linear layer, fixed Λ"].assign(predictor="copy", group="transformer")
+    met = {}
+    for name, rows in (("copy", copy), ("tolerant", copy.assign(verdict="tolerated"))):
+        answer = as_predicted({**tables, "cells": pd.concat([cells, rows], ignore_index=True)}, "fixed")
+        met[name] = (answer.met, answer.missed)
+    layer = copy[copy["counted"]]["verdict"].value_counts()
+    assert met["copy"] == (layer["tolerated"] + layer["not tolerated"], 0)
+    assert met["tolerant"] == (layer["tolerated"], layer["not tolerated"])
 
 
 def test_each_question_flips_when_its_numbers_cross_the_line(tables):

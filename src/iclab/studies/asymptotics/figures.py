@@ -79,7 +79,8 @@ def lines(record: Record) -> Figure:
 def _label(rows: pd.DataFrame) -> str:
     """A problem's ratios, penalty and exponents."""
     cell = Cell(*(float(rows[name].iloc[0]) for name in Cell._fields))
-    label = f"α {cell.alpha:g}, τ {cell.tau:g}, κ {cell.kappa:g}" + (f", λ {cell.penalty:g}" if cell.penalty else "")
+    kappa = "∞" if math.isinf(cell.kappa) else f"{cell.kappa:g}"
+    label = f"α {cell.alpha:g}, τ {cell.tau:g}, κ {kappa}" + (f", λ {cell.penalty:g}" if cell.penalty else "")
     return label if math.isnan(cell.training) else f"{label}, tasks {cell.training:g} → {cell.test:g}"
 
 
@@ -103,7 +104,7 @@ def mismatch(record: Record) -> Figure:
     with panels((8.0, 3.2), len(groups)) as (figure, axes):
         for ax, ((alpha, tau, kappa), rows) in zip(axes, groups, strict=True):
             for color, (test, one) in zip(CYCLE, rows.groupby("test", sort=False), strict=False):
-                ax.plot(one["training"], one["icl"], ".-", color=color, label=f"test {test:g}")
+                ax.plot(one["training"], one["icl"], ".-", color=color, label=f"test {test:g}".replace("-", "−"))
                 same = one[one["training"] == test]
                 ax.plot(same["training"], same["icl"], "o", color=color, markersize=9, mfc="none")
             ax.set(

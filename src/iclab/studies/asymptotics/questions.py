@@ -42,7 +42,7 @@ def threshold(tables: Tables) -> Answer:
     for _, rows in curves[curves["penalty"] == RIDGELESS].groupby("kappa"):
         ordered = rows.sort_values("tau")
         tau = ordered["tau"].to_numpy()
-        for name in ERRORS:
+        for name in ERRORS[: 1 if np.isinf(ordered["kappa"].iloc[0]) else None]:
             values = ordered[name].to_numpy()
             before, beyond = (values[(tau >= low) & (tau <= high)] for low, high in (RISE, FALL))
             rises, falls = bool((np.diff(before) > 0).all()), bool((np.diff(beyond) < 0).all())
@@ -68,26 +68,32 @@ def transition(tables: Tables) -> Answer:
     return counted(right, **numbers)
 
 
+def distinct(rows: pd.DataFrame) -> pd.DataFrame:
+    """Errors without IDG at κ = ∞, which is ICL."""
+    return rows[~((rows["error"] == "idg") & np.isinf(rows["kappa"]))]
+
+
 def limits(tables: Tables) -> Answer:
     """Intercepts in 1/d against the limits."""
-    rows = tables["intercepts"]
+    rows = distinct(tables["intercepts"])
     met = int((rows["z"].abs() < AGREEMENT).sum())
     largest = float((rows["intercept"] / rows["limit"] - 1).abs().max())
     spread = float((rows["stderr"] / rows["limit"]).max())
     numbers = {"largest_relative_difference": largest, "largest_relative_standard_error": spread}
+    numbers["intercepts_below_the_limit"] = int((rows["z"] < 0).sum())
     return tally(met, len(rows) - met, largest_z=float(rows["z"].abs().max()), **numbers)
 
 
 def lines(tables: Tables) -> Answer:
     """Whether lines in 1/d fit the simulations."""
-    rows = tables["intercepts"]
+    rows = distinct(tables["intercepts"])
     chance = np.asarray(chi2.sf(rows["chi_square"].to_numpy(), rows["freedom"].to_numpy()))
     return counted(chance > FIT, smallest_probability=float(chance.min()))
 
 
 def above(tables: Tables) -> Answer:
     """Simulated errors over their limits."""
-    rows = tables["simulations"]
+    rows = distinct(tables["simulations"])
     low, high = normal_interval(rows["value"] / rows["limit"], rows["stderr"] / rows["limit"])
     return cases(pd.DataFrame({"x": rows["value"] / rows["limit"], "x_low": low, "x_high": high}), "x", 1.0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from iclab.foundations import normal_quantile
 from iclab.studies.drawing import (
     ACCENT,
     CYCLE,
@@ -66,7 +67,7 @@ def robustness(record: Record) -> Figure:
             one = layers[layers["trained"] == trained]
             left.plot(one["budget"], one["error"], ".-", color=color, label=f"trained for ε = {trained:g}")
             rows = hard[hard["trained"] == trained]
-            right.errorbar(rows["budget"], rows["error"], 1.96 * rows["stderr"], fmt=".-", color=color)
+            right.errorbar(rows["budget"], rows["error"], normal_quantile() * rows["stderr"], fmt=".-", color=color)
         best = layers[layers["trained"] == layers["budget"]]
         left.plot(best["budget"], best["error"], color=LSA, linestyle=":", label="best layer at each ε")
         for ax, title in ((left, "one linear layer, exact"), (right, "GPT-2, attacked by gradients")):

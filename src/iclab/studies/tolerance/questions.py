@@ -56,6 +56,17 @@ def transformers(tables: Tables, family: str) -> Answer:
     return Answer(Verdict.MEASURED, alike.met, alike.missed, alike.undecided, numbers)
 
 
+def as_predicted(tables: Tables, family: str) -> Answer:
+    """Per transformer and shift: whether its verdict is that of the layer of the same training, as theory gives it."""
+    rows = _cells(tables, "transformer", family)
+    theory = rows["shift"].map(_cells(tables, "linear layer", family).groupby("shift")["verdict"].first())
+    decided = (rows["verdict"] != "undecided") & theory.isin(["tolerated", "not tolerated"])
+    differs = decided & (rows["verdict"] != theory)
+    more = int((differs & (rows["verdict"] == "tolerated")).sum())
+    numbers = {"tolerated by the transformer alone": more, "by the layer alone": int(differs.sum()) - more}
+    return counted(decided & ~differs, differs, **numbers)
+
+
 def unlike(tables: Tables, other: str, family: str | None) -> Answer:
     """How many kinds of models differ from another predictor, all models of a kind alike."""
     models = _cells(tables, "transformer", family)
@@ -88,6 +99,7 @@ QUESTIONS = questions_of(
         "layer_inputs": (partial(layer, benign=False), {"threshold": TOLERANCE}),
         "transformers_fixed": (partial(transformers, family="fixed"), {"threshold": TOLERANCE}),
         "transformers_random": (partial(transformers, family="random"), {"threshold": TOLERANCE}),
+        "as_predicted": (partial(as_predicted, family="fixed"), {"threshold": TOLERANCE}),
         "unlike_layer": partial(unlike, other="linear layer", family=None),
         "unlike_least_squares": partial(unlike, other="least squares", family="fixed"),
         "cost": cost,
