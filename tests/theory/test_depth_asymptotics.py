@@ -91,9 +91,9 @@ def test_drawn_spectra_tend_to_the_limit():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((0, 1), "alpha must be greater than 0"),
-        ((1, 0), "depth must be at least 1"),
-        ((1, 501), "depth must be at most 500"),
+        ((0, 1), "alpha between 1e-6 and 1e6"),
+        ((1, 0), "depth must lie between 1 and 500"),
+        ((1, 501), "depth must lie between 1 and 500"),
         ((1, 1, -1), "noise_variance must be at least 0"),
     ],
 )

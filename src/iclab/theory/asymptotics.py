@@ -179,17 +179,20 @@ def mismatch_asymptotics(
 
 
 def _ratio(value: float, name: str, *, infinite: bool = False) -> float:
-    number = check_real(value, name, above=0.0, allow_infinite=infinite)
-    if not _SMALLEST <= number <= _LARGEST and not math.isinf(number):
-        raise InvalidInputError(f"{name} must lie between {_SMALLEST:g} and {_LARGEST:g}; {number:g} was given.")
+    number = check_real(value, name, allow_infinite=True)
+    if not _SMALLEST <= number <= _LARGEST and not (infinite and number == math.inf):
+        beyond = ", or be infinite" if infinite else ""
+        raise InvalidInputError(
+            f"{name} must lie between {_SMALLEST:g} and {_LARGEST:g}{beyond}; {number:g} was given."
+        )
     return number
 
 
 def _in_units(value: float, name: str, unit: float) -> float:
-    number = check_real(value, name, minimum=0.0)
-    if number > unit * _LARGEST:
+    number = check_real(value, name, allow_infinite=True)
+    if not 0 <= number <= unit * _LARGEST:
         raise InvalidInputError(
-            f"{name} must be at most {_LARGEST:g} times the variance of labels, {unit:g}; {number:g} was given."
+            f"{name} must lie between 0 and {_LARGEST:g} times the variance of w'x, {unit:g}; {number:g} was given."
         )
     return number / unit
 

@@ -53,7 +53,7 @@ def depth_asymptotics(alpha: float, depth: int, noise_variance: float = 0.0) -> 
     Parameters
     ----------
     alpha : float
-        Examples over d, positive and finite.
+        Examples over d, from 1e-6 to 1e6.
     depth : int
         L, from 1 to 500.
     noise_variance : float
@@ -74,11 +74,10 @@ def depth_asymptotics(alpha: float, depth: int, noise_variance: float = 0.0) -> 
     >>> round(two.untied, 3), round(two.tied, 3)
     (0.143, 0.185)
     """
-    ratio = check_real(alpha, "alpha", above=0.0)
-    layers = check_integer(depth, "depth", minimum=1)
-    if layers > _MAXIMUM_DEPTH or not 1e-6 <= ratio <= 1e6:
+    ratio, layers = check_real(alpha, "alpha", allow_infinite=True), check_integer(depth, "depth")
+    if not 1 <= layers <= _MAXIMUM_DEPTH or not 1e-6 <= ratio <= 1e6:
         raise InvalidInputError(
-            f"depth must be at most {_MAXIMUM_DEPTH} and alpha lie between 1e-6 and 1e6; "
+            f"depth must lie between 1 and {_MAXIMUM_DEPTH} and alpha between 1e-6 and 1e6; "
             f"{float(layers):g} and {ratio:g} were given."
         )
     noise = check_real(noise_variance, "noise_variance", minimum=0.0) / ratio
