@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from iclab.flow import head_flow
 from iclab.foundations import InvalidInputError
-from iclab.inspect.beside import flow_beside, flow_time, layer_of, plateaus_beside, population_of
+from iclab.inspect.beside import flow_beside, flow_time, heads_of, layer_of, plateaus_beside, population_of
 from iclab.inspect.beside_figure import draw_beside
-from iclab.training import preset, train
+from iclab.theory import plateau_losses
+from iclab.training import preset, read_config, train
 
 SGD = {"kind": "sgd", "learning_rate": 0.05, "momentum": 0.0, "clip": None}
 LAW = {"kind": "gaussian", "spectrum": [1.0, 0.4]}
@@ -90,3 +92,78 @@ def test_plateaus_stand_beside_the_held_out_errors(tmp_path):
     assert (table["error"].diff().dropna() < 0).all()
     assert set(table["measured"]) <= set(errors.loc[errors["position"] == 6, "mean"])
     assert len(table) == 3
+
+
+HEADS = """
+import torch
+from torch import nn
+
+class Heads(nn.Module):
+    def __init__(self, values, keys, queries):
+        super().__init__()
+        self.values, self.keys, self.queries = (nn.Parameter(torch.tensor(part)) for part in (values, keys, queries))
+
+    def forward(self, xs, ys):
+        examples = (ys[..., None] * xs).cumsum(1)[:, :-1]
+        counts = torch.arange(1, xs.shape[1], dtype=xs.dtype, device=xs.device)[:, None]
+        means = nn.functional.pad(examples / counts, (0, 0, 1, 0))
+        V = torch.einsum("h,hrd,hre->de", self.values, self.keys, self.queries)
+        return ((means @ V) * xs).sum(-1)
+"""
+# Of size .05, far enough from both axes that each head takes its own direction.
+START = {
+    "values": [0.06, 0.05],
+    "keys": [[[0.06, 0.01]], [[0.01, 0.06]]],
+    "queries": [[[0.06, 0.01]], [[0.01, 0.06]]],
+}
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    (tmp_path / "heads_beside.py").write_text(HEADS)
+    monkeypatch.syspath_prepend(tmp_path)
+    return {"kind": "own", "object": "heads_beside:Heads", "arguments": START}
+
+
+def heads(module, **more):
+    data = {
+        "prompts": {"covariates": {"kind": "gaussian", "spectrum": [1.0, 0.6]}, "tasks": {"kind": "linear"}},
+        "model": module,
+        "n_train": 8,
+        "steps": 480,
+        "batch_size": 64,
+        "n_evaluation": 128,
+        "evaluate_every": 10,
+        "optimizer": {**SGD, "learning_rate": 0.05},
+        "schedule": {"warmup": 0, "decay": 0.0},
+        "loss_at": "query",
+        "per_dimension": False,
+        "device": "cpu",
+        "checkpoints": [],
+    }
+    return read_config({**data, **more}, allow_code=True)
+
+
+def test_heads_with_keys_and_queries_apart_leave_their_plateaus_when_they_should(module, tmp_path):
+    """The predicted step is that of the exact flow from the same start, and the run's, up to sampling."""
+    run = train(heads(module), tmp_path / "run", allow_code=True)
+    table = plateaus_beside(run)
+    start = heads_of(run.checkpoints()[0])
+    np.testing.assert_allclose(start.keys, START["keys"], rtol=1e-6)
+    loss = population_of(run.config)
+    end = float(flow_time(run.config, run.config.steps))
+    flow = head_flow(start, loss.covariates, loss.n_train, end)
+    np.testing.assert_allclose(table["error"], plateau_losses(loss.covariates, 8), rtol=1e-9)
+    exact = flow.drop_times(table["error"].to_numpy()) / float(flow_time(run.config, 1))
+    np.testing.assert_allclose(table["predicted"][:2], exact, rtol=0.1)
+    np.testing.assert_allclose(table["step"][:2], exact, rtol=0.25)
+    assert np.isnan(table["predicted"][2])
+
+
+def test_drops_without_a_known_time_say_so(module, tmp_path):
+    with pytest.raises(InvalidInputError, match="kind: sgd"):
+        plateaus_beside(train(heads(module, steps=1, optimizer={"kind": "adamw"}), tmp_path / "adam", allow_code=True))
+    with pytest.raises(InvalidInputError, match="kept its first weights"):
+        plateaus_beside(train(heads(module, steps=1, checkpoints=None), tmp_path / "none", allow_code=True))
+    with pytest.raises(InvalidInputError, match=r"values \(H,\)"):
+        heads_of(train(layer(1, 2, checkpoints=[1]), tmp_path / "layer").checkpoints()[0])

@@ -6,6 +6,7 @@ import torch
 from iclab.foundations import InvalidInputError
 from iclab.inspect import clamp
 from iclab.training import Clamp, Run, read_config, train
+from iclab.training.logs import scalars
 
 
 @pytest.fixture
@@ -34,7 +35,18 @@ def test_it_is_the_context_of_inspection_and_goes_on_after_an_interruption(confi
     held = config.with_(clamp=[HEAD])
     whole = outcome(train(held, tmp_path / "whole"))
     with clamp(HEAD["activation"], 0.0, head=1):
-        assert outcome(train(config, tmp_path / "context")) == whole
+        context = train(config, tmp_path / "context")
+    weights, lines = outcome(context)
+    # What the configuration does not say the metrics and the card do.
+    assert all(line["changed"] == [HEAD["activation"]] for line in lines if "loss" in line)
+    assert context.card["changed"] == [HEAD["activation"]]
+    assert scalars(lines[0]).keys() == scalars({key: lines[0][key] for key in lines[0] if key != "changed"}).keys()
+    context.export(tmp_path / "saved")
+    Run.open(tmp_path / "whole").export(tmp_path / "stated")
+    assert f"`config.yaml` does not tell: `{HEAD['activation']}`." in (tmp_path / "saved" / "README.md").read_text()
+    assert f"`{HEAD['activation']}`, head 1." in (tmp_path / "stated" / "README.md").read_text()
+    assert Run.open(tmp_path / "whole").card["changed"] == []
+    assert (weights, [{key: line[key] for key in line if key != "changed"} for line in lines]) == whole
     train(held, tmp_path / "cut", until=lambda line: True)
     assert outcome(train(held, tmp_path / "cut")) == whole
     free = outcome(train(config, tmp_path / "free"))

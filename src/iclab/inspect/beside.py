@@ -4,7 +4,8 @@ One step of gradient descent with rate η moves the weights by −η∇ℓ, ℓ 
 twice the loss L of (8), so that a run of (3) follows the flow (9) on the clock t = 2 · Σ η_k / (1 − μ): η_k the rates
 of the schedule and μ the momentum, whose average step is longer by 1/(1 − μ). It is divided by d where
 ``per_dimension`` divides the loss. A loss at all positions 0 … N is N/(N + 1) times the mean over contexts of 1 … N
-examples, as nothing is learned from none, and so is its clock.
+examples, as nothing is learned from none, and so is its clock. Rules that divide by the size of the gradient (Adam,
+AdamW, Muon, clipping) have no clock: how far a step goes is then no function of the rate and the gradient alone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from iclab.flow import gradient_flow
+from iclab.flow import FactoredHeads, gradient_flow, predicted_drops
 from iclab.foundations import InvalidInputError
 from iclab.models import OwnModel, Transformer
 from iclab.prompts import PromptDistribution
@@ -24,6 +25,9 @@ from iclab.training import Checkpoint, Run, TrainingConfig
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Parameters of a module whose heads are those of ``flow.FactoredHeads``.
+_PARTS = ("values", "keys", "queries")
 
 
 def flow_time(config: TrainingConfig, steps: ArrayLike) -> Float64[np.ndarray, ...]:
@@ -172,52 +176,87 @@ def flow_beside(run: Run) -> pd.DataFrame:
     )
 
 
+def heads_of(checkpoint: Checkpoint) -> FactoredHeads:
+    """The weights of a checkpoint as heads with separate keys and queries, ŷ = Σ_h v_h (Λ̂w)'K_h'Q_h x_q.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no module of one's own whose parameters are ``values`` (H,), ``keys`` and ``queries`` (H, r, d).
+    """
+    model = checkpoint.predictor().model
+    found = {name.removeprefix("net."): value.detach().double().cpu() for name, value in model.named_parameters()}
+    shapes = [tuple(found[name].shape) if name in found else () for name in _PARTS]
+    if not isinstance(model.architecture, OwnModel) or set(found) != set(_PARTS) or [*map(len, shapes)] != [1, 3, 3]:
+        raise InvalidInputError(
+            "the model must be one of your own with the parameters values (H,), keys and queries (H, r, d) and no "
+            f"others, for its heads to be known; its parameters are {', '.join(found)}."
+        )
+    return FactoredHeads(*(found[name].numpy() for name in _PARTS))
+
+
 def plateaus_beside(run: Run) -> pd.DataFrame:
-    """The plateaus that theory predicts for separate keys and queries, and when a run left each.
+    """The plateaus that theory predicts for separate keys and queries, when a run left each, and when it should have.
 
     One layer of linear attention with separate W^K and W^Q takes up one eigendirection of Λ after another (Zhang,
-    Singh, Latham and Saxe 2025); the heights are those of ``theory.plateau_losses``.
+    Singh, Latham and Saxe 2025); the heights are those of ``theory.plateau_losses``. Times are known from the starting
+    weights of heads of rank one with one number v_h as their value (``flow.predicted_drops``), trained by plain
+    gradient descent: of a module of one's own as in ``heads_of`` whose run has kept its weights of step 0.
 
     Parameters
     ----------
     run : Run
-        Of one layer of linear attention on linear functions with w ~ N(0, I); its held-out errors at N examples are
-        read from its metrics.
+        Of one layer of linear attention, or of such a module, on linear functions with w ~ N(0, I); its held-out errors
+        at N examples are read from its metrics.
 
     Returns
     -------
     pandas.DataFrame
         Columns plateau (directions learned), error (predicted, E(ŷ − w'x_q)² at N examples), step (the first evaluation
-        at which the held-out error is below the middle to the next plateau; NaN if there is none), measured and stderr
-        (the held-out error of the evaluation that is nearest to the plateau).
+        at which the held-out error is below the middle to the next plateau; NaN if there is none), predicted (the step
+        at which it should be; NaN where no time is known, or it is beyond the last step), measured and stderr (the
+        held-out error of the evaluation that is nearest to the plateau).
 
     Raises
     ------
     InvalidInputError
-        If it is no such run, or has not been evaluated.
+        If it is no such run, or has not been evaluated, or as ``flow_time`` and ``flow.predicted_drops``.
     """
     import pandas as pd
 
     architecture, loss = run.config.architecture, population_of(run.config)
-    if (
-        isinstance(architecture, OwnModel)
-        or architecture.kinds not in (("linear",), ("merged",))
-        or loss.weight_covariance is not None
-    ):
+    own = isinstance(architecture, OwnModel)
+    if (not own and architecture.kinds not in (("linear",), ("merged",))) or loss.weight_covariance is not None:
         raise InvalidInputError(
             "the run must be of one layer of linear attention on functions with w ~ N(0, I), for its plateaus to be "
             "predicted."
         )
+    predicted, levels = _predicted(run, loss) if own else (np.empty(0), None)
     errors = run.evaluations()
     last = errors[errors["position"] == run.config.n_train]
     if last.empty:
         raise InvalidInputError(f"{run.directory} must have been evaluated; it has not come to its first evaluation.")
-    levels = plateau_losses(loss.covariates, run.config.n_train, loss.noise_variance)
+    if levels is None:
+        levels = plateau_losses(loss.covariates, run.config.n_train, loss.noise_variance)
     rows = []
     for m, level in enumerate(levels):
         middle = (level + levels[m + 1]) / 2 if m + 1 < len(levels) else -np.inf
         below = last[last["mean"] < middle]
         nearest = last.iloc[int((last["mean"] - level).abs().argmin())]
         step = float(below["step"].iloc[0]) if len(below) else np.nan
-        rows.append((m, level, step, nearest["mean"], nearest["stderr"]))
-    return pd.DataFrame(rows, columns=["plateau", "error", "step", "measured", "stderr"])
+        should = predicted[m] if m < len(predicted) else np.nan
+        rows.append((m, level, step, should, nearest["mean"], nearest["stderr"]))
+    return pd.DataFrame(rows, columns=["plateau", "error", "step", "predicted", "measured", "stderr"])
+
+
+def _predicted(run: Run, loss: PopulationLoss) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " levels"]]:
+    """Steps at which half of each drop should be behind, NaN beyond the last, and the errors between them."""
+    kept = run.checkpoints()
+    if not kept:
+        raise InvalidInputError(
+            f"{run.directory} must have kept its first weights, for its drops to be predicted; train it with "
+            "checkpoints: [] in its configuration."
+        )
+    drops = predicted_drops(heads_of(kept[0]), loss.covariates, loss.n_train, loss.noise_variance)
+    steps = np.arange(run.config.steps + 1)
+    return np.interp(drops.times, flow_time(run.config, steps), steps, right=np.nan), drops.errors

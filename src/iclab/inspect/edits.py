@@ -49,6 +49,11 @@ class Edits(Watch):
         self._prompts = slice(0, 0)
         self.seen: dict[str, None] = {}
 
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The activations by name."""
+        return tuple(self._edits)
+
     def begin(self, prompts: slice) -> None:
         """These prompts come next."""
         self._prompts = prompts

@@ -130,7 +130,8 @@ def patch(
 def clamp(name: str, to: float | Callable[[Tensor], Tensor], *, head: int | None = None) -> Generator[None]:
     """Hold an activation fixed in all forward passes within, those of a training among them.
 
-    Gradients flow through what replaces it. A run does not know of it; ``clamp`` in a configuration is what it keeps.
+    Gradients flow through what replaces it. A training that is begun within names the activation in every line of its
+    metrics and in the card of its model; ``clamp`` in its configuration is what it also goes on with and can repeat.
 
     Parameters
     ----------

@@ -59,6 +59,11 @@ class Watch:
 
     complete: ClassVar[bool] = False
 
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """Names of the activations that it replaces and that nothing else tells of."""
+        return ()
+
     def begin(self, prompts: slice) -> None:
         """A forward pass begins, of these prompts of all that are answered."""
 
@@ -86,6 +91,11 @@ def watching(watch: Watch) -> Generator[None]:
 def watched() -> bool:
     """Whether any watch is on."""
     return bool(_WATCHES.get())
+
+
+def changed() -> tuple[str, ...]:
+    """Names of the activations that are replaced by the watches that are on, and that nothing else tells of."""
+    return tuple(sorted({name for watch in _WATCHES.get() for name in watch.changes}))
 
 
 def begin(prompts: slice) -> None:

@@ -55,6 +55,7 @@ def card_of(
         "cpu_seconds": spent.get("cpu_seconds"),
         "device": device,
         "config": config.as_dict(),
+        "changed": sorted({name for line in losses for name in line.get("changed", ())}),
         "evaluation": evaluations[-1] if evaluations else None,
     }
 

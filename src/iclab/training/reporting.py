@@ -14,6 +14,7 @@ from torch import Tensor
 
 from iclab.evaluation.scores import score_for
 from iclab.models import TransformerPredictor
+from iclab.models.taps import changed
 from iclab.predictors import LeastSquares
 from iclab.prompts import Labels, Prompts
 from iclab.training.batches import Batch
@@ -61,9 +62,10 @@ def metrics_line(
     """The mean loss since the last line, beside the loss of predicting 0 on the same prompts, and the last step.
 
     Of the last step are the stage, the learning rates (the first of them also alone) and the norm of the gradient
-    before it was clipped, none if it is infinite. ``ramps`` are the fields of the configuration that move, if any.
+    before it was clipped, none if it is infinite. ``ramps`` are the fields of the configuration that move, if any;
+    ``changed`` names activations that are held or changed from outside, of which the configuration says nothing.
     """
-    config, step = batch.config, state.step - 1
+    config, step, replaced = batch.config, state.step - 1, changed()
     loss, zero = torch.stack(state.losses).mean(0).tolist()
     share = config.schedule.at(step, config.steps)
     return {
@@ -76,6 +78,7 @@ def metrics_line(
         "learning_rates": {name: config.optimizer.options(name)["lr"] * share for name in state.optimizers},
         "gradient_norm": gradient_norm if math.isfinite(gradient_norm) else None,
         **({"ramps": {name: ramp.at(step) for name, ramp in ramps.items()}} if ramps else {}),
+        **({"changed": replaced} if replaced else {}),
         **clock.spent,
     }
 

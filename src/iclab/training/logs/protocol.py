@@ -46,7 +46,7 @@ def scalars(line: Mapping[str, Any]) -> dict[str, float]:
     for key, value in line.items():
         if isinstance(value, Mapping):
             found |= {f"{key}/{name}": number for name, number in scalars(value).items()}
-        elif isinstance(value, list):
+        elif isinstance(value, list) and all(isinstance(each, int | float) for each in value):
             digits = len(str(len(value) - 1))
             found |= {f"{key}/{i:0{digits}d}": float(number) for i, number in enumerate(value)}
         elif isinstance(value, int | float) and not isinstance(value, bool) and key != "step":
