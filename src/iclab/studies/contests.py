@@ -15,7 +15,7 @@ from iclab.predictors import Predictor, bayes_predictor, predictor
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
 from iclab.studies.study import Answer, Number, tally
-from iclab.studies.trainings import Job, Trained, digest, trained
+from iclab.studies.trainings import Job, Trained, TrainingSettings, digest, trained
 from iclab.training import TrainingConfig, preset
 
 BAYES, MODEL = "bayes", "model"
@@ -44,10 +44,7 @@ def job_of(case: str, change: Mapping[str, Any], seed: int, lab: Lab) -> Job:
 def contest(
     cases: Mapping[str, Mapping[str, Any]],
     beside: Mapping[str, Sequence[str]],
-    *,
-    training_seeds: Sequence[int],
-    n_prompts: int,
-    seed: int,
+    settings: TrainingSettings,
     lab: Lab,
     points: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
@@ -59,10 +56,8 @@ def contest(
         Name to what the case changes of the preset ``tiny``.
     beside : mapping
         Name of the case to what stands beside it: ``bayes`` for the exact predictor, names of classical learners.
-    training_seeds : sequence of int
-        One training each.
-    n_prompts, seed : int
-        Of the test prompts.
+    settings : TrainingSettings
+        Seeds of the trainings, and of how many test prompts.
     lab : Lab
         Where it is done.
     points : mapping, optional
@@ -74,17 +69,18 @@ def contest(
         Columns case, predictor ("model" or a reference), training_seed (−1 for references), position, mean (of the
         score of the labels), stderr, n.
     """
-    jobs = {(case, s): job_of(case, change, s, lab) for case, change in cases.items() for s in training_seeds}
+    seeds = settings.training_seeds
+    jobs = {(case, s): job_of(case, change, s, lab) for case, change in cases.items() for s in seeds}
     lab.train(list(jobs.values()))
     units = [
         Unit(
             judge,
             {
-                "models": {str(s): trained(jobs[case, s]) for s in training_seeds},
+                "models": {str(s): trained(jobs[case, s]) for s in seeds},
                 "beside": list(beside.get(case, ())),
-                "points": (points or {}).get(case, jobs[case, training_seeds[0]].config.n_train + 1),
-                "n_prompts": n_prompts,
-                "seed": seed,
+                "points": (points or {}).get(case, jobs[case, seeds[0]].config.n_train + 1),
+                "n_prompts": settings.n_prompts,
+                "seed": settings.seed,
             },
             case,
         )

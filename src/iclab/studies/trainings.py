@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,28 @@ def digest(content: Mapping[str, Any]) -> str:
     """Short hash of what identifies a model: its configuration, or what ships."""
     text = json.dumps({"version": __version__, **content}, sort_keys=True)
     return sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Sizes that studies of trained models have in common, for their settings to inherit.
+
+    Attributes
+    ----------
+    overrides : dict
+        Fields of every configuration that this profile changes.
+    n_prompts : int
+        Test prompts of each case.
+    training_seeds : tuple of int
+        One training of each case per seed, which also draws what is the training's own, such as a pool of tasks.
+    seed : int
+        Of the test prompts, and of everything else that is drawn.
+    """
+
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    n_prompts: int = 1_000
+    training_seeds: tuple[int, ...] = (0, 1, 2)
+    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from iclab.studies.classification.clusters import clusters
 from iclab.studies.classification.logistic import logistic, prompts_of
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
-from iclab.studies.trainings import Job, digest, trained
+from iclab.studies.trainings import Job, TrainingSettings, digest, trained
 from iclab.training import TrainingConfig, read_config
 
 TITLE = "Classification: noise, logistic regression and bursts"
@@ -62,7 +62,7 @@ class Bursts:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(TrainingSettings):
     """Sizes of the study.
 
     Attributes
@@ -85,10 +85,6 @@ class Settings:
         What of the model is other for logistic regression.
     n_clusters, n_prompts : int
         Test prompts of each matrix, and of each transformer.
-    training_seeds : tuple of int
-        One training each; the classes of the bursts have the seed of their training.
-    seed : int
-        Of the test prompts.
     """
 
     dimensions: tuple[int, ...] = (50, 100, 200)
@@ -106,11 +102,7 @@ class Settings:
     )
     model: Mapping[str, Any] = field(default_factory=lambda: {"width": 32, "layers": 2, "heads": 1})
     regression_model: Mapping[str, Any] = field(default_factory=lambda: {"embedding": "stacked"})
-    overrides: Mapping[str, Any] = field(default_factory=dict)
     n_clusters: int = 2_000
-    n_prompts: int = 1_000
-    training_seeds: tuple[int, ...] = (0, 1, 2)
-    seed: int = 0
 
 
 def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:

@@ -9,7 +9,7 @@ shows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -35,7 +35,7 @@ from iclab.studies.covariances.layer import (
 )
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
-from iclab.studies.trainings import Job, Trained, digest, trained
+from iclab.studies.trainings import Job, Trained, TrainingSettings, digest, trained
 from iclab.training import preset
 
 TITLE = "Training on varying covariances"
@@ -50,7 +50,7 @@ Inputs: TypeAlias = Gaussian | RandomDiagonal
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(TrainingSettings):
     """Sizes of the study.
 
     Attributes
@@ -67,16 +67,8 @@ class Settings:
         Factors c of a model's own covariances at test.
     preset : str
         Training preset.
-    overrides : dict
-        Fields of the preset that this profile changes.
-    n_prompts : int
-        Test prompts per distribution.
     noise : float
         Standard deviation of the label noise with which ridge is compared.
-    training_seeds : tuple of int
-        One training per distribution and seed.
-    seed : int
-        Of the test prompts.
     """
 
     dimension: int = 5
@@ -92,11 +84,9 @@ class Settings:
     lengths: tuple[int, ...] = (5, 10)
     scales: tuple[float, ...] = (1.0, 4.0, 9.0)
     preset: str = "tiny"
-    overrides: Mapping[str, Any] = field(default_factory=dict)
     n_prompts: int = 4_000
     noise: float = 0.5
     training_seeds: tuple[int, ...] = (0, 1)
-    seed: int = 0
 
     @property
     def sample(self) -> dict[str, Any]:

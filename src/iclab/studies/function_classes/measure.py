@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from iclab.studies.contests import BAYES, board, contest, with_dimension
 from iclab.studies.lab import Lab
+from iclab.studies.trainings import TrainingSettings
 
 TITLE = "Classes of functions, and their Bayes predictors"
 LABELS, POSTERIOR = "labels", "posterior mean"
@@ -42,7 +43,7 @@ CLASSICAL = ("least_squares", "ridge", "3_nearest_neighbors", "lasso-0.1")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(TrainingSettings):
     """Sizes of the study.
 
     Attributes
@@ -55,14 +56,6 @@ class Settings:
         "labels", "posterior mean": what is trained on, the latter where the Bayes predictor is known.
     steps : int
         Of every training.
-    overrides : dict
-        Fields of every configuration.
-    n_prompts : int
-        Test prompts of each case.
-    training_seeds : tuple of int
-        One training each.
-    seed : int
-        Of the test prompts.
     """
 
     dimension: int = 5
@@ -70,10 +63,6 @@ class Settings:
     classes: tuple[str, ...] = tuple(CLASSES)
     targets: tuple[str, ...] = (LABELS, POSTERIOR)
     steps: int = 2000
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    n_prompts: int = 1000
-    training_seeds: tuple[int, ...] = (0, 1, 2)
-    seed: int = 0
 
 
 def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
@@ -96,10 +85,8 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     errors = contest(
         cases,
         beside,
-        training_seeds=settings.training_seeds,
-        n_prompts=settings.n_prompts,
-        seed=settings.seed,
-        lab=lab,
+        settings,
+        lab,
     )
     return {"errors": errors, "board": board(errors, labels)}
 

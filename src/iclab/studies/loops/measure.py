@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,14 @@ from iclab.predictors import GradientDescentPlusPlus, LeastSquares
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 from iclab.studies.contests import board, job_of
 from iclab.studies.lab import Lab
-from iclab.studies.trainings import Trained, trained
+from iclab.studies.trainings import Trained, TrainingSettings, trained
 
 TITLE = "Loops: one block applied many times"
 LOOPED, SAME_WEIGHTS, SAME_COMPUTE = "looped", "one layer", "untied"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(TrainingSettings):
     """Sizes of the study.
 
     Attributes
@@ -38,16 +38,8 @@ class Settings:
         Loops at test.
     steps : int
         Of every training.
-    overrides : dict
-        Fields of every configuration.
-    n_prompts : int
-        Test prompts.
     n_draws : int
         Spectra on which the rate and curvature of GD++ are chosen.
-    training_seeds : tuple of int
-        One training each.
-    seed : int
-        Of the test prompts.
     """
 
     dimension: int = 5
@@ -57,11 +49,7 @@ class Settings:
     untied: int = 12
     tested: tuple[int, ...] = (1, 2, 4, 6, 8, 10, 12, 16, 24, 36)
     steps: int = 2000
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    n_prompts: int = 1000
     n_draws: int = 4000
-    training_seeds: tuple[int, ...] = (0, 1, 2)
-    seed: int = 0
 
 
 def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:

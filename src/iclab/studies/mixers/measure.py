@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ import pandas as pd
 from iclab.prompts import Gaussian
 from iclab.studies.contests import board, contest, with_dimension
 from iclab.studies.lab import Lab
+from iclab.studies.trainings import TrainingSettings
 from iclab.theory import expected_risk
 
 TITLE = "Mixers: who learns what"
@@ -67,7 +68,7 @@ BESIDE = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(TrainingSettings):
     """Sizes of the study.
 
     Attributes
@@ -78,14 +79,6 @@ class Settings:
         Which layers, models and problems.
     layer_steps, steps : int
         Of the trainings of one layer, and of models.
-    overrides : dict
-        Fields of every configuration.
-    n_prompts : int
-        Test prompts of each case.
-    training_seeds : tuple of int
-        One training each.
-    seed : int
-        Of the test prompts.
     """
 
     dimension: int = 5
@@ -95,10 +88,7 @@ class Settings:
     problems: tuple[str, ...] = tuple(PROBLEMS)
     layer_steps: int = 3000
     steps: int = 1500
-    overrides: Mapping[str, Any] = field(default_factory=dict)
     n_prompts: int = 2000
-    training_seeds: tuple[int, ...] = (0, 1, 2)
-    seed: int = 0
 
 
 def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
@@ -124,10 +114,8 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     errors = contest(
         {name: {**change, **settings.overrides} for name, change in {**bare, **cases}.items()},
         {f"{p}: {m}": BESIDE[p] for p in settings.problems for m in settings.models},
-        training_seeds=settings.training_seeds,
-        n_prompts=settings.n_prompts,
-        seed=settings.seed,
-        lab=lab,
+        settings,
+        lab,
     )
     labels = {f"{p}: {m}": {"problem": p, "model": m} for p in settings.problems for m in settings.models}
     return {"errors": errors, "board": board(errors, labels), "layers": _layers(errors, settings)}

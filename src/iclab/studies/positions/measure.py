@@ -8,7 +8,7 @@ rows, or the whole table is multiplied.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -33,7 +33,7 @@ from iclab.studies.measuring import (
 )
 from iclab.studies.positions.treatments import CHANGES, trained_rows, treated
 from iclab.studies.store import Unit
-from iclab.studies.trainings import Job, Trained, digest, trained
+from iclab.studies.trainings import Job, Trained, TrainingSettings, digest, trained
 from iclab.training import TrainingConfig, preset
 
 TITLE = "The spike beyond the training length"
@@ -44,7 +44,7 @@ AS_TRAINED = "none"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(TrainingSettings):
     """Sizes of the study.
 
     Attributes
@@ -53,29 +53,19 @@ class Settings:
         d and N.
     preset : str
         Name of the training preset.
-    overrides : dict
-        Fields of the preset that this profile changes.
-    n_prompts : int
-        Test prompts per panel.
     factor : int
         Test contexts go up to this times N.
     scales : tuple of float
         Factors c of the random test covariances, ascending from 1.
-    training_seeds : tuple of int
-        One training of each variant and family per seed.
-    seed : int
-        Seed of the test prompts and of the bootstrap.
     """
 
     dimension: int = 5
     n_train: int = 10
     preset: str = "tiny"
-    overrides: Mapping[str, Any] = field(default_factory=dict)
     n_prompts: int = 2_000
     factor: int = 3
     scales: tuple[float, ...] = (1.0, 4.0, 9.0)
     training_seeds: tuple[int, ...] = (0, 1)
-    seed: int = 0
 
     @property
     def n_points(self) -> int:

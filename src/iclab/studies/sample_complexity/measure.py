@@ -6,8 +6,8 @@ The paper trains on the population loss. Here: empirical minimisers on B prompts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -35,14 +35,14 @@ from iclab.studies.sample_complexity.prompts import (
 )
 from iclab.studies.sample_complexity.tasks import judge, pooled_layer
 from iclab.studies.store import Unit
-from iclab.studies.trainings import Job, digest, trained
+from iclab.studies.trainings import Job, TrainingSettings, digest, trained
 from iclab.training import preset
 
 TITLE = "Sample complexity: prompts, tasks and lengths"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(TrainingSettings):
     """Sizes of the study.
 
     Attributes
@@ -73,14 +73,6 @@ class Settings:
         Lengths N and M of the layers trained by descent.
     preset : str
         Training preset of the transformers.
-    overrides : dict
-        Fields of the preset that this profile changes.
-    n_prompts : int
-        Test prompts.
-    training_seeds : tuple of int
-        One training per K and seed; the pool has the same seed.
-    seed : int
-        Of everything else.
     """
 
     dimension: int = 5
@@ -101,10 +93,8 @@ class Settings:
     m_grid: tuple[int, ...] = (5, 10, 20, 40, 80, 160, 320, 640, 1280)
     measured: tuple[int, ...] = (5, 10, 20, 40, 80, 160)
     preset: str = "tiny"
-    overrides: Mapping[str, Any] = field(default_factory=dict)
     n_prompts: int = 4_000
     training_seeds: tuple[int, ...] = (0,)
-    seed: int = 0
 
 
 def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:

@@ -12,7 +12,7 @@ from iclab.studies.lab import Lab
 from iclab.studies.sequences.lines import chain_lines, pool_lines
 from iclab.studies.sequences.models import configuration, on_pools, phases
 from iclab.studies.store import Unit
-from iclab.studies.trainings import Job, digest, trained
+from iclab.studies.trainings import Job, TrainingSettings, digest, trained
 
 TITLE = "Sequences: phases, floors and pools"
 ATTENTION, MLP = "attention only", "with MLPs"
@@ -52,7 +52,7 @@ class Pools:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(TrainingSettings):
     """Sizes of the study.
 
     Attributes
@@ -73,14 +73,8 @@ class Settings:
         Log-spaced steps at which phases are looked at.
     pool_model : dict
         What of the model is other on pools.
-    overrides : dict
-        Fields of every configuration.
     n_lines, n_prompts : int
         Test prompts of lines, and of models.
-    training_seeds : tuple of int
-        One training each; a pool has the seed of its training.
-    seed : int
-        Of the test prompts.
     """
 
     lines: tuple[Chains, ...] = (Chains(2), Chains(3))
@@ -95,11 +89,8 @@ class Settings:
     pool_rate: float = 3e-3
     kept: int = 40
     pool_model: Mapping[str, Any] = field(default_factory=lambda: {"mlp": True, "width": 32})
-    overrides: Mapping[str, Any] = field(default_factory=dict)
     n_lines: int = 4_000
     n_prompts: int = 500
-    training_seeds: tuple[int, ...] = (0, 1, 2)
-    seed: int = 0
 
 
 def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:

@@ -14,7 +14,7 @@ from iclab.studies.store import Unit
 from iclab.studies.task_diversity.lines import bayes_lines
 from iclab.studies.task_diversity.models import LABELS, RECIPES, along, configuration, final, posterior
 from iclab.studies.task_diversity.thresholds import crossings, thresholds
-from iclab.studies.trainings import Job, digest, trained
+from iclab.studies.trainings import Job, TrainingSettings, digest, trained
 
 TITLE = "Task diversity: remembering a pool, or ridge"
 
@@ -37,7 +37,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(TrainingSettings):
     """Sizes of the study.
 
     Attributes
@@ -56,8 +56,6 @@ class Settings:
         Of every training.
     kept : int
         Log-spaced steps at which a training on labels is looked at.
-    overrides : dict
-        Fields of the configuration: size of the model and batch.
     pools : int
         Pools per M of the Bayes lines.
     n_prompts, n_along : int
@@ -66,10 +64,6 @@ class Settings:
         Share of a training from which on the posterior over strategies is fitted.
     n_bootstrap : int
         Resamples of trainings for its intervals.
-    training_seeds : tuple of int
-        One pool and one training per cell and seed.
-    seed : int
-        Of the test prompts.
     """
 
     published: Problem = Problem(8, 16)
@@ -79,14 +73,10 @@ class Settings:
     rate: float = 3e-3
     steps: int = 1_500
     kept: int = 16
-    overrides: Mapping[str, Any] = field(default_factory=dict)
     pools: int = 4
-    n_prompts: int = 1_000
     n_along: int = 500
     begin: float = 0.1
     n_bootstrap: int = 100
-    training_seeds: tuple[int, ...] = (0, 1, 2)
-    seed: int = 0
 
     def __post_init__(self) -> None:
         for recipe, tasks in self.cells.items():
