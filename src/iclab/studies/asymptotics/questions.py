@@ -11,7 +11,7 @@ from scipy.stats import chi2
 from iclab.foundations import normal_interval
 from iclab.studies.asymptotics.measure import BEST, RIDGELESS
 from iclab.studies.asymptotics.published import BORDELON, LU
-from iclab.studies.asymptotics.simulations import ERRORS
+from iclab.studies.asymptotics.simulations import ERRORS, Cell
 from iclab.studies.folder import questions_of
 from iclab.studies.study import Answer, Tables, cases, counted, tally
 
@@ -82,6 +82,19 @@ def limits(tables: Tables) -> Answer:
     numbers = {"largest_relative_difference": largest, "largest_relative_standard_error": spread}
     numbers["intercepts_below_the_limit"] = int((rows["z"] < 0).sum())
     return tally(met, len(rows) - met, largest_z=float(rows["z"].abs().max()), **numbers)
+
+
+def parabolas(tables: Tables) -> Answer:
+    """Intercepts of parabolas in 1/d, which need three dimensions, against the limits."""
+    z: list[float] = []
+    for _, rows in distinct(tables["simulations"]).groupby([*Cell._fields, "error"], sort=False, dropna=False):
+        if len(rows) > 2:
+            weights = 1 / rows["stderr"].to_numpy()
+            fit, covariance = np.polyfit(1 / rows["dimension"], rows["value"], 2, w=weights, cov="unscaled")
+            z.append(float((fit[2] - rows["limit"].iloc[0]) / np.sqrt(covariance[2, 2])))
+    numbers: dict[str, float] = {"intercepts_below_the_limit": sum(value < 0 for value in z)}
+    numbers |= {"largest_z": max(map(abs, z))} if z else {}
+    return counted([abs(value) < AGREEMENT for value in z], **numbers)
 
 
 def lines(tables: Tables) -> Answer:
@@ -155,6 +168,7 @@ QUESTIONS = questions_of(
     {
         "published": partial(printed, source=LU),
         "limits": (limits, {"threshold": AGREEMENT}),
+        "parabolas": (parabolas, {"threshold": AGREEMENT}),
         "lines": (lines, {"threshold": FIT}),
         "above": above,
         "threshold": (threshold, {"lower τ": RISE[0], "upper τ": FALL[1]}),
