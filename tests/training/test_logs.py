@@ -4,6 +4,7 @@ import csv
 import os
 import signal
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -150,23 +151,52 @@ def records_of(file):
             whole = b""
 
 
-def test_wandb_stays_offline_and_holds_every_number(config, tmp_path):
-    import wandb
+def told_to_wandb(folder):
+    """Steps and values by name in the file of one offline run."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    run = train(config, tmp_path / "run", log=WandbLog(project="mine"))
-    wandb.teardown()  # its own process writes the file, a little later
-    [folder] = (tmp_path / "run" / "wandb").glob("offline-run-*")
     [file] = folder.glob("*.wandb")
-    assert (tmp_path / "run" / "wandb" / "identity").read_text().strip() in file.name
     told = {}
     for record in map(Record.FromString, records_of(file)):
         if record.WhichOneof("record_type") == "history":
             entries = {item.key or "/".join(item.nested_key): float(item.value_json) for item in record.history.item}
             for name, value in entries.items():
                 told.setdefault(name, []).append((entries["step"], value))
-    expected = expected_scalars(run)
+    return told
+
+
+def test_wandb_stays_offline_and_holds_every_number(config, tmp_path):
+    import wandb
+
+    run = train(config, tmp_path / "run", log=WandbLog(project="mine"))
+    wandb.teardown()  # its own process writes the file, a little later
+    [folder] = (tmp_path / "run" / "wandb").glob("offline-run-*")
+    assert folder.name.endswith((tmp_path / "run" / "wandb" / "identity").read_text().strip())
+    told, expected = told_to_wandb(folder), expected_scalars(run)
     assert {name: events for name, events in told.items() if name in expected} == expected
+
+
+def test_wandb_goes_on_offline_under_one_identity(config, tmp_path, monkeypatch):
+    """Both parts hold together what the metrics say: a step that was done again has the same numbers again."""
+    import wandb
+
+    def later(*given, run_once=wandb.init, **named):
+        time.sleep(1.1)  # folders are named by the second
+        assert named["mode"] == "offline"
+        return run_once(*given, **named)
+
+    monkeypatch.setattr(wandb, "init", later)
+    run = interrupted(config, tmp_path / "run", "wandb", monkeypatch)
+    wandb.teardown()
+    identity = (tmp_path / "run" / "wandb" / "identity").read_text().strip()
+    parts = sorted((tmp_path / "run" / "wandb").glob("offline-run-*"))
+    assert [part.name.rpartition("-")[2] for part in parts] == [identity, identity]
+    first, second = map(told_to_wandb, parts)
+    for name, events in expected_scalars(run).items():
+        if not name.endswith("seconds"):
+            found = dict(first.get(name, [])) | dict(second.get(name, []))
+            assert sorted(found.items()) == events
+            assert all(found[step] == value for step, value in first.get(name, []))
 
 
 @pytest.mark.parametrize(("log", "module"), [("tensorboard", "tensorboard"), ("wandb", "wandb")])
