@@ -13,13 +13,7 @@ from iclab.studies.sample_complexity.lengths import (
     measured_part,
     slopes_of,
 )
-from iclab.studies.sample_complexity.prompts import (
-    FIXED,
-    LINEAR,
-    RANDOM,
-    WHOLE,
-    empirical_part,
-)
+from iclab.studies.sample_complexity.prompts import FIXED, LINEAR, RANDOM, WHOLE, empirical_part
 from iclab.studies.sample_complexity.questions import bound, nearest, power
 from iclab.studies.sample_complexity.tasks import pooled_layer
 from iclab.studies.study import Verdict

@@ -18,14 +18,7 @@ elsewhere. Numbers of the arXiv version are given where they differ; it counts i
 from iclab.studies.claims.claim import Claim, Finding
 from iclab.studies.claims.evidence import Evidence, Measured, Outcome, verdict_of
 from iclab.studies.claims.printing import as_json, as_text
-from iclab.studies.claims.table import (
-    CLAIMS,
-    SIGNIFICANCE,
-    check_claims,
-    critical_z,
-    select,
-    verify,
-)
+from iclab.studies.claims.table import CLAIMS, SIGNIFICANCE, check_claims, critical_z, select, verify
 
 __all__ = [
     "CLAIMS",

@@ -16,15 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from iclab.foundations import InvalidInputError
 from iclab.studies.claims.bench import Bench
-from iclab.studies.claims.evidence import (
-    HOLDS,
-    ONLY_IF,
-    Evidence,
-    Measured,
-    Quantity,
-    criterion_of,
-    verdict_of,
-)
+from iclab.studies.claims.evidence import HOLDS, ONLY_IF, Evidence, Measured, Quantity, criterion_of, verdict_of
 
 PAPER, SUMMARY, OURS = "paper", "summary", "iclab"
 # A check yields comparisons (name, found, stated) and numbers (name, value), under the names that its words announce.

@@ -8,13 +8,7 @@ import numpy as np
 from iclab.studies.claims.bench import Bench, Problem
 from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import forward, root
-from iclab.studies.claims.trajectories import (
-    gained,
-    integrate,
-    restricted_excess,
-    restricted_loss,
-    trajectory,
-)
+from iclab.studies.claims.trajectories import gained, integrate, restricted_excess, restricted_loss, trajectory
 from iclab.theory import LSAParameters, PopulationLoss, quadratic_law, theorem5_risk
 from iclab.theory.cubature import tensor_rule
 

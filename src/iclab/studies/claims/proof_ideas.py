@@ -9,13 +9,7 @@ from scipy.optimize import least_squares, minimize
 from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
 from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward
-from iclab.studies.claims.trajectories import (
-    gained,
-    pl_constant,
-    restricted_gradient,
-    restricted_loss,
-    trajectory,
-)
+from iclab.studies.claims.trajectories import gained, pl_constant, restricted_gradient, restricted_loss, trajectory
 from iclab.theory import LSAParameters, PopulationLoss, embed
 
 

@@ -14,14 +14,7 @@ from iclab.studies.claims.bench import Bench
 from iclab.studies.claims.claim import Items, check
 from iclab.studies.claims.cubature import LinearPrompts, forward
 from iclab.studies.claims.random_laws import Atoms, random_problems
-from iclab.theory import (
-    LSAParameters,
-    PopulationLoss,
-    expected_risk,
-    minimizer,
-    minimum_loss,
-    population_loss,
-)
+from iclab.theory import LSAParameters, PopulationLoss, expected_risk, minimizer, minimum_loss, population_loss
 from iclab.theory.cubature import symmetric_rule
 
 

@@ -6,16 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import (
-    ACCENT,
-    CYCLE,
-    LEAST_SQUARES,
-    LSA,
-    SECOND,
-    THIRD,
-    label_short_log,
-    panels,
-)
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, SECOND, THIRD, label_short_log, panels
 from iclab.studies.hijacking.exact import CLASSICAL
 from iclab.studies.study import Record
 

@@ -22,16 +22,7 @@ from jaxtyping import Float64
 from iclab.evaluation import Suite
 from iclab.foundations import check_integer, standard_error
 from iclab.models import Architecture, load
-from iclab.predictors import (
-    Averaging,
-    LeastSquares,
-    NearestNeighbors,
-    Predictor,
-    Ridge,
-    TrainedLSA,
-    Zero,
-    predictor,
-)
+from iclab.predictors import Averaging, LeastSquares, NearestNeighbors, Predictor, Ridge, TrainedLSA, Zero, predictor
 from iclab.prompts import PromptDistribution, shift
 from iclab.studies.figure1.models import Model, ModelSettings, describe, find_or_train, missing
 from iclab.studies.lab import Lab
