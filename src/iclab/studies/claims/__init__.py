@@ -4,8 +4,8 @@
   how it is checked, what its numbers are) are written by hand in the YAML file of its section, and stay true whatever
   the numbers are. They announce every comparison and number with a **criterion**: the thresholds, fixed beforehand, and
   how it is obtained.
-* A **check** draws random problems from the claim's own seeded stream (a **bench**) and yields these comparisons and
-  numbers, under their names.
+* A **check** is the function with the claim's name. It draws random problems from the claim's own seeded stream (a
+  **bench**) and yields these comparisons and numbers, under their names.
 * **Evidence** is what a criterion makes of comparisons. Verdicts follow from it and are never written down: *holds*,
   *holds only if …* (refuted as stated, confirmed under the condition), *does not hold*, *undecided*.
 * The **table** has one row per claim, with the verdict on record beside the one computed.

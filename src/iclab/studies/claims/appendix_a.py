@@ -11,7 +11,7 @@ import numpy as np
 from iclab.foundations import Matrix
 from iclab.prompts import Gaussian
 from iclab.studies.claims.bench import Bench, layer, written_gamma
-from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward, quadratic_gradient, root
 from iclab.studies.claims.random_laws import random_problems
 from iclab.studies.claims.trajectories import (
@@ -27,7 +27,6 @@ from iclab.theory import LSAParameters, assumption3, embed, population_gradient,
 from iclab.theory.cubature import symmetric_rule
 
 
-@check("equation-37")
 def equation_37(bench: Bench) -> Items:
     for problem in bench.problems(24, dimensions=(1, 3)):
         d, n = problem.dimension, min(problem.n_train, 5)
@@ -38,7 +37,6 @@ def equation_37(bench: Bench) -> Items:
         yield "moment", found, written_gamma(problem.covariance, n) @ problem.covariance
 
 
-@check("equation-33")
 def equation_33(bench: Bench) -> Items:
     # A symmetric matrix is its quadratic form: t'E[w'x_q H]t = E[w'x_q ŷ].
     for d, n, cov in bench.small(12):
@@ -50,7 +48,6 @@ def equation_33(bench: Bench) -> Items:
         yield "form", found, u * np.trace(square @ U) + b @ square @ a
 
 
-@check("lemma-15")
 def lemma_15(bench: Bench) -> Items:
     for problem in bench.problems(40):
         d, cov, n = problem.dimension, problem.covariance, problem.n_train
@@ -64,7 +61,6 @@ def lemma_15(bench: Bench) -> Items:
         yield "gradient", flat(*restricted_gradient(cov, n, u, U)), flat(du, dU)
 
 
-@check("corollary-16")
 def corollary_16(bench: Bench) -> Items:
     for problem in bench.problems(100):
         cov, n, inverse = problem.covariance, problem.n_train, problem.inverse
@@ -74,7 +70,6 @@ def corollary_16(bench: Bench) -> Items:
         yield "loss", restricted_loss(cov, n, u, U) - least, restricted_excess(cov, n, u, U)
 
 
-@check("corollary-16-line-ii")
 def corollary_16_line_ii(bench: Bench) -> Items:
     for problem in bench.problems(60):
         cov, gamma = problem.covariance, problem.gamma
@@ -87,7 +82,6 @@ def corollary_16_line_ii(bench: Bench) -> Items:
         yield "meant", abs(left - 2 * np.trace(cov @ cov @ U)) / size
 
 
-@check("lemma-17")
 def lemma_17(bench: Bench) -> Items:
     for problem in bench.problems(16):
         yield from trajectory(problem).balanced("flow")
@@ -97,7 +91,6 @@ def lemma_17(bench: Bench) -> Items:
         yield "slope", u * du, np.sum(U * dU)
 
 
-@check("lemma-18-initial-loss")
 def lemma_18_initial_loss(bench: Bench) -> Items:
     for problem in bench.problems(300, dimensions=(1, 6)):
         cov, s2 = problem.covariance, problem.scale**2
@@ -108,7 +101,6 @@ def lemma_18_initial_loss(bench: Bench) -> Items:
         yield "negative", -bound, size
 
 
-@check("lemma-18")
 def lemma_18(bench: Bench) -> Items:
     for problem in bench.problems(16):
         path = trajectory(problem, scale=threshold(problem) * float(bench.rng.uniform(0.5, 0.999)))
@@ -116,13 +108,11 @@ def lemma_18(bench: Bench) -> Items:
             yield "u", u, path.end[0]
 
 
-@check("lemma-19")
 def lemma_19(bench: Bench) -> Items:
     for problem in bench.problems(16):
         yield from trajectory(problem).bounded(u_lower_bound(problem), problem.scale)
 
 
-@check("lemma-19-loss-bound")
 def lemma_19_loss_bound(bench: Bench) -> Items:
     for problem in bench.problems(200):
         d, cov = problem.dimension, problem.covariance
@@ -136,8 +126,7 @@ def lemma_19_loss_bound(bench: Bench) -> Items:
         yield "chain", middle - last, size
 
 
-@check("appendix-a-norms")
-def norms(bench: Bench) -> Items:
+def appendix_a_norms(bench: Bench) -> Items:
     for problem in bench.problems(200, dimensions=(1, 6)):
         low, q = np.linalg.eigh(problem.covariance)
         g = np.diagonal(q.T @ problem.gamma @ q)
@@ -147,8 +136,7 @@ def norms(bench: Bench) -> Items:
         yield "norms", left, right
 
 
-@check("theorem-4-scales")
-def without_root_d(bench: Bench) -> Items:
+def theorem_4_scales(bench: Bench) -> Items:
     for problem in bench.problems(300, dimensions=(1, 6)):
         theta = problem.theta
         s2 = 2 * bench.rng.uniform(0.5, 0.999) / (np.linalg.norm(problem.gamma, 2) * np.linalg.norm(theta, 2))
@@ -195,7 +183,6 @@ def _moments(bench: Bench, full: int, *, restricted: bool = True) -> Iterator[tu
         yield cov, n, Moments(LinearPrompts.build(cov, n), theta)
 
 
-@check("equation-25")
 def equation_25(bench: Bench) -> Items:
     for _ in range(bench.count(10)):
         d, n = bench.sizes(4, 8)
@@ -209,8 +196,7 @@ def equation_25(bench: Bench) -> Items:
         yield "risk", by_form, by_layer
 
 
-@check("section-5.1-rank-one")
-def rank_one(bench: Bench) -> Items:
+def section_5_1_rank_one(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n = bench.sizes(4, 8)
         xs, ys, query = bench.prompt(n, d)
@@ -220,7 +206,6 @@ def rank_one(bench: Bench) -> Items:
         yield "rank", np.linalg.matrix_rank(factor), 1
 
 
-@check("equation-26")
 def equation_26(bench: Bench) -> Items:
     for cov, n, moments in _moments(bench, 6, restricted=False):
         t = moments.parameters.vector
@@ -228,7 +213,6 @@ def equation_26(bench: Bench) -> Items:
         yield "loss", moments.mean(error**2) / 2, population_loss(moments.parameters, Gaussian(cov), n)
 
 
-@check("equation-31")
 def equation_31(bench: Bench) -> Items:
     for cov, n, moments in _moments(bench, 6, restricted=False):
         t, form = moments.parameters.vector, moments.form
@@ -239,7 +223,6 @@ def equation_31(bench: Bench) -> Items:
         yield "velocity", found, -population_gradient(moments.parameters, Gaussian(cov), n).vector
 
 
-@check("equation-32")
 def equation_32(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n = bench.sizes(5, 9)
@@ -252,7 +235,6 @@ def equation_32(bench: Bench) -> Items:
         yield "blocks", E @ E.T / n, written
 
 
-@check("equation-35")
 def equation_35(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n = bench.sizes(5, 9)
@@ -268,7 +250,6 @@ def equation_35(bench: Bench) -> Items:
         yield "entries", found, np.vstack([np.column_stack([np.outer(moved, query) * u, corner]), last])
 
 
-@check("equation-36")
 def equation_36(bench: Bench) -> Items:
     for _, _, moments in _moments(bench, 6):
         D = _first_term(moments)
@@ -277,7 +258,6 @@ def equation_36(bench: Bench) -> Items:
         yield "vanish", D[-1, :-1] / size, 0.0
 
 
-@check("equation-38")
 def equation_38(bench: Bench) -> Items:
     for cov, n, moments in _moments(bench, 6):
         _, u, U, _ = moments.parameters.blocks
@@ -288,7 +268,6 @@ def equation_38(bench: Bench) -> Items:
         yield "velocity", drive - D, -stated + u * cov @ cov
 
 
-@check("equation-39")
 def equation_39(bench: Bench) -> Items:
     for cov, n, moments in _moments(bench, 6):
         _, u, U, _ = moments.parameters.blocks
@@ -301,7 +280,6 @@ def equation_39(bench: Bench) -> Items:
         yield "sum", _first_term(moments)[-1, -1], stated
 
 
-@check("equation-40")
 def equation_40(bench: Bench) -> Items:
     for cov, n, moments in _moments(bench, 6):
         _, u, U, _ = moments.parameters.blocks
@@ -309,7 +287,6 @@ def equation_40(bench: Bench) -> Items:
         yield "velocity", found, -np.trace(u * written_gamma(cov, n) @ cov @ U @ cov @ U.T - cov @ cov @ U.T)
 
 
-@check("equation-50")
 def equation_50(bench: Bench) -> Items:
     for problem in random_problems(bench, 2, (2, 2)):
         n = min(problem.n_train, 2)

@@ -8,14 +8,13 @@ from scipy.optimize import minimize
 
 from iclab.studies.claims import appendix_d
 from iclab.studies.claims.bench import Bench, layer, written_gamma
-from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, quadratic_gradient
 from iclab.studies.claims.random_laws import random_problems
 from iclab.studies.claims.trajectories import flat
 from iclab.theory import population_loss
 
 
-@check("lemma-21")
 def lemma_21(bench: Bench) -> Items:
     for _ in range(bench.count(5)):
         d, n = 2, int(bench.rng.integers(1, 4))
@@ -30,7 +29,6 @@ def lemma_21(bench: Bench) -> Items:
         yield "velocity", found, layer(float(du), dU).vector
 
 
-@check("corollary-22")
 def corollary_22(bench: Bench) -> Items:
     for problem in random_problems(bench, 30):
         d, n = problem.dimension, problem.n_train
@@ -58,7 +56,6 @@ def corollary_22(bench: Bench) -> Items:
         yield "dynamics", -du, scalar
 
 
-@check("lemma-23")
 def lemma_23(bench: Bench) -> Items:
     for problem in random_problems(bench, 16, (2, 3)):
         d = problem.dimension
@@ -74,7 +71,6 @@ def lemma_23(bench: Bench) -> Items:
         yield "loss", population_loss(layer(u, U), problem.covariates, problem.n_train), written + trace / 2
 
 
-@check("lemma-24")
 def lemma_24(bench: Bench) -> Items:
     for problem in random_problems(bench, 16, (2, 3)):
         d, gamma, xi = problem.dimension, np.diagonal(problem.decay), problem.mean_square
@@ -96,13 +92,11 @@ def lemma_24(bench: Bench) -> Items:
         yield "minima", found.reshape(d, d), np.diag(xi / gamma)
 
 
-@check("lemma-25")
 def lemma_25(bench: Bench) -> Items:
     for problem in random_problems(bench, 14):
         yield from problem.path.balanced("flow")
 
 
-@check("lemma-25-citation")
 def lemma_25_citation(bench: Bench) -> Items:
     last = max(int(name.split("_")[1]) for name in vars(appendix_d) if name.startswith("lemma_"))
     yield "lemma", 49, last
@@ -113,7 +107,6 @@ def lemma_25_citation(bench: Bench) -> Items:
         yield "equation", u * du, np.trace(dU @ U.T)
 
 
-@check("lemma-26")
 def lemma_26(bench: Bench) -> Items:
     for problem in random_problems(bench, 16):
         loss = problem.loss(problem.scale, problem.scale * problem.theta)
@@ -122,7 +115,6 @@ def lemma_26(bench: Bench) -> Items:
             yield "u", u, problem.path.end[0]
 
 
-@check("lemma-26-equality")
 def lemma_26_equality(bench: Bench) -> Items:
     for problem in random_problems(bench, 60):
         mean = problem.expect(lambda cov, _: np.trace(cov @ cov @ problem.theta))
@@ -130,13 +122,11 @@ def lemma_26_equality(bench: Bench) -> Items:
         yield "larger", problem.reach, mean
 
 
-@check("lemma-27")
 def lemma_27(bench: Bench) -> Items:
     for problem in random_problems(bench, 16):
         yield from problem.path.bounded(problem.u_lower_bound, problem.scale)
 
 
-@check("lemma-27-citations")
 def lemma_27_citations(bench: Bench) -> Items:
     # Lemma 29 knows no definiteness: if it gave the conclusion, it would give it for indefinite matrices too.
     for problem in random_problems(bench, 60):
@@ -156,7 +146,6 @@ def lemma_27_citations(bench: Bench) -> Items:
         yield "indefinite", np.trace(A @ B), float(np.linalg.norm(A) * np.linalg.norm(B))
 
 
-@check("lemma-28-pl")
 def lemma_28_pl(bench: Bench) -> Items:
     for problem in random_problems(bench, 14):
         nu = problem.pl_constant
@@ -171,7 +160,6 @@ def lemma_28_pl(bench: Bench) -> Items:
                 yield "ratio", slope / (nu * value)
 
 
-@check("lemma-28-limit")
 def lemma_28_limit(bench: Bench) -> Items:
     for problem in random_problems(bench, 16):
         fourth = np.sum(problem.target**2) ** 0.25

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from iclab.studies.claims.bench import Bench
-from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import root
 from iclab.theory.cubature import symmetric_rule
 
 
-@check("lemma-29")
 def lemma_29(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         m, n = bench.rng.integers(2, 6, size=2)
@@ -31,7 +30,6 @@ def lemma_29(bench: Bench) -> Items:
             yield "identities", found, stated
 
 
-@check("lemma-30")
 def lemma_30(bench: Bench) -> Items:
     for problem in bench.problems(40, dimensions=(1, 6)):
         d, cov = problem.dimension, problem.covariance
@@ -42,7 +40,6 @@ def lemma_30(bench: Bench) -> Items:
         yield "moments", found, cov @ (A + A.T) @ cov + np.trace(A @ cov) * cov
 
 
-@check("lemma-31")
 def lemma_31(bench: Bench) -> Items:
     for _ in range(bench.count(400)):
         d = int(bench.rng.integers(1, 6))
@@ -55,7 +52,6 @@ def lemma_31(bench: Bench) -> Items:
         yield "chain", chain[:-1], chain[1:]
 
 
-@check("lemma-32-if")
 def lemma_32_if(bench: Bench) -> Items:
     for A, B in _commuting(bench, bench.count(200)):
         product = A @ B
@@ -63,7 +59,6 @@ def lemma_32_if(bench: Bench) -> Items:
         yield "form", _lowest(product), 1.0
 
 
-@check("lemma-32-only-if")
 def lemma_32_only_if(bench: Bench) -> Items:
     # Without symmetry the statement says: a commutator that is not zero forces a negative value of x'ABx.
     kept = 0
@@ -78,8 +73,7 @@ def lemma_32_only_if(bench: Bench) -> Items:
     yield "kept", kept
 
 
-@check("lemma-32-in-the-proofs")
-def lemma_32_in_proofs(bench: Bench) -> Items:
+def lemma_32_in_the_proofs(bench: Bench) -> Items:
     for problem in bench.problems(200, condition=1e2):
         U = bench.matrix(problem.dimension)
         A = problem.gamma @ problem.covariance

@@ -8,7 +8,7 @@ import numpy as np
 from iclab.flow import gradient_flow
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.studies.claims.bench import Bench, Problem, layer
-from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import quadratic_gradient
 from iclab.studies.claims.trajectories import (
     flat,
@@ -31,8 +31,7 @@ from iclab.theory import (
 )
 
 
-@check("beyond-prior-and-noise")
-def prior_and_noise(bench: Bench) -> Items:
+def beyond_prior_and_noise(bench: Bench) -> Items:
     for problem in bench.problems(30, dimensions=(2, 4), condition=30.0):
         d, cov, n = problem.dimension, problem.covariance, problem.n_train
         W, s2 = bench.covariance(d, 10.0), float(bench.rng.uniform(0, 2))
@@ -43,8 +42,7 @@ def prior_and_noise(bench: Bench) -> Items:
         yield "slope", slope / np.trace(W @ cov), 0.0
 
 
-@check("beyond-all-positions")
-def all_positions(bench: Bench) -> Items:
+def beyond_all_positions(bench: Bench) -> Items:
     for problem in bench.problems(20, dimensions=(2, 4), condition=30.0):
         d, cov, n = problem.dimension, problem.covariance, min(problem.n_train, 30)
         share = np.mean(1 / np.arange(1.0, n + 1))
@@ -55,16 +53,14 @@ def all_positions(bench: Bench) -> Items:
         yield "slope", total / problem.trace, 0.0
 
 
-@check("beyond-strict-minimum")
-def strict_minimum(bench: Bench) -> Items:
+def beyond_strict_minimum(bench: Bench) -> Items:
     for problem in bench.problems(30, dimensions=(2, 4), condition=30.0):
         values = np.linalg.eigvalsh(PopulationLoss(problem.law, problem.n_train).hessian(problem.trained))
         yield "flat", values[0] / values[-1], 0.0
         yield "curved", values[1], values[-1]
 
 
-@check("beyond-asymptotic-rate")
-def rate(bench: Bench) -> Items:
+def beyond_asymptotic_rate(bench: Bench) -> Items:
     for problem in bench.problems(14, dimensions=(2, 4), condition=10.0):
         d = problem.dimension
         exact = asymptotic_rate(problem.law, problem.n_train)
@@ -84,8 +80,7 @@ def rate(bench: Bench) -> Items:
         yield "ratio", exact / pl_constant(problem)
 
 
-@check("beyond-sharp-bounds")
-def sharp_bounds(bench: Bench) -> Items:
+def beyond_sharp_bounds(bench: Bench) -> Items:
     for problem in bench.problems(12):
         found = certificate(problem.law, problem.n_train, problem.theta, problem.scale)
         path = trajectory(problem)
@@ -96,8 +91,7 @@ def sharp_bounds(bench: Bench) -> Items:
         yield "sharper", pl_constant(problem), found.sharp_pl_constant
 
 
-@check("beyond-isotropic-path")
-def isotropic_path(bench: Bench) -> Items:
+def beyond_isotropic_path(bench: Bench) -> Items:
     for _ in range(bench.count(12)):
         d, n, level = int(bench.rng.integers(2, 5)), int(bench.rng.integers(1, 30)), float(bench.rng.uniform(0.5, 2))
         theta, scale = bench.theta(d), float(bench.rng.uniform(0.1, 0.5))
@@ -119,8 +113,7 @@ def isotropic_path(bench: Bench) -> Items:
         yield "path", flow.u(times), u
 
 
-@check("beyond-exponential-error")
-def exponential_error(bench: Bench) -> Items:
+def beyond_exponential_error(bench: Bench) -> Items:
     for _ in range(bench.count(16)):
         d, n, m = (int(value) for value in bench.rng.integers((1, 1, 1), (30, 100, 100)))
         c = float(np.exp(bench.rng.uniform(-1, 2.5)))
@@ -133,8 +126,7 @@ def exponential_error(bench: Bench) -> Items:
     yield "example", expected_risk(RandomDiagonal.exponential(20), 40, 40) / 20
 
 
-@check("beyond-step-size")
-def step_size(bench: Bench) -> Items:
+def beyond_step_size(bench: Bench) -> Items:
     for d in range(1, 7):
         n = int(bench.rng.integers(1, 100))
         law = Gaussian(np.eye(d))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
@@ -68,22 +69,6 @@ def rows_as(kind: type[Any], rows: pd.DataFrame) -> list[Any]:
         return []
     columns = [map(_CASTS.get(each.name, lambda value: value), rows[each.name]) for each in fields(kind)]
     return [kind(*row) for row in zip(*columns, strict=True)]
-
-
-# Every check by the name of its claim.
-CHECKS: dict[str, Check] = {}
-
-
-def check(name: str) -> Callable[[Check], Check]:
-    """Register the decorated function as the check of a claim."""
-
-    def register(function: Check) -> Check:
-        if name in CHECKS:
-            raise InvalidInputError(f"every claim must have its own name; {name} was given twice.")
-        CHECKS[name] = function
-        return function
-
-    return register
 
 
 @validated(frozen=True, config=ConfigDict(extra="forbid"))
@@ -156,8 +141,8 @@ class Claim:
         }
 
 
-def read_section(name: str) -> Iterator[Claim]:
-    """The claims of the section whose words stand in ``name.yaml`` and whose checks are registered, in their order.
+def read_section(name: str, checks: Mapping[str, Check]) -> Iterator[Claim]:
+    """The claims of the section whose words stand in ``name.yaml``, in their order, with the checks of their names.
 
     Raises
     ------
@@ -168,11 +153,12 @@ def read_section(name: str) -> Iterator[Claim]:
     content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     origin = content.get("origin", PAPER)
     for key, words in TypeAdapter(dict[str, Words]).validate_python(content["claims"]).items():
-        if key not in CHECKS or set(words.judged) != set(words.names):
+        check = checks.get(re.sub(r"\W", "_", key))
+        if check is None or set(words.judged) != set(words.names):
             raise InvalidInputError(
                 f"the claim {key} must have a check, and say how it judges what it names: {', '.join(words.names)}."
             )
-        yield Claim(key, content["title"], words, CHECKS[key], words.origin or origin)
+        yield Claim(key, content["title"], words, check, words.origin or origin)
 
 
 def find(check: Check, name: str, judged: Judged, seed: int, effort: str, critical: float) -> Finding:

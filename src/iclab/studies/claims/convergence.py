@@ -6,14 +6,13 @@ from __future__ import annotations
 import numpy as np
 
 from iclab.studies.claims.bench import Bench, Problem
-from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import forward, root
 from iclab.studies.claims.trajectories import gained, integrate, restricted_excess, restricted_loss, trajectory
 from iclab.theory import LSAParameters, PopulationLoss, quadratic_law, theorem5_risk
 from iclab.theory.cubature import tensor_rule
 
 
-@check("theorem-4-convergence")
 def theorem_4_convergence(bench: Bench) -> Items:
     for problem in bench.problems(24):
         left = trajectory(problem).excesses[-1] / gained(problem)
@@ -28,14 +27,12 @@ def theorem_4_convergence(bench: Bench) -> Items:
             yield "path", U[k], direct_U
 
 
-@check("theorem-4-limit")
 def theorem_4_limit(bench: Bench) -> Items:
     for problem in bench.problems(16):
         inverse = problem.inverse
         yield from trajectory(problem).reaching_weights(np.trace(inverse @ inverse) ** 0.25, inverse)
 
 
-@check("theorem-4-global")
 def theorem_4_global(bench: Bench) -> Items:
     for problem in bench.problems(40, dimensions=(2, 5), condition=100.0):
         cov, n = problem.covariance, problem.n_train
@@ -50,8 +47,7 @@ def theorem_4_global(bench: Bench) -> Items:
             yield "odd", linear - least, restricted_excess(cov, n, 1.0, V)
 
 
-@check("theorem-4-scale-invariance")
-def scale_invariance(bench: Bench) -> Items:
+def theorem_4_scale_invariance(bench: Bench) -> Items:
     for _ in range(bench.count(100)):
         d, n = bench.sizes(5, 9)
         xs, ys, query = bench.prompt(n, d)
@@ -60,8 +56,7 @@ def scale_invariance(bench: Bench) -> Items:
         yield "prediction", forward(scaled, xs, ys, query), forward(theta, xs, ys, query)
 
 
-@check("von-oswald-construction")
-def von_oswald(bench: Bench) -> Items:
+def von_oswald_construction(bench: Bench) -> Items:
     for problem in bench.problems(30, dimensions=(1, 6)):
         d, n, m = problem.dimension, problem.n_train, problem.n_test
         isotropic = Problem(np.eye(d), n, m, problem.theta, np.sqrt(1 / (np.sqrt(d) * (1 + (d + 1) / n))))
@@ -76,7 +71,6 @@ def von_oswald(bench: Bench) -> Items:
         yield "prediction", forward(found, xs, xs @ w, query), k * step
 
 
-@check("equation-12")
 def equation_12(bench: Bench) -> Items:
     for problem in bench.problems(100, dimensions=(1, 6)):
         d, m = problem.dimension, problem.n_test
@@ -86,7 +80,6 @@ def equation_12(bench: Bench) -> Items:
         yield "prediction", forward(problem.trained, xs, xs @ w, query), stated
 
 
-@check("equation-13")
 def equation_13(bench: Bench) -> Items:
     for problem in bench.problems(100, dimensions=(1, 6)):
         d, m = problem.dimension, problem.n_test
@@ -96,7 +89,6 @@ def equation_13(bench: Bench) -> Items:
         yield "prediction", found / size, query @ np.linalg.solve(problem.gamma, xs.T @ ys / m) / size
 
 
-@check("equation-14")
 def equation_14(bench: Bench) -> Items:
     for problem in bench.problems(30, dimensions=(2, 3), condition=30.0):
         d, cov = problem.dimension, problem.covariance

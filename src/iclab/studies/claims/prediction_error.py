@@ -12,7 +12,7 @@ from iclab.foundations import Draws, Matrix
 from iclab.predictors import LeastSquares, Predictor, TrainedLSA
 from iclab.prompts import Gaussian, Linear, PromptDistribution
 from iclab.studies.claims.bench import Bench, Problem, prompts_at, written_gamma
-from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import GeneralPrompts, Label, LinearPrompts
 from iclab.theory import (
     LabelLaw,
@@ -26,7 +26,6 @@ from iclab.theory import (
 )
 
 
-@check("theorem-5-linear")
 def theorem_5_linear(bench: Bench) -> Items:
     for problem, m in list(bench.tiny(12)):
         w, noise = bench.vector(problem.dimension), float(bench.rng.uniform(0, 2))
@@ -34,7 +33,6 @@ def theorem_5_linear(bench: Bench) -> Items:
         yield _risk(problem, m, lambda xs: xs @ w, law, noise)
 
 
-@check("theorem-5-quadratic")
 def theorem_5_quadratic(bench: Bench) -> Items:
     for problem, m in list(bench.tiny(12)):
         cov = problem.covariance
@@ -42,14 +40,12 @@ def theorem_5_quadratic(bench: Bench) -> Items:
         yield _risk(problem, m, _quadratic(cov, w, v, c), quadratic_law(cov, w, v, c))
 
 
-@check("theorem-5-cubic")
 def theorem_5_cubic(bench: Bench) -> Items:
     for problem, m in list(bench.tiny(12)):
         v, c = bench.vector(problem.dimension), bench.normal()
         yield _risk(problem, m, lambda xs: c * (xs @ v) ** 3, cubic_law(problem.covariance, v, c))
 
 
-@check("theorem-5-sampled")
 def theorem_5_sampled(bench: Bench) -> Items:
     for k in range(3):
         problem = bench.problem(int(bench.rng.integers(4, 9)), condition=10.0)
@@ -65,7 +61,6 @@ def theorem_5_sampled(bench: Bench) -> Items:
         yield "risk", bench.mean(score, 9_000, k), written_theorem_5(problem, m, quadratic_law(cov, w, v, c))
 
 
-@check("theorem-5-assumptions")
 def theorem_5_assumptions(bench: Bench) -> Items:
     # d = 1, y = |x|^(−1/2), x ~ N(0, l): E[y²; |x| > δ] = E₁(δ²/2l)/√(2πl), which grows with every decade of δ.
     # The error should be a number: it should settle as δ → 0.
@@ -80,7 +75,6 @@ def theorem_5_assumptions(bench: Bench) -> Items:
         yield "finite", *_risk(problem, m, lambda xs: xs @ w, law, 1.0)[1:]
 
 
-@check("theorem-5-rates")
 def theorem_5_rates(bench: Bench) -> Items:
     for problem in bench.problems(60):
         cov, w = problem.covariance, bench.vector(problem.dimension)
@@ -100,7 +94,6 @@ def theorem_5_rates(bench: Bench) -> Items:
         yield "in_n", excess(10 * large, math.inf) * 100, excess(large, math.inf)
 
 
-@check("equation-15")
 def equation_15(bench: Bench) -> Items:
     for problem in bench.problems(20, dimensions=(1, 3), condition=30.0):
         d, cov = problem.dimension, problem.covariance
@@ -111,8 +104,7 @@ def equation_15(bench: Bench) -> Items:
         yield "sigma", sigma, law.sigma
 
 
-@check("section-4.1-noiseless-sigma")
-def noiseless_sigma(bench: Bench) -> Items:
+def section_4_1_noiseless_sigma(bench: Bench) -> Items:
     for problem in bench.problems(40, dimensions=(1, 3)):
         w = bench.vector(problem.dimension)
         Lw = problem.covariance @ w
@@ -149,8 +141,7 @@ def _moments_of(prompts: GeneralPrompts) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.einsum("c,ci,cj->ij", weights, products, products) - np.outer(mean, mean)
 
 
-@check("section-4.1-noiseless-bound")
-def noiseless_bound(bench: Bench) -> Items:
+def section_4_1_noiseless_bound(bench: Bench) -> Items:
     for problem in bench.problems(100, dimensions=(1, 6)):
         d, cov, n, m, trace = problem.dimension, problem.covariance, problem.n_train, problem.n_test, problem.trace
         w, inverse = bench.vector(d), np.linalg.inv(cov)
@@ -162,7 +153,6 @@ def noiseless_bound(bench: Bench) -> Items:
         yield "bounds", middle, (d + 1) * trace / m + (1 + 2 * d + d**2 * problem.condition_number) * trace / n**2
 
 
-@check("corollary-6")
 def corollary_6(bench: Bench) -> Items:
     for problem in bench.problems(200, dimensions=(1, 6)):
         epsilon = float(np.exp(bench.rng.uniform(-7, 1))) * problem.trace
@@ -171,7 +161,6 @@ def corollary_6(bench: Bench) -> Items:
         yield "error", error, corollary6_floor(problem.covariance, problem.n_train) + epsilon
 
 
-@check("corollary-6-exact")
 def corollary_6_exact(bench: Bench) -> Items:
     for k in range(bench.count(12)):
         d = 2 + k % 2
@@ -189,16 +178,14 @@ def corollary_6_exact(bench: Bench) -> Items:
         yield "larger", bench.mean(score, 9_000, k), _written_risk(problem, m)
 
 
-@check("corollary-6-floor")
-def corollary_6_positive(bench: Bench) -> Items:
+def corollary_6_floor(bench: Bench) -> Items:
     for problem in bench.problems(200, dimensions=(1, 6)):
         floor = expected_risk(problem.law, problem.n_train, math.inf)
         yield "floor", floor, problem.trace
         yield "below", floor, corollary6_floor(problem.covariance, problem.n_train)
 
 
-@check("section-4.1-variance")
-def greater_variance(bench: Bench) -> Items:
+def section_4_1_variance(bench: Bench) -> Items:
     for problem in bench.problems(60):
         c = float(np.exp(bench.rng.uniform(0.1, 3)))
         n, m = problem.n_train, problem.n_test
@@ -207,8 +194,7 @@ def greater_variance(bench: Bench) -> Items:
         yield "grown", expected_risk(problem.law, n, n), expected_risk(Gaussian(grown), n, n)
 
 
-@check("section-4.1-ill-conditioned")
-def ill_conditioned(bench: Bench) -> Items:
+def section_4_1_ill_conditioned(bench: Bench) -> Items:
     def risks(covariance: Matrix, n: int, m: int) -> tuple[float, float]:
         """Of Λ ∝ I with the same trace, and of the covariance."""
         d = len(covariance)
@@ -235,8 +221,7 @@ def ill_conditioned(bench: Bench) -> Items:
         yield f"{name}_ill", ill
 
 
-@check("summary-least-squares")
-def competitive(bench: Bench) -> Items:
+def summary_least_squares(bench: Bench) -> Items:
     # A factor of at most 100 over least squares would count as competitive.
     d, n = 20, 40
     problem = Problem(np.eye(d), n, n, np.eye(d) / np.sqrt(d), 0.1)
@@ -273,8 +258,7 @@ def _error_of(predictor: Predictor, law: PromptDistribution, draws: Draws, n: in
     return (predictor(prompts)[:, n] - prompts.targets[:, n]) ** 2
 
 
-@check("appendix-b-decomposition")
-def decomposition(bench: Bench) -> Items:
+def appendix_b_decomposition(bench: Bench) -> Items:
     for problem, m in bench.tiny(12):
         d, cov, gamma = problem.dimension, problem.covariance, problem.gamma
         w, v, c = bench.vector(d), bench.vector(d), bench.normal()

@@ -13,7 +13,7 @@ from iclab.foundations import Draws
 from iclab.predictors import Averaging, LeastSquares
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 from iclab.studies.claims.bench import Bench, layer, prompts_at, written_gamma
-from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, forward, loss_gradient, quadratic_gradient, root
 from iclab.theory import (
     LSAParameters,
@@ -30,7 +30,6 @@ from iclab.theory import (
 )
 
 
-@check("definition-1")
 def definition_1(bench: Bench) -> Items:
     runs = 0
     for problem in bench.problems(5, dimensions=(2, 3), condition=10.0):
@@ -49,7 +48,6 @@ def definition_1(bench: Bench) -> Items:
     yield "descents", runs
 
 
-@check("definition-2")
 def definition_2(bench: Bench) -> Items:
     for problem in bench.problems(40):
         law, l = problem.law, problem.eigenvalues  # noqa: E741
@@ -62,7 +60,6 @@ def definition_2(bench: Bench) -> Items:
         yield "rest", expected_risk(law, problem.n_train, 10**9) - eta, l.sum()
 
 
-@check("equation-6")
 def equation_6(bench: Bench) -> Items:
     for _ in range(bench.count(100)):
         d, n = bench.sizes(6, 19)
@@ -80,7 +77,6 @@ def equation_6(bench: Bench) -> Items:
         yield "prediction", predict(full, xs, ys, query), found
 
 
-@check("equation-7")
 def equation_7(bench: Bench) -> Items:
     for k in range(4):
         problem = bench.problem(int(bench.rng.integers(3, 7)), condition=5.0)
@@ -96,14 +92,12 @@ def equation_7(bench: Bench) -> Items:
         yield "risk", bench.mean(score, 11_000, k), population_loss(theta, law, n)
 
 
-@check("equation-8")
 def equation_8(bench: Bench) -> Items:
     for d, n, cov in bench.small(12):
         theta = bench.parameters(d)
         yield "loss", LinearPrompts.build(cov, n).loss(theta), population_loss(theta, Gaussian(cov), n)
 
 
-@check("equation-9")
 def equation_9(bench: Bench) -> Items:
     for _ in range(bench.count(4)):
         cov, n, theta = bench.covariance(2, 10.0), int(bench.rng.integers(1, 4)), bench.parameters(2)
@@ -112,7 +106,6 @@ def equation_9(bench: Bench) -> Items:
         yield "gradient", loss_gradient(LinearPrompts.build(cov, n), theta), written
 
 
-@check("assumption-3")
 def assumption_3(bench: Bench) -> Items:
     for problem in bench.problems(100, dimensions=(1, 6)):
         theta = random_theta(problem.dimension, int(bench.rng.integers(1 << 32)))
@@ -123,7 +116,6 @@ def assumption_3(bench: Bench) -> Items:
         yield "balance", u**2, np.sum(U**2) + np.sum(a**2) + np.sum(b**2)
 
 
-@check("footnote-2-limit")
 def footnote_2_limit(bench: Bench) -> Items:
     step, d, n = Averaging(), 8, 20
     for k in range(2):
@@ -144,7 +136,6 @@ def footnote_2_limit(bench: Bench) -> Items:
         yield "mean", mean, prompts.weights @ problem.covariance @ prompts.queries.T
 
 
-@check("footnote-2-gap")
 def footnote_2_gap(bench: Bench) -> Items:
     for problem in bench.problems(60):
         l = problem.eigenvalues  # noqa: E741
@@ -159,8 +150,7 @@ def footnote_2_gap(bench: Bench) -> Items:
 Embedding = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-@check("section-3.1-least-squares")
-def least_squares_in_context(bench: Bench) -> Items:
+def section_3_1_least_squares(bench: Bench) -> Items:
     for problem in bench.problems(20):
         d = problem.dimension
         xs = bench.rng.standard_normal((1, d + 8, d)) @ root(problem.covariance).T
@@ -168,7 +158,6 @@ def least_squares_in_context(bench: Bench) -> Items:
         yield "prediction", LeastSquares()(Prompts(xs, ys, xs, ys))[:, d + 2 :], ys[:, d + 2 :]
 
 
-@check("linear-attention")
 def linear_attention(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n = bench.sizes(5, 9)
@@ -179,7 +168,6 @@ def linear_attention(bench: Bench) -> Items:
         yield "output", lsa(embedding, LSAParameters(projection @ value, key.T @ query)), written
 
 
-@check("multiples-of-identity")
 def multiples_of_identity(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n = bench.sizes(5, 9)
@@ -189,7 +177,6 @@ def multiples_of_identity(bench: Bench) -> Items:
         yield "prediction", found, v * k * query @ (xs.T @ ys) / n
 
 
-@check("padding")
 def padding(bench: Bench) -> Items:
     yield from separate_tokens(bench, padded)
     for _ in range(bench.count(40)):
@@ -203,7 +190,6 @@ def padding(bench: Bench) -> Items:
         yield "joined", lsa(joined, theta)[-1, -1], forward(theta, xs, ys, query)
 
 
-@check("transformed-columns")
 def transformed_columns(bench: Bench) -> Items:
     for problem in bench.problems(6, dimensions=(2, 2), condition=10.0):
         law, n, theta = problem.law, problem.n_train, bench.parameters(2)
@@ -230,8 +216,7 @@ def transformed_columns(bench: Bench) -> Items:
                 yield name, np.linalg.norm(velocity - stated), np.linalg.norm(stated)
 
 
-@check("section-3.3-two-layers")
-def two_layers(bench: Bench) -> Items:
+def section_3_3_two_layers(bench: Bench) -> Items:
     for problem in bench.problems(40):
         d, theta = problem.dimension, bench.parameters(problem.dimension)
         xs, ys, query = bench.prompt(problem.n_test, d)
@@ -243,7 +228,6 @@ def two_layers(bench: Bench) -> Items:
         yield "balance", a @ da + u * du, np.sum(U * dU) + b @ db
 
 
-@check("equation-10")
 def equation_10(bench: Bench) -> Items:
     for problem in bench.problems(60):
         cov, n = problem.covariance, problem.n_train

@@ -7,13 +7,12 @@ import numpy as np
 from scipy.optimize import least_squares, minimize
 
 from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
-from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward
 from iclab.studies.claims.trajectories import gained, pl_constant, restricted_gradient, restricted_loss, trajectory
 from iclab.theory import LSAParameters, PopulationLoss, embed
 
 
-@check("lemma-9")
 def lemma_9(bench: Bench) -> Items:
     for _ in range(bench.count(60)):
         d, n = bench.sizes(5, 11)
@@ -24,8 +23,7 @@ def lemma_9(bench: Bench) -> Items:
         yield "prediction", forward(theta, xs, ys, query), t @ _quadratic_form(xs, ys, query) @ t
 
 
-@check("section-5.1-determinant")
-def characteristic_polynomial(bench: Bench) -> Items:
+def section_5_1_determinant(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n = bench.sizes(5, 11)
         xs, w, query = bench.linear_prompt(n, d)
@@ -36,8 +34,7 @@ def characteristic_polynomial(bench: Bench) -> Items:
         yield "spectrum", np.linalg.eigvalsh(np.kron(X, Z) / 2), products
 
 
-@check("section-5.1-nonconvex")
-def nonconvex(bench: Bench) -> Items:
+def section_5_1_nonconvex(bench: Bench) -> Items:
     for problem in bench.problems(60, dimensions=(1, 5), condition=10.0):
         d, n = problem.dimension, problem.n_train
         xs, w, query = bench.linear_prompt(n, d)
@@ -51,8 +48,7 @@ def nonconvex(bench: Bench) -> Items:
         yield "midpoint", (ends[0] + ends[1]) / 2, loss(layer(0.0, np.zeros((d, d))))
 
 
-@check("section-5.1-eigenvalue-count")
-def eigenvalue_count(bench: Bench) -> Items:
+def section_5_1_eigenvalue_count(bench: Bench) -> Items:
     fewer = 0
     for _ in range(bench.count(120)):
         d, n = int(bench.rng.integers(2, 6)), int(bench.rng.integers(1, 9))
@@ -67,7 +63,6 @@ def eigenvalue_count(bench: Bench) -> Items:
     yield "fewer", fewer
 
 
-@check("lemma-10")
 def lemma_10(bench: Bench) -> Items:
     for k in range(bench.count(6)):
         d = 2 if k % 3 else 3
@@ -82,7 +77,6 @@ def lemma_10(bench: Bench) -> Items:
         yield "velocity", -np.concatenate([da, [du], dU.ravel(), db]), stated
 
 
-@check("equation-28")
 def equation_28(bench: Bench) -> Items:
     for d, n, cov in bench.small(12):
         prompts = LinearPrompts.build(cov, n)
@@ -92,7 +86,6 @@ def equation_28(bench: Bench) -> Items:
         yield "anywhere", prompts.loss(LSAParameters.from_blocks(a, u, U, b)), stated
 
 
-@check("lemma-11")
 def lemma_11(bench: Bench) -> Items:
     for problem in bench.problems(8, dimensions=(1, 3), condition=10.0):
         d, cov, n = problem.dimension, problem.covariance, problem.n_train
@@ -103,8 +96,7 @@ def lemma_11(bench: Bench) -> Items:
             yield "product", u * U, problem.inverse
 
 
-@check("section-5.2-prediction")
-def prediction_at_minima(bench: Bench) -> Items:
+def section_5_2_prediction(bench: Bench) -> Items:
     for problem in bench.problems(60):
         d, m = problem.dimension, problem.n_test
         xs, w, query = bench.linear_prompt(m, d)
@@ -113,7 +105,6 @@ def prediction_at_minima(bench: Bench) -> Items:
         yield "prediction", found, w @ (xs.T @ xs / m) @ problem.inverse @ query
 
 
-@check("lemma-12-pl")
 def lemma_12_pl(bench: Bench) -> Items:
     for problem in bench.problems(16):
         mu = pl_constant(problem)
@@ -129,13 +120,11 @@ def lemma_12_pl(bench: Bench) -> Items:
                 yield "ratio", slope / (mu * excess)
 
 
-@check("lemma-12-rate")
 def lemma_12_rate(bench: Bench) -> Items:
     for problem in bench.problems(16):
         yield from trajectory(problem).decaying("excess", pl_constant(problem))
 
 
-@check("lemma-12-limit")
 def lemma_12_limit(bench: Bench) -> Items:
     for problem in bench.problems(16):
         inverse = problem.inverse

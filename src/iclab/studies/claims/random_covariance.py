@@ -11,14 +11,13 @@ from scipy.integrate import quad
 from iclab.foundations import Draws
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.studies.claims.bench import Bench
-from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, forward
 from iclab.studies.claims.random_laws import Atoms, random_problems
 from iclab.theory import LSAParameters, PopulationLoss, expected_risk, minimizer, minimum_loss, population_loss
 from iclab.theory.cubature import symmetric_rule
 
 
-@check("definition-7")
 def definition_7(bench: Bench) -> Items:
     for _ in range(bench.count(30)):
         d, n = int(bench.rng.integers(2, 5)), int(bench.rng.integers(1, 30))
@@ -31,7 +30,6 @@ def definition_7(bench: Bench) -> Items:
         yield "recovered", minimum_loss(single, n), minimum_loss(fixed, n)
 
 
-@check("theorem-8-convergence")
 def theorem_8_convergence(bench: Bench) -> Items:
     for problem in random_problems(bench, 20):
         least = np.sum(problem.mean_square * problem.target) / 2
@@ -40,14 +38,12 @@ def theorem_8_convergence(bench: Bench) -> Items:
         yield "remains", left
 
 
-@check("theorem-8-limit")
 def theorem_8_limit(bench: Bench) -> Items:
     for problem in random_problems(bench, 16):
         A = np.linalg.solve(problem.expect(lambda cov, gamma: gamma @ cov @ cov), np.diag(problem.mean_square))
         yield from problem.path.reaching_weights(np.sqrt(np.linalg.norm(A)), A)
 
 
-@check("theorem-8-global")
 def theorem_8_global(bench: Bench) -> Items:
     for problem in random_problems(bench, 40):
         loss = PopulationLoss(problem.covariates, problem.n_train)
@@ -70,7 +66,6 @@ def theorem_8_global(bench: Bench) -> Items:
         yield "loss", found, population_loss(theta, problem.covariates, n)
 
 
-@check("equation-22")
 def equation_22(bench: Bench) -> Items:
     for problem in random_problems(bench, 60):
         m = int(bench.rng.integers(1, 40))
@@ -80,7 +75,6 @@ def equation_22(bench: Bench) -> Items:
         yield "prediction", found, query @ learner @ (xs.T @ (xs @ w)) / m
 
 
-@check("equation-23")
 def equation_23(bench: Bench) -> Items:
     for problem in random_problems(bench, 6, (2, 2)):
         values, _ = problem.outcomes
@@ -107,7 +101,6 @@ def equation_23(bench: Bench) -> Items:
         yield "larger", bench.mean(score, 9_000, k), _spread(learner, new)
 
 
-@check("section-4.3-failure")
 def section_4_3_failure(bench: Bench) -> Items:
     for problem in random_problems(bench, 60):
         trace = sum(law.moment(1) for law in problem.laws)
@@ -119,8 +112,7 @@ def section_4_3_failure(bench: Bench) -> Items:
     yield "exponential", expected_risk(RandomDiagonal.exponential(4), math.inf, math.inf) / 4
 
 
-@check("section-4.3-dependent-inputs")
-def dependent_inputs(bench: Bench) -> Items:
+def section_4_3_dependent_inputs(bench: Bench) -> Items:
     nodes, weights = symmetric_rule(2)  # x_1 and x_q given Λ_τ, in one coordinate
     for problem in random_problems(bench, 20):
         law = problem.laws[0]
@@ -129,8 +121,7 @@ def dependent_inputs(bench: Bench) -> Items:
         yield "dependent", np.dot(law.probabilities, given) - law.moment(1) ** 2, law.moment(1) ** 2
 
 
-@check("section-4.3-in-expectation")
-def in_expectation(bench: Bench) -> Items:
+def section_4_3_in_expectation(bench: Bench) -> Items:
     # At N = M = ∞ the error given Λ_new is Σ λ_i (1 − k_i λ_i)², k = E Λ² (E Λ³)⁻¹: at most 1 % of tr Λ_new would do.
     for problem in random_problems(bench, 60):
         values, weights = problem.outcomes
@@ -143,8 +134,7 @@ def in_expectation(bench: Bench) -> Items:
         yield "share", missed
 
 
-@check("section-4.3-brittle")
-def brittle(bench: Bench) -> Items:
+def section_4_3_brittle(bench: Bench) -> Items:
     for d, n, m in ((5, 10, 25), (20, 40, 100), (20, 100, 100)):
         for name, c in (("four", 4.0), ("nine", 9.0)):
             error = expected_risk(RandomDiagonal.exponential(d), n, m, RandomDiagonal.exponential(d, c)) / d
@@ -152,8 +142,7 @@ def brittle(bench: Bench) -> Items:
             yield name, error
 
 
-@check("section-4.3-conditional-mean")
-def conditional_mean(bench: Bench) -> Items:
+def section_4_3_conditional_mean(bench: Bench) -> Items:
     for problem in random_problems(bench, 40):
         d = problem.dimension
         w, coefficient = bench.vector(d), np.array([law.moment(2) / law.moment(3) for law in problem.laws])
@@ -188,7 +177,6 @@ def _mean_given_input(law: Atoms, x: float) -> float:
     return float(weights @ values / weights.sum())
 
 
-@check("exponential-moments")
 def exponential_moments(bench: Bench) -> Items:
     law = RandomDiagonal.exponential(3)
     yield "moments", [quad(lambda x: x**k * math.exp(-x), 0, math.inf)[0] for k in (1, 2, 3)], [1.0, 2.0, 6.0]
@@ -199,7 +187,6 @@ def exponential_moments(bench: Bench) -> Items:
         yield "moments", minimizer(RandomDiagonal.exponential(d), n).learner, 1 / (3 + (d + 5) / n) * np.eye(d)
 
 
-@check("exponential-third")
 def exponential_third(bench: Bench) -> Items:
     third = minimizer(RandomDiagonal.exponential(3), math.inf).learner
     prior = quad(lambda x: x * math.exp(-x), 0, math.inf)[0]
@@ -215,7 +202,6 @@ def exponential_third(bench: Bench) -> Items:
 
 
 # Two tests: the page shows the exact slope beside the sampled one.
-@check("exponential-slope")
 def exponential_slope(bench: Bench) -> Items:
     d = 5
     law = RandomDiagonal.exponential(d)
@@ -231,8 +217,7 @@ def exponential_slope(bench: Bench) -> Items:
     yield "exact", law.moments(2)[0] / 3  # Eλ²/3, as x_q and Λ_new vary together
 
 
-@check("figure-1-lsa-limit")
-def lsa_limit(bench: Bench) -> Items:
+def figure_1_lsa_limit(bench: Bench) -> Items:
     d = 20
     trained = RandomDiagonal.exponential(d)
     for k, (name, c) in enumerate((("one", 1.0), ("four", 4.0), ("nine", 9.0), ("identity", None))):

@@ -14,7 +14,7 @@ from iclab.foundations import Matrix
 from iclab.predictors import LeastSquares
 from iclab.prompts import Prompts
 from iclab.studies.claims.bench import Bench, layer, written_gamma
-from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward, quadratic_gradient, root
 from iclab.studies.claims.preliminaries import interleaved, separate_tokens
 from iclab.theory import AllPositions, PopulationLoss, attention, embed, expected_risk, minimizer
@@ -23,7 +23,6 @@ from iclab.theory.cubature import tensor_rule
 Loss = Callable[[np.ndarray], float]
 
 
-@check("ahn-minimum")
 def ahn_minimum(bench: Bench) -> Items:
     for problem in bench.problems(4, dimensions=(2, 2), condition=10.0):
         cov, n = problem.covariance, min(problem.n_train, 2)
@@ -35,7 +34,6 @@ def ahn_minimum(bench: Bench) -> Items:
         yield "error", expected_risk(problem.law, 10**8, 10**8) / problem.trace, 1e-5
 
 
-@check("ahn-critical-points")
 def ahn_critical_points(bench: Bench) -> Items:
     d, n = 2, 2
     nodes, weights = tensor_rule(n * d, 5)
@@ -60,7 +58,6 @@ def ahn_critical_points(bench: Bench) -> Items:
         yield "critical", slopes(best.x) / np.linalg.norm(cov), 0.0
 
 
-@check("kernel-regression")
 def kernel_regression(bench: Bench) -> Items:
     for problem in bench.problems(40):
         d, m = problem.dimension, problem.n_test
@@ -73,7 +70,6 @@ def kernel_regression(bench: Bench) -> Items:
         yield "softmax", found, ys @ kernel[:-1] / kernel.sum()
 
 
-@check("latent-concept")
 def latent_concept(bench: Bench) -> Items:
     length, concepts = 8, 3
     sequences = np.array(list(product((0, 1), repeat=length)))
@@ -97,7 +93,6 @@ def latent_concept(bench: Bench) -> Items:
         yield "final", expected[-1].min()
 
 
-@check("random-labels")
 def random_labels(bench: Bench) -> Items:
     for problem in bench.problems(60):
         n, m = problem.n_train, problem.n_test
@@ -110,7 +105,6 @@ def random_labels(bench: Bench) -> Items:
         yield "exact", found, _size_of_prediction(cov, d, m)
 
 
-@check("model-selection")
 def model_selection(bench: Bench) -> Items:
     for _ in range(bench.count(40)):
         d, n, held_out = int(bench.rng.integers(1, 6)), int(bench.rng.integers(2, 20)), 10
@@ -126,7 +120,6 @@ def model_selection(bench: Bench) -> Items:
         yield "error", np.mean((gated - ys[n:]) ** 2), errors.min() + np.log(len(fits)) / beta
 
 
-@check("sparse-functions")
 def sparse_functions(bench: Bench) -> Items:
     for length in (16, 64, 256):
         for _ in range(bench.count(5)):
@@ -143,8 +136,7 @@ def sparse_functions(bench: Bench) -> Items:
             yield "mass", outside
 
 
-@check("section-6-least-squares")
-def least_squares_everywhere(bench: Bench) -> Items:
+def section_6_least_squares(bench: Bench) -> Items:
     for problem in bench.problems(20, dimensions=(2, 5)):
         d, shape = problem.dimension, (1, problem.dimension + 12, problem.dimension)
         sphere = bench.rng.standard_normal(shape)
@@ -159,13 +151,11 @@ def least_squares_everywhere(bench: Bench) -> Items:
             yield "prediction", LeastSquares()(Prompts(xs, ys, xs, ys))[:, d + 4 :], ys[:, d + 4 :]
 
 
-@check("appendix-e-embedding")
-def separate_columns(bench: Bench) -> Items:
+def appendix_e_embedding(bench: Bench) -> Items:
     yield from separate_tokens(bench, interleaved)
 
 
-@check("appendix-e-objective")
-def average_over_positions(bench: Bench) -> Items:
+def appendix_e_objective(bench: Bench) -> Items:
     for problem in bench.problems(20, dimensions=(2, 4), condition=30.0):
         n, theta = max(2, min(problem.n_train, 30)), bench.parameters(problem.dimension)
         averaged = np.mean([PopulationLoss(problem.law, i)(theta) for i in range(1, n + 1)])

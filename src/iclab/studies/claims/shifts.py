@@ -12,12 +12,11 @@ from iclab.foundations import Draws, Matrix
 from iclab.predictors import LeastSquares
 from iclab.prompts import Gaussian, Prompts
 from iclab.studies.claims.bench import Bench, layer, written_gamma
-from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import GeneralPrompts, LinearPrompts, forward, root
 from iclab.theory import minimizer, predict, shift_risk
 
 
-@check("equation-17")
 def equation_17(bench: Bench) -> Items:
     for problem in bench.problems(60):
         cov, n = problem.covariance, 10**9
@@ -27,8 +26,7 @@ def equation_17(bench: Bench) -> Items:
         yield "size", float(np.linalg.norm(gap, 2)), 1e-3
 
 
-@check("section-4.2-exact-error")
-def exact_error(bench: Bench) -> Items:
+def section_4_2_exact_error(bench: Bench) -> Items:
     for k in range(bench.count(12)):
         d, m = ((2, 3), (2, 1), (3, 2))[k % 3]
         context, query, R = bench.covariance(d, 10.0), bench.covariance(d, 10.0), bench.matrix(d)
@@ -59,7 +57,6 @@ def exact_error(bench: Bench) -> Items:
         yield "larger", bench.mean(score, 8_000, k), stated
 
 
-@check("task-shift-noise")
 def task_shift_noise(bench: Bench) -> Items:
     for problem, m in bench.tiny(9, condition=10.0):
         w, theta = bench.vector(problem.dimension), problem.trained
@@ -75,7 +72,6 @@ def task_shift_noise(bench: Bench) -> Items:
         yield "share", error / (w @ cov @ w + s2)
 
 
-@check("task-shift-any-weight")
 def task_shift_any_weight(bench: Bench) -> Items:
     for problem in bench.problems(40):
         d, cov, m = problem.dimension, problem.covariance, problem.n_test
@@ -90,7 +86,6 @@ def task_shift_any_weight(bench: Bench) -> Items:
         yield "share", share
 
 
-@check("query-shift")
 def query_shift(bench: Bench) -> Items:
     for problem in bench.problems(60):
         d, cov = problem.dimension, problem.covariance
@@ -106,7 +101,6 @@ def query_shift(bench: Bench) -> Items:
             yield "falling", later, earlier
 
 
-@check("query-orthogonal")
 def query_orthogonal(bench: Bench) -> Items:
     for problem in bench.problems(60, dimensions=(3, 6)):
         d, n = problem.dimension, problem.n_train
@@ -123,7 +117,6 @@ def query_orthogonal(bench: Bench) -> Items:
         yield "aligned", forward(theta, projected, projected @ w, eigenvector) / size, 0.0
 
 
-@check("covariate-shift")
 def covariate_shift(bench: Bench) -> Items:
     for problem in bench.problems(60):
         other, w = bench.covariance(problem.dimension, 1e2), bench.vector(problem.dimension)
@@ -135,7 +128,6 @@ def covariate_shift(bench: Bench) -> Items:
         yield "share", error / (w @ other @ w)
 
 
-@check("covariate-shift-scaling")
 def covariate_shift_scaling(bench: Bench) -> Items:
     for problem in bench.problems(16, dimensions=(2, 3), condition=10.0):
         cov = problem.covariance
@@ -149,7 +141,6 @@ def covariate_shift_scaling(bench: Bench) -> Items:
         yield "wrong", (c**2 - 1) ** 2, 1.0
 
 
-@check("least-squares-scaling")
 def least_squares_scaling(bench: Bench) -> Items:
     squares = LeastSquares()
     for problem in bench.problems(20):

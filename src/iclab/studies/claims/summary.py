@@ -11,7 +11,7 @@ import numpy as np
 from iclab.flow import gradient_flow
 from iclab.prompts import Gaussian
 from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
-from iclab.studies.claims.claim import Items, check
+from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import GeneralPrompts, LinearPrompts, block_gradient
 from iclab.studies.claims.cubature import root as square_root
 from iclab.studies.claims.trajectories import gained, horizon, restricted_excess, threshold, trajectory
@@ -28,7 +28,6 @@ from iclab.theory import (
 from iclab.theory.cubature import symmetric_rule
 
 
-@check("mechanism-1")
 def mechanism_1(bench: Bench) -> Items:
     for problem in bench.problems(12, dimensions=(2, 4), condition=100.0):
         loss = PopulationLoss(problem.law, problem.n_train)
@@ -39,8 +38,7 @@ def mechanism_1(bench: Bench) -> Items:
         yield "remains", excess
 
 
-@check("mechanism-1-core-assumption")
-def core_assumption_1(bench: Bench) -> Items:
+def mechanism_1_core_assumption(bench: Bench) -> Items:
     reached = 0
     for k, problem in enumerate(bench.problems(12, dimensions=(2, 3), condition=30.0)):
         d, cov, n = problem.dimension, problem.covariance, problem.n_train
@@ -57,8 +55,7 @@ def core_assumption_1(bench: Bench) -> Items:
     yield "reached", reached
 
 
-@check("mechanism-1-break")
-def break_1(bench: Bench) -> Items:
+def mechanism_1_break(bench: Bench) -> Items:
     for k in range(bench.count(4)):
         d, n = 2, 1 + k % 2
         cov = float(np.exp(bench.rng.uniform(-1, 1))) * np.eye(d)
@@ -81,7 +78,6 @@ def break_1(bench: Bench) -> Items:
             yield "returns", end.excess(end.t_end) / excess, 1.0
 
 
-@check("mechanism-2")
 def mechanism_2(bench: Bench) -> Items:
     for problem in bench.problems(40):
         law = noisy_linear_law(problem.covariance, bench.vector(problem.dimension), float(bench.rng.uniform(0.5, 2)))
@@ -97,8 +93,7 @@ def mechanism_2(bench: Bench) -> Items:
         yield "exact", prompts.risk(minimizer(problem.law, n)), theorem5_risk(problem.covariance, n, 2, *law)
 
 
-@check("mechanism-2-core-assumption")
-def core_assumption_2(bench: Bench) -> Items:
+def mechanism_2_core_assumption(bench: Bench) -> Items:
     for problem in bench.problems(40, dimensions=(1, 3)):
         d, cov, n = problem.dimension, problem.covariance, problem.n_train
         yield "gamma", n * (problem.gamma - cov), cov + problem.trace * np.eye(d)
@@ -110,8 +105,7 @@ def core_assumption_2(bench: Bench) -> Items:
         yield "spread", m * found, np.trace(cov @ cov) + problem.trace**2
 
 
-@check("mechanism-2-break")
-def break_2(bench: Bench) -> Items:
+def mechanism_2_break(bench: Bench) -> Items:
     for problem in bench.problems(60, condition=100.0):
         d, cov, size = problem.dimension, problem.covariance, 10**4
         K, other = np.linalg.inv(written_gamma(cov, size)), bench.covariance(d, 100.0)
@@ -122,7 +116,6 @@ def break_2(bench: Bench) -> Items:
         yield "factor", after / before
 
 
-@check("mechanism-3")
 def mechanism_3(bench: Bench) -> Items:
     for problem in bench.problems(60, condition=100.0):
         d, cov, size = problem.dimension, problem.covariance, 10**8
@@ -136,7 +129,6 @@ def mechanism_3(bench: Bench) -> Items:
         yield "broken", shift_risk(K, other, other, size, W), w @ other @ w
 
 
-@check("mechanism-3-query")
 def mechanism_3_query(bench: Bench) -> Items:
     for problem in bench.problems(30, dimensions=(3, 6)):
         d, cov, size = problem.dimension, problem.covariance, 10**8
@@ -151,8 +143,7 @@ def mechanism_3_query(bench: Bench) -> Items:
         yield "dependent", (prediction - chosen @ w) / abs(chosen @ w), -1.0 * np.sign(chosen @ w)
 
 
-@check("mechanism-3-break")
-def break_3(bench: Bench) -> Items:
+def mechanism_3_break(bench: Bench) -> Items:
     for problem in bench.problems(40):
         d, cov, w = problem.dimension, problem.covariance, bench.vector(problem.dimension)
         K, other = np.linalg.inv(cov), bench.covariance(d, 100.0)
@@ -163,8 +154,7 @@ def break_3(bench: Bench) -> Items:
             yield "ordered", smaller, larger
 
 
-@check("failure-2-test-length")
-def too_small_m(bench: Bench) -> Items:
+def failure_2_test_length(bench: Bench) -> Items:
     for problem in bench.problems(60):
         errors = [expected_risk(problem.law, problem.n_train, m) for m in (1, 3, 10, 100, 1000)]
         for earlier, later in pairwise(errors):
@@ -172,8 +162,7 @@ def too_small_m(bench: Bench) -> Items:
         yield "ratio", errors[0] / errors[-1]
 
 
-@check("failure-2-training-length")
-def too_small_n(bench: Bench) -> Items:
+def failure_2_training_length(bench: Bench) -> Items:
     for problem in bench.problems(60):
         m = int(bench.rng.integers(2, 60))
         grid = sorted({1, max(1, m // 4), max(1, m // 2), m, 2 * m, 5 * m, 50 * m})
@@ -184,8 +173,7 @@ def too_small_n(bench: Bench) -> Items:
                 yield "shorter", longer, shorter
 
 
-@check("failure-2-both-lengths")
-def both_lengths(bench: Bench) -> Items:
+def failure_2_both_lengths(bench: Bench) -> Items:
     for problem in bench.problems(60):
         yield "floor", expected_risk(problem.law, problem.n_train, math.inf), problem.trace
         yield "floor", expected_risk(problem.law, math.inf, problem.n_test), problem.trace

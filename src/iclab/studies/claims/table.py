@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
+from inspect import isfunction, signature
 from statistics import NormalDist
 from typing import Any
 
 import pandas as pd
 
 from iclab.foundations import InvalidInputError, check_choice, check_integer
-from iclab.studies.claims import (  # noqa: F401 (their checks are registered)
+from iclab.studies.claims import (
     appendix_a,
     appendix_c,
     appendix_d,
@@ -25,7 +26,7 @@ from iclab.studies.claims import (  # noqa: F401 (their checks are registered)
     summary,
 )
 from iclab.studies.claims.bench import EFFORTS
-from iclab.studies.claims.claim import CHECKS, Claim, Finding, find, one_thread, read_section
+from iclab.studies.claims.claim import Check, Claim, Finding, find, one_thread, read_section
 
 Progress = Callable[[str, int, int], None]
 
@@ -49,7 +50,29 @@ _SECTIONS = (
     "summary",
     "beyond",
 )
-CLAIMS: tuple[Claim, ...] = tuple(claim for name in _SECTIONS for claim in read_section(name))
+# Every check: a function of a bench alone, with the name of its claim.
+CHECKS: tuple[Check, ...] = tuple(
+    check
+    for module in (
+        preliminaries,
+        convergence,
+        prediction_error,
+        shifts,
+        random_covariance,
+        proof_ideas,
+        appendix_a,
+        appendix_c,
+        appendix_d,
+        related_work,
+        summary,
+        beyond,
+    )
+    for check in vars(module).values()
+    if isfunction(check) and check.__module__ == module.__name__ and [*signature(check).parameters] == ["bench"]
+)
+CLAIMS: tuple[Claim, ...] = tuple(
+    claim for name in _SECTIONS for claim in read_section(name, {check.__name__: check for check in CHECKS})
+)
 
 # Chance that a table of true claims holds any false alarm from Monte Carlo, over all its z-scores (Bonferroni).
 SIGNIFICANCE = 1e-3
@@ -176,8 +199,8 @@ def _matches(claim: Claim, pattern: str) -> bool:
 
 def check_registry(claims: Sequence[Claim]) -> None:
     """Raise unless every check stands under exactly one claim: names address random streams and stored units."""
-    names = [claim.name for claim in claims]
-    wrong = sorted({name for name in names if names.count(name) > 1} | set(CHECKS) - set(names))
+    stated = [claim.check for claim in claims]
+    wrong = sorted(check.__name__ for check in {*stated, *CHECKS} if stated.count(check) != 1 or check not in CHECKS)
     if wrong:
         raise InvalidInputError(f"every check must have its claim, once; {', '.join(wrong)} has none or several.")
 
