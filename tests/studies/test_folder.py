@@ -161,6 +161,13 @@ def test_bad_input_is_one_sentence(iclab, arguments, expected):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("wrong", [("--profile", "labtop"), ("--set", "n_prompt=3"), ("--set", "n_prompts=many")])
+def test_what_cannot_be_run_claims_no_folder(own_study, iclab, wrong):
+    folder = own_study()
+    assert iclab("study", "run", folder, *wrong)[0] == 2
+    assert not (folder / "results").exists()
+
+
 def test_a_new_study_overwrites_nothing(iclab, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("precious")

@@ -197,6 +197,11 @@ def test_a_dry_run_costs_and_writes_nothing(iclab, base, tmp_path):
         (("--over", "seed=1", "--prompts", "1"), "--prompts"),
         (("--over", "seed=1", "--points", "1000"), "points must be at most model.max_points"),
         (("--over", "seed=1", "--evaluate", "length=1000"), "points must be at most model.max_points"),
+        (("--over", "seed=1", "--set", "seed=3"), "seed must be an axis or have one value"),
+        (("--over", "seed=1", "--seed", "-1"), "seed of the test prompts must be at least 0"),
+        (("--over", "seed=1", "--workers", "0"), "--workers must be at least 1"),
+        (("--over", "seed=1", "--points", "1000", "--dry-run"), "points must be at most model.max_points"),
+        (("--over", "seed=1", "--workers", "0", "--dry-run"), "--workers must be at least 1"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(iclab, base, tmp_path, arguments, expected):

@@ -108,9 +108,10 @@ def sweep(
     if plot is not None:
         plot = require_writable_file(plot, "plot", (".svg", ".png", ".pdf"))
     cells = grid.cells  # every value is checked before anything begins
+    judging.check_length(cells)
+    count = joblib.cpu_count() if workers is None else check_integer(workers, "--workers", minimum=1)
     if dry_run:
         return _dry_run(cells)
-    count = joblib.cpu_count() if workers is None else check_integer(workers, "--workers", minimum=1)
     directory = require_writable(directory)
     with exclusive(directory), workplace(count, dask) as place, Reporter() as progress:
         claim(directory, grid, judging)

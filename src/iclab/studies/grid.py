@@ -20,7 +20,7 @@ import pandas as pd
 import yaml
 
 from iclab.evaluation import compare
-from iclab.foundations import InvalidInputError, check_choice, read_json, write_json
+from iclab.foundations import InvalidInputError, check_choice, check_integer, read_json, write_json
 from iclab.models import load
 from iclab.predictors import REGISTRY, Predictor, bayes_predictor, predictor
 from iclab.prompts import shift
@@ -91,6 +91,9 @@ class Grid:
         for key, values in self.axes.items():
             if not len(values):
                 raise InvalidInputError(f"the axis {key} must have at least one value; it has none.")
+        both = next((key for key in self.axes if key in self.changes), None)
+        if both is not None:
+            raise InvalidInputError(f"{both} must be an axis or have one value in every cell; it was given as both.")
         if (count := prod(map(len, self.axes.values()))) > _LARGEST:
             raise InvalidInputError(f"a grid must have at most {_LARGEST} cells; this one has {count}.")
         for key, values in self.axes.items():
@@ -160,10 +163,28 @@ class Judging:
     points: int | None = None
 
     def __post_init__(self) -> None:
+        check_integer(self.seed, "the seed of the test prompts", minimum=0)
         for name in self.shifts:
             shift(name)
         for name in self.beside:
             check_choice(name, "classical predictor", (BAYES, *REGISTRY))
+
+    def check_length(self, cells: Sequence[Cell]) -> None:
+        """Say which prompts are longer than a model reads.
+
+        Raises
+        ------
+        InvalidInputError
+            If some are.
+        """
+        asked = [self.points, *(shift(name).n_points for name in self.shifts if name != STANDARD)]
+        points = max((each for each in asked if each is not None), default=0)
+        for cell in cells:
+            most = getattr(cell.config.model, "max_points", None)
+            if most is not None and points > most:
+                raise InvalidInputError(
+                    f"points must be at most model.max_points, which is {most}; {points} were asked for: raise it."
+                )
 
 
 @dataclass(frozen=True)
@@ -218,14 +239,7 @@ def sweep(grid: Grid, lab: Lab, judging: Judging) -> Sweep:
         If an axis or a value does not fit the configuration.
     """
     cells = grid.cells
-    asked = [judging.points, *(shift(name).n_points for name in judging.shifts if name != STANDARD)]
-    points = max((each for each in asked if each is not None), default=0)
-    for cell in cells:
-        most = getattr(cell.config.model, "max_points", None)
-        if most is not None and points > most:
-            raise InvalidInputError(
-                f"points must be at most model.max_points, which is {most}; {points} were asked for: raise it."
-            )
+    judging.check_length(cells)
     jobs = [Job(f"training: {_label(cell)}", cell.config, lab.runs / cell.name) for cell in cells]
     reasons: dict[int, str] = {}
 

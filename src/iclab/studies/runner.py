@@ -141,14 +141,17 @@ def run_all(
     Raises
     ------
     InvalidInputError
-        If the folder cannot be written, holds something else or another profile, or is in use.
+        If there is no such profile or setting, which leaves nothing behind, or the folder cannot be written, holds
+        something else or another profile, or is in use.
     """
+    minutes = read_profile(profile).get("minutes") or {}
+    for study in studies:  # before a folder is claimed for what cannot be
+        study.settings_of(profile, changes)
     directory = claim_directory(directory, profile)
     known = [*registry, *(study for study in studies if study not in registry)]
     with exclusive(directory):
         for folder in ("figures", "studies", "units"):
             remove_unfinished(directory / folder)
-        minutes = read_profile(profile).get("minutes") or {}
         pending = list(studies)
         found = dict(_finished(known, pending, directory, progress))
 
