@@ -65,14 +65,20 @@ def test_editing_a_page_or_a_question_recomputes_nothing(own_study, iclab, tmp_p
 
 
 def test_words_of_questions_may_stand_apart_from_what_answers_them(tmp_path):
-    beside, asks = tmp_path / "questions.yaml", {"small": (lambda tables: tables["answer"], {"line": 3.0})}
-    beside.write_text("small: {asked: Why not, criterion: Because.}")
-    [question] = questions_of(str(tmp_path / "questions.py"), asks)
-    assert (question.name, question.asked, question.thresholds) == ("small", "Why not", {"line": 3.0})
-    for text, wrong in (("big: {}", "big"), ("small: {asks: Why not}", "one of"), ("small: why", "map words")):
+    module = {"__file__": str(tmp_path / "questions.py"), "of_its_name": lambda tables: tables["answer"]}
+    beside, others = tmp_path / "questions.yaml", {"small": (lambda tables: tables["other"], {"line": 3.0})}
+    beside.write_text("small: {asked: Why not, criterion: Because.}\nof-its-name: {asked: Why, criterion: Because.}")
+    small, named = questions_of(module, others)
+    assert (small.name, small.asked, small.thresholds) == ("small", "Why not", {"line": 3.0})
+    assert [each.ask({"answer": 1, "other": 2}) for each in (small, named)] == [2, 1]
+    for text, wrong in (
+        ("big: {}", "big, small lacks one"),
+        ("small: {asks: Why not}", "one of"),
+        ("small: why", "map words"),
+    ):
         beside.write_text(text)
         with pytest.raises(InvalidInputError, match=wrong):
-            questions_of(str(tmp_path / "questions.py"), asks)
+            questions_of(module, others)
 
 
 def test_settings_are_set_and_tables_equal_in_processes(own_study, iclab, tmp_path):

@@ -19,7 +19,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeAlias
 
 import yaml
@@ -146,27 +146,30 @@ class Study:
         return importlib.import_module(f"{package}.{name}")
 
 
-def questions_of(module: str, asks: Mapping[str, Ask | tuple[Ask, Mapping[str, float]]]) -> tuple[Question, ...]:
-    """The questions whose words stand in ``questions.yaml``, in its order.
+def questions_of(
+    module: Mapping[str, Any], others: Mapping[str, Ask | tuple[Ask, Mapping[str, float]]] = MappingProxyType({})
+) -> tuple[Question, ...]:
+    """The questions whose words stand in ``questions.yaml``, in its order; a function of its name answers each.
 
     Parameters
     ----------
-    module : str
-        ``__file__`` of the module beside it.
-    asks : mapping
-        Name of a question to what answers it, alone or with its thresholds.
+    module : mapping
+        ``globals()`` of the module beside it.
+    others : mapping
+        Name of a question to what answers it, alone or with its thresholds, where that is not the function of its name.
 
     Raises
     ------
     InvalidInputError
-        If the two do not name the same questions, or a word is unknown.
+        If a question has no words or no answer, or a word is unknown.
     """
-    path = Path(module).with_name(WORDS)
+    path = Path(module["__file__"]).with_name(WORDS)
     words = _read_yaml(path)
-    if set(words) != set(asks):
+    asks: dict[str, Any] = {name: module.get(name.replace("-", "_")) for name in words} | dict(others)
+    if wrong := [name for name, ask in asks.items() if ask is None or name not in words]:
         raise InvalidInputError(
-            f"{path} must hold the words of every question that is answered, and no others; these differ: "
-            f"{', '.join(sorted(set(words) ^ set(asks)))}."
+            f"every question must have its words in {path} and what answers it in the module beside; "
+            f"{', '.join(wrong)} lacks one."
         )
     questions: list[Question] = []
     for name, said in words.items():

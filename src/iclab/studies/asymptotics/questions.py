@@ -164,21 +164,16 @@ def deeper(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "published": partial(printed, source=LU),
         "limits": (limits, {"threshold": AGREEMENT}),
         "parabolas": (parabolas, {"threshold": AGREEMENT}),
         "lines": (lines, {"threshold": FIT}),
-        "above": above,
         "threshold": (threshold, {"lower τ": RISE[0], "upper τ": FALL[1]}),
-        "monotone": monotone,
         "transition": (transition, {"threshold": VANISHED}),
         "exact": (approach, {"threshold": STEADY}),
-        "matched": matched,
-        "diversity": diversity,
         "depth": partial(printed, source=BORDELON),
         "integrals": (integrals, {"threshold": SAME}),
-        "deeper": deeper,
     },
 )

@@ -108,15 +108,12 @@ def conflict(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "memorises": (memorises, {"unflipped": RIGHT}),
         "benign": (benign, {"distance": NEAR, "exponent": LARGE}),
-        "regression": regression,
-        "excess": excess,
         "bursts": partial(rises, test="new classes", axis="burst", up=True),
         "classes": partial(rises, test="new classes", axis="n_classes", up=True),
         "weights": partial(rises, test="no copies", axis="n_classes", up=False),
-        "conflict": conflict,
     },
 )

@@ -147,21 +147,16 @@ def noisy(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
-        "lower": lower,
-        "limit": limit,
-        "variance": variance,
         "trace": partial(helps, trained=OWN, scaling=TRACE),
         "trained-trace": partial(helps, trained=RETRAINED, scaling=TRACE),
         "coordinates": partial(helps, trained=OWN, scaling=COORDINATES),
         "identity-coordinates": partial(helps, trained=IDENTITY, scaling=COORDINATES),
         "trained-coordinates": partial(helps, trained=RETRAINED, scaling=COORDINATES),
-        "spread": spread,
         "gain-inputs": partial(gains, scaling="inputs"),
         "gain-trace": partial(gains, scaling=TRACE),
         "gain-coordinates": partial(gains, scaling=COORDINATES),
-        "noisy": noisy,
         "agreement": (agreement, {"threshold": FAR}),
     },
 )

@@ -202,10 +202,8 @@ def symmetric(tables: Tables, *, which: str) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
-        "lessens": lessens,
-        "learned": learned,
         "exact": partial(compared, against=EXACT, tied=False, deep=True),
         "exact-tied": partial(compared, against=EXACT, tied=True, deep=True),
         "deeper": partial(compared, against=DEEPER),
@@ -219,9 +217,6 @@ QUESTIONS = questions_of(
         "labels": partial(compared, against=LABELS, deep=True),
         "all": partial(compared, against=ALL),
         "as-in-3": partial(compared, against=AS_IT_STANDS, attention="as in (3)"),
-        "overfitting": overfitting,
-        "shifts": shifts,
-        "fourfold": fourfold,
         "trace": partial(remedy, name=TRACE),
         "trace-two": partial(remedy, name=TRACE, layers=2),
         "coordinates": partial(remedy, name=COORDINATES),

@@ -71,7 +71,7 @@ def learned(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "succeeds": (
             observed("succeeds", SUCCESS, above=False, second=BETWEEN),
@@ -88,6 +88,5 @@ QUESTIONS = questions_of(
         "ratio_shrinks": observed("ratio_shrinks", 1.0),
         "difference_shrinks": observed("difference_shrinks", 0.0),
         "seeds": (seeds, {"threshold": SEEDS}),
-        "learned": learned,
     },
 )

@@ -51,7 +51,7 @@ def beats_classical(tables: Tables, *, names: tuple[str, ...]) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "bayes": (near_bayes, {"share": NEAR}),
         "targets": posterior_first,

@@ -86,11 +86,9 @@ def _short(values: dict[str, float]) -> dict[str, float]:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "limit": (limit, {"threshold": ROUNDING}),
-        "bound": bound,
-        "gradient": gradient,
         "u": away_from_zero,
         "balance": (balance, {"threshold": ROUNDING}),
         "rate": (rate, {"threshold": RATE_ROUNDING}),

@@ -103,9 +103,8 @@ def beside_squares(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
-        "exact": exact,
         "one-label": (partial(reached, kind="one"), {"threshold": NEARLY_ALL}),
         "all-labels": (partial(reached, kind="all"), {"threshold": NEARLY_ALL}),
         "smaller": (smaller, {"threshold": 1.0}),
@@ -119,6 +118,5 @@ QUESTIONS = questions_of(
         "hardened": lambda tables: hardened(tables, lambda rows: rows["trained"] == rows["budget"], above=False),
         "stronger": lambda tables: hardened(tables, lambda rows: rows["budget"] > rows["trained"], above=False),
         "cost": lambda tables: hardened(tables, lambda rows: rows["budget"] == 0, above=True),
-        "beside-squares": beside_squares,
     },
 )

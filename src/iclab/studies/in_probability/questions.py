@@ -49,13 +49,12 @@ def bounded(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "concentrates": (concentrates, {"threshold": STEADY}),
         "near": (lambda tables: cases(tables["layer"], "worst", NEAR_MEAN, above=False), {"threshold": NEAR_MEAN}),
         "small": (lambda tables: cases(unlimited(tables), "q95", SMALL, above=False), {"threshold": SMALL}),
         "lucky": (lambda tables: cases(unlimited(tables), "q5", SMALL, above=False), {"threshold": SMALL}),
-        "bounded": bounded,
         "gpt2": (
             lambda tables: cases(transformers(tables["predictors"]), "q95", SMALL, above=False),
             {"threshold": SMALL},

@@ -117,14 +117,10 @@ def layers(tables: Tables, *, column: str) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
-        "ends": ends,
-        "kinds": kinds,
-        "threshold": threshold,
         "between": (between, {"threshold": SETTLED}),
         "beyond": (beyond, {"threshold": SETTLED}),
-        "flatter": flatter,
         "rate_power": (partial(power, index=0, expected=RATE_POWER), {"power": RATE_POWER}),
         "batch_power": (partial(power, index=1, expected=BATCH_POWER), {"power": BATCH_POWER}),
         "one_layer": (partial(layers, column="beats_one_layer"), {"t": SPAN}),

@@ -122,7 +122,7 @@ def least_squares(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "newton": (growing, {"correlation": LINEAR}),
         "not_descent": (newton_first, {"standard errors": DIFFERENCE}),

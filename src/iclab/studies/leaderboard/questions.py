@@ -54,11 +54,4 @@ def lower(tables: Tables) -> Answer:
 
 _ENDS = {"ratio_low": "last_error_low", "ratio_high": "last_error_high"}
 
-QUESTIONS = questions_of(
-    __file__,
-    {
-        "first": first,
-        "lower": lower,
-        "tenfold": tenfold,
-    },
-)
+QUESTIONS = questions_of(globals())

@@ -54,7 +54,7 @@ def faster_than_descent(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "untied": (as_untied, {"ratio": AS_GOOD}),
         "loops": better_than_one,

@@ -45,7 +45,7 @@ def learned(problems: tuple[str, ...], models: tuple[str, ...], *, holds: bool =
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "layers": (exact_layers, {"threshold": WITHIN}),
         "regression": (learned(("linear", "sparse"), (*ATTENTION, *RECURRENT)), {"share": LEARNED}),

@@ -169,14 +169,11 @@ def slower(tables: Tables, *, rules: tuple[str, ...]) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
-        "printed": printed,
         "heights": (partial(heights, problems=(FIXED,)), {"threshold": HEIGHT}),
         "times": (partial(times, problems=(FIXED,)), {"threshold": TIME}),
         "precision": order_of_weights,
-        "directions": directions,
-        "largest-first": largest_first,
         "scale": scale_decides,
         "noise": (partial(heights, problems=(NOISY,)), {"threshold": HEIGHT}),
         "noise-times": (partial(times, problems=(NOISY,)), {"threshold": TIME}),

@@ -70,7 +70,7 @@ def mechanism(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "cause": (cause, {"threshold": SPIKE}),
         "restored": (restored, {"threshold": SPIKE}),
@@ -78,6 +78,5 @@ QUESTIONS = questions_of(
         "distances": partial(far, variants=("rotary", "alibi")),
         "ratio": lambda tables: cases(top(tables), "log_ratio_fall", 0.0),
         "jump": lambda tables: cases(top(tables), "jump_change", 0.0, above=False),
-        "mechanism": mechanism,
     },
 )

@@ -43,11 +43,10 @@ def price(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "brittle": (brittle, {"threshold": FACTOR}),
         "recipe": (recipe, {"threshold": 1 / FACTOR}),
-        "longer": longer,
         "prior": (prior, {"threshold": 1 / FACTOR}),
         "price": (price, {"threshold": PRICE}),
     },

@@ -145,19 +145,14 @@ def floor(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
-        "bound": bound,
-        "best": best,
-        "floor": floor,
         "agreement": (agreement, {"threshold": FAR}),
         "lengths": partial(power, quantities=("trained layer above its floor", "trained layer, N = M")),
         "prompts": partial(power, quantities=("empirical minimiser",)),
-        "one-pass": one_pass,
         "noise": partial(power, quantities=("distance to the flow", "excess around the minimum")),
         "pool": partial(power, quantities=("layer on a pool",)),
         "enough": (enough, {"threshold": TENTH}),
         "nearest": (nearest, {"share of samples": CERTAIN}),
-        "known": known,
     },
 )

@@ -105,10 +105,8 @@ def bayes_of_pools(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
-        "phases": phases,
-        "floor": floor,
         "mlp": above_bayes,
         "few_chains": partial(nearest, family="chains", remembers=True),
         "many_chains": partial(nearest, family="chains", remembers=False),

@@ -82,7 +82,7 @@ def agreement(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "as_stated": (as_stated, {"threshold": TOLERANCE}),
         "tasks": (partial(tolerated, changed=("labels", "tasks")), {"threshold": TOLERANCE}),

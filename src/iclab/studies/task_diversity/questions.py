@@ -108,12 +108,11 @@ def explained(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "fresh": partial(changes, tasks=FRESH),
         "pool": partial(changes, tasks=POOL),
         "thresholds": found,
-        "beyond_bayes": beyond_bayes,
         "reported": (reported, {"threshold": WORSE}),
         "targets": partial(moved, recipes=(POSTERIOR,), towards_ridge=False),
         "rates": partial(moved, recipes=(CONSTANT, FAST, FAST_CONSTANT), towards_ridge=True),

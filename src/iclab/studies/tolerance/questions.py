@@ -93,7 +93,7 @@ def closed_form(tables: Tables) -> Answer:
 
 
 QUESTIONS = questions_of(
-    __file__,
+    globals(),
     {
         "layer_others": (partial(layer, benign=True), {"threshold": TOLERANCE}),
         "layer_inputs": (partial(layer, benign=False), {"threshold": TOLERANCE}),
@@ -102,7 +102,6 @@ QUESTIONS = questions_of(
         "as_predicted": (partial(as_predicted, family="fixed"), {"threshold": TOLERANCE}),
         "unlike_layer": partial(unlike, other="linear layer", family=None),
         "unlike_least_squares": partial(unlike, other="least squares", family="fixed"),
-        "cost": cost,
         "closed_form": (closed_form, {"threshold": AGREE}),
     },
 )
