@@ -48,6 +48,13 @@ def test_a_column_of_words_is_left_out_and_named(tmp_path):
         ("day\n2020-01-01\n2020-01-02\n", "column of numbers"),
         ("", "empty"),
         ('a,b\n1,"2\n', "CSV"),
+        ("a,b\n1,1e-400\n", "1e-400"),
+        # Signs that Unicode takes for ends of lines, or for spaces: a row is what the file ends by a line feed.
+        ("a,b\n1,2\x0b3,4\n", "must have 2 cells; line 2 has 3"),
+        ("a,b\n1,2\x851,2\n", "must have 2 cells; line 2 has 3"),
+        ("a,b\x1c1,2\n", "empty"),
+        ("a,b\n1,2\n3\u2028,4\n", "stands in line 3, column a"),
+        ("a,b\n1,2\n3\xa0,4\n", "stands in line 3, column a"),
     ],
 )
 def test_what_breaks_the_rule_is_named(tmp_path, text, sentence):
@@ -71,6 +78,26 @@ def test_arrays_of_anything_but_finite_numbers_are_refused(tmp_path, array):
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(InvalidInputError):
         read_numbers(tmp_path / "a.npy", header=False)
+
+
+def test_arrays_without_a_number_or_beyond_double_precision_are_refused(tmp_path):
+    for empty in (np.array([]), np.ones((0, 3))):
+        np.save(tmp_path / "empty.npy", empty)
+        with pytest.raises(InvalidInputError, match="must hold numbers"):
+            read_numbers(tmp_path / "empty.npy", header=False)
+    pd.DataFrame().to_parquet(tmp_path / "empty.parquet")
+    with pytest.raises(InvalidInputError, match="at least one column"):
+        read_numbers(tmp_path / "empty.parquet", header=True)
+    if np.finfo(np.longdouble).max > np.finfo(np.float64).max:
+        np.save(tmp_path / "long.npy", np.array([1e308], np.longdouble) * 10)
+        with pytest.raises(InvalidInputError, match="finite"):
+            read_numbers(tmp_path / "long.npy", header=False)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_as_systems_end_them(tmp_path, end):
+    (tmp_path / "data.csv").write_bytes(end.join(["a,b", "1,2", "3,4", ""]).encode())
+    np.testing.assert_array_equal(read_numbers(tmp_path / "data.csv", header=True).values, [[1, 2], [3, 4]])
 
 
 def test_a_header_that_promises_more_than_the_file_holds_is_refused(tmp_path):

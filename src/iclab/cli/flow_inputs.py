@@ -18,6 +18,7 @@ from iclab.foundations import (
     check_matrix,
     check_real,
 )
+from iclab.foundations.errors import printable
 from iclab.foundations.tables import read_arrays, read_numbers
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.theory import LSAParameters, assumption3, random_theta
@@ -171,7 +172,8 @@ def _estimated(path: Path, columns: str | None) -> Matrix:
     table = read_numbers(path, header=True, columns=chosen)
     values = table.values
     if table.left_out:
-        sys.stderr.write(f"of {path} these columns hold words and are left out: {', '.join(table.left_out)}\n")
+        names = printable(", ".join(table.left_out))
+        sys.stderr.write(f"of {printable(str(path))} these columns hold words and are left out: {names}\n")
     if len(values) < 2:
         raise InvalidInputError(f"{path} must hold at least two rows; {len(values)} was found.")
     covariance = np.atleast_2d(np.cov(values, rowvar=False))

@@ -8,6 +8,7 @@ only is no column of numbers, and left out unless it was asked for; the result s
 from __future__ import annotations
 
 import csv
+import io
 import re
 import zipfile
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 # Bytes of a file, and of the arrays that a compressed one may grow to.
 _BYTES = 1 << 28
-_NUMBER = re.compile(r"\s*[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\s*")
+_NUMBER = re.compile(r"[ \t]*[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?[ \t\n]*")
 # How numbers that are none are written.
 # As pandas and Arrow call what had no name.
 _UNNAMED = re.compile(r"(?:Unnamed: \d+(?:_level_\d+)?|__index_level_\d+__)?")
@@ -141,7 +142,8 @@ def _harmless(value: Any) -> Any:
 
 def _read_csv(path: Path, *, header: bool, columns: list[str] | None) -> NumberTable:
     try:
-        reader = csv.reader(read_text(path, most=_BYTES).splitlines(), strict=True)
+        # Lines end where files end them, and at no other sign that Unicode knows for it.
+        reader = csv.reader(io.StringIO(read_text(path, most=_BYTES), newline=""), strict=True)
         lines = [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:
         raise InvalidInputError(f"{path} must be a CSV file; {error}.") from error
@@ -197,14 +199,15 @@ def _check_names(names: list[str], path: Path, columns: list[str] | None) -> Non
         )
     if len(set(names)) < len(names):
         raise InvalidInputError(f"every column of {path} must have a name of its own; some are the same.")
-    if all(_NUMBER.fullmatch(name) for name in names):
+    if names and all(_NUMBER.fullmatch(name) for name in names):
         raise InvalidInputError(f"the first line of {path} must name the columns; it holds numbers.")
 
 
 def _number(cell: str, path: Path, line: int, column: str) -> float:
     if _NUMBER.fullmatch(cell):
         value = float(cell)
-        if np.isfinite(value):
+        # Whoever writes 1e400 or 1e-400 means neither infinity nor 0.
+        if np.isfinite(value) and (value != 0 or not re.search("[1-9]", re.split("[eE]", cell)[0])):
             return value
     given = "nothing" if not cell.strip() else repr(cell[:40])
     raise InvalidInputError(
@@ -253,7 +256,10 @@ def _array(found: np.ndarray, name: str) -> np.ndarray:
     _check_kind(found.dtype, name)
     if found.ndim not in (1, 2):
         raise InvalidInputError(f"{name} must hold rows and columns; an array of shape {found.shape} was found.")
-    values = np.array(found, dtype=np.float64, ndmin=2)
+    if not found.size:
+        raise InvalidInputError(f"{name} must hold numbers; an array of shape {found.shape} was found.")
+    with np.errstate(over="ignore"):  # of longer kinds of numbers
+        values = np.array(found, dtype=np.float64, ndmin=2)
     if not np.isfinite(values).all():
         raise InvalidInputError(f"{name} must hold finite numbers; NaN or infinity was found.")
     return values
