@@ -88,7 +88,7 @@ def test_checking_says_the_cost_and_what_is_odd(iclab, tmp_path):
         (["tiny", "--set", "steps"], "key=value"),
         (["tiny", "--set", "optimizer.kind=mion"], "optimizer.kind"),
         (["tiny", "--resume"], "must hold a run to resume"),
-        (["--directory", "runs/none"], "to go on, add --resume"),
+        (["--directory", "runs/none"], "to resume one, add --resume"),
         (["--directory", "runs/none", "--resume"], "must be the folder of a run"),
         ([], "neither was"),
     ],
