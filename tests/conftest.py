@@ -22,6 +22,8 @@ def pytest_configure(config):
 
 def pytest_collection_finish():
     """What was loaded by now stays, and is not looked through again for garbage."""
+    import hypothesis  # noqa: F401, as when it loads its plugins are asked who holds what, which freezing hides
+
     gc.enable()
     gc.freeze()
 
