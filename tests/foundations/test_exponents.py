@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from iclab.foundations import InvalidInputError
-from iclab.foundations.exponents import exponents, local_slopes
+from iclab.foundations.exponents import exponents, local_slopes, regressed
 
 
 def test_exponents_of_exact_power_laws():
@@ -27,3 +27,15 @@ def test_intervals_cover_the_exponent():
         [found] = exponents(x, x**-1.0 * rng.gamma(2.0, size=(12, 4)))
         covered += found.low <= -1 <= found.high
     assert 180 <= covered <= 200  # 95 % of 200, and slack
+
+
+def test_intervals_of_a_regression_cover_the_powers():
+    rng = np.random.default_rng(0)
+    x = np.array([[a, b] for a in (1.0, 2.0, 4.0) for b in (1.0, 3.0, 9.0)])
+    covered = np.zeros(2)
+    for _ in range(300):
+        found = regressed(x, x[:, 0] * x[:, 1] ** -0.5 * rng.lognormal(0, 0.3, size=9))
+        covered += [one.low <= power <= one.high for one, power in zip(found, (1.0, -0.5), strict=True)]
+    assert (np.abs(covered - 285) < 16).all()  # 95 % of 300, and four standard errors
+    with pytest.raises(InvalidInputError, match="at least 4 values"):
+        regressed(x[:3], [1.0, 2.0, 3.0])

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-from iclab.foundations import InvalidInputError
-from iclab.foundations.exponents import regressed
 from iclab.studies.initialisation import descent
 from iclab.studies.initialisation import measure as study
 from iclab.studies.initialisation.measure import MOVED, Problem, Settings, measure
@@ -153,15 +151,3 @@ def test_two_layers_that_still_move_reach_nothing(tables, asked):
         assert moving[column].sum() == still[column].sum() - 1
         assert asked(two_layer=moving)[name].undecided == 1
     assert moving["lowest_loss"].min() > still["lowest_loss"].min()
-
-
-def test_intervals_of_a_regression_cover_the_powers():
-    rng = np.random.default_rng(0)
-    x = np.array([[a, b] for a in (1.0, 2.0, 4.0) for b in (1.0, 3.0, 9.0)])
-    covered = np.zeros(2)
-    for _ in range(300):
-        found = regressed(x, x[:, 0] * x[:, 1] ** -0.5 * rng.lognormal(0, 0.3, size=9))
-        covered += [one.low <= power <= one.high for one, power in zip(found, (1.0, -0.5), strict=True)]
-    assert (np.abs(covered - 285) < 16).all()  # 95 % of 300, and four standard errors
-    with pytest.raises(InvalidInputError, match="at least 4 values"):
-        regressed(x[:3], [1.0, 2.0, 3.0])
