@@ -92,3 +92,17 @@ def test_home_is_understood_where_shells_do_not_see_it(tmp_path):
     )
     assert code == 0, err
     assert (home / "t.csv").exists()
+
+
+def test_names_with_signs_that_a_terminal_obeys_are_shown_without_them(tmp_path, iclab):
+    """In results as in messages; the folder has the name that it was given."""
+    name = "a\x1b[31m\nb"
+    code, out, err = iclab(*TRAIN.replace("--directory run", "").split(), "--directory", name)
+    assert code == 0, err
+    assert (tmp_path / name).is_dir()
+    for arguments in (("exchange", name, f"{name}c"), ("train", "--directory", name, "--resume")):
+        code, more, said = iclab(*arguments)
+        assert code == 0, said
+        out, err = out + more, err + said
+    assert "a\ufffd[31m\ufffdb: 60 steps" in out
+    assert "\x1b" not in out + err

@@ -49,6 +49,59 @@ BASES: tuple[dict[str, Any], ...] = (
         "targets": "labels",
         "prompts": {"covariates": {"kind": "gaussian", "spectrum": [2.0, 1, 0.5]}},
     },
+    {
+        "preset": "tiny",
+        "dimension": 2,
+        "n_train": 4,
+        "steps": 20,
+        "clamp": [{"activation": "blocks.0.attention.mixed", "head": 1, "to": 0.0}],
+        "checkpoints": {"spacing": "log", "count": 5, "precision": "half"},
+        "init_from": "runs/other",
+    },
+    {
+        "prompts": {"kind": "markov_chains", "n_symbols": 3, "concentration": 1.0, "order": 1},
+        "model": {
+            "dimension": 0,
+            "max_points": 9,
+            "width": 16,
+            "layers": 2,
+            "heads": 2,
+            "head": "classes",
+            "outputs": 3,
+        },
+        "n_train": 8,
+        "steps": 20,
+        "batch_size": 4,
+    },
+    {
+        "prompts": {
+            "covariates": {"kind": "wishart", "dimension": 3, "degrees": 5},
+            "tasks": {"kind": "vector_linear", "outputs": 2},
+        },
+        "model": {
+            "dimension": 3,
+            "max_points": 9,
+            "width": 16,
+            "layers": 2,
+            "heads": 2,
+            "outputs": 2,
+            "mixers": ["delta", "softmax"],
+        },
+        "n_train": 8,
+        "steps": 20,
+        "targets": "labels",
+    },
+    {
+        "prompts": {
+            "covariates": {"kind": "gaussian", "dimension": 3},
+            "tasks": {"kind": "finite_pool", "n_tasks": 4, "dimension": 3, "seed": 1},
+        },
+        "model": {"kind": "own", "object": "mine:Net", "arguments": {"d": 3}, "head": "mean"},
+        "n_train": 8,
+        "steps": 20,
+        "batch_size": 4,
+        "loss_at": "query",
+    },
 )
 
 

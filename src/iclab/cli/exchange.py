@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from iclab.cli.arguments import Whole
+from iclab.cli.output import say
 
 
 def exchange(
@@ -84,7 +84,7 @@ def exchange(
                     model = run.predictor(half=half)
                     table = judge(model, run.config, suite, n_prompts=n_prompts, progress=progress)
             run.export(target, table, half=half)
-        sys.stdout.write(f"{target}\n")
+        say(target)
         return 0
     if from_ == "garg":
         model = from_garg(source, step)
@@ -97,5 +97,5 @@ def exchange(
         to_hugging_face(model, target)
     else:
         save_model(model, target, card={"source": str(source), "format": from_})
-    sys.stdout.write(f"{target}\n")
+    say(target)
     return 0

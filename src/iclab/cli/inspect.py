@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from iclab.cli.arguments import Whole
+from iclab.cli.output import say
 
 
 def inspect(
@@ -74,5 +74,5 @@ def inspect(
     with Reporter() as progress, torch.random.fork_rng(devices=[]):
         found = overview(model, law, count, n_prompts=prompts, seed=seed, progress=progress)
         page = write_inspection(name, found.facts, found.tables, found.patterns, directory, progress)
-    sys.stdout.write(f"{page}\n")
+    say(page)
     return 0

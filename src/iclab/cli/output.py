@@ -90,6 +90,13 @@ def _fill_descriptors() -> None:
                 os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
 
 
+def say(line: object) -> None:
+    """Write a line of the result, such as where it is; signs that a terminal would obey are replaced."""
+    from iclab.foundations.errors import printable
+
+    sys.stdout.write(f"{printable(str(line))}\n")
+
+
 def as_text(table: Any) -> str:
     """A rich table as plain text, as wide as it needs."""
     from rich.console import Console

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from iclab.cli.arguments import listed
+from iclab.cli.output import say
 from iclab.studies import REGISTRY
 
 
@@ -59,7 +60,7 @@ def reproduce(
             after=lambda results: write_report(results, first=first_page(), drawings=drawings),
         )
         page = write_report(results, progress, first_page(), drawings)
-    sys.stdout.write(f"{page}\n")
+    say(page)
     differing = [name for _, record in results.finished for name in disagreements(record.tables)]
     if differing:
         sys.stderr.write(f"iclab: not the verdict on record: {', '.join(differing)}; see the report.\n")

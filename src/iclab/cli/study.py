@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from iclab.cli.arguments import Whole
+from iclab.cli.output import say
 
 study = App(name="study", help="Run a study by name or folder, or begin one of your own.")
 
@@ -28,7 +28,7 @@ def new(folder: Path) -> int:
     from iclab.studies.folder import write_example
 
     folder = write_example(folder)
-    sys.stdout.write(f"{folder}: run it with `iclab study run {shlex.quote(str(folder))}`.\n")
+    say(f"{folder}: run it with `iclab study run {shlex.quote(str(folder))}`.")
     return 0
 
 
@@ -93,5 +93,5 @@ def run(
     with workplace(count, dask) as place, Reporter() as progress:
         results = run_all([chosen], profile, directory, progress, workplace=place, changes=changes)
         page = write_report(results, progress)
-    sys.stdout.write(f"{page}\n")
+    say(page)
     return 0

@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from iclab.cli.arguments import Whole, listed
+from iclab.cli.output import say
 
 _Texts = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
 
@@ -131,7 +132,7 @@ def sweep(
         sys.stdout.write(jsonlib.dumps(content) + "\n")
     else:
         _print(result.table, list(grid.axes))
-        sys.stdout.write(f"{directory / 'table.csv'}\n")
+        say(directory / "table.csv")
     return EXIT_CHECK_FAILED if len(result.failed) else 0
 
 
@@ -143,7 +144,7 @@ def _dry_run(cells: list) -> int:  # type: ignore[type-arg]
     seconds = sum(each.seconds for _, each in costs)
     for cell, each in costs:
         where = ", ".join(f"{key} = {value}" for key, value in cell.axes.items())
-        sys.stdout.write(f"{where}: {each}\n")
+        say(f"{where}: {each}")
     sys.stdout.write(f"{len(cells)} trainings, {duration(seconds)} of one core, evaluation aside\n")
     return 0
 

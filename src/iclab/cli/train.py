@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from iclab.cli.arguments import listed
+from iclab.cli.output import say
 
 if TYPE_CHECKING:
     from iclab.training import Run, TrainingConfig
@@ -79,7 +80,7 @@ def train(
         from iclab.training.drawing import draw_losses
 
         draw_losses(Run.open(directory), curve)
-        sys.stdout.write(f"{curve}\n")
+        say(curve)
         return 0
     if more is not None and directory is not None:
         from iclab.training.continuing import extend
@@ -213,7 +214,7 @@ def _print_result(run: Run, *, as_json: bool) -> None:
         sys.stdout.write(jsonlib.dumps(content, indent=2) + "\n")
         return
     (scale, error_name), name = scale_of(run.config), reference_of(run.config.architecture.labels)
-    sys.stdout.write(f"{run.directory}: {run.config.steps} steps on {run.config.targets.replace('_', ' ')} targets\n")
+    say(f"{run.directory}: {run.config.steps} steps on {run.config.targets.replace('_', ' ')} targets")
     if name == "least_squares":
         sys.stdout.write("examples  error/d  ± s.e.   least squares/d\n")
     else:

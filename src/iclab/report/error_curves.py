@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from iclab.evaluation import SCORES
+from iclab.foundations.errors import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +73,9 @@ def _top(own: pd.DataFrame) -> float:
 
 
 def _shown(name: str) -> str:
-    """A name as it stands: dollars would make it a formula, and an underscore in front would hide it."""
-    escaped = name.replace("$", r"\$")
+    """A name as it stands: dollars would make it a formula, an underscore in front would hide it.
+
+    Control signs, which no font has, are replaced.
+    """
+    escaped = printable(name).replace("$", r"\$")
     return f" {escaped}" if escaped.startswith("_") else escaped
