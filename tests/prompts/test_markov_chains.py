@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from iclab.foundations import Draws, InvalidInputError
+from iclab.predictors import NGramBayes
 from iclab.prompts import MarkovChainPool, MarkovChains
 from iclab.prompts.markov_chains import openings, order_of, stationary
 
@@ -107,3 +108,12 @@ def test_a_larger_pool_extends_a_smaller_one():
 def test_what_is_no_chain_is_refused(make, why):
     with pytest.raises(InvalidInputError, match=why):
         make()
+
+
+def test_an_absurd_order_is_refused_at_once():
+    """Its number of rows is not computed: 3^(10^18) has half a quintillion digits."""
+    with pytest.raises(InvalidInputError, match=r"n_symbols\^order must be at most"):
+        MarkovChains(3, order=10**18)
+    prompts = MarkovChains(2).sample(1, 3, seed=0)
+    with pytest.raises(InvalidInputError, match="to be counted"):
+        NGramBayes(10**18)(prompts)

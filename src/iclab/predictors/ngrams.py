@@ -57,9 +57,9 @@ class NGramBayes:
     def __call__(self, prompts: Prompts) -> Law:
         """Probabilities, shape (B, P, k)."""
         k = require_classes(prompts, "n-grams")
-        if k ** (self.order + 1) > _MOST:
+        if self.order > _MOST.bit_length() or k ** (self.order + 1) > _MOST:
             raise InvalidInputError(
-                f"n-grams must be at most {_MOST} to be counted; {k} symbols make {k ** (self.order + 1)} of order "
+                f"n-grams must be at most {_MOST} to be counted; {k} symbols make {k}^{self.order + 1} of order "
                 f"{self.order}."
             )
         answers = np.empty((*prompts.ys.shape, k))

@@ -65,7 +65,8 @@ class MarkovChains(Sequences):
         object.__setattr__(self, "concentration", check_real(self.concentration, "concentration", above=0.0))
         object.__setattr__(self, "order", check_integer(self.order, "order", minimum=0))
         check_choice(self.start, "start", ("stationary", "uniform"))
-        if self.n_symbols**self.order > _MOST:
+        # Powers of 2 and more: of a large order none is computed.
+        if self.order > _MOST.bit_length() or self.n_symbols**self.order > _MOST:
             raise InvalidInputError(
                 f"n_symbols^order must be at most {_MOST} rows of a table; {self.n_symbols}^{self.order} was given."
             )
