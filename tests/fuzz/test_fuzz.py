@@ -125,6 +125,8 @@ def test_configurations(seeds):
                 outcomes["refused"] += 1
                 continue
             stated = {key: value for key, value in given.items() if key not in ("dimension", "n_train", "max_points")}
+            if isinstance(stated.get("checkpoints"), list):  # says the same in short
+                stated["checkpoints"] = {"steps": stated["checkpoints"]}
             assert not changes(stated, config.as_dict())
             assert config.at(0).as_dict() is not None
             lint(config)

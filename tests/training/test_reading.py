@@ -109,3 +109,11 @@ def test_the_rate_of_matrices_keeps_a_presets_ratio():
     assert read_config({"preset": "small"}, {"optimizer.kind": "sgd", "optimizer.learning_rate": 1e-2}).optimizer == (
         read_config({"preset": "small"}, {"optimizer.learning_rate": 1e-2, "optimizer.kind": "sgd"}).optimizer
     )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [1.0, float("-inf")], {"deep": float("nan")}])
+def test_arguments_that_no_file_keeps_are_refused(value):
+    """JSON and YAML of a run would hold null in their place, and a resumed run would be another."""
+    own = {"kind": "own", "object": "mine:Net", "arguments": {"size": value}}
+    with pytest.raises(InvalidInputError, match="must be finite"):
+        read_config({"preset": "tiny", "model": own})

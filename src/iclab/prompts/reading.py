@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -88,7 +89,7 @@ def validated(
 
 
 def _check_converted(given: Any, read: Any, place: str, name: str) -> None:
-    """Refuse words that were taken for numbers, and truth values taken for either."""
+    """Refuse words that were taken for numbers, truth values taken for either, and numbers that no file keeps."""
     if isinstance(given, Mapping) and isinstance(read, Mapping):
         for key, value in cast(Mapping[str, Any], given).items():
             if key in read:
@@ -96,6 +97,8 @@ def _check_converted(given: Any, read: Any, place: str, name: str) -> None:
     elif isinstance(given, list | tuple) and isinstance(read, list | tuple):
         for i, (one, other) in enumerate(zip(cast(list[Any], given), cast(list[Any], read), strict=False)):
             _check_converted(one, other, f"{place}.{i}", name)
+    elif isinstance(given, float) and not math.isfinite(given):  # among arguments of one's own code
+        raise InvalidInputError(f"{place or name} must be finite; {given} was given.")
     elif isinstance(read, int | float) and (
         isinstance(given, str) or (isinstance(given, int | float) and isinstance(given, bool) != isinstance(read, bool))
     ):
