@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 
 import pytest
 import threadpoolctl
@@ -39,6 +40,14 @@ def one_thread():
 def svg_alone(monkeypatch):
     """Figures are saved as what pages show; files for print take as long again."""
     monkeypatch.setattr("iclab.studies.drawing.FORMATS", {"svg": {"Date": None, "Creator": None}})
+
+
+@pytest.fixture(autouse=True, scope="session")
+def usual_signals():
+    """Tests send themselves signals, which whatever is begun by ``nohup`` or in the background would ignore."""
+    for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+            signal.signal(getattr(signal, name), usual)
 
 
 @pytest.fixture

@@ -84,12 +84,7 @@ def test_bfloat16_is_taken_where_it_is_clearly_faster(processor, instructions, s
         ("fast", {"dimension": 10, "n_train": 20, "model": {"width": 32}}, "float32", "float32"),
         ("small", {"dimension": 5, "n_train": 10}, "bfloat16", "bfloat16"),
         ("small", {"dimension": 5, "n_train": 10, "precision": "float32"}, "float32", "bfloat16"),
-        (
-            "standard",
-            {"dimension": 5, "n_train": 10, "optimizer": {"matrix_precision": "float32"}},
-            "bfloat16",
-            "float32",
-        ),
+        ("base", {"dimension": 5, "n_train": 10, "optimizer": {"matrix_precision": "float32"}}, "bfloat16", "float32"),
         ("small", {"precision": "float64"}, "float64", "float64"),
         ("lsa", {}, "float32", None),
         ("garg-linear", {}, "float32", None),
