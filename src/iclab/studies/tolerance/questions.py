@@ -58,8 +58,9 @@ def transformers(tables: Tables, family: str) -> Answer:
 
 def as_predicted(tables: Tables, family: str) -> Answer:
     """Per transformer and shift: whether its verdict is that of the layer of the same training, as theory gives it."""
-    rows = _cells(tables, "transformer", family)
-    theory = rows["shift"].map(_cells(tables, "linear layer", family).groupby("shift")["verdict"].first())
+    rows, cells = _cells(tables, "transformer", family), tables["cells"]
+    layer = cells[cells["counted"] & (cells["group"] == "linear layer") & (cells["family"] == family)]
+    theory = rows["shift"].map(layer.groupby("shift")["verdict"].first())
     decided = (rows["verdict"] != "undecided") & theory.isin(["tolerated", "not tolerated"])
     differs = decided & (rows["verdict"] != theory)
     more = int((differs & (rows["verdict"] == "tolerated")).sum())
