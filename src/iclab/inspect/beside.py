@@ -231,13 +231,14 @@ def plateaus_beside(run: Run) -> pd.DataFrame:
             "the run must be of one layer of linear attention on functions with w ~ N(0, I), for its plateaus to be "
             "predicted."
         )
-    predicted, levels = _predicted(run, loss) if own else (np.empty(0), None)
     errors = run.evaluations()
     last = errors[errors["position"] == run.config.n_train]
     if last.empty:
         raise InvalidInputError(f"{run.directory} must have been evaluated; it has not come to its first evaluation.")
-    if levels is None:
-        levels = plateau_losses(loss.covariates, run.config.n_train, loss.noise_variance)
+    if own:
+        predicted, levels = _predicted(run, loss)
+    else:
+        predicted, levels = np.empty(0), plateau_losses(loss.covariates, run.config.n_train, loss.noise_variance)
     rows = []
     for m, level in enumerate(levels):
         middle = (level + levels[m + 1]) / 2 if m + 1 < len(levels) else -np.inf

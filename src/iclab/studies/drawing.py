@@ -100,7 +100,8 @@ def lay_out(figure: Figure) -> None:
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
-        # No engine at all: with one, even one that does nothing, matplotlib draws twice for every file.
+        # No engine at all: with one, even one that does nothing, matplotlib draws twice for every file. The setting
+        # stays, as after each file the engine is restored by it.
         mpl.rcParams["figure.constrained_layout.use"] = False
         figure.set_layout_engine(None)
 
@@ -189,7 +190,7 @@ def figure_style() -> Generator[None]:
 
 @contextmanager
 def panels(size: tuple[float, float], *shape: int, **shared: Any) -> Generator[tuple[Figure, Any]]:
-    """Draw in the house's style on a figure of ``size`` inches: with one axes, a row of them, or rows and columns.
+    """Draw on a figure of ``size`` inches within :func:`figure_style`: one axes, a row of them, or rows and columns.
 
     Parameters
     ----------

@@ -148,7 +148,7 @@ def tensor_rule(dimension: int, points: int) -> Nodes:
         np.stack(np.meshgrid(*[each] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension)
         for each in (nodes, weights)
     )
-    return grid, shares.prod(1)
+    return _shared(grid, shares.prod(1))
 
 
 @lru_cache
@@ -166,6 +166,13 @@ def symmetric_rule(dimension: int) -> Nodes:
         block[rows, i], block[rows, j] = s * r, t * r
     nodes = np.vstack([np.zeros((1, n)), axis, pairs.reshape(-1, n)])
     weights = np.concatenate([[1 + (n * n - 7 * n) / 18], np.full(2 * n, (4 - n) / 18), np.full(4 * len(i), 1 / 36)])
+    return _shared(nodes, weights)
+
+
+def _shared(nodes: Float64[np.ndarray, "n k"], weights: Float64[np.ndarray, " n"]) -> Nodes:
+    """A rule that is kept for every caller, and that none may change."""
+    for each in (nodes, weights):
+        each.setflags(write=False)
     return nodes, weights
 
 

@@ -20,7 +20,7 @@ from iclab.foundations import read_json
 from iclab.models import Model, OwnModel
 from iclab.models.predictor import checkpoints, last_whole
 from iclab.models.storage import ARCHITECTURE, WEIGHTS, describe, load_tensors, read_weights, write_folder
-from iclab.training.metrics import STATE, Record
+from iclab.training.metrics import STATE, Written
 from iclab.training.series import SERIES
 
 OPTIMIZERS = "optimizers.safetensors"
@@ -53,7 +53,7 @@ class State:
     cpu_seconds: float = 0.0
 
 
-def save_checkpoint(state: State, run: Path, *, keep: int, clock: Mapping[str, float], written: Record) -> None:
+def save_checkpoint(state: State, run: Path, *, keep: int, clock: Mapping[str, float], written: Written) -> None:
     """Write ``checkpoints/<step>/`` of a run and remove all but the latest ``keep``.
 
     With it are kept the time spent and what has been ``written`` to its metrics.

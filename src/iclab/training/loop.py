@@ -25,7 +25,7 @@ from iclab.training.logs import Log, logs_of
 from iclab.training.logs.named import Given
 from iclab.training.logs.told import Called, Progress, Told, telling
 from iclab.training.memory import keep_memory
-from iclab.training.metrics import Record, rewind_metrics
+from iclab.training.metrics import Written, rewind_metrics
 from iclab.training.reporting import Clock, HeldOutEvaluation, metrics_line
 from iclab.training.run import CONFIG, Run
 from iclab.training.series import keep_weights
@@ -166,14 +166,14 @@ def _fit(run: Run, processes: World, logs: Sequence[Log], until: Until | None) -
     config = run.config
     checkpoint = last_good(run.directory)
     if checkpoint is not None and int(checkpoint.name) >= config.steps:
-        with telling(run, logs, Record()):
+        with telling(run, logs, Written()):
             return run
     state = new_state(config)
     if checkpoint is not None:
         restore(state, checkpoint)
     elif config.init_from is not None:
         state.model.load_state_dict(initial_weights(config))
-    written = rewind_metrics(run.directory, checkpoint) if processes.leads else Record()
+    written = rewind_metrics(run.directory, checkpoint) if processes.leads else Written()
     # Only the leading process evaluates, and only it is given an ``until``.
     reached = until is not None and any(until(line) for line in run.metrics if "error" in line)
     if processes.any(reached):

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Record:
+class Written:
     """How many lines there are, and their digest.
 
     Attributes
@@ -55,12 +55,12 @@ class Record:
         return {_ENTRY: {"lines": self.lines, "sha256": self.sha256}}
 
 
-def _recorded(checkpoint: Path | None) -> tuple[int, Record] | None:
+def _recorded(checkpoint: Path | None) -> tuple[int, Written] | None:
     """The step of a whole checkpoint and its record of metrics; None if there is none."""
     if checkpoint is None:
         return None
     found = read_json(checkpoint / STATE).get(_ENTRY)  # none of a version that kept no record
-    return None if found is None else (int(checkpoint.name), Record(int(found["lines"]), str(found["sha256"])))
+    return None if found is None else (int(checkpoint.name), Written(int(found["lines"]), str(found["sha256"])))
 
 
 def metrics_of(run: Path) -> list[dict[str, Any]]:
@@ -115,7 +115,7 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], bool]:
     return lines, bool(last)
 
 
-def _check(path: Path, lines: Sequence[Mapping[str, Any]], torn: bool, step: int, known: Record) -> None:
+def _check(path: Path, lines: Sequence[Mapping[str, Any]], torn: bool, step: int, known: Written) -> None:
     """Compare lines up to a step with the record of them; the last one may be torn.
 
     Raises
@@ -128,7 +128,7 @@ def _check(path: Path, lines: Sequence[Mapping[str, Any]], torn: bool, step: int
         if known.lines:
             _log.warning("%s is gone, with the %d lines that were written up to step %d.", path, known.lines, step)
         return
-    if Record.of(found) == known or (torn and len(found) == len(lines) == known.lines - 1):
+    if Written.of(found) == known or (torn and len(found) == len(lines) == known.lines - 1):
         return
     holds = "others" if len(found) == known.lines else str(len(found))
     raise InvalidInputError(
@@ -137,12 +137,12 @@ def _check(path: Path, lines: Sequence[Mapping[str, Any]], torn: bool, step: int
     )
 
 
-def rewind_metrics(run: Path, checkpoint: Path | None) -> Record:
+def rewind_metrics(run: Path, checkpoint: Path | None) -> Written:
     """Drop the lines after a checkpoint, which a training resumed there writes again; all if there is none.
 
     Returns
     -------
-    Record
+    Written
         Of the lines that are left.
 
     Raises
@@ -153,7 +153,7 @@ def rewind_metrics(run: Path, checkpoint: Path | None) -> Record:
     step = 0 if checkpoint is None else int(checkpoint.name)
     left = [line for line in _checked(run, checkpoint) if line["step"] <= step]
     write_text(run / METRICS, "".join(sealed_line(line) + "\n" for line in left))
-    return Record.of(left)
+    return Written.of(left)
 
 
 def append_metrics(path: Path, line: Mapping[str, Any]) -> None:

@@ -128,7 +128,7 @@ def best_descent(dimension: int, n_train: int, steps: int, n_draws: int, seed: i
 
     # Stable at the edge of the Marchenko-Pastur law.
     first = 1 / (1 + (dimension / n_train) ** 0.5) ** 2
-    found = minimize(error, np.log([first, first / 3]), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 0.0})
+    found = minimize(error, np.log([first, first / 3]), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": np.inf})
     rate, curvature = np.exp(found.x)
     return pd.DataFrame({"rate": [rate], "curvature": [curvature], "error_at_n": [found.fun], "n_draws": [n_draws]})
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from iclab.training.logs.protocol import Log
-from iclab.training.metrics import METRICS, Record, append_metrics
+from iclab.training.metrics import METRICS, Written, append_metrics
 from iclab.training.run import Run
 
 # Called with (steps done, steps in all, loss, seconds left); the last two are NaN before they are known.
@@ -28,7 +28,7 @@ class Called(Log):
 class Told:
     """Tells the metrics file and every log of a run; ``written`` says what is in the file."""
 
-    def __init__(self, run: Run, logs: Sequence[Log], written: Record) -> None:
+    def __init__(self, run: Run, logs: Sequence[Log], written: Written) -> None:
         self._metrics, self._logs, self.written = run.directory / METRICS, logs, written
 
     def line(self, line: Mapping[str, Any]) -> None:
@@ -49,7 +49,7 @@ class Told:
 
 
 @contextmanager
-def telling(run: Run, logs: Sequence[Log], written: Record) -> Generator[Told]:
+def telling(run: Run, logs: Sequence[Log], written: Written) -> Generator[Told]:
     """A training that begins, or goes on after the metrics that are there, and its end, whatever ends it."""
     lines = run.metrics if logs else []
     finished = False
