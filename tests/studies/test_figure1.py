@@ -1,5 +1,7 @@
 """Figure 1: observations read off errors whose answer is known, models at hand, bands."""
 
+from importlib.resources import files
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from scipy import stats
 from iclab.studies.figure1 import figures
 from iclab.studies.figure1.checks import CONFIDENCE, weigh
 from iclab.studies.figure1.measure import Settings, measure
-from iclab.studies.figure1.questions import QUESTIONS, SUCCESS
+from iclab.studies.figure1.questions import QUESTIONS, SIZE, SUCCESS, size
 from iclab.studies.lab import Lab
 from iclab.studies.measuring import FAMILIES, OWN, panels
 from iclab.studies.study import Record, Verdict, ask, plain
@@ -20,9 +22,9 @@ LENGTHS = (4, 6, 8)
 PANELS = panels((1.0, 4.0, 9.0))
 MODELS = pd.DataFrame(
     {"embedding": "interleaved", "family": "random", "n_train": LENGTHS, "learned": True, "steps": 1, "labels_seen": 1}
-)
-# In the order of the paper; the others are ours.
-PAPER = [question.name for question in QUESTIONS if question.source]
+).assign(**SIZE)
+# What the paper sees in the errors.
+PAPER = [question.name for question in QUESTIONS if question.source and question.name != "size"]
 
 
 def _errors(level, *, spike=1.0, spike_decay=0.0, prompts=400, seed=0, seeds=(1.0,)):
@@ -275,3 +277,19 @@ def test_bands_part_seeds_from_prompts(tmp_path):
     assert spread["points"].to_list() == [2 * 4 * 3, 2 * 4 * 3]
     for figure in _drawn(tables, **changes).values():
         assert figure.axes
+
+
+@pytest.mark.parametrize("part", [*SIZE, "embedding"])
+def test_one_wrong_part_is_another_size_than_the_papers(part):
+    other = MODELS.assign(**{part: "stacked" if part == "embedding" else SIZE[part] - 1})
+    assert size({"models": MODELS}).verdict is Verdict.CONFIRMED
+    assert size({"models": other}).verdict is Verdict.REFUTED
+    assert size({"models": pd.concat([MODELS, other])}).verdict is Verdict.IN_PART
+
+
+def test_the_preset_of_the_papers_profile_has_the_papers_size():
+    settings = Settings(
+        **yaml.safe_load(files("iclab.studies.profiles").joinpath("paper.yaml").read_text())["studies"]["figure1"]
+    )
+    model = settings.configuration(settings.models[0]).model
+    assert {part: getattr(model, part) for part in SIZE} == SIZE

@@ -110,13 +110,14 @@ def describe(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.Data
     ``labels_seen`` are the points of all training prompts; ``differences`` the settings of its training that are not
     those of the study with as many steps; ``identity`` tells one model from every other.
     """
-    columns = [*Model._fields, "embedding", "attention", "width", "layers", "steps", "wanted_steps", "labels_seen"]
+    parts = ["embedding", "attention", "width", "layers", "heads"]
+    columns = [*Model._fields, *parts, "steps", "wanted_steps", "labels_seen"]
     rows = []
     for model, run in found.items():
         config, wanted = run.config, settings.configuration(model)
         other = deviations(run, settings.configuration(model, steps=config.steps))
         assert isinstance(config.model, Architecture)
-        architecture = [config.model.embedding, config.model.attention, config.model.width, config.model.layers]
+        architecture = [getattr(config.model, part) for part in parts]
         training = [
             config.steps,
             wanted.steps,

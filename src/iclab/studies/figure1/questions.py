@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, cases
+from iclab.studies.study import Answer, Number, Tables, Verdict, cases, counted
 
 # The paper gives no numbers: an error below this fraction of the zero predictor's counts as success,
 SUCCESS = 0.25
@@ -19,8 +19,9 @@ BETWEEN = 0.1
 SPIKE = 2.0
 # Seeds spread more beyond N when their spread there is over this times that up to N.
 SEEDS = 2.0
-# How the paper's models read their prompts.
+# How the paper's models read their prompts, and their size (Appendix E).
 TOKENS = "interleaved"
+SIZE = {"width": 256, "layers": 12, "heads": 8}
 
 
 def observed(name: str, line: float, *, above: bool = True, second: float | None = None) -> Callable[[Tables], Answer]:
@@ -63,6 +64,13 @@ def seeds(tables: Tables) -> Answer:
     return Answer(Verdict.CONFIRMED if above else Verdict.REFUTED, int(above), int(not above), 0, numbers)
 
 
+def size(tables: Tables) -> Answer:
+    """How many models are of the paper's size and read x and y as separate tokens."""
+    models = tables["models"]
+    alike = (models[list(SIZE)] == list(SIZE.values())).all(axis=1) & (models["embedding"] == TOKENS)
+    return counted(alike)
+
+
 def learned(tables: Tables) -> Answer:
     """How many models learned their task."""
     models = tables["models"]["learned"].astype(bool)
@@ -88,5 +96,6 @@ QUESTIONS = questions_of(
         "ratio_shrinks": observed("ratio_shrinks", 1.0),
         "difference_shrinks": observed("difference_shrinks", 0.0),
         "seeds": (seeds, {"threshold": SEEDS}),
+        "size": (size, SIZE),
     },
 )
