@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from iclab.foundations import InvalidInputError
-from iclab.prompts import BurstyClasses
+from iclab.prompts import BurstyClasses, GaussianMixture
 
 D, K, LABELS, N = 16, 40, 5, 8
 
@@ -91,3 +91,20 @@ def test_what_does_not_fit_is_refused(changes, said):
 def test_there_is_one_query():
     with pytest.raises(InvalidInputError, match="at most 9"):
         law().sample(2, N + 2, seed=0)
+
+
+class _SlotsFromTheNoise(BurstyClasses):
+    def _slots(self, draws):
+        draws.normals("x", 1)
+        return super()._slots(draws)
+
+
+class _CentresFromTheNoise(GaussianMixture):
+    def centres(self, draws):
+        return draws.normals("x", self.dimension)
+
+
+@pytest.mark.parametrize("own", [_SlotsFromTheNoise(D, K, LABELS, N), _CentresFromTheNoise(D, 2.0)])
+def test_a_law_that_draws_the_same_numbers_twice_is_refused(own):
+    with pytest.raises(InvalidInputError, match="address of its own"):
+        own.sample(2, N + 1, seed=0)

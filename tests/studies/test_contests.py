@@ -6,9 +6,11 @@ import pytest
 from iclab.evaluation import error_curve
 from iclab.predictors import DeltaRule, LeastSquares
 from iclab.prompts import Gaussian, Linear, PromptDistribution
-from iclab.studies.contests import hold, over_seeds, with_dimension
+from iclab.studies.contests import board, contest, hold, over_seeds, with_dimension
+from iclab.studies.lab import Lab
 from iclab.studies.mixers.measure import Settings, exact_error
 from iclab.studies.study import Verdict
+from iclab.studies.trainings import TrainingSettings
 
 
 @pytest.mark.parametrize(("layer", "learner"), [("delta rule", DeltaRule(1 / 7)), ("mesa", LeastSquares())])
@@ -37,3 +39,10 @@ def test_the_dimension_is_filled_in():
         "tasks": {"count": 4, "kind": "x"},
         "noise": 0.3,
     }
+
+
+def test_a_contest_without_cases_has_its_columns(tmp_path):
+    errors = contest({}, {}, TrainingSettings(), Lab(tmp_path, lambda *_: None))
+    table = board(errors, {}, ("problem",))
+    assert table.empty
+    assert {"problem", "case", "predictor", "score", "score_low", "score_high"} <= set(table.columns)

@@ -109,12 +109,13 @@ class BurstyClasses:
                 f"n_points must be at most {self.n_pairs + 1}, the pairs and the query; {n_points} was given."
             )
         draws = Draws(seed, stream, step, start, check_integer(n_prompts, "n_prompts", minimum=1))
-        slots, of_query = self._slots(draws)
+        with draws.once() as once:
+            slots, of_query = self._slots(once)
+            own, shown, centres = self._classes(once)
+            normals = once.normals("x", self.n_pairs + 1, self.dimension) / np.sqrt(self.dimension)
         chosen = np.concatenate([slots, of_query[:, None]], axis=1)
-        own, shown, centres = self._classes(draws)
         rows = np.arange(draws.count)[:, None]
         ys = shown[rows, chosen][:, :n_points]
-        normals = draws.normals("x", self.n_pairs + 1, self.dimension) / np.sqrt(self.dimension)
         xs = (centres[rows, chosen] + self.spread * normals) / np.sqrt(1 + self.spread**2)
         xs = np.ascontiguousarray(xs[:, :n_points])
         return Prompts(xs, ys, xs, own[rows, chosen][:, :n_points], self.n_labels, np.eye(self.n_labels)[ys])

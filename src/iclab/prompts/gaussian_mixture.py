@@ -70,11 +70,12 @@ class GaussianMixture:
         """Draw prompts ``start`` … ``start + n_prompts − 1``, as ``PromptDistribution.sample`` does."""
         n_points = check_integer(n_points, "n_points", minimum=1)
         draws = Draws(seed, stream, step, start, check_integer(n_prompts, "n_prompts", minimum=1))
-        centres = self.centres(draws)
-        clusters = (draws.at(channel=1).uniforms("x", n_points) < 0.5).astype(np.int64)
-        xs = draws.normals("x", n_points, self.dimension)
+        with draws.once() as once:
+            centres = self.centres(once)
+            clusters = (once.at(channel=1).uniforms("x", n_points) < 0.5).astype(np.int64)
+            xs = once.normals("x", n_points, self.dimension)
+            flipped = once.uniforms("noise", n_points) < self.flips
         xs += (2 * clusters - 1)[..., None] * centres[:, None]
-        flipped = draws.uniforms("noise", n_points) < self.flips
         margins = 2 * np.einsum("bpd,bd->bp", xs, centres, optimize=False)
         law: Law = expit(np.stack([-margins, margins], axis=-1))
         law = self.flips + (1 - 2 * self.flips) * law

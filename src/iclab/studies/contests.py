@@ -21,6 +21,9 @@ from iclab.training import TrainingConfig, preset
 BAYES, MODEL = "bayes", "model"
 # Fields of ``preset`` that are no overrides.
 _SIZES = ("dimension", "n_train", "max_points")
+# Columns that a contest and a board have without a case, too.
+_ERRORS = ("predictor", "position", "mean", "stderr", "n", "training_seed", "case")
+_BOARD = ("case", "predictor", "score", "score_low", "score_high", "stderr")
 
 
 def with_dimension(prompts: Mapping[str, Any], dimension: int) -> dict[str, Any]:
@@ -39,6 +42,11 @@ def job_of(case: str, change: Mapping[str, Any], seed: int, lab: Lab) -> Job:
     config = preset("tiny", **sizes, **{k: v for k, v in change.items() if k not in _SIZES}, seed=seed)
     safe = "".join(character if character.isalnum() else "-" for character in case)
     return Job(f"training: {case}, seed {seed}", config, lab.runs / f"{safe}-seed{seed}-{digest(config.as_dict())}")
+
+
+def jobs_of(cases: Mapping[str, Mapping[str, Any]], settings: TrainingSettings, lab: Lab) -> dict[tuple[str, int], Job]:
+    """The trainings of every case with every seed, by both."""
+    return {(case, s): job_of(case, change, s, lab) for case, change in cases.items() for s in settings.training_seeds}
 
 
 def contest(
@@ -69,8 +77,10 @@ def contest(
         Columns case, predictor ("model" or a reference), training_seed (−1 for references), position, mean (of the
         score of the labels), stderr, n.
     """
+    if not cases:
+        return pd.DataFrame(columns=list(_ERRORS))
     seeds = settings.training_seeds
-    jobs = {(case, s): job_of(case, change, s, lab) for case, change in cases.items() for s in seeds}
+    jobs = jobs_of(cases, settings, lab)
     lab.train(list(jobs.values()))
     units = [
         Unit(
@@ -134,14 +144,24 @@ def over_seeds(values: np.ndarray) -> Number:
     return Number(float(np.exp(logs.mean())), float(np.exp(interval.low)), float(np.exp(interval.high)))
 
 
-def board(errors: pd.DataFrame, cases: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
-    """Scores at the last position: one row for each case and predictor, with what describes the case."""
-    rows = []
+def board(errors: pd.DataFrame, cases: Mapping[str, Mapping[str, str]], described: Sequence[str]) -> pd.DataFrame:
+    """Scores at the last position: one row for each case and predictor, with what describes the case.
+
+    Parameters
+    ----------
+    errors : DataFrame
+        Of ``contest``.
+    cases : mapping
+        Name of the case to its values of the columns that describe it.
+    described : sequence of str
+        Names of these columns.
+    """
+    rows: list[dict[str, Any]] = []
     for case, labels in cases.items():
         for name, number in final(errors, case).items():
             interval = {"score_low": number.low, "score_high": number.high, "stderr": number.stderr}
             rows.append({**labels, "case": case, "predictor": name, "score": number.value, **interval})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*described, *_BOARD])
 
 
 def scores(rows: pd.DataFrame) -> dict[str, Number]:

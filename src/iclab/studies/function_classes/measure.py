@@ -88,7 +88,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         settings,
         lab,
     )
-    return {"errors": errors, "board": board(errors, labels)}
+    return {"errors": errors, "board": board(errors, labels, ("class", "targets"))}
 
 
 def _case(name: str, targets: str, settings: Settings) -> dict[str, Any]:

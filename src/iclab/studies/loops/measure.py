@@ -12,10 +12,11 @@ from scipy.optimize import minimize
 
 from iclab.evaluation import compare
 from iclab.models import load
-from iclab.predictors import GradientDescentPlusPlus, LeastSquares
+from iclab.predictors import GradientDescentPlusPlus, LeastSquares, Predictor
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 from iclab.studies.contests import board, job_of
 from iclab.studies.lab import Lab
+from iclab.studies.store import Unit
 from iclab.studies.trainings import Trained, TrainingSettings, trained
 
 TITLE = "Loops: one block applied many times"
@@ -88,21 +89,26 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     sizes = {"dimension": settings.dimension, "n_train": settings.n_train, "seed": settings.seed}
     descent = lab.table(best_descent, "tied GD++", steps=settings.loops, n_draws=settings.n_draws, **sizes)
     rate, curvature = (float(descent[name].iloc[0]) for name in ("rate", "curvature"))
-    tested = {"rate": rate, "curvature": curvature, "n_prompts": settings.n_prompts, "seed": settings.seed}
-    errors, loops = [], []
-    for (name, s), job in jobs.items():
-        numbers = list(settings.tested) if name == LOOPED else []
-        table = lab.table(judge, job.label, model=trained(job), loops=numbers, points=settings.n_train + 1, **tested)
-        plain = table["loops"].isna()
-        seeds = table["predictor"].map(lambda who, s=s: s if who == "model" else -1)
-        table = table.assign(case=name, training_seed=seeds)
-        errors.append(table[plain].drop(columns="loops"))
-        loops.append(table[~plain & (table["position"] == settings.n_train)].drop(columns=["case", "position"]))
-    every = pd.concat(errors, ignore_index=True).drop_duplicates(["case", "predictor", "training_seed", "position"])
-    steps = pd.concat(loops, ignore_index=True).drop_duplicates(["predictor", "training_seed", "loops"])
+    tested = {"points": settings.n_train + 1, "n_prompts": settings.n_prompts, "seed": settings.seed}
+    numbers = list(settings.tested)
+    units = [
+        Unit(judge, {"model": trained(job), "loops": numbers if name == LOOPED else [], **tested}, job.label)
+        for (name, _), job in jobs.items()
+    ]
+    tables = dict(zip(jobs, lab.tables(units, "judging"), strict=True))
+    law = next(iter(jobs.values())).config.prompts.build()
+    descents = {"law": law, "rate": rate, "curvature": curvature, "loops": numbers}
+    # Who is not trained is the same beside every model.
+    exact = lab.table(references, "least squares and GD++", **descents, **tested)
+    tables |= {(name, -1): exact for name in shape}
+    whole = pd.concat([t.assign(case=name, training_seed=s) for (name, s), t in tables.items()], ignore_index=True)
+    plain = whole["loops"].isna()
+    every = whole[plain].drop(columns="loops").reset_index(drop=True)
+    steps = whole[~plain & (whole["position"] == settings.n_train)].drop(columns=["case", "position"])
+    steps = steps.drop_duplicates(["predictor", "training_seed", "loops"])
     return {
-        "errors": every.reset_index(drop=True),
-        "board": board(every, {name: {"model": name} for name in shape}),
+        "errors": every,
+        "board": board(every, {name: {"model": name} for name in shape}, ("model",)),
         "loops": steps.astype({"loops": int}).reset_index(drop=True),
         "trained": descent.assign(loops=settings.loops, window=settings.window),
     }
@@ -145,15 +151,26 @@ class _AtN:
         return np.concatenate([np.zeros_like(predictions[:, :-1]), predictions[:, -1:]], axis=1)
 
 
-def judge(
-    model: Trained, loops: list[int], points: int, rate: float, curvature: float, n_prompts: int, seed: int
-) -> pd.DataFrame:
-    """Errors by position of a model as it was trained, with other numbers of loops, and of GD++ of as many steps."""
-    law = model.config.prompts.build()
+def judge(model: Trained, loops: list[int], points: int, n_prompts: int, seed: int) -> pd.DataFrame:
+    """Errors by position of a model as it was trained, and with other numbers of loops."""
     predictor = load(model.path)
-    named: dict[tuple[str, int | None], Any] = {("model", None): predictor, ("least squares", None): LeastSquares()}
+    named: dict[tuple[str, int | None], Predictor] = {("model", None): predictor}
     named |= {("model", n): predictor.looped(n) for n in loops}
+    return _errors(named, model.config.prompts.build(), points, n_prompts, seed)
+
+
+def references(
+    law: Any, loops: list[int], points: int, rate: float, curvature: float, n_prompts: int, seed: int
+) -> pd.DataFrame:
+    """Errors by position of least squares, and of GD++ of as many steps as loops."""
+    named: dict[tuple[str, int | None], Predictor] = {("least squares", None): LeastSquares()}
     named |= {("GD++", n): _AtN(GradientDescentPlusPlus(n, rate, curvature)) for n in loops}
+    return _errors(named, law, points, n_prompts, seed)
+
+
+def _errors(
+    named: Mapping[tuple[str, int | None], Predictor], law: Any, points: int, n_prompts: int, seed: int
+) -> pd.DataFrame:
     keys = {str(i): key for i, key in enumerate(named)}
     contestants = dict(zip(keys, named.values(), strict=True))
     table = compare(contestants, {"": law}, points, n_prompts=n_prompts, seed=seed).drop(columns="distribution")

@@ -123,7 +123,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         lab,
     )
     labels = {f"{p}: {m}": {"problem": p, "model": m} for p in settings.problems for m in settings.models}
-    return {"errors": errors, "board": board(errors, labels), "layers": _layers(errors, settings)}
+    return {"errors": errors, "board": board(errors, labels, ("problem", "model")), "layers": _layers(errors, settings)}
 
 
 def _case(problem: str, model: str, settings: Settings, common: Mapping[str, Any]) -> dict[str, Any]:
