@@ -10,7 +10,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -263,17 +265,27 @@ def check_shapes(found: Mapping[str, tuple[int, ...]], architecture: Architectur
             f"{len(found)} tensors."
         )
     try:
-        with torch.device("cpu" if isinstance(architecture, OwnModel) else "meta"):
-            model = make(architecture, seed=None)
+        own = isinstance(architecture, OwnModel)
+        wanted = _shapes_of(make(architecture, seed=None)) if own else _shapes(architecture)
     except RuntimeError as error:
         raise InvalidInputError(f"{where} must have sizes that a computer can address; they are larger.") from error
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     for name in [*wanted, *found]:
         if wanted.get(name) != found.get(name):
             raise InvalidInputError(
                 f"{where} must hold weights that fit its configuration; {name!r} has the shape "
                 f"{found.get(name, 'of nothing')}, and there {wanted.get(name, 'of nothing')}."
             )
+
+
+# Models of a sweep differ in their weights more often than in their architecture.
+@lru_cache(maxsize=64)
+def _shapes(architecture: Architecture) -> Mapping[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        return _shapes_of(make(architecture, seed=None))
+
+
+def _shapes_of(model: Model) -> Mapping[str, tuple[int, ...]]:
+    return MappingProxyType({name: tuple(value.shape) for name, value in model.state_dict().items()})
 
 
 def built(architecture: Architecture | OwnModel, weights: Mapping[str, Tensor], where: str) -> Any:
