@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
 import iclab.training.cuda_graphs as cuda_graphs
-from iclab.models import load
+from iclab.models import load, make
+from iclab.models.mixers.kernels import KERNELS
 from iclab.training import preset, train
 from iclab.training.config import write_yaml
 from iclab.training.distributed import World
@@ -122,3 +124,15 @@ def test_nccl_sums_what_gloo_does(tmp_path):
         processes.wait()
     finally:
         torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(find_spec("fla") is None, reason="needs the extra `kernels`")
+@pytest.mark.parametrize("embedding", ["interleaved", "stacked"])
+@pytest.mark.parametrize("mixer", KERNELS)
+def test_kernels_train_the_model_that_our_chunks_do(tmp_path, mixer, embedding):
+    """Products round to eight bits on both sides."""
+    model = {"mixers": [mixer], "embedding": embedding, "positions": "none"}
+    config = configuration(device="cuda", precision="bfloat16", model=model, optimizer={"kind": "sgd"})
+    kernels, own = (weights(train(config.with_(kernels=name), tmp_path / name).directory) for name in ("fla", "own"))
+    start = torch.nn.utils.parameters_to_vector(make(config.model, config.seed).parameters()).detach()
+    assert (kernels - own).norm() < 0.05 * (own - start).norm()

@@ -167,18 +167,19 @@ def _check(config: TrainingConfig, *, as_json: bool) -> int:
     from iclab.training.causality import check_causal
     from iclab.training.cost import estimate_cost
     from iclab.training.linting import lint
-    from iclab.training.precision import choices
+    from iclab.training.precision import choices, decided
 
     if isinstance(config.model, OwnModel):  # ours are, by construction
         check_causal(config)
     chosen, cost, remarks = choices(config), estimate_cost(config), lint(config)
+    kernels = {"kernels": decided(config).kernels} if config.kerneled else {}
     if as_json:
         precision = {field: asdict(choice) for field, choice in chosen.items()}
         figures = {name: None if math.isnan(value) else value for name, value in asdict(cost).items()}
-        content = {"cost": figures, "targets": config.targets, "precision": precision, "remarks": remarks}
+        content = {"cost": figures, "targets": config.targets, "precision": precision, **kernels, "remarks": remarks}
         sys.stdout.write(jsonlib.dumps(content, indent=2) + "\n")
     else:
-        fields = [f"targets: {config.targets}.", *(f"{field}: {choice}." for field, choice in chosen.items())]
+        fields = [f"{field}: {choice}." for field, choice in ({"targets": config.targets} | chosen | kernels).items()]
         sys.stdout.write("\n".join([f"Cost: {cost}.", *fields, *remarks]) + "\n")
     return 0
 

@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from iclab.foundations import InvalidInputError
 from iclab.foundations.own_code import CodeNotAllowedError
 from iclab.models import Architecture, OwnModel
+from iclab.models.mixers.kernels import KERNELS
 from iclab.prompts import PromptDistribution
 from iclab.prompts.labels import labels_of
 from iclab.prompts.problem_specifications import ProblemSpecification
@@ -81,6 +82,9 @@ class TrainingConfig:
     precision : {"auto", "float32", "bfloat16", "float64"}
         Of weights and products; "bfloat16" keeps float32 weights and multiplies under autocast. "auto" takes it where
         it is clearly faster and float32 elsewhere, decided by the machine that begins the run and kept from then on.
+    kernels : {"auto", "own", "fla"}
+        By what recurrent mixers read in steps in bfloat16 on a GPU: our chunks, or the kernels of
+        flash-linear-attention. "auto" takes these if the package is there, decided and kept as the precision is.
     device : {"auto", "cpu", "cuda"}
         "auto" takes a GPU if there is one.
     compile : bool
@@ -112,6 +116,7 @@ class TrainingConfig:
     clamp: tuple[Clamp, ...] = ()
     per_dimension: bool = False
     precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
+    kernels: Literal["auto", "own", "fla"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compile: bool = False
     log_every: int | None = Field(default=None, ge=1)
@@ -130,6 +135,8 @@ class TrainingConfig:
             )
         if self.clamp and self.compile:
             raise InvalidInputError("compile must be false for activations to be clamped; it is true.")
+        if self.kernels == "fla":
+            self._check_kernels()
         beyond = max(self.checkpoints.steps or (0,), default=0) if self.checkpoints is not None else 0
         if beyond > self.steps:
             raise InvalidInputError(f"checkpoints must be at steps up to {self.steps}; {beyond} was given.")
@@ -137,6 +144,15 @@ class TrainingConfig:
             # Where it begins, after its first change, and where it ends: what is wrong is said before the start.
             for step in (0, ramp.begin + ramp.every, ramp.last_change):
                 self.at(step)
+
+    def _check_kernels(self) -> None:
+        needed = (("precision", ("bfloat16", "auto")), ("device", ("cuda", "auto")), ("compile", (False,)))
+        for name, fitting in needed:
+            value = getattr(self, name)
+            if value not in fitting:
+                raise InvalidInputError(
+                    f"kernels 'fla' must go with {name} {fitting[0]!r}; {value!r} was given: take kernels 'own'."
+                )
 
     def _check(self, prompts: Any) -> None:
         labels = labels_of(prompts)
@@ -252,17 +268,30 @@ class TrainingConfig:
 
     @property
     def undecided(self) -> bool:
-        """Whether a precision is still left to the machine."""
+        """Whether a precision, or kernels where there are any, are still left to the machine."""
         optimizer = self.optimizer
-        return self.precision == "auto" or (optimizer.kind == "muon" and optimizer.matrix_precision == "auto")
+        muon = optimizer.kind == "muon" and optimizer.matrix_precision == "auto"
+        return self.precision == "auto" or muon or (self.kernels == "auto" and self.kerneled)
+
+    @property
+    def kerneled(self) -> bool:
+        """Whether the model has mixers that kernels can compute."""
+        return not isinstance(self.model, OwnModel) and not KERNELS.keys().isdisjoint(self.model.kinds)
+
+    @property
+    def by_kernels(self) -> bool:
+        """Whether kernels compute them."""
+        return self.kernels == "fla" and self.kerneled
 
     def filled_from(self, other: TrainingConfig) -> Self:
-        """A copy whose precisions are those of another one where they were left to the machine."""
+        """A copy whose precisions and kernels are those of another one where they were left to the machine."""
         optimizer = self.optimizer
         if optimizer.matrix_precision == "auto":
             optimizer = replace(optimizer, matrix_precision=other.optimizer.matrix_precision)
         return self.with_(
-            precision=other.precision if self.precision == "auto" else self.precision, optimizer=optimizer
+            precision=other.precision if self.precision == "auto" else self.precision,
+            kernels=other.kernels if self.kernels == "auto" else self.kernels,
+            optimizer=optimizer,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -278,6 +307,8 @@ class TrainingConfig:
                 del data[key]
         if self.optimizer.matrix_precision == "auto":
             del data["optimizer"]["matrix_precision"]
+        if self.kernels == "auto":
+            del data["kernels"]
         return data
 
 

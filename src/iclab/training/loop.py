@@ -9,6 +9,7 @@ from typing import Any
 
 from iclab.foundations import InvalidInputError, exclusive, require_writable, user_path
 from iclab.models import OwnModel
+from iclab.models.mixers.kernels import check_kernels
 from iclab.models.predictor import device_of
 from iclab.models.storage import MANIFEST
 from iclab.prompts.reading import allowing_code
@@ -110,6 +111,8 @@ def train(
         config = allowing_code(config)
     # A device that is not there, and code that may not run or fails, are refused before anything is written.
     device_of(config.device)
+    if config.by_kernels:
+        check_kernels()
     if isinstance(config.model, OwnModel):
         check_causal(config)
     check_clamps(config.clamp, config.architecture, config.n_points)

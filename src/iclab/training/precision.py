@@ -1,4 +1,4 @@
-"""In which precision a training multiplies, decided once, before its first step.
+"""In which precision a training multiplies, and by which kernels, decided once, before its first step.
 
 Products in bfloat16 take half the time of float32 where the processor has instructions for them, and up to thirty
 times as much where it has none. What a configuration leaves to ``auto`` is decided in three questions: whether the
@@ -20,6 +20,7 @@ from functools import lru_cache
 import torch
 from torch.nn.functional import linear
 
+from iclab.models.mixers.kernels import missing
 from iclab.training.config import TrainingConfig
 
 # Below these, a step under autocast takes at least .8 of its time in float32 (one core with AVX-512 and bfloat16): the
@@ -106,12 +107,17 @@ def choices(config: TrainingConfig) -> dict[str, Choice]:
 
 
 def decided(config: TrainingConfig) -> TrainingConfig:
-    """The configuration with every precision that it leaves to the machine decided on this one."""
+    """The configuration with every precision, and the kernels, that it leaves to the machine decided on this one."""
     chosen = choices(config)
     # The choices are among the fields' own values.
     matrix = chosen.get("optimizer.matrix_precision")
     optimizer = config.optimizer if matrix is None else replace(config.optimizer, matrix_precision=matrix.precision)  # pyright: ignore[reportArgumentType]
-    return config.with_(precision=chosen["precision"].precision, optimizer=optimizer)
+    precision = chosen["precision"].precision
+    kernels = config.kernels
+    if kernels == "auto" and config.kerneled:
+        fitting = precision == "bfloat16" and config.device != "cpu" and not config.compile
+        kernels = "fla" if fitting and missing() is None else "own"
+    return config.with_(precision=precision, kernels=kernels, optimizer=optimizer)
 
 
 def _choose(config: TrainingConfig, width: int, large: bool) -> Choice:

@@ -66,6 +66,8 @@ class Run:
         if config.optimizer.kind == "muon" and config.optimizer.matrix_precision == "auto":
             # Begun by a version that had no choice.
             config = config.with_(optimizer=replace(config.optimizer, matrix_precision="bfloat16"))
+        if config.kernels == "auto" and config.kerneled:
+            config = config.with_(kernels="own")
         return cls(directory, config)
 
     @classmethod

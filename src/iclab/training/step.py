@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from iclab.foundations import InvalidInputError
 from iclab.models import OwnModel, OwnModule, make
+from iclab.models.mixers.kernels import check_kernels, using
 from iclab.models.predictor import device_of
 from iclab.training.batches import Batch
 from iclab.training.checkpoint import State
@@ -80,12 +81,14 @@ class Step:
 
     def backward(self, xs: Tensor, ys: Tensor, targets: Tensor, count: Tensor, starts: Tensor | None = None) -> Tensor:
         """Put the loss's gradients into ``grad``; returns the loss and that of having learned nothing."""
-        with torch.autocast(xs.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+        config = self.config
+        multiplied = torch.autocast(xs.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+        with multiplied, using(config.by_kernels):
             predictions = self._forward(xs, ys, starts=starts, **self._loops())
-        asked = slice(-1, None) if self.config.loss_at == "query" else slice(None)
+        asked = slice(-1, None) if config.loss_at == "query" else slice(None)
         targets = targets[:, asked]
         # One, or those after each loop of the window.
-        predictions = predictions.to(xs.dtype)[None] if self.config.window is None else predictions.to(xs.dtype)
+        predictions = predictions.to(xs.dtype)[None] if config.window is None else predictions.to(xs.dtype)
         architecture = self._state.model.architecture
         rule, size = LOSSES[architecture.head or "mean"], architecture.outputs or 1
         loss = sum((rule.of(said[:, asked], targets).sum() for said in predictions), xs.new_zeros(())) / (
@@ -151,7 +154,9 @@ def _like(weights: Tensor, numbers: Tensor) -> Tensor:
 def new_state(config: TrainingConfig) -> State:
     """The state before the first step of a training whose precisions are decided."""
     if config.undecided:
-        raise ValueError("the precision must be decided before the first step")
+        raise ValueError("precision and kernels must be decided before the first step")
+    if config.by_kernels:
+        check_kernels()
     dtype = torch.float64 if config.precision == "float64" else torch.float32
     model = make(config.architecture, config.seed).to(device_of(config.device), dtype)
     return State(model, config.optimizer.build(model), 0, [])

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from iclab.models.architecture import Architecture
 from iclab.models.embedding import Layout
 from iclab.models.mixers.chunks import Chunks, State, Tokens
+from iclab.models.mixers.kernels import answer, kernel_of
 from iclab.models.taps import tap_heads
 
 
@@ -57,6 +58,8 @@ class StateMixer(nn.Module):
 
     longest: ClassVar[int] = 64  # tokens of a chunk
     precise: ClassVar[bool] = False  # whether states are kept in float64
+    kind: str
+    size: int
 
     def tokens(self, x: Tensor, layout: Layout) -> Tokens:
         """What the tokens (B, T, w) bring."""
@@ -77,9 +80,13 @@ class StateMixer(nn.Module):
         only_branches = layout.branches > 0 and rows == layout.readout
         # States add up over long sequences, and factorisations know no half precision.
         with torch.autocast(x.device.type, enabled=False):
-            dtype = torch.float64 if self.precise else torch.promote_types(torch.float32, x.dtype)
-            exact = tokens.map(lambda part: part.to(dtype))
-            read = Chunks(layout, self.longest).answer(exact, self.state, not only_branches).to(x.dtype)
+            kernel = kernel_of(self.kind, layout, self.size)
+            if kernel is not None:
+                read = answer(kernel, tokens, layout, not only_branches).to(x.dtype)
+            else:
+                dtype = torch.float64 if self.precise else torch.promote_types(torch.float32, x.dtype)
+                exact = tokens.map(lambda part: part.to(dtype))
+                read = Chunks(layout, self.longest).answer(exact, self.state, not only_branches).to(x.dtype)
         if not layout.branches:
             read = read[:, :, rows]
         return self.finish(tap_heads("mixer.read", read), tokens, x[:, rows], rows)
@@ -98,7 +105,7 @@ class FastWeights(StateMixer):
 
     def __init__(self, architecture: Architecture, kind: str) -> None:
         super().__init__()
-        width = architecture.width
+        width, self.kind = architecture.width, kind
         self.heads, self.size = architecture.heads, width // architecture.heads
         self.unit = self.unit_keys if architecture.keys is None else architecture.keys == "unit"
         self.qkv = nn.Linear(width, 3 * width)

@@ -22,7 +22,7 @@ class Mamba2(StateMixer):
 
     def __init__(self, architecture: Architecture, kind: str) -> None:
         super().__init__()
-        width, self.heads = architecture.width, architecture.heads
+        width, self.heads, self.kind = architecture.width, architecture.heads, kind
         self.inner = 2 * width
         self.size = self.inner // self.heads
         mixed = self.inner + 2 * self.size
