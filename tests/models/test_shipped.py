@@ -1,5 +1,8 @@
 """What ships is whole, small, and as good as its card says on prompts that nobody has seen."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,3 +33,10 @@ def test_holds_its_card(name, n_prompts):
     for position in (config.n_train // 2, config.n_train):
         apart = curve.mean[position] - card.loc[position, "mean"]
         assert abs(apart) < 4 * np.hypot(curve.stderr[position], card.loc[position, "stderr"])
+
+
+def test_reading_a_model_does_not_import_the_compiler():
+    """Torch's compiler takes longer to import than any shipped model to read."""
+    code = "import sys; from iclab.models import load; load('gpt2-d20-identity'); print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]

@@ -25,6 +25,7 @@ from iclab.foundations.documents import parse_json, read_document, read_yaml
 from iclab.foundations.folders import whole_folder
 from iclab.models.architecture import Architecture
 from iclab.models.own import Model, OwnModel, make
+from iclab.models.shapes import without_numbers
 from iclab.prompts.reading import plain, validated
 
 MANIFEST = "manifest.json"
@@ -280,7 +281,7 @@ def check_shapes(found: Mapping[str, tuple[int, ...]], architecture: Architectur
 # Models of a sweep differ in their weights more often than in their architecture.
 @lru_cache(maxsize=64)
 def _shapes(architecture: Architecture) -> Mapping[str, tuple[int, ...]]:
-    with torch.device("meta"):
+    with without_numbers():
         return _shapes_of(make(architecture, seed=None))
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Float64
 
 from iclab.models import Architecture, OwnModel
 from iclab.models.own import make
+from iclab.models.shapes import without_numbers
 from iclab.models.transformer import Transformer
 from iclab.training.batches import Batches
 from iclab.training.config import TrainingConfig
@@ -91,7 +92,7 @@ def _size(architecture: Architecture | OwnModel) -> tuple[float, float]:
     kinds = architecture.kinds
     per_token = weights = 0.0
     for kind in dict.fromkeys(kinds):
-        with torch.device("meta"):
+        with without_numbers():
             one = Transformer(_layer(architecture, kind), seed=None)
         count = kinds.count(kind)
         own = sum(parameter.numel() for parameter in one.blocks.parameters())
