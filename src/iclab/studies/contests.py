@@ -105,7 +105,7 @@ def judge(models: Mapping[str, Trained], beside: Sequence[str], points: int, n_p
     config = next(iter(models.values())).config
     law = config.prompts.build()
     named: dict[str, Predictor] = {f"{MODEL} {name}": load(model.path) for name, model in models.items()}
-    named |= {name: _reference(name, law, config) for name in beside}
+    named |= {name: reference(name, law, config) for name in beside}
     table = compare(named, {"": law}, points, n_prompts=n_prompts, seed=seed).drop(columns="distribution")
     who = table["predictor"].str.partition(" ")
     model = who[0] == MODEL
@@ -115,7 +115,8 @@ def judge(models: Mapping[str, Trained], beside: Sequence[str], points: int, n_p
     )
 
 
-def _reference(name: str, law: Any, config: TrainingConfig) -> Predictor:
+def reference(name: str, law: Any, config: TrainingConfig) -> Predictor:
+    """Who stands beside a model: the exact predictor of its law for ``BAYES``, else a classical learner by name."""
     return bayes_predictor(law) if name == BAYES else predictor(name, law.dimension, config.n_train)
 
 

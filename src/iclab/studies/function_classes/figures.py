@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, LEAST_SQUARES, SECOND, ZERO, figure_style
+from iclab.studies.contests import BAYES
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, figure_style
 from iclab.studies.function_classes.measure import CLASSES, LABELS, POSTERIOR
 from iclab.studies.study import Record
 
@@ -39,9 +40,34 @@ def _panels(names: Sequence[str]) -> Callable[[Record], Figure]:
     return draw
 
 
+def read_outs(record: Record) -> Figure:
+    """Distance of read-outs to learners by block, the answer last; means over seeds, a panel for each class."""
+    table = record.tables["readouts"]
+    names = list(dict.fromkeys(table["class"]))
+    with figure_style():
+        figure = Figure(figsize=(8.2, 3.4))
+        if not names:
+            return figure
+        learners = list(dict.fromkeys(table["algorithm"]))
+        for ax, name in zip(figure.subplots(1, len(names), squeeze=False, sharey=True)[0], names, strict=True):
+            rows = table[table["class"] == name]
+            for i, learner in enumerate(sorted(learners)):
+                means = rows[rows["algorithm"] == learner].groupby("block")["distance"].mean()
+                color = LEAST_SQUARES if learner == BAYES else CYCLE[i % len(CYCLE)]
+                ax.plot(means.index, means, ".-", color=color, linewidth=1.2, label=learner.replace("_", " "))
+            last = int(rows["block"].max())
+            ax.set(title=name, yscale="log", xlabel="blocks passed")
+            ax.set_xticks(range(last + 1), [*map(str, range(last)), "answer"])
+        figure.axes[0].set_ylabel("distance / mean squared target")
+        known = {label: line for ax in figure.axes for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+        figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=6)
+    return figure
+
+
 _ORDER = tuple(CLASSES)
 FIGURES = {
     "function-classes-real": _panels(_ORDER[:4]),
     "function-classes-other": _panels((_ORDER[4], _ORDER[5], _ORDER[9])),
     "function-classes-boolean": _panels(_ORDER[6:9]),
+    "function-classes-readouts": read_outs,
 }

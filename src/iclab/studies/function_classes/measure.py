@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from iclab.studies.contests import BAYES, board, contest, with_dimension
+from iclab.studies.contests import BAYES, board, contest, jobs_of, with_dimension
+from iclab.studies.function_classes.learners import APART, READOUTS, apart, readouts
 from iclab.studies.lab import Lab
-from iclab.studies.trainings import TrainingSettings
+from iclab.studies.store import Unit
+from iclab.studies.trainings import TrainingSettings, trained
 
 TITLE = "Classes of functions, and their Bayes predictors"
 LABELS, POSTERIOR = "labels", "posterior mean"
@@ -39,7 +41,11 @@ CLASSES: Mapping[str, Mapping[str, Any]] = {
 # No closed form: what is nearest among the classical learners stands there instead.
 NO_BAYES = ("networks",)
 MIXTURE = "linear or sparse"
-CLASSICAL = ("least_squares", "ridge", "3_nearest_neighbors", "lasso-0.1")
+LEAST_SQUARES, RIDGE = "least_squares", "ridge"
+CLASSICAL = (LEAST_SQUARES, RIDGE, "3_nearest_neighbors", "lasso-0.1")
+# Classes whose models are opened and compared with one another, and the learners that they may be.
+OPENED = ("networks", "trees", MIXTURE)
+LEARNERS = (*CLASSICAL, "tree")
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class Settings(TrainingSettings):
         "labels", "posterior mean": what is trained on, the latter where the Bayes predictor is known.
     steps : int
         Of every training.
+    n_opened : int
+        Prompts on which models are opened and compared with one another.
     """
 
     dimension: int = 5
@@ -63,6 +71,7 @@ class Settings(TrainingSettings):
     classes: tuple[str, ...] = tuple(CLASSES)
     targets: tuple[str, ...] = (LABELS, POSTERIOR)
     steps: int = 2000
+    n_opened: int = 300
 
 
 def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
@@ -72,7 +81,8 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     -------
     dict of DataFrame
         ``errors`` (see ``contests.contest``), ``board``: class, targets, case, predictor, score at N with its interval
-        over training seeds.
+        over training seeds. ``readouts`` and ``apart`` (see ``learners``; with class): models trained on labels of some
+        classes, opened, and compared with one another.
     """
     labels = {
         f"{name}, {targets}": {"class": name, "targets": targets}
@@ -81,14 +91,41 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         if targets == LABELS or name not in NO_BAYES
     }
     cases = {case: _case(each["class"], each["targets"], settings) for case, each in labels.items()}
-    beside = {case: (*(() if each["class"] in NO_BAYES else (BAYES,)), *CLASSICAL) for case, each in labels.items()}
-    errors = contest(
-        cases,
-        beside,
-        settings,
-        lab,
-    )
-    return {"errors": errors, "board": board(errors, labels, ("class", "targets"))}
+    beside = {case: (*_bayes(each["class"]), *CLASSICAL) for case, each in labels.items()}
+    errors = contest(cases, beside, settings, lab)
+    tables = {"errors": errors, "board": board(errors, labels, ("class", "targets"))}
+    return tables | _opened(cases, settings, lab)
+
+
+def _bayes(name: str) -> tuple[str, ...]:
+    return () if name in NO_BAYES else (BAYES,)
+
+
+def _opened(cases: Mapping[str, Mapping[str, Any]], settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
+    """Tables of ``learners``: what models of some classes are near to, and how far from one another."""
+    jobs = jobs_of(cases, settings, lab)
+    models = {
+        name: {str(s): trained(jobs[f"{name}, {LABELS}", s]) for s in settings.training_seeds}
+        for name in OPENED
+        if f"{name}, {LABELS}" in cases
+    }
+    common = {"n_prompts": settings.n_opened, "seed": settings.seed}
+    units = [
+        Unit(readouts, {"models": own, "beside": [*_bayes(name), *LEARNERS], **common}, f"read-outs, {name}")
+        for name, own in models.items()
+    ]
+    units += [
+        Unit(apart, {"own": own, "others": models, **common}, f"models apart, {name}") for name, own in models.items()
+    ]
+    found = [
+        table.assign(**{"class": name})
+        for name, table in zip([*models, *models], lab.tables(units, "opening"), strict=True)
+    ]
+    half = len(models)
+    return {
+        "readouts": pd.concat(found[:half], ignore_index=True) if found else pd.DataFrame(columns=["class", *READOUTS]),
+        "apart": pd.concat(found[half:], ignore_index=True) if found else pd.DataFrame(columns=["class", *APART]),
+    }
 
 
 def _case(name: str, targets: str, settings: Settings) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, ZERO, panels
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, ZERO, label_short_log, panels
 from iclab.studies.study import Record
 
 
@@ -19,6 +20,7 @@ def by_loops(record: Record) -> Figure:
         exact = rows[rows["predictor"] == "GD++"]
         ax.plot(exact["loops"], exact["mean"], "--", color=LSA, label="tied GD++")
         ax.set(xscale="log", yscale="log", xlabel="loops at test", ylabel="squared error at N")
+        label_short_log(ax.xaxis)
         ax.legend()
     return figure
 
@@ -34,8 +36,9 @@ def by_examples(record: Record) -> Figure:
         squares = errors[(errors["predictor"] == "least squares") & (errors["mean"] > 1e-9)]
         squares = squares.drop_duplicates("position")
         ax.plot(squares["position"], squares["mean"], "--", color=LEAST_SQUARES, label="least squares")
-        ax.axhline(record.settings["dimension"], color=ZERO, linewidth=0.8)
+        ax.axhline(record.settings["dimension"], color=ZERO, linewidth=0.8, label="predicting 0")
         ax.set(yscale="log", xlabel="examples", ylabel="squared error")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend()
     return figure
 

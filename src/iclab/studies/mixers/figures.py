@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, panels
+from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LSA, SECOND, THIRD, ZERO, panels
 from iclab.studies.study import Record
+
+_COLORS = {"bayes": SECOND, "least squares": LEAST_SQUARES, "lsa": LSA, "lasso-0.1": THIRD}
 
 
 def layers(record: Record) -> Figure:
@@ -27,28 +33,41 @@ def layers(record: Record) -> Figure:
     return figure
 
 
-def problems(record: Record) -> Figure:
+def _problems(wanted: Sequence[str]) -> Callable[[Record], Figure]:
     """Scores at N: a panel for each problem, a mark with its interval for each mixer, references as lines."""
-    rows = record.tables["board"]
-    names = list(dict.fromkeys(rows["problem"]))
-    models = list(dict.fromkeys(rows["model"]))
-    with panels((0.8 + 1.9 * len(names), 0.9 + 0.28 * len(models) + 0.5), len(names), sharey=True) as (figure, axes):
-        for ax, name in zip(axes, names, strict=True):
-            group = rows[rows["problem"] == name]
-            own = group[group["predictor"] == "model"]
-            heights = own["model"].map(models.index)
-            ax.hlines(heights, own["score_low"], own["score_high"], color=ACCENT, linewidth=1.2)
-            ax.plot(own["score"], heights, "o", color=ACCENT, markersize=4)
-            for i, (reference, line) in enumerate(
-                group[group["predictor"] != "model"].groupby("predictor", sort=False)
-            ):
-                if line["score"].iloc[0] > 1e-9:
-                    ax.axvline(line["score"].iloc[0], color=CYCLE[(i + 1) % len(CYCLE)], linewidth=1, label=reference)
-            ax.set(title=name, xscale="log", xlabel="score at N")
-            ax.legend(fontsize=8, loc="upper right")
-        figure.axes[0].set_yticks(range(len(models)), models)
-        figure.axes[0].invert_yaxis()
-    return figure
+
+    def draw(record: Record) -> Figure:
+        rows = record.tables["board"]
+        names = [name for name in wanted if (rows["problem"] == name).any()]
+        models = list(dict.fromkeys(rows["model"]))
+        size = (0.9 + 2.6 * max(1, len(names)), 1.6 + 0.28 * len(models))
+        with panels(size, len(names) or 1, sharey=True) as (figure, axes):
+            for ax, name in zip(axes, names, strict=bool(names)):
+                _problem(ax, rows[rows["problem"] == name], models)
+                ax.set(title=name, xscale="log", xlabel="score at N")
+            axes[0].set_yticks(range(len(models)), models)
+            axes[0].invert_yaxis()
+            known = {text: line for ax in axes for line, text in zip(*ax.get_legend_handles_labels(), strict=True)}
+            figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=4)
+        return figure
+
+    return draw
 
 
-FIGURES = {"mixers-layers": layers, "mixers": problems}
+def _problem(ax: Axes, group: pd.DataFrame, models: list[str]) -> None:
+    own = group[group["predictor"] == "model"]
+    heights = own["model"].map(models.index)
+    ax.hlines(heights, own["score_low"], own["score_high"], color=ACCENT, linewidth=1.2)
+    ax.plot(own["score"], heights, "o", color=ACCENT, markersize=4)
+    lines = group[group["predictor"] != "model"].drop_duplicates("predictor")
+    for name, score in zip(lines["predictor"], lines["score"], strict=True):
+        if score > 1e-9:
+            label = name.replace("_", " ")
+            ax.axvline(score, color=_COLORS.get(label, ZERO), linestyle="--", linewidth=1, label=label)
+
+
+FIGURES = {
+    "mixers-layers": layers,
+    "mixers": _problems(("linear", "sparse", "outliers")),
+    "mixers-discrete": _problems(("parity", "recall")),
+}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+
+import pandas as pd
 
 from iclab.studies.contests import MODEL, empty, hold, over_seeds, scaled, scores
 from iclab.studies.folder import questions_of
@@ -13,6 +16,8 @@ WITHIN = 0.05
 # A model has learned a problem when its score is at most this share of the way from Bayes, or the best reference, to
 # predicting without a context.
 LEARNED = 0.1
+# The model that has several layers of a mixer.
+OF_LAYER = {"linear attention": "linear", "delta rule": "delta", "mesa": "mesa"}
 ATTENTION, RECURRENT = ("softmax",), ("mamba2", "lstm")
 
 
@@ -44,6 +49,32 @@ def learned(problems: tuple[str, ...], models: tuple[str, ...], *, holds: bool =
     return ask
 
 
+def _at_n(tables: Tables, case: str) -> pd.Series:
+    """A case's score at N by training seed."""
+    rows = tables["errors"]
+    rows = rows[(rows["case"] == case) & (rows["predictor"] == MODEL)]
+    return rows[rows["position"] == rows["position"].max()].set_index("training_seed")["mean"]
+
+
+def better(tables: Tables, *, problem: str, one: str, other: str) -> Answer:
+    """Whether one mixer has a smaller score than another one on a problem, seeds paired."""
+    ratio = (_at_n(tables, f"{problem}: {one}") / _at_n(tables, f"{problem}: {other}")).dropna()
+    found = {f"{one} over {other}": over_seeds(ratio.to_numpy(float))} if len(ratio) else {}
+    return hold(found, 1.0, above=False)
+
+
+def deeper(tables: Tables) -> Answer:
+    """Whether models of several layers have a smaller error at N than the exact learner of one layer."""
+    rows = tables["layers"]
+    rows = rows[(rows["position"] == rows["position"].max()) & (rows["exact"] > 0)]
+    found: dict[str, Number] = {}
+    for layer, exact in rows.groupby("layer", sort=False)["exact"].first().items():
+        own = _at_n(tables, f"linear: {OF_LAYER[str(layer)]}")
+        if len(own):
+            found[str(layer)] = over_seeds(own.to_numpy(float) / exact)
+    return hold(found, 1.0, above=False)
+
+
 QUESTIONS = questions_of(
     globals(),
     {
@@ -51,6 +82,7 @@ QUESTIONS = questions_of(
         "regression": (learned(("linear", "sparse"), (*ATTENTION, *RECURRENT)), {"share": LEARNED}),
         "parity": (learned(("parity",), ("mamba2",)), {"share": LEARNED}),
         "parity_attention": (learned(("parity",), ATTENTION, holds=False), {"share": LEARNED}),
+        "outliers": partial(better, problem="outliers", one="mamba2", other="softmax"),
         "recall": (learned(("recall",), RECURRENT, holds=False), {"share": LEARNED}),
         "hybrid": (learned(("linear", "sparse", "parity", "outliers", "recall"), ("hybrid",)), {"share": LEARNED}),
     },
