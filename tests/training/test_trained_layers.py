@@ -28,7 +28,14 @@ def best_average():
     return average(found.x[0], 1 / (1 + np.exp(-found.x[1])))
 
 
+def best_retention():
+    """The same at the γ of the first head, which is not trained."""
+    found = minimize(lambda p: average(p[0], 1 - 2**-5).mean(), [0.1], method="Nelder-Mead")
+    return average(found.x[0], 1 - 2**-5)
+
+
 CASES = {
+    "retention": ({"mixers": ["retention"]}, GAUSSIAN, best_retention),
     "delta": ({"mixers": ["delta"], "keys": "plain"}, GAUSSIAN, lambda: (1 - 1 / (D + 2)) ** K),
     "gated_delta": ({"mixers": ["gated_delta"], "keys": "plain"}, GAUSSIAN, lambda: (1 - 1 / (D + 2)) ** K),
     # Keys of norm 1 are Kaczmarz' on inputs of one length.
