@@ -74,3 +74,14 @@ def test_verdicts_on_bursts():
     for name in ("bursts", "weights", "conflict"):
         assert by_name[name](other).verdict is Verdict.REFUTED, name
     assert by_name["classes"](other).verdict is Verdict.UNDECIDED
+
+
+def test_accuracies_are_held_against_those_of_independent_code():
+    rows = [
+        {"dimension": d, "exponent": 0.3, "training_seed": seed, "memory": m + 0.001 * seed, "clean": c + 0.001 * seed}
+        for d, m, c in ((50, 0.842, 0.95), (100, 0.5, 0.5), (200, 0.9, 0.98))
+        for seed in range(3)
+    ]
+    answer = questions.published({"clusters": pd.DataFrame(rows).assign(bayes=0.99)})
+    assert (answer.met, answer.missed, answer.undecided) == (3, 1, 0)
+    assert answer.numbers["memory, d = 50, less 0.843"].value == pytest.approx(0, abs=1e-9)

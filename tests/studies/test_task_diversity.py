@@ -7,10 +7,13 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
+from iclab.evaluation import error_curve
+from iclab.predictors import Ridge
+from iclab.prompts import Gaussian, Linear, PromptDistribution
 from iclab.studies.study import Verdict
 from iclab.studies.task_diversity import questions
 from iclab.studies.task_diversity.lines import FRESH, POOL, bayes_lines
-from iclab.studies.task_diversity.models import CONSTANT, LABELS, POSTERIOR
+from iclab.studies.task_diversity.models import CONSTANT, FAST_CONSTANT, LABELS, POSTERIOR
 from iclab.studies.task_diversity.thresholds import crossings, thresholds
 
 TASKS = (2, 4, 8, 16)
@@ -79,6 +82,16 @@ def test_lines_at_the_published_setting(size, dmmse, ridge, distance):
             assert abs(mean - value) < 3.5 * np.hypot(stderr * 3, 0.003), (tasks, quantity, mean, stderr)
 
 
+def test_the_last_position_of_ridge_at_the_published_setting():
+    """σ² E tr (X'X + σ²I)⁻¹/d after 15 examples, which is .0373."""
+    xs = np.random.default_rng(0).standard_normal((20_000, 15, 8))
+    risks = 0.25 * np.trace(np.linalg.inv(xs.mT @ xs + 0.25 * np.eye(8)), axis1=1, axis2=2) / 8
+    assert risks.mean() == pytest.approx(0.0373, abs=4 * risks.std() / 20_000**0.5 + 5e-5)
+    law = PromptDistribution(Gaussian.isotropic(8), Linear(), 0.5)
+    curve = error_curve(Ridge.bayes(0.5), law, 16, n_prompts=4000, seed=0)
+    assert abs(curve.mean[15] / 8 - risks.mean()) < 4 * curve.stderr[15] / 8
+
+
 def test_models_change_where_the_ends_lie_on_either_side():
     ask = partial(questions.changes, tasks=FRESH)
     assert ask({"models": models([(1.0, 0.8, 0.3, 0.0)] * 3)}).verdict is Verdict.CONFIRMED
@@ -91,9 +104,13 @@ def test_recipes_move_models_by_seed():
     towards = pd.concat([base, models([(0.5, 0.4, 0.3, 0.2)] * 3, CONSTANT)])
     away = pd.concat([base, models([(1.0, 0.9, 0.8, 0.7)] * 3, POSTERIOR)])
     by_name = {question.name: question.ask for question in questions.QUESTIONS}
-    answer = by_name["rates"]({"models": towards})
+    answer = by_name["parts"]({"models": towards})
     assert (answer.verdict, answer.met) == (Verdict.CONFIRMED, 12)
     assert answer.numbers[f"{CONSTANT}, M = 4"].value == pytest.approx(-0.4)
+    together = pd.concat([base, models([(0.5, 0.4, 0.3, 0.9)] * 3, FAST_CONSTANT)])
+    answer = by_name["rates"]({"models": together})
+    assert (answer.verdict, answer.met, answer.missed) == (Verdict.IN_PART, 9, 3)
+    assert by_name["parts"]({"models": together}).verdict is Verdict.UNDECIDED
     assert by_name["targets"]({"models": away}).verdict is Verdict.CONFIRMED
     assert by_name["targets"]({"models": towards}).verdict is Verdict.UNDECIDED
     assert by_name["beyond_bayes"]({"models": models([(0.9, 0.8, 0.3, 0.2)])}).verdict is Verdict.CONFIRMED

@@ -31,8 +31,10 @@ def clusters(
         for exponent in exponents:
             radius = dimension**exponent
             test = GaussianMixture(dimension, radius, FLIPS)
-            curve = error_curve(trained, test, N_TEST + 1, n_prompts=n_prompts, seed=seed, score="target_accuracy")
-            memory = memorisation(trained, test, N_TEST, n_prompts=max(2, n_prompts // 10), seed=seed)
+            # Prompts of its own for each training, so that intervals over trainings hold what prompts add.
+            own = seed + training_seed
+            curve = error_curve(trained, test, N_TEST + 1, n_prompts=n_prompts, seed=own, score="target_accuracy")
+            memory = memorisation(trained, test, N_TEST, n_prompts=max(2, n_prompts // 10), seed=own)
             rows.append(
                 {
                     "exponent": exponent,

@@ -18,6 +18,13 @@ from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
 NEAR, RIGHT = 0.05, 0.8
 # The exponent of |μ| in d from which on Frei and Vardi have benign overfitting, and the largest d counts.
 LARGE = 0.3
+# Accuracies of independent code on the context's own labels and on clean ones, by d and exponent, and how near to
+# them ours must be.
+REFERENCE = {
+    (50, 0.3): {"memory": 0.843, "clean": 0.951},
+    (200, 0.3): {"memory": 0.876, "clean": 0.981},
+}
+CLOSE = 0.01
 
 
 def _matrix(tables: Tables) -> pd.DataFrame:
@@ -42,6 +49,18 @@ def memorises(tables: Tables) -> Answer:
         for row in rows.to_dict("records")
     }
     return counted(rows["memory_low"] > RIGHT, rows["memory_high"] < RIGHT, **numbers)
+
+
+def published(tables: Tables) -> Answer:
+    """Whether accuracies are those of independent code for the published setting, within a hundredth."""
+    met, missed, numbers = [], [], {}
+    for row in _matrix(tables).to_dict("records"):
+        for name, value in REFERENCE.get((row["dimension"], row["exponent"]), {}).items():
+            low, high = row[f"{name}_low"] - value, row[f"{name}_high"] - value
+            met.append(low > -CLOSE and high < CLOSE)
+            missed.append(high < -CLOSE or low > CLOSE)
+            numbers[f"{name}, d = {row['dimension']:g}, less {value:g}"] = Number(row[name] - value, low, high)
+    return counted(met, missed, **numbers)
 
 
 def benign(tables: Tables) -> Answer:
@@ -111,6 +130,7 @@ QUESTIONS = questions_of(
     globals(),
     {
         "memorises": (memorises, {"unflipped": RIGHT}),
+        "published": (published, {"distance": CLOSE}),
         "benign": (benign, {"distance": NEAR, "exponent": LARGE}),
         "bursts": partial(rises, test="new classes", axis="burst", up=True),
         "classes": partial(rises, test="new classes", axis="n_classes", up=True),

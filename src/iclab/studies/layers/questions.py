@@ -104,21 +104,31 @@ def near_identity(tables: Tables) -> Answer:
     return counted(rows["distance"] <= NEAR, **numbers)
 
 
-def least_squares(tables: Tables) -> Answer:
-    """Whether least squares is the nearest algorithm of the model's predictions, and they are near it."""
+def _answers(tables: Tables) -> pd.DataFrame:
+    """The nearest setting of every algorithm to each model's own predictions."""
     rows = tables["answers"]
-    rows = rows[rows["nearest"].astype(bool)]
-    met, numbers = 0, {}
-    models = rows.groupby("model", sort=False)
-    for model, group in models:
-        nearest = group.sort_values("distance").iloc[0]
+    return rows[rows["nearest"].astype(bool)]
+
+
+def least_squares(tables: Tables) -> Answer:
+    """Whether predictions are those of least squares, up to a distance."""
+    rows = _answers(tables)
+    rows = rows[rows["algorithm"] == "least_squares"]
+    reach = DIFFERENCE * rows["stderr"]
+    numbers = dict(zip(rows["model"], rows["distance"], strict=True))
+    return counted(rows["distance"] + reach <= LIKE, rows["distance"] - reach > LIKE, **numbers)
+
+
+def nearest(tables: Tables) -> Answer:
+    """Whether no algorithm is nearer to predictions than least squares is."""
+    met, numbers = [], {}
+    for model, group in _answers(tables).groupby("model", sort=False):
+        best = group.sort_values("distance").iloc[0]
         squares = group[group["algorithm"] == "least_squares"].iloc[0]
-        near = squares["distance"] - nearest["distance"] <= DIFFERENCE * math.hypot(
-            squares["stderr"], nearest["stderr"]
-        )
-        met += bool(near and squares["distance"] <= LIKE)
-        numbers[f"distance to least squares, {model}"] = float(squares["distance"])
-    return tally(met, models.ngroups - met, **numbers)
+        line = DIFFERENCE * math.hypot(squares["stderr"], best["stderr"])
+        met.append(bool(squares["distance"] - best["distance"] <= line))
+        numbers[f"{model}: {best['algorithm']} {best['setting']:g}"] = float(best["distance"])
+    return counted(met, **numbers)
 
 
 QUESTIONS = questions_of(
@@ -131,5 +141,6 @@ QUESTIONS = questions_of(
         "one_step": (one_step, {"cosine": SAME, "standard errors": DIFFERENCE}),
         "identity": (near_identity, {"distance": NEAR}),
         "least_squares": (least_squares, {"distance": LIKE, "standard errors": DIFFERENCE}),
+        "nearest": (nearest, {"standard errors": DIFFERENCE}),
     },
 )

@@ -7,9 +7,19 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from iclab.foundations import normal_quantile
+from iclab.foundations import mean_interval, normal_quantile
 from iclab.studies.folder import questions_of
-from iclab.studies.sequences.lines import BIGRAM, DAMPED, FREQUENCIES, NEW, POOL, UNIFORM, UNIGRAM
+from iclab.studies.sequences.lines import (
+    BIGRAM,
+    DAMPED,
+    FREQUENCIES,
+    NEW,
+    POOL,
+    POOL_BIGRAM,
+    POOL_UNIGRAM,
+    UNIFORM,
+    UNIGRAM,
+)
 from iclab.studies.sequences.measure import ATTENTION, MLP
 from iclab.studies.sequences.models import TRUTH
 from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
@@ -86,21 +96,24 @@ def nearest(tables: Tables, *, family: str, remembers: bool) -> Answer:
     numbers: dict[str, float | Number] = {}
     for _, own in rows.groupby("training_seed"):
         chosen = str(own.loc[own["mean"].idxmin(), "reference"])
-        met, total = met + (chosen.startswith("pool") == remembers), total + 1
+        met, total = met + ((chosen in (POOL_UNIGRAM, POOL_BIGRAM)) == remembers), total + 1
     for name, own in rows.groupby("reference"):
         numbers[f"from {name}"] = float(own["mean"].mean())
     return tally(met, total - met, **numbers)
 
 
 def bayes_of_pools(tables: Tables) -> Answer:
-    """Divergences of models from the true law over those of Bayes for their pool, on their pool."""
+    """Divergences of models from the true law over those of Bayes for their pool, on their pool, over seeds."""
     rows, lines = tables["mixtures"], tables["pools"]
     keys = ["family", "n_chains"]
-    own = rows[(rows["tasks"] == POOL) & (rows["reference"] == TRUTH)].groupby(keys)["mean"].mean()
-    best = lines[lines["tasks"] == POOL].groupby(keys)["mean"].min()
-    ratio = (own / best).dropna()
-    rows = ratio.rename("ratio").reset_index().to_dict("records")
-    numbers = {f"{row['family']}, n = {row['n_chains']}": float(row["ratio"]) for row in rows}
+    own = rows[(rows["tasks"] == POOL) & (rows["reference"] == TRUTH)].set_index([*keys, "training_seed"])["mean"]
+    best = lines[lines["tasks"] == POOL].groupby(keys)["mean"].min().rename("best")
+    ratio = own.reset_index().merge(best.reset_index(), on=keys)
+    ratio["ratio"] = ratio["mean"] / ratio["best"]
+    numbers: dict[str, float | Number] = {}
+    for (family, count), each in ratio.groupby(keys):
+        low, high = mean_interval(each["ratio"].to_numpy()) if len(each) > 1 else (np.nan, np.nan)
+        numbers[f"{family}, n = {count}"] = Number(float(each["ratio"].mean()), float(low), float(high))
     return Answer(Verdict.MEASURED, numbers=numbers)
 
 

@@ -115,7 +115,8 @@ QUESTIONS = questions_of(
         "thresholds": found,
         "reported": (reported, {"threshold": WORSE}),
         "targets": partial(moved, recipes=(POSTERIOR,), towards_ridge=False),
-        "rates": partial(moved, recipes=(CONSTANT, FAST, FAST_CONSTANT), towards_ridge=True),
+        "rates": partial(moved, recipes=(FAST_CONSTANT,), towards_ridge=True),
+        "parts": partial(moved, recipes=(CONSTANT, FAST), towards_ridge=True),
         "explained": (explained, {"threshold": CORRELATED}),
     },
 )
