@@ -60,6 +60,31 @@ class Mixes(Lstm):
     def forward(self, xs, ys):
         return super().forward(xs, ys) + 0.1 * ys.mean(0)
 
+class Normalises(Lstm):
+    """By statistics of the batch, which hold labels of all positions."""
+
+    def __init__(self, d):
+        super().__init__(d)
+        self.norm = nn.BatchNorm1d(1)
+
+    def forward(self, xs, ys):
+        return self.norm(super().forward(xs, ys)[:, None])[:, 0]
+
+class Cheats(Lstm):
+    def forward(self, xs, ys):
+        return super().forward(xs, ys) + 0.1 * ys * self.training
+
+class Remembers(Lstm):
+    calls = 0
+
+    def forward(self, xs, ys):
+        self.calls += 1
+        return super().forward(xs, ys) + self.calls
+
+class Undefined(Lstm):
+    def forward(self, xs, ys):
+        return super().forward(xs, ys) / 0 * 0
+
 class Short(Lstm):
     def forward(self, xs, ys):
         return super().forward(xs, ys)[:, 1:]
@@ -179,6 +204,10 @@ def test_it_is_a_model_of_the_scikit_learn_facade(module, tmp_path):
         ("Ahead", {"d": 3, "start": 7}, "position 7 .* changes with its own label"),
         ("Peeks", {"d": 3}, "position 0 .* changes with inputs after its query"),
         ("Mixes", {"d": 3}, "position 0 .* changes with its own label"),
+        ("Normalises", {"d": 3}, "position 0 .* changes with its own label .* while it is trained"),
+        ("Cheats", {"d": 3}, "position 0 .* changes with its own label .* while it is trained"),
+        ("Remembers", {"d": 3}, "change from call to call"),
+        ("Undefined", {"d": 3}, "must predict finite numbers"),
         ("Short", {"d": 3}, r"shape \(11, 11\), one answer per position; \(11, 10\) was returned"),
         ("Raises", {"d": 3}, "must map inputs and labels to predictions; KeyError"),
         ("Constant", {"d": 3}, "depend on none"),
