@@ -38,6 +38,7 @@ html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navbar_persistent": ["search-button"],
     "show_prev_next": True,
+    "header_links_before_dropdown": 4,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
@@ -59,6 +60,7 @@ sphinx_gallery_conf = {
     "matplotlib_animations": False,
     "download_all_examples": False,
     "show_signature": False,
+    "write_computation_times": False,  # its page would fetch scripts from the network
     "reset_modules": ("matplotlib",),
     "min_reported_time": 5,
     "abort_on_example_error": True,

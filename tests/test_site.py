@@ -11,7 +11,8 @@ from sphinx.util.inventory import InventoryFile
 
 ROOT = Path(__file__).parents[1]
 INDEX = (ROOT / "docs/reference/index.md").read_text("utf-8")
-ROOMS = [line.strip() for line in INDEX.splitlines() if line.strip().startswith("iclab.")]
+LISTED = [line.strip() for line in INDEX.splitlines() if line.strip().startswith("iclab.")]
+ROOMS = [name for name in LISTED if name.count(".") == 1]
 
 
 def test_the_reference_lists_every_room():
@@ -19,6 +20,31 @@ def test_the_reference_lists_every_room():
 
     public = {f"iclab.{name}" for name in iclab.__all__} | {"iclab.foundations"}
     assert set(ROOMS) == public
+
+
+def test_the_reference_has_every_name_that_pages_and_examples_import():
+    folders = [ROOT / "docs", ROOT / "examples", ROOT / "src/iclab/studies/example"]
+    files = [ROOT / "README.md"] + [
+        path for folder in folders for suffix in ("md", "py", "ipynb") for path in folder.rglob(f"*.{suffix}")
+    ]
+    public = {id(getattr(importlib.import_module(room), name)) for room in ROOMS for name in public_names(room)}
+    imported = {
+        (module, name)
+        for path in files
+        for module, names in re.findall(r"from (iclab\.[\w.]+) import ([\w, ]+)", path.read_text("utf-8"))
+        for name in re.findall(r"\w+", names)
+    }
+    assert len(imported) > 50
+    missing = [
+        f"{module}.{name}"
+        for module, name in sorted(imported)
+        if f"{module}.{name}" not in LISTED and id(getattr(importlib.import_module(module), name)) not in public
+    ]
+    assert missing == []
+
+
+def public_names(room):
+    return importlib.import_module(room).__all__
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -46,4 +72,5 @@ def test_the_site_builds_and_has_every_public_name(tmp_path):
     inventory = InventoryFile.loads((tmp_path / "site/objects.inv").read_bytes(), uri="")
     known = {name for kind, names in inventory.data.items() if kind.startswith("py:") for name in names}
     for room in ROOMS:
-        assert {f"{room}.{name}" for name in importlib.import_module(room).__all__} <= known
+        assert {f"{room}.{name}" for name in public_names(room)} <= known
+    assert set(LISTED) <= known

@@ -1,6 +1,6 @@
 """iclab: the laboratory for in-context learning of function classes by transformers.
 
-The rooms, bottom up: ``prompts`` draws problems; ``theory`` and ``flow`` hold the closed forms and the
+The subpackages, bottom up: ``prompts`` draws problems; ``theory`` and ``flow`` hold the closed forms and the
 gradient flow of *Trained Transformers Learn Linear Models In-Context* (Zhang, Frei, Bartlett, JMLR 2024);
 ``predictors`` are the classical in-context learners; ``evaluation`` judges any of them; ``models`` and
 ``training`` (which need torch) are the transformers, and ``inspect`` looks inside them; ``studies`` and ``report``

@@ -1,6 +1,6 @@
-"""What stands behind the name of a predictor: one resolver for the command line, the library and scikit-learn.
+"""What the name of a predictor refers to: one resolver for the command line, the library and scikit-learn.
 
-A *target* is a name, a folder (a run, a checkpoint or a saved model), ``module:object`` of one's own Python, or a
+A *target* is a name, a folder (a run, a checkpoint or a saved model), ``module:object`` of your own Python, or a
 predictor itself.
 """
 
@@ -93,7 +93,7 @@ def training_of(predictor: Any, *, allow_code: bool) -> Any:
     predictor : Predictor
         As ``resolve`` returns it.
     allow_code : bool
-        Whether code of one's own that the configuration names may run later.
+        Whether code of your own that the configuration names may run later.
 
     Raises
     ------

@@ -39,7 +39,7 @@ _LINES = {
     "verify": "Check every claim of the paper and print the table of verdicts.",
     "reproduce": "Verify, train, evaluate and draw the whole paper, and write one report.",
     "study": "Run a study by name or folder, or begin one of your own.",
-    "sweep": "Train a grid of configurations, and judge all in one table.",
+    "sweep": "Train a grid of configurations, and evaluate all in one table.",
     "train": "Train a model from a configuration, or resume a run.",
     "evaluate": "Compare predictors at every context length, under every shift.",
     "inspect": "Look inside a model, and write a page on it.",
@@ -112,6 +112,6 @@ def _told(error: Exception) -> str:
         return f"{error.filename or 'a file'} could not be read or written: {error.strerror}."
     place = traceback.extract_tb(error.__traceback__)[-1]
     return (
-        f"this failed in a way that nobody foresaw ({type(error).__name__} in {os.path.basename(place.filename)}, line "
-        f"{place.lineno}): set ICLAB_TRACEBACK=1 to see all of it, and please report it."
+        f"this failed with an unexpected error ({type(error).__name__} in {os.path.basename(place.filename)}, line "
+        f"{place.lineno}): set ICLAB_TRACEBACK=1 to see the traceback, and please report it."
     )

@@ -38,8 +38,8 @@ def evaluate(
     """Compare a predictor with the classical ones at every context length, under every shift of a suite.
 
     Prints the error at d/2, d, 2d and the last position, divided by the normaliser (d for linear functions), with
-    standard errors; ± is one standard error. A model of vectors, classes or tokens is judged on the problem that it was
-    trained on, by that problem's score, beside its references and its floor: bayes where the posterior is known,
+    standard errors; ± is one standard error. A model of vectors, classes or tokens is evaluated on the problem that it
+    was trained on, by that problem's score, beside its references and its floor: bayes where the posterior is known,
     true_law for the law that the prompt was drawn from.
 
     Parameters

@@ -45,11 +45,11 @@ def exchange(
         Input dimension for a Hugging Face GPT-2 that was not written by this command; it gets a new read-in. (One that
         was has its own.)
     suite
-        Also judge a run's model on its own law and under this suite (garg, paper or all), for its card.
+        Also evaluate a run's model on its own law and under this suite (garg, paper or all), for its card.
     prompts
         Prompts per law for that; 1280 when omitted.
     half
-        Store the weights of a run in half precision, half the size; they are judged as they are stored.
+        Store the weights of a run in half precision, half the size; they are evaluated as they are stored.
     allow_code
         Run code of your own that the source names (kind: own).
     """

@@ -91,7 +91,7 @@ def _fill_descriptors() -> None:
 
 
 def say(line: object) -> None:
-    """Write a line of the result, such as where it is; signs that a terminal would obey are replaced."""
+    """Write a line of the result, such as where it is; control characters are replaced."""
     from iclab.foundations.errors import printable
 
     sys.stdout.write(f"{printable(str(line))}\n")

@@ -1,4 +1,4 @@
-"""``iclab study``: run a study, ours or one's own, or begin one."""
+"""``iclab study``: run a study, ours or your own, or begin one."""
 
 from __future__ import annotations
 

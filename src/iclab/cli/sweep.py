@@ -33,7 +33,7 @@ def sweep(
     allow_code: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """Train every combination of some values of a configuration, and judge all in one table.
+    """Train every combination of some values of a configuration, and evaluate all in one table.
 
     Interrupt it at any moment; the same command resumes where it stopped. Axes may grow: finished cells are kept. The
     folder gets table.csv and table.parquet (axes as columns, predictor, shift, position, mean squared error, standard
@@ -51,10 +51,10 @@ def sweep(
     set_
         Change a field in every cell, as for `iclab train`.
     evaluate
-        Shifts of the prompts to judge on; "standard", the prompts as in training, when omitted. Repeat the option or
+        Shifts of the prompts to evaluate on; "standard", the prompts as in training, when omitted. Repeat the option or
         separate names by commas.
     beside
-        Classical predictors to judge on the same prompts, such as least_squares, or "bayes" for the exact one.
+        Classical predictors to evaluate on the same prompts, such as least_squares, or "bayes" for the exact one.
     prompts
         Test prompts per cell and shift.
     points
@@ -71,7 +71,7 @@ def sweep(
         Draw errors by context length into this file (SVG, PNG or PDF): one panel per value of the first axis, one line
         per combination of the others.
     allow_code
-        Let code of one's own that the configuration names run (docs/security.md).
+        Let code of your own that the configuration names run (docs/security.md).
     json
         Print where the results are as JSON.
     """

@@ -1,10 +1,11 @@
-"""Judging any in-context learner.
+"""Evaluating any in-context learner.
 
 An *error curve* is the mean score by position, with standard errors, of one predictor on prompts of one
 distribution: squared error of numbers, cross-entropy of classes, or another of ``SCORES``. ``compare`` puts several
 on the same prompts; ``differences`` pairs them. Prompts are streamed in chunks and merged in index order, so memory is
-constant and the numbers do not depend on how many processes computed them. A *suite* is a set of shifts to judge on.
-``nearest_algorithm`` asks which classical learner a predictor is, and ``effective_learner`` what linear map it applies.
+constant and the numbers do not depend on how many processes computed them. A *suite* is a set of shifts to evaluate on.
+``nearest_algorithm`` finds the classical learner that is nearest to a predictor, and ``effective_learner`` the linear
+map that it applies.
 """
 
 from iclab.evaluation.compare import compare, differences

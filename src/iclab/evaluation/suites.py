@@ -41,7 +41,7 @@ SUITES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, eq=False)
 class Suite:
-    """A base distribution and the shifts of it to judge on.
+    """A base distribution and the shifts of it to evaluate on.
 
     Attributes
     ----------

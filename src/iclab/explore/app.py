@@ -19,7 +19,7 @@ def _():
 @app.cell
 def _(PANELS, mo):
     panel = mo.ui.radio({each.title: each.name for each in PANELS} | {"A prompt to drag": "prompt"},
-                        value=PANELS[0].title, inline=True, label="**Picture**")  # fmt: skip
+                        value=PANELS[0].title, label="**Picture**")  # fmt: skip
     mo.vstack([mo.md("# In-context learning by one layer of linear attention, and by trained transformers"), panel])
     return (panel,)
 

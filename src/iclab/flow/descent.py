@@ -37,7 +37,7 @@ class Descent:
     excess : ndarray, shape (K,)
         Population loss above its minimum (exact, also for SGD).
     diverged : bool
-        Whether the loss left all bounds.
+        Whether the loss diverged.
     """
 
     steps: Int64[np.ndarray, " K"]

@@ -40,7 +40,7 @@ class PredictedDrops:
     Attributes
     ----------
     times : ndarray, shape (n,)
-        Times at which half of each drop is behind.
+        Times at which each drop is half done.
     heads : ndarray of int, shape (n,)
         The head that learns.
     directions : ndarray of int, shape (n,)

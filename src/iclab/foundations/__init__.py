@@ -1,4 +1,4 @@
-"""What every room stands on: shape aliases, input checks, seeded streams, intervals and safe files."""
+"""What all other subpackages use: shape aliases, input checks, seeded streams, intervals and safe files."""
 
 from iclab.foundations.arrays import Matrices, Matrix, PromptInputs, PromptLabels, Scalar, Vector, Vectors
 from iclab.foundations.errors import InvalidInputError

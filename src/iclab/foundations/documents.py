@@ -176,7 +176,7 @@ def _check_events(text: str, name: str, ignored_tags: Collection[str]) -> None:
             raise InvalidInputError(f"{name} must nest at most {_DEPTH} levels; it nests deeper.")
         tag = getattr(event, "tag", None)
         if tag is not None and tag not in ignored_tags:
-            raise InvalidInputError(f"{name} must do without tags; {tag.rpartition(':')[2]!r} was found{_line(event)}.")
+            raise InvalidInputError(f"{name} must have no tags; {tag.rpartition(':')[2]!r} was found{_line(event)}.")
 
 
 def _line(marked: Any) -> str:
@@ -225,7 +225,7 @@ def _mapping(node: yaml.MappingNode, name: str) -> dict[str, Any]:
             continue
         key = _value(key_node, name)
         if not isinstance(key, str):
-            raise InvalidInputError(f"{name} must have words as keys; {key!r} was given{_line(key_node)}.")
+            raise InvalidInputError(f"{name} must have strings as keys; {key!r} was given{_line(key_node)}.")
         if key in own:
             raise InvalidInputError(f"a key must be given once; {key!r} is given twice{_line(key_node)}.")
         own[key] = _value(value_node, name)

@@ -60,9 +60,9 @@ def plus_minus(value: float, error: float) -> str:
     Returns
     -------
     str
-        ``value ± error``. Common powers of ten below 10⁻⁴ and from 10⁶ on stand behind brackets. A value whose error
-        is 0 or unknown stands alone, as ``format_number`` writes it. Where an error is so small that over 12 digits
-        of the value would have to be shown, 12 are.
+        ``value ± error``. Below 10⁻⁴ and from 10⁶ on, both stand in brackets before a common power of ten. A value
+        whose error is 0 or unknown stands alone, as ``format_number`` writes it. Where an error is so small that over
+        12 digits of the value would have to be shown, 12 are.
 
     Raises
     ------

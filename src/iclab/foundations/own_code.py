@@ -27,12 +27,12 @@ _LIBRARIES = tuple(
 
 
 class CodeNotAllowedError(InvalidInputError):
-    """Raised where something read from a file names code of one's own, and nobody consented to running it."""
+    """Raised where a file names code that it would run, and nobody allowed it."""
 
     def __init__(self, target: str) -> None:
         self.target = target
         super().__init__(
-            f"{target!r} is code of one's own, which runs only if you allow it; if you trust it, add --allow-code "
+            f"{target!r} names code to import, which runs only if you allow it; if you trust it, add --allow-code "
             "(in Python allow_code=True)."
         )
 
@@ -55,7 +55,7 @@ def import_object(target: str) -> Any:
     """
     module, colon, name = target.partition(":")
     if not colon or not module or not name:
-        raise InvalidInputError(f"code of one's own must be named as module:object; {target!r} was given.")
+        raise InvalidInputError(f"code of your own must be named as module:object; {target!r} was given.")
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:

@@ -116,7 +116,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV or Parquet, by the suffix, atomically.
 
-    In CSV a word that a spreadsheet would take for a formula gets an apostrophe in front, and control signs are
+    In CSV a word that a spreadsheet would take for a formula gets an apostrophe in front, and control characters are
     replaced.
     """
     with atomic_path(path) as temporary:

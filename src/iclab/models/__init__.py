@@ -4,7 +4,7 @@ An *architecture* is data: sizes, embedding, attention, positions, and the parts
 the torch module built from it; one causal pass gives the predictions at every position, also for queries that
 are not the examples themselves (each is a branch that sees only its own context). A trained transformer is a
 *predictor* like any other: ``load(path)(prompts)``. Models are kept as safetensors and JSON; ``shipped_models()`` come
-with the package. A module of one's own takes a transformer's place everywhere; it is described by what makes it.
+with the package. A module of your own takes a transformer's place everywhere; it is described by what makes it.
 """
 
 from iclab.models.architecture import SIZES, Architecture

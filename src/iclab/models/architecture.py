@@ -53,7 +53,7 @@ class Architecture:
     mlp, residual, layer_norm : bool
         Parts of a block that can be left out.
     tied : bool
-        Whether one block is applied ``layers`` times: ``loops`` of one layer, by its older name.
+        Whether one block is applied ``layers`` times: the same as ``loops`` of one layer.
     mixers : tuple of str
         A mixer for each layer, instead of ``attention`` in all; fewer than ``layers`` are repeated in their order.
         Beside attention: "retention", "gla" (gated linear attention), "delta" and "gated_delta" (DeltaNet), "mesa",

@@ -323,7 +323,7 @@ def to_hugging_face(model: Model, folder: str | Path) -> None:
         If the model is not exactly a GPT-2 (interleaved tokens, softmax, learned positions, untied whole blocks).
     """
     if not isinstance(model, Transformer):
-        raise InvalidInputError("only a GPT-2 can be written for Hugging Face; a module of one's own was given.")
+        raise InvalidInputError("only a GPT-2 can be written for Hugging Face; a module of your own was given.")
     architecture = model.architecture
     plain = Architecture(
         dimension=architecture.dimension,

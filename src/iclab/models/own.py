@@ -1,4 +1,4 @@
-"""Modules of one's own: any torch module that maps prompts to predictions, in place of a transformer."""
+"""Modules of your own: any torch module that maps prompts to predictions, in place of a transformer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TOKENS = 1 << 16
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class OwnModel:
-    """A module of one's own in a configuration, made by an importable class or function.
+    """A module of your own in a configuration, made by an importable class or function.
 
     What it makes is a ``torch.nn.Module`` whose ``forward(xs, ys, queries=None)`` maps inputs (B, P, d) and labels
     (B, P), (B, P, k) or classes (B, P) to what is predicted at every position: a number (B, P), a vector (B, P, k) or
@@ -90,7 +90,7 @@ class OwnModel:
 
 
 class OwnModule(nn.Module):
-    """A module of one's own as a model.
+    """A module of your own as a model.
 
     Parameters
     ----------
@@ -260,6 +260,6 @@ def make(architecture: Architecture | OwnModel, seed: int | None = 0) -> Model:
     Raises
     ------
     InvalidInputError
-        If it is of one's own and may not run, or cannot be made.
+        If it is a module of your own that may not run, or cannot be made.
     """
     return OwnModule(architecture, seed) if isinstance(architecture, OwnModel) else Transformer(architecture, seed)

@@ -102,7 +102,7 @@ class TransformerPredictor:
         """Predictions for the same queries from each of several contexts, shape (B, Q), float64; of classes (B, Q, k).
 
         A transformer of any mixers reads a context once and all queries are branches of it, so that one query more
-        costs one token; a module of one's own is shown a batch of prompts. The numbers are those of prompts with one
+        costs one token; a module of your own is shown a batch of prompts. The numbers are those of prompts with one
         query each, up to rounding.
 
         Parameters
@@ -175,7 +175,7 @@ class TransformerPredictor:
         architecture = self.architecture
         self._check(prompts.dimension, prompts.n_points, prompts.labels)
         parameter = next(self.model.parameters())
-        # A recurrence of one's own goes token by token: it wants many prompts at a time.
+        # A recurrence of your own goes token by token: it wants many prompts at a time.
         few = parameter.device.type == "cpu" and isinstance(self.model, Transformer)
         tokens = _TOKENS_ON_CPU if few else _TOKENS_ON_GPU
         chunk = max(1, tokens // ((3 if prompts.shifted_queries else 2) * prompts.n_points))
@@ -208,7 +208,7 @@ class TransformerPredictor:
         loops = check_integer(loops, "loops", minimum=1)
         if not isinstance(self.model, Transformer) or self.model.architecture.tied:
             raise InvalidInputError(
-                "the model must be a transformer with loops to be read with another number; it is of one's own or tied."
+                "the model must be a looped transformer to be read with more loops; it is tied or a module of your own."
             )
         model = copy.copy(self.model)
         model.loops = loops
@@ -262,7 +262,7 @@ def load(path_or_name: str | Path, *, device: str = "cpu", allow_code: bool = Fa
     device : str
         Where it computes: "cpu", "cuda", …; "auto" takes a GPU if there is one.
     allow_code : bool
-        Whether a model of one's own, whose folder names its class, may be imported, which runs it.
+        Whether a model of your own, whose folder names its class, may be imported, which runs it.
 
     Returns
     -------

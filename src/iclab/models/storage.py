@@ -62,7 +62,7 @@ def write_folder(
     with whole_folder(folder) as temporary:
         for name, values in tensors.items():
             # safetensors refuses tensors that share memory or are not contiguous.
-            # Counters and masks of modules of one's own are kept as numbers.
+            # Counters and masks of modules of your own are kept as numbers.
             ready = {
                 key: (value if value.is_floating_point() else value.double()).detach().cpu().contiguous().clone()
                 for key, value in values.items()
@@ -171,7 +171,7 @@ def read_model(folder: Path, *, allow_code: bool = False) -> Model:
     folder : Path
         Where.
     allow_code : bool
-        Whether the module of one's own that the folder may name is imported, which runs it.
+        Whether the module of your own that the folder may name is imported, which runs it.
 
     Raises
     ------
@@ -251,7 +251,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def check_shapes(found: Mapping[str, tuple[int, ...]], architecture: Architecture | OwnModel, where: str) -> None:
-    """Compare weights with what an architecture has, before a model of it is made; one's own is made for it.
+    """Compare weights with what an architecture has, before a model of it is made; a module of your own is made for it.
 
     Raises
     ------

@@ -146,8 +146,8 @@ class Transformer(nn.Module):
     ) -> Float[Tensor, "B Q *numbers"]:
         """Predictions for Q queries of one context of N examples each, which is read once.
 
-        Every query is a branch that sees the whole context and itself, or goes on from the state that it left; N is at
-        least 1.
+        Every query is a branch that sees the whole context and itself, or continues from the state that it left; N is
+        at least 1.
 
         Parameters
         ----------

@@ -5,7 +5,7 @@ position alone: numbers, shape (B, P), vectors, shape (B, P, k), or the probabil
 Position 0 predicts 0, or the law of the classes before any example. The classes here are frozen dataclasses whose
 fields are the learner's settings, so their ``repr`` names them fully. Those that are linear in the query also
 give their ``weights(prompts)``. Least squares, ridge, averaging, neighbours, descent and LSA answer every
-position in one pass over the prompt; those of scikit-learn are fitted at every prefix. A function of one's own
+position in one pass over the prompt; those of scikit-learn are fitted at every prefix. A function of your own
 is a predictor as it stands; ``REGISTRY`` holds the named ones.
 """
 

@@ -17,7 +17,7 @@ from iclab.prompts import Prompts
 class Predictor(Protocol):
     """Maps prompts to one prediction per position, using only the examples before it.
 
-    Any callable of this signature is one: a function, a trained model, or the classes of this room. It reads
+    Any callable of this signature is one: a function, a trained model, or the classes here. It reads
     ``prompts.xs``, ``prompts.ys`` and ``prompts.queries``, never ``prompts.targets``; position i may depend
     on ``xs[:, :i]``, ``ys[:, :i]`` and ``queries[:, i]`` alone. Position 0 predicts 0, or for classes their law before
     any example.

@@ -88,7 +88,7 @@ class ClusterBayes:
     radius : float
         |μ|, at least 0.
     flips : float
-        Probability of a label to be the other class, from 0 to ½; if it is not 0, at most 12 examples are read.
+        Probability that a label is the other class, from 0 to ½; if it is not 0, at most 12 examples are read.
 
     Raises
     ------

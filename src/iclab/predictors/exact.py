@@ -77,7 +77,7 @@ def bayes_predictor(distribution: Any) -> Predictor:
     Raises
     ------
     InvalidInputError
-        If none is known in closed form for this law; ``near_bayes`` names what comes near for some.
+        If none is known in closed form for this law; ``near_bayes`` has approximations for some.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def bayes_predictor(distribution: Any) -> Predictor:
 
 
 def near_bayes(distribution: Any) -> dict[str, Predictor]:
-    """What comes near the posterior mean where it has no closed form, by what it is.
+    """Approximations of the posterior mean where it has no closed form, by name.
 
     Parameters
     ----------

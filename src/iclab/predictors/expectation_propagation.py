@@ -39,7 +39,7 @@ class ClassificationEP:
     link : {"sign", "logistic"}
         Class 1 where w'x ≥ 0, or with probability 1/(1 + exp(−slope · w'x)).
     flips : float
-        Probability of a label to be the other class, from 0 to ½.
+        Probability that a label is the other class, from 0 to ½.
     slope : float
         Of the logistic law.
     sweeps : int

@@ -24,7 +24,7 @@ class LogisticRegression:
     With ``spread`` the logit is divided by √(1 + πv/8), v = x'H⁻¹x its variance by Laplace's method (MacKay 1992,
     "The evidence framework applied to classification networks"). No posterior mean is known in closed form for logistic
     or linear classification; at penalty 1 and d = 2 this is within .04 of it for ``Binary(Linear(), "logistic")``, and
-    ``ClassificationEP`` nearer.
+    ``ClassificationEP`` is nearer.
 
     Parameters
     ----------

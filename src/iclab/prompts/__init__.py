@@ -4,7 +4,7 @@ A *prompt* is a list of labelled examples with a query at every position. A *pro
 prompts: covariates (law of x) × tasks (law of the function h) × noise. A *shift* makes another distribution
 of a distribution, by name. Everything drawn is a pure function of (seed, stream, step, prompt index).
 
-Covariates, tasks and shifts of one's own need no registration: an object with ``dimension`` and ``sample``
+Covariates, tasks and shifts of your own need no registration: an object with ``dimension`` and ``sample``
 is covariates, one with ``draw`` and ``mean_square`` is tasks. ``iclab.prompts.specification`` reads
 distributions from plain data.
 """

@@ -33,7 +33,7 @@ class Hypercube:
     dimension : int
         d.
     probability : float
-        Of a coordinate to be 1, from 0 to 1.
+        That a coordinate is 1, from 0 to 1.
 
     Raises
     ------
@@ -137,7 +137,7 @@ class Disjunction(Conjunction):
     Parameters
     ----------
     probability : float
-        Of a variable to be a literal.
+        That a variable is a literal.
     """
 
     def rule(self, agreements: np.ndarray, literals: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ class Binary:
     link : {"sign", "logistic"}
         From h to the class.
     flips : float
-        Probability of a label to be the other class, from 0 to ½.
+        Probability that a label is the other class, from 0 to ½.
     slope : float
         Of the logistic law.
 

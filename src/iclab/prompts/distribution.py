@@ -23,7 +23,7 @@ from iclab.prompts.tasks import Tasks, check_tasks
 
 
 class PointChange(Protocol):
-    """A change of inputs and queries of drawn prompts, the stuff shifts are made of."""
+    """A change of inputs and queries of drawn prompts, from which shifts are composed."""
 
     def __call__(self, xs: PromptInputs, queries: PromptInputs, draws: Draws) -> tuple[PromptInputs, PromptInputs]:
         """Changed inputs and queries, both (B, P, d); ``draws`` addresses randomness of the stream "shift".
@@ -41,7 +41,7 @@ class Outliers:
     Parameters
     ----------
     probability : float
-        Of a label to be an outlier, from 0 to 1.
+        That a label is an outlier, from 0 to 1.
     scale : float
         Standard deviation of what is added.
 

@@ -28,7 +28,7 @@ class GaussianMixture:
     radius : float
         |μ|, at least 0.
     flips : float
-        Probability of a label to be the other class, from 0 to ½.
+        Probability that a label is the other class, from 0 to ½.
 
     Raises
     ------

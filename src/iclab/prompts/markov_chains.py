@@ -123,7 +123,7 @@ class MarkovChainPool(Sequences):
                 f"an array of shape {array.shape} was given."
             )
         if (array < 0).any() or np.abs(array.sum(axis=2) - 1).max() > 1e-9:
-            raise InvalidInputError("chains must have rows that are at least 0 and add to 1 each.")
+            raise InvalidInputError("chains must have rows that are at least 0 and sum to 1.")
         object.__setattr__(self, "chains", array / array.sum(axis=2, keepdims=True))
 
     @classmethod

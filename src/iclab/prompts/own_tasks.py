@@ -1,4 +1,4 @@
-"""A law of functions or inputs of one's own in a configuration, named as ``module:object``."""
+"""A law of functions or inputs of your own in a configuration, named as ``module:object``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from iclab.prompts.tasks import Functions
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class OwnTasksSpecification:
-    """Tasks or covariates of one's own, made by an importable class or function.
+    """Tasks or covariates of your own, made by an importable class or function.
 
     What it makes has ``draw`` and ``mean_square`` (see ``Tasks``), or ``dimension`` and ``sample``. The configuration
     holds the name, not the code: keep the module with the run. It is looked for where Python finds modules, and in the

@@ -100,7 +100,7 @@ def read_problem(data: Any, *, allow_code: bool = False) -> Any:
     data : mapping
         Plain data.
     allow_code : bool
-        Whether code of one's own that they name may run.
+        Whether code of your own that they name may run.
 
     Raises
     ------

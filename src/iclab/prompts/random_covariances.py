@@ -75,7 +75,7 @@ class CovarianceMixture:
     covariance_matrices : array_like, shape (K, d, d)
         Λ_1, …, Λ_K, symmetric positive semi-definite.
     probabilities : array_like, shape (K,), optional
-        Positive, adding to 1; uniform when omitted.
+        Positive, summing to 1; uniform when omitted.
 
     Raises
     ------

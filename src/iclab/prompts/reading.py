@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, Validation
 
 from iclab.foundations import InvalidInputError
 
-# What records of this room are made of.
+# What the records here are made of.
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 # Matrices of a dimension, and what is counted, must fit into memory.
 Dimension: TypeAlias = Annotated[int, Field(ge=1, le=4096)]
@@ -69,7 +69,7 @@ def validated(
     name : str
         What to call the whole in messages, for example a file.
     allow_code : bool or collection of str
-        Whether code of one's own that the data name (``module:object``) may run later, or which. Reading imports none.
+        Whether code of your own that the data name (``module:object``) may run later, or which. Reading imports none.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def _check_converted(given: Any, read: Any, place: str, name: str) -> None:
     elif isinstance(given, list | tuple) and isinstance(read, list | tuple):
         for i, (one, other) in enumerate(zip(cast(list[Any], given), cast(list[Any], read), strict=False)):
             _check_converted(one, other, f"{place}.{i}", name)
-    elif isinstance(given, float) and not math.isfinite(given):  # among arguments of one's own code
+    elif isinstance(given, float) and not math.isfinite(given):  # among arguments of your own code
         raise InvalidInputError(f"{place or name} must be finite; {given} was given.")
     elif isinstance(read, int | float) and (
         isinstance(given, str) or (isinstance(given, int | float) and isinstance(given, bool) != isinstance(read, bool))

@@ -75,7 +75,7 @@ def _top(own: pd.DataFrame) -> float:
 def _shown(name: str) -> str:
     """A name as it stands: dollars would make it a formula, an underscore in front would hide it.
 
-    Control signs, which no font has, are replaced.
+    Control characters, which no font has, are replaced.
     """
     escaped = printable(name).replace("$", r"\$")
     return f" {escaped}" if escaped.startswith("_") else escaped

@@ -5,7 +5,7 @@ by hand; what it leaves behind is a *record*. The work is done in *units*, calls
 trainings, which are kept as runs. Both resume where they stopped, in one process, in several, or on a Dask cluster
 (the *workplace*). A *grid* is a base configuration with axes; a *cell* of it is one training with its measurements.
 
-``REGISTRY`` names the studies that come with the package. A folder of one's own with the same files is run in the same
+``REGISTRY`` names the studies that come with the package. A folder of your own with the same files is run in the same
 way: `iclab study run FOLDER`.
 """
 

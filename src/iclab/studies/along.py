@@ -44,7 +44,7 @@ def along(
         With ``run.checkpoints()``.
     measure : str or callable
         "error", "nearest", "strategy", "probes", "readouts", "attention" (``iclab.inspect.along.MEASURES``), or a
-        function at the top of a module of one's own: ``(predictor, distributions, n_points, *, n_prompts, seed, …)`` to
+        function at the top of a module of your own: ``(predictor, distributions, n_points, *, n_prompts, seed, …)`` to
         a DataFrame.
     distributions : dict of str to PromptDistribution, optional
         Where; the prompts that the run is trained on, called "training", when omitted.

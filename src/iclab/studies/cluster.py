@@ -82,7 +82,7 @@ def _staying(target: str) -> Generator[None]:
     except (CancelledError, ClosedClientError, CommClosedError) as error:
         raise InvalidInputError(
             f"the Dask scheduler of {target} must stay until the work is done, and it is gone: run the same command "
-            "with another one, and it goes on."
+            "with another one, and it resumes."
         ) from error
 
 

@@ -128,7 +128,7 @@ class Pool:
                 executor.shutdown(wait=False, cancel_futures=True)
                 if deaths > _DEATHS:
                     raise InvalidInputError(
-                        "the processes that do the work must live, and they keep ending early, as for want of memory: "
+                        "worker processes must stay alive, and they keep ending early, perhaps for want of memory: "
                         "run the same command with fewer workers."
                     ) from None
             except BaseException:

@@ -79,7 +79,7 @@ class Grid:
     changes : mapping
         Dotted keys that have another value in every cell.
     allow_code : bool
-        Whether code of one's own that the configuration names may run (docs/security.md).
+        Whether code of your own that the configuration names may run (docs/security.md).
     """
 
     base: Path | str | Mapping[str, Any]
@@ -222,7 +222,7 @@ class Sweep:
 
 
 def sweep(grid: Grid, lab: Lab, judging: Judging) -> Sweep:
-    """Train every cell and judge it; a cell that fails is listed, and the others go on.
+    """Train every cell and judge it; a cell that fails is listed, and the others continue.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ class Lab:
         return {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
 
     def train(self, jobs: Sequence[Job]) -> None:
-        """Do every training, some at a time; go on with those that were interrupted."""
+        """Do every training, some at a time; resume those that were interrupted."""
         from iclab.studies.trainings import train_all
 
         train_all(jobs, self)

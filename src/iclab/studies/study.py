@@ -1,4 +1,4 @@
-"""The nouns of a study.
+"""The terms of a study.
 
 A *study* is a folder. It *measures* tidy tables, asks *questions* of them, draws figures, and has a page written by
 hand. An *answer* is a verdict with the counts and numbers behind it; text is no part of it. A *record* is what a

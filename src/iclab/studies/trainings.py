@@ -168,7 +168,7 @@ def stated(names: Sequence[str]) -> list[Trained]:
         if not run.finished:
             raise InvalidInputError(
                 f"a model that is used again must be trained to its end; {name} is at step {run.step} of "
-                f"{run.config.steps}: go on with `iclab train --resume`."
+                f"{run.config.steps}: resume it with `iclab train --resume`."
             )
         found.append(replace(_run_of(run.directory, run.config), origin=f"the run in {name}"))
     return found
@@ -202,7 +202,7 @@ def shipped() -> list[Trained]:
 
 
 def train_all(jobs: Sequence[Job], lab: Lab) -> None:
-    """Do every training, some at a time; go on with those that were interrupted.
+    """Do every training, some at a time; resume those that were interrupted.
 
     Small models gain little from a second core, so each training has one thread to itself. The results do not depend on
     how many there are at a time, or where.

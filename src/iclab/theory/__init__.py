@@ -1,6 +1,6 @@
 """Closed forms of the population: the mathematics of the paper as functions of covariates, N and M.
 
-The nouns. ``LSAParameters`` are the weights of one linear self-attention layer; only their blocks (a, u, U, b)
+The terms. ``LSAParameters`` are the weights of one linear self-attention layer; only their blocks (a, u, U, b)
 matter to its prediction. A *law of covariances* (``Gaussian`` with a fixed Λ, ``RandomDiagonal`` with a Λ_τ per
 prompt) enters through a ``CovarianceRule`` that integrates polynomials of degree 3 in Λ exactly. From these come the
 ``PopulationLoss`` on all parameters, its minimisers (a *learner* K, ŷ = x_q'K (1/M) Σ y_i x_i), the ``Certificate``

@@ -39,7 +39,7 @@ class Asymptotics:
     idg : float
         On the tasks of the pool: in-distribution generalisation.
     effective_penalty : float
-        ξ, the penalty that the estimate feels; positive without any penalty where τ < 1.
+        ξ, the effective ridge penalty of the estimate; positive without any penalty where τ < 1.
     """
 
     icl: float

@@ -59,11 +59,11 @@ class FlowCoefficients:
         return np.divide(self.drive, diagonal, out=np.zeros_like(self.drive), where=diagonal > 0)
 
     def to_eigenbasis(self, matrix: Matrix) -> Matrix:
-        """Q'XQ of a matrix X, shape (d, d): the coordinates in which (27) and (52) fall apart."""
+        """Q'XQ of a matrix X, shape (d, d): the coordinates in which (27) and (52) decouple."""
         return matrix if self.rotation is None else self.rotation.T @ matrix @ self.rotation
 
     def from_eigenbasis(self, matrix: Matrix) -> Matrix:
-        """QXQ' of a matrix X, shape (d, d): back from the coordinates in which (27) and (52) fall apart."""
+        """QXQ' of a matrix X, shape (d, d): back from the coordinates in which (27) and (52) decouple."""
         return matrix if self.rotation is None else self.rotation @ matrix @ self.rotation.T
 
     def loss(self, u: float, U: Matrix) -> float:
@@ -117,7 +117,7 @@ def flow_coefficients(
     rule = covariance_rule(covariates)
     if not rule.commuting:
         raise InvalidInputError(
-            "covariates must have covariances that commute with one another, for the flow to fall apart into modes; "
+            "covariates must have covariances that commute with one another, for the flow to decouple into modes; "
             f"those of {type(covariates).__name__} do not."
         )
     check_size(float(np.abs(rule.spectra).max()))
@@ -149,7 +149,7 @@ def _with_prior(rule: CovarianceRule, W: Matrix) -> tuple[CovarianceRule, Vector
     rotated = basis.T @ W @ basis
     if _off_diagonal(rotated) > 1e-13 * len(W) * float(np.abs(W).max()):
         raise InvalidInputError(
-            "weight_covariance must commute with the covariances, for the flow to fall apart into modes; it does not."
+            "weight_covariance must commute with the covariances, for the flow to decouple into modes; it does not."
         )
     return rule, np.clip(np.diagonal(rotated), 0, None)
 

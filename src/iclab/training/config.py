@@ -54,7 +54,7 @@ class TrainingConfig:
     prompts : specification
         Where training and evaluation prompts come from: functions of inputs, or another problem by its ``kind``.
     model : Architecture or OwnModel
-        What is trained; a module of one's own has the ``kind`` "own".
+        What is trained; a module of your own has the ``kind`` "own".
     n_train : int
         N: prompts have N + 1 points, so that predictions are made from 0 … N examples.
     steps, batch_size, seed : int
@@ -170,7 +170,7 @@ class TrainingConfig:
             )
         if self.window is not None and (isinstance(model, OwnModel) or model.tied):
             raise InvalidInputError(
-                "window must be left out unless the model is a transformer with loops; it is tied or of one's own."
+                "window must be left out unless the model is a looped transformer; it is tied or a module of your own."
             )
         functions = isinstance(prompts, PromptDistribution)
         if self.targets == "posterior_mean":
@@ -193,7 +193,7 @@ class TrainingConfig:
 
     @cached_property
     def architecture(self) -> Any:
-        """The model as it is for these prompts: of one's own, with what is found from them."""
+        """The model as it is for these prompts: a module of your own with what is found from them."""
         if not isinstance(self.model, OwnModel):
             return self.model
         prompts = self.prompts.build()

@@ -22,7 +22,7 @@ Tensors = tuple[Tensor, ...]
 def step_of(config: TrainingConfig, state: State, processes: World) -> Step:
     """The step of a training, from CUDA graphs where its model is on a GPU and a transformer.
 
-    A module of one's own may do what a graph cannot hold.
+    A module of your own may do what a graph cannot hold.
     """
     graphed = next(state.model.parameters()).is_cuda and not isinstance(state.model, OwnModule)
     return (GraphedStep if graphed else Step)(config, state, processes)

@@ -70,10 +70,10 @@ def train(
         ``until`` resumes it.
     log : str, Log, or sequence of them, optional
         What else is told of the training than ``metrics.jsonl``: "tensorboard", "wandb" (offline), "wandb-online",
-        "csv", or a :class:`iclab.training.logs.Log` of one's own. A resumed run continues its logs; a
+        "csv", or a :class:`iclab.training.logs.Log` of your own. A resumed run continues its logs; a
         finished one is written to new ones.
     allow_code : bool
-        Whether code of one's own that the configuration names (``module:object``) may run.
+        Whether code of your own that the configuration names (``module:object``) may run.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def train(
     ------
     InvalidInputError
         If ``config`` is no TrainingConfig, the folder is not writable, holds a run of another configuration, is being
-        trained by another process, or ``resume`` does not fit what is there; if a module of one's own looks ahead; if
+        trained by another process, or ``resume`` does not fit what is there; if a module of your own looks ahead; if
         there is no such log, or its package is not installed.
     TrainingDivergedError
         If the loss is NaN, infinite or huge; the last good checkpoint stays.

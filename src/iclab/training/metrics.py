@@ -106,7 +106,7 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], bool]:
         if content is None or not isinstance(content.get("step"), int):
             raise InvalidInputError(
                 f"{path} must hold a line of JSON per step; line {number} is damaged: restore the file, or delete it "
-                "to go on without the earlier lines."
+                "to continue without the earlier lines."
             )
         lines.append(content)
     content = read_sealed_line(last) if last else None
@@ -133,7 +133,7 @@ def _check(path: Path, lines: Sequence[Mapping[str, Any]], torn: bool, step: int
     holds = "others" if len(found) == known.lines else str(len(found))
     raise InvalidInputError(
         f"{path} must hold the {known.lines} lines that were written up to step {step}; it holds {holds}: restore the "
-        "file, or delete it to go on without the earlier lines."
+        "file, or delete it to continue without the earlier lines."
     )
 
 

@@ -25,7 +25,7 @@ class Optimizer:
     ----------
     kind : {"muon", "adamw", "adam", "sgd"}
         "muon" orthogonalises the updates of the blocks' matrices (scaled to AdamW's size) and uses AdamW for
-        everything else. Of a module of one's own the blocks are its attribute ``blocks``, if it has one.
+        everything else. Of a module of your own the blocks are its attribute ``blocks``, if it has one.
     learning_rate : float
         Peak rate of Adam, AdamW or SGD.
     matrix_learning_rate : float, optional

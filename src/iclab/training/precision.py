@@ -86,7 +86,7 @@ def choices(config: TrainingConfig) -> dict[str, Choice]:
     dict of str to Choice
         By dotted field: ``precision``, and with Muon ``optimizer.matrix_precision``.
     """
-    width = getattr(config.model, "width", 0)  # a module of one's own says nothing of its inside
+    width = getattr(config.model, "width", 0)  # a module of your own says nothing of its inside
     rows = 2 * config.n_points * config.batch_size
     chosen: dict[str, Choice] = {}
     if config.precision == "auto":

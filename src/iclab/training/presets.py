@@ -56,7 +56,7 @@ def preset(
         - ``fast``: ``small`` with linear attention, reading prompts as the paper's columns (x, y), the
           recipe for d = 20 on a CPU; beyond N = 2d it takes fewer steps, as many as keep the number of examples.
           It sees all dimensions from the start; with softmax attention it has the curriculum of ``small``;
-        - ``garg-linear``: Garg et al.'s recipe (2022) to the letter.
+        - ``garg-linear``: Garg et al.'s recipe (2022), unchanged.
     dimension : int, optional
         d; that of ``covariates`` when omitted, and 5 where these have none of their own.
     n_train : int, optional
@@ -66,7 +66,7 @@ def preset(
     max_points : int, optional
         Longest prompt the model can read; enough for 5d examples when omitted, as in the paper's Figure 1.
     allow_code : bool or collection of str
-        Whether code of one's own that the overrides name may run, or which (``module:object``).
+        Whether code of your own that the overrides name may run, or which (``module:object``).
     **overrides
         Fields of the configuration, as values or (for nested ones) mappings of what changes. A law of inputs is given
         by its dimension, spectrum, matrix or laws; the one in a change replaces the preset's. A change of
@@ -108,7 +108,7 @@ def preset(
     }
     model = overrides.get("model")
     if isinstance(model, Mapping) and model.get("kind") == "own":
-        data["model"] = {}  # sizes of a transformer are none of a module of one's own
+        data["model"] = {}  # sizes of a transformer are none of a module of your own
     _keep_ratio(data["optimizer"], overrides.get("optimizer"))
     return validated(TrainingConfig, merge(data, overrides), f"the preset {name}", allow_code=allow_code)
 

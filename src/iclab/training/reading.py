@@ -33,7 +33,7 @@ def read_config(
         Dotted keys to values, such as ``{"optimizer.clip": None}``. They are one change, whatever their order, and win
         over the source. Where they give another ``kind``, what the source says and that kind has too is kept.
     allow_code : bool or collection of str
-        Whether code of one's own that the configuration names may run later, or which (``module:object``).
+        Whether code of your own that the configuration names may run later, or which (``module:object``).
 
     Raises
     ------

@@ -52,7 +52,7 @@ class Run:
         directory : str or Path
             The folder.
         allow_code : bool or collection of str
-            Whether code of one's own that the configuration names (``module:object``) may run later, or which.
+            Whether code of your own that the configuration names (``module:object``) may run later, or which.
 
         Raises
         ------

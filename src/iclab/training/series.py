@@ -79,7 +79,7 @@ class Checkpoint:
     path : Path
         Folder, which ``iclab.models.load`` reads.
     allow_code : bool
-        Whether a module of one's own that it names may be imported.
+        Whether a module of your own that it names may be imported.
     """
 
     step: int

@@ -107,7 +107,7 @@ class Step:
 
     @contextmanager
     def _randomness(self) -> Generator[None]:
-        """What is random in a module of one's own, such as dropout, is a function of seed, step and process."""
+        """What is random in a module of your own, such as dropout, is a function of seed, step and process."""
         if not isinstance(self._state.model, OwnModule):
             yield
             return
@@ -119,12 +119,12 @@ class Step:
             yield
 
     def _gradients_of(self, loss: Tensor) -> tuple[Tensor, ...]:
-        """Of the loss; zeros for parameters that a module of one's own has and does not use."""
+        """Of the loss; zeros for parameters that a module of your own has and does not use."""
         if not isinstance(self._state.model, OwnModule):
             return torch.autograd.grad(loss, self.parameters)
         if not loss.requires_grad:
             raise InvalidInputError(
-                "a module of one's own must predict by parameters that are trained; its predictions depend on none."
+                "a module of your own must predict by parameters that are trained; its predictions depend on none."
             )
         return torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
 

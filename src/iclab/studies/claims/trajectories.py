@@ -50,7 +50,7 @@ def flat(u: float, U: Matrix) -> np.ndarray:
 
 
 def gained(problem: Problem) -> float:
-    """−min ℓ of Corollary 16: all there is to gain."""
+    """−min ℓ of Corollary 16: the gain from θ = 0 to the minimum."""
     return np.trace(problem.covariance @ problem.covariance @ problem.inverse) / 2
 
 

@@ -1,4 +1,4 @@
-"""Adversarial training as a module of one's own: in training it meets the labels that an attacker made of its prompts.
+"""Adversarial training as a module of your own: in training it meets the labels that an attacker made of its prompts.
 
 The attacker knows the weights. It changes the labels of the examples by δ with ‖δ‖ ≤ ε so that the squared error after
 all N of them grows, by projected gradient ascent (Madry et al. 2018); the loss then compares predictions from these

@@ -1,7 +1,7 @@
 """Logs of a training: one protocol, and behind it tables, TensorBoard and Weights & Biases.
 
 A *log* is told of a training while it runs. ``train(…, log=…)`` takes a name of ``LOGS``, several, or an object of
-one's own that derives from ``Log``.
+your own that derives from ``Log``.
 """
 
 from iclab.training.logs.named import LOGS, logs_of

@@ -29,7 +29,7 @@ def logs_of(given: Given | None) -> list[Log]:
     Parameters
     ----------
     given : str, Log, or sequence of them, optional
-        Names of ``LOGS``, several in one word separated by commas, or logs of one's own.
+        Names of ``LOGS``, several in one word separated by commas, or logs of your own.
 
     Raises
     ------

@@ -12,9 +12,9 @@ from iclab.training.run import Run
 
 
 class Log:
-    """Told of a training while it runs; a log of one's own derives from it and overrides what it needs.
+    """Receives the metrics of a training while it runs; a log of your own derives from it and overrides what it needs.
 
-    Under ``torchrun`` only the leading process tells. What a method raises ends the training; its last checkpoint
+    Under ``torchrun`` only the leading process logs. What a method raises ends the training; its last checkpoint
     stays.
     """
 
@@ -22,9 +22,9 @@ class Log:
         """Called before anything is written: raise here if the log cannot be kept."""
 
     def begin(self, run: Run, lines: Sequence[Mapping[str, Any]]) -> None:
-        """The training of a run begins, or goes on after ``lines`` of metrics, which were told before.
+        """The training of a run begins, or resumes after ``lines`` of metrics, which were logged before.
 
-        What was told after these is void: the steps are done, and told, again.
+        What was logged after these is void: the steps are done, and logged, again.
         """
 
     def line(self, line: Mapping[str, Any]) -> None:
