@@ -1,8 +1,10 @@
 """The documentation site: ``sphinx-build -W docs site``. It needs no network."""
 
+import sys
 from importlib import metadata
 
 import docutils.nodes
+from sphinx.pycode import ModuleAnalyzer
 
 project = "iclab"
 author = "The iclab developers"
@@ -90,7 +92,21 @@ def _bars(app, what, name, obj, options, lines):
     ]
 
 
+def _constants(app, what, name, obj, options, lines):
+    """A constant is described where it is assigned, not where a subpackage exports it."""
+    if what != "data":
+        return
+    variable = name.rpartition(".")[2]
+    for module in [each for path, each in sorted(sys.modules.items()) if path.startswith("iclab.")]:
+        if vars(module).get(variable) is obj:
+            found = ModuleAnalyzer.for_module(module.__name__).find_attr_docs().get(("", variable))
+            if found:
+                lines[:] = found
+                return
+
+
 def setup(app):
-    """Connect the two above to Sphinx."""
+    """Connect the three above to Sphinx."""
+    app.connect("autodoc-process-docstring", _constants, priority=50)
     app.connect("autodoc-process-docstring", _bars, priority=100)
     app.add_html_math_renderer("mathml", _mathml("inline"), _mathml("block"))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.inventory import InventoryFile
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +56,9 @@ def test_every_public_name_says_what_it_is(room):
         entry = getattr(module, name)
         if callable(entry) and entry.__module__.startswith("iclab."):
             assert vars(entry).get("__doc__") if isinstance(entry, type) else entry.__doc__, f"{room}.{name}"
+        else:  # a constant or an alias: described below the line that assigns it
+            homes = [path for path, each in sys.modules.items() if path.startswith(room) and name in vars(each)]
+            assert any(("", name) in ModuleAnalyzer.for_module(path).find_attr_docs() for path in homes), name
 
 
 def test_the_paper_in_ten_figures_shows_scripts_of_the_gallery_with_their_pictures():

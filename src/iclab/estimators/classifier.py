@@ -43,7 +43,7 @@ class InContextClassifier(ClassifierMixin, BaseEstimator):
     ----------
     model : {"logistic_regression"}, name, path, "module:object" or predictor, optional
         The learner. "logistic_regression" is the mode of logistic regression under w ~ N(0, I/penalty), its logits
-        divided by what Laplace's method makes of the spread of w; it has an intercept. A path is a run or saved model
+        shrunk by Laplace's approximation of the variance of w'x; it has an intercept. A path is a run or saved model
         with the head "classes", and anything else maps ``Prompts`` to probabilities of classes. "logistic_regression"
         when omitted.
     penalty : float, default 1.0
@@ -51,7 +51,7 @@ class InContextClassifier(ClassifierMixin, BaseEstimator):
     standardize : bool, default True
         Whether to centre and scale.
     random_state : int, RandomState, Generator or None, default 0
-        Of the order from which contexts are cut where one cannot hold all examples; None takes another each time.
+        Seed of the order from which contexts are cut where one cannot hold all examples; None takes another each time.
     device : str, default "cpu"
         Where a trained model that is given by name or path computes: "cpu", "cuda", "auto".
     allow_code : bool, default False
@@ -66,8 +66,8 @@ class InContextClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    A learner of K classes takes up to K; the probabilities of classes that the data do not have are left out. Of more
-    classes each is told from the rest, and the k probabilities are divided by their sum. Contexts, orders and
+    A learner of K classes takes up to K; the probabilities of classes that the data do not have are left out. With more
+    classes, each is classified against the rest, and the k probabilities are divided by their sum. Contexts, orders and
     dimensions are those of ``InContextRegressor``.
 
     Examples
@@ -97,7 +97,7 @@ class InContextClassifier(ClassifierMixin, BaseEstimator):
         self.allow_code = allow_code
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Hold the examples as context.
+        """Store the examples as context.
 
         Parameters
         ----------

@@ -57,7 +57,7 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
     standardize : bool, default True
         Whether to centre and scale.
     random_state : int, RandomState, Generator or None, default 0
-        Of the order from which contexts are cut where one cannot hold all examples; None takes another each time.
+        Seed of the order from which contexts are cut where one cannot hold all examples; None takes another each time.
     device : str, default "cpu"
         Where a trained model that is given by name or path computes: "cpu", "cuda", "auto".
     allow_code : bool, default False
@@ -120,7 +120,7 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         return tags
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Hold the examples as context.
+        """Store the examples as context.
 
         Parameters
         ----------

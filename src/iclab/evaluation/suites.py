@@ -37,6 +37,7 @@ SUITES: Mapping[str, tuple[str, ...]] = {
     "paper": PAPER,
     "all": tuple(dict.fromkeys((*GARG, *PAPER, *SHIFTS))),
 }
+"""Names of shifts by suite."""
 
 
 @dataclass(frozen=True, eq=False)

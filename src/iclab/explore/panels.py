@@ -220,3 +220,4 @@ zero, best_factor = 1, factors[np.argmin(layer)]
         ("best_factor",),
     ),
 )
+"""The panels of the explorer, in their order."""

@@ -22,7 +22,9 @@ from iclab.foundations.validation import check_choice, check_integer
 
 # Fixed tables: appending is safe, reordering would change every prompt ever drawn.
 PURPOSES = ("training", "evaluation", "verification")
+"""What prompts are drawn for; two purposes never share prompts."""
 STREAMS = ("x", "covariance", "task", "noise", "query", "shift", "model", "bootstrap", "position")
+"""What random numbers are for; each stream is independent of the others."""
 
 _SHARED = 1 << 63
 
@@ -100,7 +102,7 @@ class Draws:
         once.done = True
 
     def apart(self) -> Draws:
-        """The same addresses for one of several laws of which one is taken: they may share them."""
+        """The same addresses for one of several alternative laws, which may share them as only one is used."""
         return self if self._once is None else replace(self, _once=_Once(self._once))
 
     def generators(self, stream: str) -> Iterator[np.random.Generator]:

@@ -91,7 +91,7 @@ def _scalar(value: Any) -> Any:
 
 
 def check_kind(value: Any, name: str) -> np.ndarray:
-    """Return ``value`` as an array of its own type, which NumPy does not take for numbers that it does not hold.
+    """Return ``value`` as an array of numbers or truth values, of their own type: nothing is converted silently.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def check_covariance(value: ArrayLike, name: str = "covariance", dimension: int 
 
 
 def check_members(value: _T, name: str, members: Sequence[str]) -> _T:
-    """Return ``value`` if it has these attributes, as an object that plays a part must.
+    """Return ``value`` if it has these attributes, which its part requires.
 
     Raises
     ------

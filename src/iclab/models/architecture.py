@@ -11,8 +11,8 @@ from pydantic.dataclasses import dataclass
 from iclab.foundations import InvalidInputError, check_choice
 from iclab.prompts.labels import REAL, Labels
 
-# Garg et al.'s sizes, by the number of layers: width and heads.
 SIZES: dict[int, tuple[int, int]] = {3: (64, 2), 6: (128, 4), 12: (256, 8)}
+"""Garg et al.'s sizes: number of layers to width and heads."""
 
 Attending = Literal["softmax", "linear", "merged"]
 Mixer = Literal[

@@ -245,6 +245,7 @@ def _replaced(found: Any, name: str, batch: int, prompts_first: bool) -> Any:
 
 
 Model = Transformer | OwnModule
+"""What is trained, saved and loaded: a transformer, or a module of your own."""
 
 
 def make(architecture: Architecture | OwnModel, seed: int | None = 0) -> Model:

@@ -33,7 +33,7 @@ class LinearMap:
 
 @dataclass(frozen=True)
 class InFeatures:
-    """``predictor`` on the prompt whose inputs are ``features`` of it.
+    """``predictor`` on the prompt whose inputs are replaced by ``features`` of them.
 
     With h(x) = w'φ(x), w ~ N(0, I) and label noise of variance s², ridge with penalty s² in the features is Bayes.
 

@@ -19,7 +19,7 @@ class GradientDescentPlusPlus:
 
     With Λ̂ = (1/i) Σ_{j<i} x_j x_j' of the current inputs, a step moves the labels y_j ← y_j − rate·x_j'(1/i) Σ y x
     and curves all inputs, the query among them, x ← (I − curvature·Λ̂) x, which evens out the spectrum of Λ̂. The
-    prediction is what the labels of the query have lost in sum. Curvature 0 is gradient descent; any value at one
+    prediction is minus the label of the query, which begins at 0. Curvature 0 is gradient descent; any value at one
     step too. k tied layers of linear attention with W^PV = diag(−(curvature/rate) I, −1) and W^KQ = diag(rate·I, 0)
     do this.
 

@@ -61,7 +61,7 @@ class DeltaRule:
 
 @dataclass(frozen=True)
 class Kaczmarz:
-    """Kaczmarz' method (1937): w ← w + rate · x (y − x·w)/|x|², at rate 1 the projection on what fits the example.
+    """Kaczmarz' method (1937): w ← w + rate · x (y − x·w)/|x|², at rate 1 the projection onto what fits the example.
 
     Inputs that are 0 move nothing. It is the delta rule on keys of norm 1.
 

@@ -86,6 +86,7 @@ REGISTRY: dict[str, Entry] = {
     "boosting": Entry(lambda d, n: GradientBoosting(), "Gradient-boosted trees.", 50.0),
     "network": Entry(lambda d, n: TwoLayerNetwork(), "Two-layer network, 100 Adam steps.", 8.0),
 }
+"""The named predictors: what makes each for d and N, one line on it, and its cost per prompt and position."""
 
 FAST: tuple[str, ...] = tuple(name for name, entry in REGISTRY.items() if entry.milliseconds == 0)
 """Names of those that answer all positions in one pass."""

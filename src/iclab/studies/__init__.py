@@ -43,6 +43,7 @@ REGISTRY = (
     Study("function-classes", f"{_HERE}.function_classes", trains=True),
     Study("loops", f"{_HERE}.loops", trains=True),
 )
+"""The studies that come with the package."""
 
 __all__ = ["REGISTRY", "Study", "first_page", "open_folder"]
 

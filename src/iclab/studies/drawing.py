@@ -41,6 +41,7 @@ PREDICTORS: Mapping[str, str] = {
     "linear layer, random Λ": "#5fd0ae",
 }
 CYCLE = (ACCENT, SECOND, LSA, LIMIT, THIRD, "#56b4e9", LEAST_SQUARES)
+"""Colours for lines without one of their own, in the order of use."""
 
 _PARAMETERS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",

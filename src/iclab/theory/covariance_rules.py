@@ -181,10 +181,10 @@ def _arguments(law: Any) -> str:
 if TYPE_CHECKING:
     from iclab.theory.general_rules import ScaledCovariance
 
-# Every law the theory accepts.
 CovarianceLaw: TypeAlias = (
     "Gaussian | RandomDiagonal | DiagonalMoments | ScaledCovariance | CovarianceMixture | Wishart | RandomRotation"
 )
+"""Every law of covariances that the theory accepts."""
 
 
 @singledispatch

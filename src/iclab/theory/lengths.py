@@ -51,8 +51,8 @@ class RealLength:
 
 # Length M of a test prompt: an int ≥ 1, or ``math.inf`` for the limit M → ∞.
 PromptLength: TypeAlias = int | float
-# The same for N in training, or AllPositions(N), or RealLength(N).
 TrainLength: TypeAlias = int | float | AllPositions | RealLength
+"""Length N of training prompts: a whole number, ``math.inf``, ``AllPositions(N)`` or ``RealLength(N)``."""
 
 
 def inverse_moments(n_train: TrainLength, name: str = "n_train") -> tuple[float, float]:

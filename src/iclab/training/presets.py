@@ -295,3 +295,4 @@ PRESETS: dict[str, tuple[Recipe, int | Length]] = {
     ),
     "garg-linear": (_garg, _GARG_STEPS),
 }
+"""The presets by name: the recipe of each, and its number of steps."""
