@@ -310,7 +310,7 @@ def test_a_scheduler_may_be_killed(undisturbed, cluster, tmp_path):
     for victim in (scheduler, *workers):
         os.kill(victim.pid, signal.SIGKILL)
     assert process.wait() == 2
-    assert "another one, and it goes on" in _said(tmp_path / "scheduler")
+    assert "another one, and it resumes" in _said(tmp_path / "scheduler")
     file, _, _ = cluster("second")
     process = _sweep(path, tmp_path / "scheduler", "--dask", file)
     assert process.wait() == 0, _said(tmp_path / "scheduler")
