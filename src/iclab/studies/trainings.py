@@ -16,10 +16,11 @@ from iclab.models import shipped_models
 from iclab.models.storage import MANIFEST
 from iclab.studies.executors import Done, Here, Task
 from iclab.studies.lab import Lab
-from iclab.training import Run, TrainingConfig, read_config, train
+from iclab.training import Run, TrainingConfig, read_config, train, train_together
 from iclab.training.config import differences
 from iclab.training.metrics import METRICS
 from iclab.training.run import CONFIG
+from iclab.training.together import likeness
 
 # What a configuration says about watching a training, and where it runs; none of it makes another model.
 _IMMATERIAL = {
@@ -37,6 +38,8 @@ _IMMATERIAL = {
 _ESSENTIAL = {"prompts", "model", "n_train", "loss_at"}
 # Bytes at the end of a metrics file that hold its last line.
 _TAIL = 65_536
+# Trainings that are done at once at most: enough to pay for the calls, few enough to share among workers.
+_AT_ONCE = 8
 # Names, in settings, the models that ship with the package.
 SHIPPED = "shipped"
 
@@ -231,9 +234,10 @@ def train_all(jobs: Sequence[Job], lab: Lab) -> None:
 
 def train_each(jobs: Sequence[Job], lab: Lab, done: Done) -> None:
     """As ``train_all``, but what a training raised is handed to ``done`` with the job's index, and the others go on."""
-    waiting = [i for i, job in enumerate(jobs) if not finished(job)]
+    waiting = {i for i, job in enumerate(jobs) if not finished(job)}
+    groups = [group for group in _groups(jobs) if waiting.intersection(group)]
     total = sum(job.config.steps for job in jobs)
-    under_way = {i: jobs[i] for i in waiting}
+    under_way = {i: jobs[i] for group in groups for i in group if i in waiting}
 
     def report() -> None:
         left = {i: max(0, job.config.steps - steps_done(job.directory)) for i, job in under_way.items()}
@@ -242,19 +246,34 @@ def train_each(jobs: Sequence[Job], lab: Lab, done: Done) -> None:
         lab.progress(f"{jobs[current].label} ({current + 1} of {len(jobs)})", total - sum(left.values()), total)
 
     def ended(index: int, outcome: Any) -> None:
-        del under_way[waiting[index]]
+        group = [i for i in groups[index] if under_way.pop(i, None)]
         report()
-        done(waiting[index], outcome)
+        for i in group:
+            done(i, outcome[groups[index].index(i)] if isinstance(outcome, list) else outcome)
 
     if waiting:
         report()
-        tasks = [Task(_train, (jobs[i],), lab.package) for i in waiting]
+        tasks = [Task(_train, (tuple(jobs[i] for i in group),), lab.package) for group in groups]
         place = lab.workplace if len(tasks) > 1 else Here()
         place.run(tasks, ended, report)
 
 
-def _train(job: Job) -> None:
-    train(job.config, job.directory, until=job.until)
+def _groups(jobs: Sequence[Job]) -> list[list[int]]:
+    """Which trainings are done at once: a function of all of them, so that it does not hang on what is finished."""
+    alike: dict[str, list[int]] = {}
+    for i, job in enumerate(jobs):
+        key = None if job.until else likeness(job.config)
+        alike.setdefault(f"alone {i}" if key is None else key, []).append(i)
+    return [group[i : i + _AT_ONCE] for group in alike.values() for i in range(0, len(group), _AT_ONCE)]
+
+
+def _train(jobs: Sequence[Job]) -> list[Exception | None]:
+    """Do one training, or several at once; how each went astray, if it did."""
+    if len(jobs) == 1:
+        train(jobs[0].config, jobs[0].directory, until=jobs[0].until)
+        return [None]
+    outcomes = train_together([job.config for job in jobs], [job.directory for job in jobs])
+    return [outcome if isinstance(outcome, Exception) else None for outcome in outcomes]
 
 
 def steps_done(directory: Path) -> int:

@@ -19,6 +19,7 @@ from iclab.training.run import Run
 from iclab.training.series import Checkpoint, Series
 from iclab.training.step import TrainingDivergedError
 from iclab.training.targets import posterior_mean
+from iclab.training.together import train_together
 
 __all__ = [
     "PRESETS",
@@ -37,4 +38,5 @@ __all__ = [
     "preset",
     "read_config",
     "train",
+    "train_together",
 ]

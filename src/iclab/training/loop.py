@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from enum import Flag, auto
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from iclab.foundations import InvalidInputError, exclusive, require_writable, user_path
 from iclab.models import OwnModel
@@ -13,12 +11,13 @@ from iclab.models.mixers.kernels import check_kernels
 from iclab.models.predictor import device_of
 from iclab.models.storage import MANIFEST
 from iclab.prompts.reading import allowing_code
-from iclab.training.batches import Batch, Batches
+from iclab.training.batches import Batches
 from iclab.training.causality import check_causal
-from iclab.training.checkpoint import State, clean, last_good, restore, save_checkpoint
+from iclab.training.checkpoint import State, clean, last_good, restore
 from iclab.training.clamping import check_clamps, clamped
 from iclab.training.config import TrainingConfig
 from iclab.training.continuing import initial_weights
+from iclab.training.course import Course, Until
 from iclab.training.cuda_graphs import step_of
 from iclab.training.distributed import World, world
 from iclab.training.interruption import Signals
@@ -27,13 +26,9 @@ from iclab.training.logs.named import Given
 from iclab.training.logs.told import Called, Progress, Told, telling
 from iclab.training.memory import keep_memory
 from iclab.training.metrics import Written, rewind_metrics
-from iclab.training.reporting import Clock, HeldOutEvaluation, metrics_line
 from iclab.training.run import CONFIG, Run
 from iclab.training.series import keep_weights
-from iclab.training.step import check_sound, new_state
-
-# Called with a line of held-out errors; True means that the training has reached what it was for.
-Until = Callable[[Mapping[str, Any]], bool]
+from iclab.training.step import new_state
 
 
 def train(
@@ -141,95 +136,51 @@ def train(
             return _fit(run, processes, logs, until)
 
 
-class Due(Flag):
-    """What is to be done after a step."""
-
-    NOTHING = 0
-    LOSS = auto()
-    EVALUATION = auto()
-    CHECKPOINT = auto()
-    KEPT = auto()
-
-
-def due_after(step: int, config: TrainingConfig) -> Due:
-    """What is due after a step: everything after the last one, and otherwise each at its interval."""
-    intervals = {
-        Due.LOSS: config.log_interval,
-        Due.EVALUATION: config.evaluation_interval,
-        Due.CHECKPOINT: config.checkpoint_interval,
-    }
-    due = Due.NOTHING
-    for kind, interval in intervals.items():
-        if step == config.steps or step % interval == 0:
-            due |= kind
-    return due | Due.KEPT if step in config.kept_steps else due
-
-
 def _fit(run: Run, processes: World, logs: Sequence[Log], until: Until | None) -> Run:
     config = run.config
     checkpoint = last_good(run.directory)
     if checkpoint is not None and int(checkpoint.name) >= config.steps:
         with telling(run, logs, Written()):
             return run
-    state = new_state(config)
-    if checkpoint is not None:
-        restore(state, checkpoint)
-    elif config.init_from is not None:
-        state.model.load_state_dict(initial_weights(config))
+    state = state_at(config, checkpoint)
     written = rewind_metrics(run.directory, checkpoint) if processes.leads else Written()
     # Only the leading process evaluates, and only it is given an ``until``.
     reached = until is not None and any(until(line) for line in run.metrics if "error" in line)
     if processes.any(reached):
         return run
-    if processes.leads and config.checkpoints is not None and state.step == 0:
-        keep_weights(state.model, run.directory, 0, config.checkpoints)
+    if processes.leads:
+        keep_first(run, state)
     with telling(run, logs, written) as told, clamped(config.clamp):
         _steps(run, processes, state, told, until)
     return run
 
 
+def state_at(config: TrainingConfig, checkpoint: Path | None) -> State:
+    """The state of a training at one of its checkpoints, or before its first step."""
+    state = new_state(config)
+    if checkpoint is not None:
+        restore(state, checkpoint)
+    elif config.init_from is not None:
+        state.model.load_state_dict(initial_weights(config))
+    return state
+
+
+def keep_first(run: Run, state: State) -> None:
+    """Keep the weights before the first step, where those along the training are kept."""
+    if run.config.checkpoints is not None and state.step == 0:
+        keep_weights(state.model, run.directory, 0, run.config.checkpoints)
+
+
 def _steps(run: Run, processes: World, state: State, told: Told, until: Until | None) -> None:
     """From a state to the last step, or to where ``until`` ends it."""
-    config, series = run.config, run.config.checkpoints
-    step, clock = step_of(config, state, processes), Clock(config, state, told.progress)
-    evaluate = HeldOutEvaluation(config)
-
-    def write(due: Due, batch: Batch) -> bool:
-        """Write the lines of metrics that are due; returns whether the training has reached what it was for."""
-        if Due.LOSS in due:
-            told.line(metrics_line(state, batch, config.curriculum.fields, clock, step.gradient_norm()))
-        if Due.EVALUATION not in due:
-            return False
-        line = evaluate(state)
-        told.line(line)
-        return until is not None and until(line)
-
+    config = run.config
+    step = step_of(config, state, processes)
+    course = Course(run, step, processes, told, until)
     with Signals() as signals, Batches(config, processes, state.step) as batches:
         for batch in batches:
             step(batch)
             interrupted = processes.any(signals.received)
-            due = due_after(state.step, config) | (Due.CHECKPOINT if interrupted else Due.NOTHING)
-            if due:
-                check_sound(state, run.directory, weights=due != Due.LOSS)
-            reached = processes.leads and write(due, batch)
-            if Due.LOSS in due:
-                state.losses.clear()
-            if Due.EVALUATION in due:
-                reached = processes.any(reached)
-            if processes.leads:
-                if series is not None and Due.KEPT in due:
-                    run.check_there()
-                    keep_weights(state.model, run.directory, state.step, series)
-                if reached or Due.CHECKPOINT in due:
-                    run.check_there()
-                    save_checkpoint(
-                        state,
-                        run.directory,
-                        keep=config.keep_checkpoints,
-                        clock=clock.spent,
-                        written=told.written,
-                    )
-                clock.report(state.step, batch.loss)
+            reached = course.after(batch, interrupted)
             if interrupted and state.step < config.steps:
                 raise KeyboardInterrupt
             if reached:

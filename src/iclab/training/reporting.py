@@ -32,17 +32,25 @@ class Clock:
     Steps cost more as the curriculum lengthens prompts, so time left is counted in points.
     """
 
-    def __init__(self, config: TrainingConfig, state: State, progress: Callable[[int, int, float, float], None] | None):
+    def __init__(
+        self,
+        config: TrainingConfig,
+        state: State,
+        progress: Callable[[int, int, float, float], None] | None,
+        members: int = 1,
+    ):
         self._steps, self._costs = cumulated_cost(config)
         self._start, self._total, self._progress = state.step, config.steps, progress
         self._began = self._reported = time.perf_counter()
-        self._before, self._cpu_before = state.seconds, state.cpu_seconds - time.process_time()
+        self._before, self._cpu_before, self._cpu_began = state.seconds, state.cpu_seconds, time.process_time()
+        self._members = members
 
     @property
     def spent(self) -> dict[str, float]:
-        """Seconds, and CPU seconds of this process, that the training took so far, earlier sessions included."""
-        seconds, cpu_seconds = self._before + time.perf_counter() - self._began, self._cpu_before + time.process_time()
-        return {"seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3)}
+        """Seconds, and its share of this process's CPU seconds, that it took so far, earlier sessions included."""
+        cpu_seconds = (time.process_time() - self._cpu_began) / self._members
+        seconds = time.perf_counter() - self._began
+        return {"seconds": round(self._before + seconds, 3), "cpu_seconds": round(self._cpu_before + cpu_seconds, 3)}
 
     def report(self, step: int, loss: Tensor | float) -> None:
         """Call ``progress``, unless it was called just now."""
@@ -57,13 +65,14 @@ class Clock:
 
 
 def metrics_line(
-    state: State, batch: Batch, ramps: Mapping[str, Ramp], clock: Clock, gradient_norm: float
+    state: State, batch: Batch, ramps: Mapping[str, Ramp], clock: Clock, gradient_norm: float, members: int = 1
 ) -> dict[str, Any]:
     """The mean loss since the last line, beside the loss of predicting 0 on the same prompts, and the last step.
 
     Of the last step are the stage, the learning rates (the first of them also alone) and the norm of the gradient
     before it was clipped, none if it is infinite. ``ramps`` are the fields of the configuration that move, if any;
-    ``changed`` names activations that are held or changed from outside, of which the configuration says nothing.
+    ``changed`` names activations that are held or changed from outside, of which the configuration says nothing;
+    ``together`` counts the trainings that one batched model did at once, this among them.
     """
     config, step, replaced = batch.config, state.step - 1, changed()
     loss, zero = torch.stack(state.losses).mean(0).tolist()
@@ -79,6 +88,7 @@ def metrics_line(
         "gradient_norm": gradient_norm if math.isfinite(gradient_norm) else None,
         **({"ramps": {name: ramp.at(step) for name, ramp in ramps.items()}} if ramps else {}),
         **({"changed": replaced} if replaced else {}),
+        **({"together": members} if members > 1 else {}),
         **clock.spent,
     }
 

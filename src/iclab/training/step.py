@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,24 +40,39 @@ class Step:
         What is moved.
     processes : World
         Whose gradients are summed.
+
+    Attributes
+    ----------
+    parameters : list of Parameter
+        What is trained.
+    norm : Tensor
+        Of the last gradient before it was clipped.
     """
 
     def __init__(self, config: TrainingConfig, state: State, processes: World) -> None:
-        self.config, self._state, self._processes = config, state, processes
+        self.config, self.state, self._processes = config, state, processes
         self._forward = torch.compile(state.model) if config.compile else state.model
         self.parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
-        self._gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
-        for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
+        self.adopt([torch.zeros_like(parameter) for parameter in self.parameters])
+        self.norm = self.parameters[0].new_zeros(())
+
+    def adopt(self, gradients: Sequence[Tensor]) -> None:
+        """Read the parameters' gradients from this memory from now on."""
+        self._gradients = gradients
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
-        self.norm = self.parameters[0].new_zeros(())  # of the gradient before it was clipped
 
     def __call__(self, batch: Batch) -> None:
         """Fit the model to one batch."""
-        config, state = batch.config, self._state
-        self.use(config)
+        self.use(batch.config)
         with self._randomness():
-            losses = self.backward(*self._tensors(batch))
+            losses = self.backward(*self.tensors(batch))
         self._processes.add([losses, *self._gradients])
+        self.end(batch, losses)
+
+    def end(self, batch: Batch, losses: Tensor) -> None:
+        """Update the weights by the gradients that are there, and count the step."""
+        config, state = batch.config, self.state
         self.update(config.schedule.at(state.step, config.steps))
         state.losses.append(losses)
         state.step += 1
@@ -67,7 +82,7 @@ class Step:
         """Take the values that ramps have in the next step."""
         self.config = config
 
-    def _tensors(self, batch: Batch) -> list[Tensor]:
+    def tensors(self, batch: Batch) -> list[Tensor]:
         """A batch as ``backward`` takes it, where the model is."""
         config, weights = batch.config, self.parameters[0]
         asked = 1 if config.loss_at == "query" else batch.targets.shape[1]
@@ -81,22 +96,35 @@ class Step:
 
     def backward(self, xs: Tensor, ys: Tensor, targets: Tensor, count: Tensor, starts: Tensor | None = None) -> Tensor:
         """Put the loss's gradients into ``grad``; returns the loss and that of having learned nothing."""
+        losses = self.losses(self._forward, xs, ys, targets, count, starts)
+        for gradient, value in zip(self._gradients, self._gradients_of(losses[0]), strict=True):
+            gradient.copy_(value)
+        return torch.stack([loss.detach() for loss in losses]).double()
+
+    def losses(
+        self,
+        forward: Callable[..., Tensor],
+        xs: Tensor,
+        ys: Tensor,
+        targets: Tensor,
+        count: Tensor,
+        starts: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The loss of what ``forward`` predicts, and that of having learned nothing."""
         config = self.config
         multiplied = torch.autocast(xs.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
         with multiplied, using(config.by_kernels):
-            predictions = self._forward(xs, ys, starts=starts, **self._loops())
+            predictions = forward(xs, ys, starts=starts, **self._loops())
         asked = slice(-1, None) if config.loss_at == "query" else slice(None)
         targets = targets[:, asked]
         # One, or those after each loop of the window.
         predictions = predictions.to(xs.dtype)[None] if config.window is None else predictions.to(xs.dtype)
-        architecture = self._state.model.architecture
+        architecture = self.state.model.architecture
         rule, size = LOSSES[architecture.head or "mean"], architecture.outputs or 1
         loss = sum((rule.of(said[:, asked], targets).sum() for said in predictions), xs.new_zeros(())) / (
             count * len(predictions)
         )
-        for gradient, value in zip(self._gradients, self._gradients_of(loss), strict=True):
-            gradient.copy_(value)
-        return torch.stack([loss.detach(), rule.zero(targets, size).sum().to(loss.dtype) / count]).double()
+        return loss, rule.zero(targets, size).sum().to(loss.dtype) / count
 
     def _loops(self) -> dict[str, int | None]:
         """Of a transformer in this step, where it has any."""
@@ -108,11 +136,11 @@ class Step:
     @contextmanager
     def _randomness(self) -> Generator[None]:
         """What is random in a module of your own, such as dropout, is a function of seed, step and process."""
-        if not isinstance(self._state.model, OwnModule):
+        if not isinstance(self.state.model, OwnModule):
             yield
             return
         weights = self.parameters[0]
-        address = (self.config.seed, self._state.step, self._processes.rank)
+        address = (self.config.seed, self.state.step, self._processes.rank)
         high, low = np.random.SeedSequence(address).generate_state(2)
         with torch.random.fork_rng([weights.device] if weights.is_cuda else []):
             torch.manual_seed(int(high) << 31 | int(low) >> 1)
@@ -120,7 +148,7 @@ class Step:
 
     def _gradients_of(self, loss: Tensor) -> tuple[Tensor, ...]:
         """Of the loss; zeros for parameters that a module of your own has and does not use."""
-        if not isinstance(self._state.model, OwnModule):
+        if not isinstance(self.state.model, OwnModule):
             return torch.autograd.grad(loss, self.parameters)
         if not loss.requires_grad:
             raise InvalidInputError(
@@ -134,7 +162,7 @@ class Step:
         settings = self.config.optimizer
         if settings.clip is not None:
             self.norm = nn.utils.clip_grad_norm_(self.parameters, settings.clip)
-        for name, optimizer in self._state.optimizers.items():
+        for name, optimizer in self.state.optimizers.items():
             options = settings.options(name)
             for group in optimizer.param_groups:
                 group.update(options, lr=options["lr"] * share)
