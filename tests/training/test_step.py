@@ -6,9 +6,9 @@ import torch
 import iclab.training.cuda_graphs as cuda_graphs
 from iclab.training import preset, read_config
 from iclab.training.batches import Batches
+from iclab.training.course import Due, due_after
 from iclab.training.cuda_graphs import GraphedStep, step_of
 from iclab.training.distributed import World
-from iclab.training.course import Due, due_after
 from iclab.training.precision import decided
 from iclab.training.step import Step, new_state
 
