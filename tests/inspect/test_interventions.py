@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from iclab.foundations import Draws, InvalidInputError
-from iclab.inspect import ablate, clamp, effect, importance, patch, run
-from iclab.models import Architecture, Transformer, predictor
+from iclab.inspect import ablate, clamp, effect, importance, patch, probe, run
+from iclab.models import Architecture, Transformer, load, predictor
+from iclab.prompts import Gaussian, Linear, PromptDistribution
 from iclab.training import read_config, train
 
 from .conftest import ARCHITECTURES, D, P, drawn, randomised
@@ -166,3 +167,46 @@ def test_a_deep_model_needs_no_more_than_its_stream():
     model, prompts = randomised(Architecture(dimension=D, max_points=P, width=8, layers=2)), drawn(5, shifted=False)
     _, cache = run(ablate(ablate(model, "blocks.0"), "blocks.1"), prompts)
     np.testing.assert_array_equal(cache["blocks.1.residual_out"], cache["embedding"])
+
+
+@pytest.mark.parametrize("how", ["zero", "mean"])
+def test_ablating_a_head_is_what_a_hook_before_the_output_matrix_does(how):
+    # Torch's own hooks and no tap: heads lie side by side in what the output matrix reads.
+    model, prompts, others = (
+        randomised(ARCHITECTURES["softmax"]),
+        drawn(5, shifted=False),
+        drawn(9, shifted=False, seed=4),
+    )
+    read, heads = model.model.blocks[0].attention.out, model.architecture.heads
+    seen = []
+    with read.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach())):
+        model(others)
+    width = seen[0].shape[-1] // heads
+    constant = torch.cat(seen).mean(0)[:, width : 2 * width] * (how == "mean")
+
+    def without(_, given):
+        changed = given[0].clone()
+        changed[..., width : 2 * width] = constant
+        return (changed,)
+
+    with read.register_forward_pre_hook(without):
+        expected = model(prompts)
+    found = ablate(model, "blocks.0.attention", head=1, how=how, over=others)(prompts)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert (abs(found - model(prompts)) > 1e-6).any()
+
+
+@pytest.mark.slow
+def test_the_head_that_costs_the_most_carries_the_input_of_an_example_to_its_label():
+    # Why the error without it exceeds that of the zero predictor: no later block can pair inputs with labels.
+    model, law = load("gpt2-d20-identity"), PromptDistribution(Gaussian.isotropic(20), Linear())
+    prompts = law.sample(300, 21, seed=0)
+    inputs = {"input": lambda given: np.pad(given.xs[:, :-1], ((0, 0), (1, 0), (0, 0)))}  # of the last example
+    without, found = ablate(model, "blocks.1.attention", head=1), []
+    for each in (model, without):
+        table = probe(each, prompts, inputs, "blocks.1.residual_out", at="label", positions=[20], untrained=False)
+        found.append(table.query("not control")["r2"].item())
+    assert found[0] > 0.99
+    assert found[1] < 0.5
+    after = effect(model, without, prompts).set_index("position")["after"]
+    assert after[20] > 2 * np.square(prompts.targets).mean()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from iclab.foundations import InvalidInputError
 from iclab.inspect import nearest_steps, posterior_mean, probe, read_out, task_index
@@ -109,6 +110,29 @@ def test_the_head_reads_the_iterates_of_gd_plus_plus_after_every_block():
     np.testing.assert_allclose(found, expected, atol=1e-10)
     np.testing.assert_allclose(-found[1], GradientDescent(1, RATE)(prompts), atol=1e-10)
     np.testing.assert_allclose(found[3], layers_of_gd_plus_plus(3)(prompts), atol=1e-12)
+
+
+def test_linear_read_outs_of_a_module_of_ones_own_are_those_of_its_parts():
+    class Layers(nn.Module):
+        """Knows x_q'X'y/i, which its first part hides."""
+
+        def __init__(self):
+            super().__init__()
+            self.hides, self.tells = nn.Linear(1, 1).double(), nn.Identity()
+            nn.init.zeros_(self.hides.weight)
+
+        def forward(self, xs, ys):
+            earlier = torch.tril(xs @ xs.mT, -1) @ ys[..., None]
+            moment = earlier / torch.arange(1, P + 1)[:, None]
+            return (self.tells(moment) + self.hides(moment))[..., 0]
+
+    prompts = LAW.sample(200, P, seed=3)
+    tells, hides = read_out(Layers(), prompts)  # in the order of their calls
+    moments = np.einsum("bpd,bqd,bq,pq->bp", prompts.xs, prompts.xs, prompts.ys, np.tri(P, k=-1)) / np.arange(1, P + 1)
+    assert np.corrcoef(tells.ravel(), moments.ravel())[0, 1] > 0.99
+    assert np.ptp(hides, axis=1).max() < 1e-9
+    with pytest.raises(InvalidInputError, match="transformer"):
+        read_out(Layers(), prompts, by="head")
 
 
 def test_linear_read_outs_find_the_prediction_and_its_algorithm():

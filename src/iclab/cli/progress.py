@@ -46,7 +46,7 @@ class Reporter:
             disable=not self._live,
         )
         self._task: TaskID | None = None
-        self._label = ""
+        self._label = self._line = ""
         self._started = self._printed = 0.0
         self._first = 0
 
@@ -72,8 +72,11 @@ class Reporter:
             self._bars.update(self._task, description=label, completed=done, total=total)
         elif now - self._printed > _INTERVAL or done >= total:
             self._printed = now
-            sys.stderr.write(f"{label}: {done} of {total}{self._left(now, done, total)}\n")
-            sys.stderr.flush()
+            line = f"{label}: {done} of {total}{self._left(now, done, total)}\n"
+            if line != self._line:  # the last unit may be told of more than once
+                self._line = line
+                sys.stderr.write(line)
+                sys.stderr.flush()
 
     def _left(self, now: float, done: int, total: int) -> str:
         if done <= self._first or done >= total:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Float64
 
 from iclab.evaluation import compare
+from iclab.evaluation.curves import predictions
 from iclab.foundations import InvalidInputError, check_integer
 from iclab.inspect.activations import activations
 from iclab.inspect.attention import attention_shares, induction_scores, mean_patterns
 from iclab.inspect.effects import importance
 from iclab.inspect.measures import compare_with_descent, critical_distance, learner_and_theory, products_and_identity
-from iclab.inspect.opening import Inspectable, opened
-from iclab.inspect.probes import probe
+from iclab.inspect.opening import Inspectable, ModulePredictor, opened
+from iclab.inspect.probes import probe, stream_of
 from iclab.inspect.quantities import QUANTITIES, posterior_mean
 from iclab.inspect.readouts import nearest_steps, read_out
 from iclab.inspect.tokens import token_table
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 # Positions of prompts that each part looks at: so that two cores need less than two minutes for a shipped model.
 _ERRORS, _PROBED, _READ, _ABLATED, _SEEN = 40_000, 20_000, 5_000, 2_600, 2_600
+_AVERAGED = 4 * _ABLATED  # what is noise in a mean adds to the error that it causes
 _REFERENCES = (
     "bayes",
     "least_squares",
@@ -71,7 +73,7 @@ class Overview:
     Attributes
     ----------
     facts : mapping
-        Name, number of parameters, positions, prompts of each part, seed.
+        Name, number of parameters, positions, prompts of each part, seed, and what the blocks of ``readouts`` are.
     tables : mapping
         Tables by name; those that a model cannot have are missing.
     patterns : mapping
@@ -131,6 +133,7 @@ def overview(
             "probes": _PROBED,
             "readouts": _READ,
             "importance": _ABLATED,
+            "means": _AVERAGED,
             "attention": _SEEN,
         }.items()
     }
@@ -146,13 +149,16 @@ def overview(
             tables |= _attention(predictor, draw("attention"))
             progress("attention", 1, 1)
         tables["tokens"] = token_table(predictor.model, draw("attention"))
-    real = predictor.architecture.labels == REAL and predictor.architecture.dimension > 0
-    if real and isinstance(predictor.model, Transformer):
-        tables["readouts"] = nearest_steps(read_out(predictor, draw("readouts")), draw("readouts"), progress=progress)
-    if real:
-        tables["probes"] = _probes(predictor, distribution, draw("probes"), n_points, seed, progress)
     prompts = draw("importance")
-    tables["importance"] = importance(predictor, prompts, over=draw("importance", later=True), progress=progress)
+    real = prompts.labels == REAL and prompts.dimension > 0
+    read = stream_of(predictor, draw("readouts")) if real else []
+    if real:
+        tables["readouts"] = nearest_steps(
+            _read(predictor, draw("readouts"), read), draw("readouts"), progress=progress
+        )
+    if read:
+        tables["probes"] = _probes(predictor, distribution, draw("probes"), n_points, seed, progress)
+    tables["importance"] = importance(predictor, prompts, over=draw("means", after="importance"), progress=progress)
     if real:
         tables |= _measures(predictor, draw("attention"), distribution)
         progress("measures", 1, 1)
@@ -163,7 +169,7 @@ def overview(
         "n_points": n_points,
         "dimension": prompts.dimension,
         "labels": prompts.labels.kind,
-        "is_transformer": isinstance(predictor.model, Transformer),
+        "read": [*read, "prediction"],
         "seed": seed,
         "positions": _places(prompts.dimension, n_points),
         "n": counts,
@@ -180,9 +186,9 @@ class _Drawn:
     seed: int
     counts: Mapping[str, int]
 
-    def __call__(self, part: str, *, later: bool = False) -> Prompts:
-        count = self.counts[part]
-        return self.distribution.sample(count, self.n_points, seed=self.seed, start=count if later else 0)
+    def __call__(self, part: str, *, after: str | None = None) -> Prompts:
+        start = 0 if after is None else self.counts[after]
+        return self.distribution.sample(self.counts[part], self.n_points, seed=self.seed, start=start)
 
 
 def _places(dimension: int, n_points: int) -> list[int]:
@@ -239,6 +245,12 @@ def _errors(
     )
 
 
+def _read(predictor: Any, prompts: Prompts, names: Sequence[str]) -> Float64[np.ndarray, "L B P"]:
+    """Read-outs after each of these, and last the model's own predictions."""
+    own = predictions(predictor, "the model", prompts)[None]
+    return np.concatenate([read_out(predictor, prompts), own]) if names else own
+
+
 def _attention(predictor: Any, prompts: Prompts) -> dict[str, pd.DataFrame]:
     found = {"shares": attention_shares(predictor, prompts)}
     if prompts.n_classes is not None and not prompts.dimension:
@@ -255,7 +267,8 @@ def _probes(
         bayes = bayes_predictor(distribution)
         if not isinstance(bayes, LeastSquares):
             targets["posterior_mean"] = posterior_mean(distribution)
-    return probe(predictor, prompts, targets, positions=places, folds=3, seed=seed, progress=progress)
+    made = not isinstance(predictor, ModulePredictor)  # else nobody knows its weights before training
+    return probe(predictor, prompts, targets, positions=places, folds=3, untrained=made, seed=seed, progress=progress)
 
 
 def _measures(predictor: Any, prompts: Prompts, distribution: Any) -> dict[str, pd.DataFrame]:

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from iclab.foundations import InvalidInputError, check_choice, check_integer
 from iclab.inspect.activations import activations, run
-from iclab.inspect.cache import Cache
+from iclab.inspect.cache import Cache, chosen
 from iclab.inspect.opening import Inspectable, ModulePredictor, opened
 from iclab.inspect.quantities import QUANTITIES, Quantity, quantity_of
 from iclab.inspect.ridge import leave_one_out
@@ -105,7 +105,7 @@ def probe(
         models["untrained"] = at_start(predictor, seed)
     rows: list[dict[str, Any]] = []
     for kind, each in models.items():
-        own = keep if keep is not None else _probed(each, prompts)
+        own = keep if keep is not None else stream_of(each, prompts)
         _, cache = run(each, prompts, own)
         for done, name in enumerate(cache):
             features = at_positions(cache, name, prompts.n_points, at)
@@ -118,11 +118,11 @@ def probe(
     return pd.DataFrame(rows)
 
 
-def _probed(predictor: Any, prompts: Prompts) -> list[str]:
-    """What is probed unless something is named: the stream, or what a module of one's own answers at every position."""
-    if isinstance(predictor.model, Transformer):
-        return list(STREAM)
+def stream_of(predictor: Any, prompts: Prompts) -> list[str]:
+    """What is read layer by layer: the stream, or what submodules of a module of one's own answer at every position."""
     known = activations(predictor, prompts)
+    if isinstance(predictor.model, Transformer):
+        return chosen(STREAM, list(known["name"]))
     shapes = zip(known["name"], known["shape"], strict=True)
     return [str(name) for name, shape in shapes if name.endswith(".out") and shape[:1] == (prompts.n_points,)]
 

@@ -13,7 +13,7 @@ from iclab.evaluation.curves import predictions
 from iclab.foundations import InvalidInputError, check_choice, check_integer
 from iclab.inspect.activations import run
 from iclab.inspect.opening import Inspectable, opened, transformer_of
-from iclab.inspect.probes import STREAM, at_positions
+from iclab.inspect.probes import at_positions, stream_of
 from iclab.inspect.ridge import validated
 from iclab.predictors import GradientDescent, GradientDescentPlusPlus, LeastSquares, Newton, Predictor, Ridge, Zero
 from iclab.prompts import Prompts
@@ -63,23 +63,26 @@ def read_out(
 ) -> Float64[np.ndarray, "L P *answer"]:
     """Predictions from the stream before the first block and after each, shape (L + 1, B, P).
 
+    Of a module of one's own, after each of its L + 1 submodules that answer at every position.
+
     Parameters
     ----------
-    model : str, Path, Transformer or predictor
+    model : str, Path, Transformer, OwnModule or predictor
         As in ``run``.
     prompts : Prompts
         With labels of one number for "linear".
     by : {"head", "linear"}
-        Read by the model's own final norm and head; or by one ridge regression per block from the stream to the target,
-        the same at all positions, learned from other prompts than those that it is asked for (a part of the others
-        chooses its penalty), as in Fu et al. (2024).
+        Read by the final norm and head of a transformer; or by one ridge regression per block from the stream to the
+        target, the same at all positions, learned from other prompts than those that it is asked for (a part of the
+        others chooses its penalty), as in Fu et al. (2024).
     folds : int
         At least 3; parts of the prompts for "linear".
 
     Raises
     ------
     InvalidInputError
-        If it is no transformer, prompts are fewer than folds, or labels are others.
+        If there is nothing to read, the head is asked of a module of one's own, prompts are fewer than folds, or labels
+        are others.
 
     Examples
     --------
@@ -92,19 +95,25 @@ def read_out(
     (4, 8, 5)
     """
     predictor = opened(model)
-    transformer = transformer_of(predictor, "predictions after each block")
-    check_choice(by, "by", ("head", "linear"))
+    if check_choice(by, "by", ("head", "linear")) == "head":
+        transformer_of(predictor, "predictions of the head after each block")
     folds = check_integer(folds, "folds", minimum=3)
     if by == "linear" and (prompts.labels != REAL or len(prompts) < folds):
         raise InvalidInputError(
             f"prompts must be at least {folds}, with labels of one number, for linear read-outs; {len(prompts)} with "
             f"labels of kind {prompts.labels.kind} were given."
         )
-    _, cache = run(predictor, prompts, STREAM)
+    names = stream_of(predictor, prompts)
+    if not names:
+        raise InvalidInputError(
+            f"a model must have submodules that answer at each of {prompts.n_points} positions for read-outs; "
+            f"{predictor.name} has none."
+        )
+    _, cache = run(predictor, prompts, names)
     streams = [at_positions(cache, name, prompts.n_points) for name in cache]
     if by == "linear":
         return np.stack([_linear(stream, prompts, folds) for stream in streams])
-    said = []
+    said, transformer = [], predictor.model
     parameter = next(transformer.parameters())
     with torch.no_grad():
         for stream in streams:

@@ -111,7 +111,11 @@ def _queued(path: Path) -> Generator[Any]:
             f"{path} must be a YAML file that describes a cluster; it could not be read."
         ) from error
     if not isinstance(content, dict) or content.get("queue") not in _QUEUES:
-        raise InvalidInputError(f"{path} must name its queue, one of {', '.join(_QUEUES)}, as in `queue: slurm`.")
+        found = content.get("queue") if isinstance(content, dict) else None
+        given = "none was given" if found is None else f"{found!r} was given"
+        raise InvalidInputError(
+            f"{path} must name its queue, one of {', '.join(_QUEUES)}, as in `queue: slurm`; {given}."
+        )
     try:
         import dask_jobqueue
     except ImportError as error:
