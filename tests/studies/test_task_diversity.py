@@ -12,7 +12,7 @@ from iclab.predictors import Ridge
 from iclab.prompts import Gaussian, Linear, PromptDistribution
 from iclab.studies.study import Verdict
 from iclab.studies.task_diversity import questions
-from iclab.studies.task_diversity.lines import FRESH, POOL, bayes_lines
+from iclab.studies.task_diversity.lines import EXCESS, FRESH, POOL, bayes_lines
 from iclab.studies.task_diversity.models import CONSTANT, FAST_CONSTANT, LABELS, POSTERIOR
 from iclab.studies.task_diversity.thresholds import crossings, thresholds
 
@@ -57,6 +57,23 @@ def test_whoever_remembers_one_task_knows_it():
     assert lines[POOL, "dMMSE"] == pytest.approx(0, abs=1e-20)
     assert lines[POOL, "distance"] == pytest.approx(lines[POOL, "ridge"], rel=1e-12)
     assert lines[FRESH, "dMMSE"] > lines[FRESH, "ridge"]
+    assert lines[FRESH, EXCESS] == pytest.approx(lines[FRESH, "dMMSE"] - lines[FRESH, "ridge"], rel=1e-12)
+
+
+def test_how_much_worse_bayes_for_the_pool_is():
+    """Of a difference of paired errors: the ratio less 1, with the errors of numerator and denominator."""
+    rows = [
+        (2**14, EXCESS, 0.12, 0.01),
+        (2**14, "ridge", 0.4, 0.02),
+        (2**15, EXCESS, 0.02, 0.01),
+        (2**15, "ridge", 0.4, 0),
+    ]
+    table = pd.DataFrame(rows, columns=["n_tasks", "quantity", "mean", "stderr"])
+    answer = questions.reported({"lines": table.assign(setting="published", tasks=FRESH, pools=8, n=800)})
+    assert (answer.met, answer.missed, answer.undecided) == (1, 1, 0)
+    found = answer.numbers[f"M = {2**14}"]
+    assert found.value == pytest.approx(1.3)
+    assert found.stderr == pytest.approx(np.hypot(0.01 / 0.4, 0.3 * 0.02 / 0.4))
 
 
 @pytest.mark.slow
@@ -83,10 +100,10 @@ def test_lines_at_the_published_setting(size, dmmse, ridge, distance):
 
 
 def test_the_last_position_of_ridge_at_the_published_setting():
-    """σ² E tr (X'X + σ²I)⁻¹/d after 15 examples, which is .0373."""
+    """σ² E tr (X'X + σ²I)⁻¹/d after 15 examples; independent code printed .0373, from samples of prompts."""
     xs = np.random.default_rng(0).standard_normal((20_000, 15, 8))
     risks = 0.25 * np.trace(np.linalg.inv(xs.mT @ xs + 0.25 * np.eye(8)), axis1=1, axis2=2) / 8
-    assert risks.mean() == pytest.approx(0.0373, abs=4 * risks.std() / 20_000**0.5 + 5e-5)
+    assert risks.mean() == pytest.approx(0.0373, abs=0.001)
     law = PromptDistribution(Gaussian.isotropic(8), Linear(), 0.5)
     curve = error_curve(Ridge.bayes(0.5), law, 16, n_prompts=4000, seed=0)
     assert abs(curve.mean[15] / 8 - risks.mean()) < 4 * curve.stderr[15] / 8

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from iclab.studies.classification.bursts import TESTS
 from iclab.studies.classification.logistic import BAYES, MODE, MODEL, SPREAD, TRUE
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, panels
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, label_short_log, panels
 from iclab.studies.study import Record
 
 
@@ -22,6 +22,8 @@ def clusters(record: Record) -> Figure:
         right.axhline(0.8, color=ZERO, linewidth=0.8)
         left.set(xlabel="d", ylabel="accuracy", title="clean labels of queries", xscale="log")
         right.set(xlabel="d", title="noisy labels of the context", xscale="log")
+        for ax in (left, right):
+            label_short_log(ax.xaxis)
         left.legend()
     return figure
 

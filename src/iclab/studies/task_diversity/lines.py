@@ -18,6 +18,7 @@ from iclab.prompts import FinitePool, Gaussian, Linear, PromptDistribution
 
 POOL, FRESH = "pool", "fresh"
 TASKS = (FRESH, POOL)
+DMMSE, RIDGE, EXCESS = "dMMSE", "ridge", "dMMSE − ridge"
 # Prompts at a time.
 _CHUNK = 250
 
@@ -41,13 +42,13 @@ def means_over_positions(values: Float64[np.ndarray, "B P"], dimension: int) -> 
 def bayes_lines(
     dimension: int, n_points: int, noise: float, n_tasks: int, pools: Sequence[int], n_prompts: int, seed: int
 ) -> pd.DataFrame:
-    """Errors of both strategies and their distance, / d, for several pools of one size.
+    """Errors of both strategies, their distance and the difference of their errors, / d, for several pools of one size.
 
     Returns
     -------
     DataFrame
-        tasks, quantity ("dMMSE", "ridge", "distance"), mean and stderr over pools (over prompts where there is one
-        pool), pools, n (prompts in all). ``n_prompts`` are shared among the pools.
+        tasks, quantity ("dMMSE", "ridge", "distance", "dMMSE − ridge"), mean and stderr over pools (over prompts where
+        there is one pool), pools, n (prompts in all). ``n_prompts`` are shared among the pools.
     """
     each = max(2, n_prompts // len(pools))
     samples: dict[tuple[str, str], list[Float64[np.ndarray, " B"]]] = {}
@@ -56,14 +57,17 @@ def bayes_lines(
         remembers, ridge = strategies(pool, noise)
         for tasks in TASKS:
             law = law_of(tasks, pool, noise)
-            found: dict[str, list[Float64[np.ndarray, " B"]]] = {"dMMSE": [], "ridge": [], "distance": []}
+            found: dict[str, list[Float64[np.ndarray, " B"]]] = {}
             for start in range(0, each, _CHUNK):
                 # Every pool has prompts of its own.
                 prompts = law.sample(min(_CHUNK, each - start), n_points, seed=seed, step=pool_seed, start=start)
                 one, other = remembers(prompts), ridge(prompts)
-                pairs = {"dMMSE": one - prompts.targets, "ridge": other - prompts.targets, "distance": one - other}
-                for name, difference in pairs.items():
-                    found[name].append(means_over_positions(difference**2, dimension))
+                pairs = {DMMSE: one - prompts.targets, RIDGE: other - prompts.targets, "distance": one - other}
+                squares = {name: means_over_positions(gap**2, dimension) for name, gap in pairs.items()}
+                # On the same prompts, so that what they share is not in its error.
+                squares[EXCESS] = squares[DMMSE] - squares[RIDGE]
+                for name, values in squares.items():
+                    found.setdefault(name, []).append(values)
             for name, parts in found.items():
                 samples.setdefault((tasks, name), []).append(np.concatenate(parts))
     rows = []

@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from iclab.foundations import mean_interval, normal_quantile
+from iclab.foundations import mean_interval, normal_quantile, student_quantile
 from iclab.studies.folder import questions_of
 from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
-from iclab.studies.task_diversity.lines import FRESH, POOL
+from iclab.studies.task_diversity.lines import EXCESS, FRESH, POOL, RIDGE
 from iclab.studies.task_diversity.models import CONSTANT, FAST, FAST_CONSTANT, LABELS, POSTERIOR
 from iclab.studies.task_diversity.thresholds import HALF
 
@@ -64,9 +64,12 @@ def reported(tables: Tables) -> Answer:
     if wide.empty:
         return Answer(Verdict.UNDECIDED)
     mean, error = wide["mean"], wide["stderr"]
-    ratio = mean["dMMSE"] / mean["ridge"]
-    spread = ratio * np.hypot(error["dMMSE"] / mean["dMMSE"], error["ridge"] / mean["ridge"])
-    reach = normal_quantile() * spread
+    worse = mean[EXCESS] / mean[RIDGE]
+    ratio, spread = 1 + worse, np.hypot(error[EXCESS], worse * error[RIDGE]) / mean[RIDGE]
+    drawn = rows.groupby("n_tasks")[["pools", "n"]].first()
+    # Standard errors are over pools, or over prompts where there is one pool.
+    freedom = np.where(drawn["pools"] > 1, drawn["pools"], drawn["n"]) - 1
+    reach = student_quantile(freedom) * spread
     numbers = {f"M = {m}": Number(float(ratio[m]), stderr=float(spread[m])) for m in ratio.index}
     return counted(ratio - reach > 1 + WORSE, ratio + reach < 1 + WORSE, **numbers)
 
