@@ -126,8 +126,8 @@ def missing() -> str | None:
     try:
         for kernel in set(KERNELS.values()):
             _function(kernel.module, kernel.function)
-    except (ImportError, AttributeError) as error:
-        return f"{PACKAGE} cannot be used ({error})"
+    except Exception as error:  # a package may fail as it likes where its compiler and torch do not go together
+        return f"{PACKAGE} cannot be used ({type(error).__name__}: {' '.join(str(error).split())})"
     return None
 
 
