@@ -15,7 +15,7 @@ from iclab.studies.function_classes import questions as function_classes
 from iclab.studies.function_classes.learners import apart, readouts
 from iclab.studies.lab import Lab
 from iclab.studies.mixers import questions as mixers
-from iclab.studies.mixers.measure import Settings, exact_error
+from iclab.studies.mixers.measure import Settings, exact_error, learner_errors
 from iclab.studies.study import Verdict
 from iclab.studies.trainings import Trained, TrainingSettings
 from iclab.training import preset, train
@@ -27,6 +27,16 @@ def test_the_exact_line_of_a_layer_is_the_error_of_its_learner(layer, learner):
     curve = error_curve(learner, law, 5, n_prompts=20_000, seed=0)
     exact = [exact_error(layer, i, Settings(dimension=5)) for i in range(5)]
     assert np.all(np.abs(curve.mean - exact) < 4 * curve.stderr)
+
+
+def test_learners_are_judged_on_the_prompts_of_the_layers():
+    """Their errors are those of the same predictors by position, and at N + 1 positions from none on."""
+    table = learner_errors(2, 3, 50, 7)
+    law = PromptDistribution(Gaussian.isotropic(2), Linear())
+    for layer, learner in {"delta rule": DeltaRule(1 / 4), "mesa": LeastSquares()}.items():
+        rows = table[table["layer"] == layer]
+        curve = error_curve(learner, law, 4, n_prompts=50, seed=7)
+        np.testing.assert_allclose(rows["learner"], curve.mean, rtol=1e-12, atol=1e-20)
 
 
 def test_seeds_are_averaged_by_logarithms_and_one_seed_has_no_interval():
@@ -71,7 +81,7 @@ def test_mixers_are_compared_seed_by_seed():
     ask = {question.name: question.ask for question in mixers.QUESTIONS}
     tables = {"errors": pd.concat([_scores("outliers: mamba2", [1, 2, 4]), _scores("outliers: softmax", [2, 4, 8.1])])}
     assert ask["outliers"](tables).verdict is Verdict.CONFIRMED
-    layers = pd.DataFrame({"layer": ["delta rule", "mesa"], "position": 4, "exact": [1.0, 0.0]})
+    layers = pd.DataFrame({"layer": ["delta rule", "mesa"], "position": 4, "exact": [1.0, 0.0], "learner": [1.1, 0.0]})
     for value, verdict in ((0.5, Verdict.CONFIRMED), (2.0, Verdict.REFUTED)):
         errors = _scores("linear: delta", [value, 1.01 * value, 0.99 * value])
         answer = ask["deeper"]({"errors": errors, "layers": layers})

@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from iclab.prompts import Gaussian
+from iclab.evaluation import compare
+from iclab.predictors import DeltaRule, LeastSquares, Predictor, predictor
+from iclab.prompts import Gaussian, Linear, PromptDistribution
 from iclab.studies.contests import board, contest, with_dimension
 from iclab.studies.lab import Lab
 from iclab.studies.trainings import TrainingSettings
@@ -103,7 +105,8 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     dict of DataFrame
         ``errors`` (see ``contests.contest``): the scores by position of every case. ``board``: problem, model, case,
         predictor, score at N with its interval over training seeds. ``layers``: layer, training_seed, position, mean,
-        stderr, exact (the error of the learner that the layer can be), ratio.
+        stderr, exact (the expected error of the learner that the layer can be), learner (its error on the same
+        prompts), ratio (of mean to learner where exact is positive).
     """
     common = {"n_train": settings.n_train, "dimension": settings.dimension, "max_points": settings.n_train + 1}
     bare = {
@@ -123,7 +126,11 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         lab,
     )
     labels = {f"{p}: {m}": {"problem": p, "model": m} for p in settings.problems for m in settings.models}
-    return {"errors": errors, "board": board(errors, labels, ("problem", "model")), "layers": _layers(errors, settings)}
+    return {
+        "errors": errors,
+        "board": board(errors, labels, ("problem", "model")),
+        "layers": _layers(errors, settings, lab),
+    }
 
 
 def _case(problem: str, model: str, settings: Settings, common: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,12 +140,28 @@ def _case(problem: str, model: str, settings: Settings, common: Mapping[str, Any
     return {**common, "steps": settings.steps, "prompts": prompts, "model": parts, **change}
 
 
-def _layers(errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """Trained layers beside the exact error of their learner, from one example to N."""
+def _layers(errors: pd.DataFrame, settings: Settings, lab: Lab) -> pd.DataFrame:
+    """Trained layers beside their learner, from one example to N: its expected error, and that on the same prompts."""
     rows = errors[errors["case"].isin(settings.layers) & (errors["position"] > 0)].copy()
     exact = [exact_error(case, i, settings) for case, i in zip(rows["case"], rows["position"], strict=True)]
     rows = rows.rename(columns={"case": "layer"}).drop(columns="predictor").assign(exact=exact)
-    return rows.assign(ratio=rows["mean"] / rows["exact"].where(rows["exact"] > 0)).reset_index(drop=True)
+    size = {"dimension": settings.dimension, "n_train": settings.n_train}
+    sample = {"n_prompts": settings.n_prompts, "seed": settings.seed}
+    learners = lab.table(learner_errors, "exact learners", **size, **sample)
+    rows = rows.merge(learners, on=["layer", "position"], validate="many_to_one")
+    return rows.assign(ratio=rows["mean"] / rows["learner"].where(rows["exact"] > 0)).reset_index(drop=True)
+
+
+def learner_errors(dimension: int, n_train: int, n_prompts: int, seed: int) -> pd.DataFrame:
+    """Squared errors of the exact learners on the prompts of the trained layers: layer, position, learner."""
+    named: dict[str, Predictor] = {
+        "linear attention": predictor("lsa", dimension, n_train),
+        "delta rule": DeltaRule(1 / (dimension + 2)),
+        "mesa": LeastSquares(),
+    }
+    law = PromptDistribution(Gaussian.isotropic(dimension), Linear())
+    table = compare(named, {"": law}, n_train + 1, n_prompts=n_prompts, seed=seed)
+    return table.rename(columns={"predictor": "layer", "mean": "learner"})[["layer", "position", "learner"]]
 
 
 def exact_error(layer: str, position: int, settings: Settings) -> float:

@@ -68,10 +68,10 @@ def deeper(tables: Tables) -> Answer:
     rows = tables["layers"]
     rows = rows[(rows["position"] == rows["position"].max()) & (rows["exact"] > 0)]
     found: dict[str, Number] = {}
-    for layer, exact in rows.groupby("layer", sort=False)["exact"].first().items():
+    for layer, learner in rows.groupby("layer", sort=False)["learner"].first().items():
         own = _at_n(tables, f"linear: {OF_LAYER[str(layer)]}")
         if len(own):
-            found[str(layer)] = over_seeds(own.to_numpy(float) / exact)
+            found[str(layer)] = over_seeds(own.to_numpy(float) / learner)
     return hold(found, 1.0, above=False)
 
 
