@@ -37,7 +37,7 @@ class Settings:
     n_train: tuple[int, ...] = (4, 8)
     attention: tuple[str, ...] = ("linear", "softmax")
     seeds: tuple[int, ...] = (0,)
-    steps: int = 150
+    steps: int = 300
     n_prompts: int = 500
 
 
@@ -49,7 +49,8 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     dict of DataFrame
         ``errors``: squared error / d by position; ``at_N``: the same after N examples, with its 95 % interval.
     """
-    base = {"preset": "tiny", "dimension": settings.dimension, "steps": settings.steps}
+    columns = {"embedding": "stacked"}  # an example is one token (x, y), which is learned in fewer steps
+    base = {"preset": "tiny", "dimension": settings.dimension, "steps": settings.steps, "model": columns}
     axes = {"n_train": settings.n_train, "model.attention": settings.attention, "seed": settings.seeds}
     errors = sweep(Grid(base, axes), lab, Judging(n_prompts=settings.n_prompts)).complete()
     errors = errors.rename(columns={"model.attention": "attention"})
