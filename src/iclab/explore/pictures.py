@@ -23,7 +23,8 @@ def picture(panel: Panel, results: Mapping[str, Any]) -> alt.LayerChart:
         y = np.broadcast_to(np.asarray(results[line.result], dtype=float), x.shape)
         parts.append(pd.DataFrame({"x": x, "y": y, "line": line.label}))
     table = pd.concat(parts)
-    table = table[np.isfinite(table["y"]) & (table["y"] > _LEAST * table["y"].abs().max())]
+    table = table[np.isfinite(table["y"])]  # before the largest is sought: it may be infinite
+    table = table[table["y"] > _LEAST * table["y"].abs().max()]
     labels = [line.label for line in panel.lines]
     colour = alt.Color("line:N", title=None, legend=alt.Legend(orient="top")).scale(
         domain=labels, range=[line.colour for line in panel.lines]
