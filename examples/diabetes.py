@@ -15,8 +15,8 @@ from sklearn.model_selection import GridSearchCV, RepeatedKFold, cross_val_score
 from iclab.estimators import InContextRegressor
 from iclab.predictors import NearestNeighbors
 
-SHIPPED = [f"{kind}-columns-d20-{law}" for kind in ("gpt2", "linear") for law in ("identity", "exponential")]
-SHIPPED.append("linear-columns-d20-noise")
+SHIPPED = [f"{kind}-columns-d20-{law}" for kind in ("gpt2", "linear") for law in ("identity", "random-exponential")]
+SHIPPED.append("linear-columns-d20-random-exponential-noise3-N100")
 
 if __name__ == "__main__":
     X, y = load_diabetes(return_X_y=True)

@@ -34,7 +34,9 @@ REGRESSION = {
 }
 REGRESSORS = {
     "`InContextRegressor()`, LSA": InContextRegressor(),
-    '`InContextRegressor("linear-columns-d20-noise")`': InContextRegressor("linear-columns-d20-noise"),
+    '`InContextRegressor("linear-columns-d20-random-exponential-noise3-N100")`': InContextRegressor(
+        "linear-columns-d20-random-exponential-noise3-N100"
+    ),
     "ridge": make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))),
     "10 nearest neighbours": make_pipeline(StandardScaler(), KNeighborsRegressor(10)),
     "random forest": RandomForestRegressor(random_state=0),

@@ -212,7 +212,14 @@ def test_a_constant_column_says_nothing(model):
     assert abs(fitted.coef_[1]) < 1e-12
 
 
-LEARNERS = ("lsa", "ridge", "least_squares", NearestNeighbors(3), "linear-columns-d20-noise", "gpt2-d20-identity")
+LEARNERS = (
+    "lsa",
+    "ridge",
+    "least_squares",
+    NearestNeighbors(3),
+    "linear-columns-d20-random-exponential-noise3-N100",
+    "gpt2-d20-identity",
+)
 
 
 @pytest.mark.parametrize("model", LEARNERS, ids=str)
@@ -241,7 +248,7 @@ def test_features_that_do_not_vary_leave_the_mean(data, model):
     np.testing.assert_allclose(found, y.mean(), rtol=1e-14)
 
 
-@pytest.mark.parametrize("model", ["linear-columns-d20-noise", "gpt2-d20-identity"])
+@pytest.mark.parametrize("model", ["linear-columns-d20-random-exponential-noise3-N100", "gpt2-d20-identity"])
 def test_queries_as_branches_are_predicted_as_one_by_one(data, model):
     X, y = data
     found = InContextRegressor(model).fit(X[:30], y[:30])
@@ -312,7 +319,7 @@ def test_deviations_of_a_trained_model_cover_about_as_often_as_they_should():
     for _ in range(8):
         w, X = rng.standard_normal(20), rng.standard_normal((280, 20))
         y = X @ w + 0.5 * np.sqrt(20) * rng.standard_normal(280)
-        found = InContextRegressor("linear-columns-d20-noise").fit(X[:80], y[:80])
+        found = InContextRegressor("linear-columns-d20-random-exponential-noise3-N100").fit(X[:80], y[:80])
         predicted, deviation = found.predict(X[80:], return_std=True)
         covered.append(np.mean(np.abs(predicted - y[80:]) < 1.96 * deviation))
     assert 0.9 < np.mean(covered) < 0.995

@@ -17,7 +17,7 @@ from iclab.theory import expected_risk
 
 law = RandomDiagonal.exponential(20)
 problem, lengths = PromptDistribution(law, Linear()), np.arange(1, 101)
-for n_train, name in {40: "gpt2-d20-exponential", 100: "gpt2-d20-exponential-N100"}.items():
+for n_train, name in {40: "gpt2-d20-random-exponential", 100: "gpt2-d20-random-exponential-N100"}.items():
     line = plt.semilogy(error_curve(load(name), problem, 101, n_prompts=64, seed=0).mean / 20, label=f"N = {n_train}")
     plt.axvline(n_train, color=line[0].get_color(), linewidth=0.8, linestyle=":")
 plt.semilogy(lengths, [expected_risk(law, 100, m) / 20 for m in lengths], "C2", label="one layer, N = 100")

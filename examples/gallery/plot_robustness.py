@@ -15,7 +15,7 @@ from iclab.predictors import LeastSquares
 from iclab.prompts import Gaussian, Linear, PromptDistribution, shift
 
 problem = shift("half_subspace").apply(PromptDistribution(Gaussian(np.eye(20)), Linear()))
-learners = {name: load(name) for name in ("linear-columns-d20-identity", "gpt2-columns-d20-exponential")}
+learners = {name: load(name) for name in ("linear-columns-d20-identity", "gpt2-columns-d20-random-exponential")}
 for name, learner in {**learners, "least squares": LeastSquares()}.items():
     plt.semilogy(error_curve(learner, problem, 41, n_prompts=128, seed=0).mean / 20, label=name)
 plt.ylim(1e-5, 5)

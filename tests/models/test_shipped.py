@@ -15,7 +15,7 @@ SHIPPED = shipped_models()
 
 
 def test_there_is_one_for_each_law_of_figure_1():
-    kinds, laws, lengths = ("gpt2-columns", "gpt2"), ("identity", "exponential"), ("", "-N70", "-N100")
+    kinds, laws, lengths = ("gpt2-columns", "gpt2"), ("identity", "random-exponential"), ("", "-N70", "-N100")
     assert {f"{kind}-d20-{law}{n}" for kind in kinds for law in laws for n in lengths} <= SHIPPED.keys()
     assert {f"linear-columns-d20-{law}" for law in laws} <= SHIPPED.keys()
 

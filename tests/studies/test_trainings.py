@@ -112,5 +112,5 @@ def test_what_ships_is_found_by_its_configuration():
         found = choose(wanted, shipped)
         assert found is not None
         assert found.config.prompts == wanted.prompts
-        assert found.origin.endswith(f" {kind}-d20-{law.removeprefix('random-')}" + ("" if size == 40 else f"-N{size}"))
+        assert found.origin.endswith(f" {kind}-d20-{law}" + ("" if size == 40 else f"-N{size}"))
         assert choose(wanted.with_(n_train=size - 1), shipped) is None

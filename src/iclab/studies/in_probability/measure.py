@@ -60,7 +60,7 @@ class Settings:
     dimensions: tuple[int, ...] = (2, 5, 10, 20, 50, 100, 200)
     ratios: tuple[float, ...] = (2.0, 8.0)
     n: Annotated[int, Field(ge=2)] = 4000
-    models: tuple[str, ...] = ("gpt2-d20-exponential", "gpt2-columns-d20-exponential")
+    models: tuple[str, ...] = ("gpt2-d20-random-exponential", "gpt2-columns-d20-random-exponential")
     lengths: tuple[int, ...] = (20, 40)
     n_prompts: Annotated[int, Field(ge=20)] = 100
     n_queries: Annotated[int, Field(ge=2)] = 64

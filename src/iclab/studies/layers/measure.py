@@ -16,7 +16,9 @@ from iclab.studies.store import Unit
 
 TITLE = "Inside the pretrained models, layer by layer"
 DEFAULT = tuple(
-    f"{kind}-d20-{law}" for kind in ("gpt2", "gpt2-columns", "linear-columns") for law in ("identity", "exponential")
+    f"{kind}-d20-{law}"
+    for kind in ("gpt2", "gpt2-columns", "linear-columns")
+    for law in ("identity", "random-exponential")
 )
 # Targets of the probes: X'y/i, least squares on the first i examples, ‖w‖.
 TARGETS = ("moment", "least_squares", "norm")
