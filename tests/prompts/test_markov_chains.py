@@ -101,7 +101,7 @@ def test_a_larger_pool_extends_a_smaller_one():
         (lambda: MarkovChains(100, order=2), "at most 1024 rows"),
         (lambda: MarkovChains(3, start="stationery"), "Did you mean 'stationary'"),
         (lambda: MarkovChainPool(np.full((1, 2, 3), 1 / 3)), "k\\^order rows"),
-        (lambda: MarkovChainPool(np.ones((1, 3, 3))), "add to 1"),
+        (lambda: MarkovChainPool(np.ones((1, 3, 3))), "sum to 1"),
         (lambda: MarkovChainPool([[[2.0, -1.0], [0.5, 0.5]]]), "at least 0"),
     ],
 )
