@@ -15,7 +15,7 @@ from iclab.studies.function_classes import questions as function_classes
 from iclab.studies.function_classes.learners import apart, readouts
 from iclab.studies.lab import Lab
 from iclab.studies.mixers import questions as mixers
-from iclab.studies.mixers.measure import Settings, exact_error, learner_errors
+from iclab.studies.mixers.measure import MODELS, Settings, changes, exact_error, learner_errors
 from iclab.studies.study import Verdict
 from iclab.studies.trainings import Trained, TrainingSettings
 from iclab.training import preset, train
@@ -75,6 +75,24 @@ def test_exact_errors_after_10_20_and_40_examples_in_20_dimensions(layer, expect
 def _scores(case, values, position=4):
     rows = {"case": case, "predictor": "model", "training_seed": range(len(values)), "position": position}
     return pd.DataFrame({**rows, "mean": values})
+
+
+def test_a_profile_that_changes_sizes_leaves_every_case_its_mixers():
+    settings = Settings(overrides={"model": {"width": 256, "layers": 12, "heads": 8}, "batch_size": 8})
+    found = changes(settings)
+    for case, change in found.items():
+        config = preset("tiny", **change)
+        problem, _, model = case.rpartition(": ")
+        if problem:
+            assert config.model.kinds == 12 // len(kinds := kinds_of(MODELS[model])) * kinds
+            assert config.model.width == 256
+        else:
+            assert (config.model.width, config.model.layers) == (settings.dimension + 1, 1)
+        assert config.batch_size == 8
+
+
+def kinds_of(model):
+    return tuple(model.get("mixers", [model.get("attention")]))
 
 
 def test_mixers_are_compared_seed_by_seed():

@@ -18,6 +18,7 @@ from iclab.studies.contests import board, job_of
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
 from iclab.studies.trainings import Trained, TrainingSettings, trained
+from iclab.training.config import merge
 
 TITLE = "Loops: one block applied many times"
 LOOPED, SAME_WEIGHTS, SAME_COMPUTE = "looped", "one layer", "untied"
@@ -81,7 +82,9 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     }
     common = {"dimension": settings.dimension, "n_train": settings.n_train, "max_points": settings.n_train + 1}
     jobs = {
-        (name, s): job_of(f"loops {name}", {**common, "steps": settings.steps, **change, **settings.overrides}, s, lab)
+        (name, s): job_of(
+            f"loops {name}", merge({**common, "steps": settings.steps, **change}, settings.overrides), s, lab
+        )
         for name, change in shape.items()
         for s in settings.training_seeds
     }

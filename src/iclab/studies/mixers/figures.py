@@ -15,7 +15,7 @@ _COLORS = {"bayes": SECOND, "least squares": LEAST_SQUARES, "lsa": LSA, "lasso-0
 
 
 def layers(record: Record) -> Figure:
-    """Errors of trained layers by position, a line for each training seed, over the exact one."""
+    """Errors by position of trained layers, a line for each training seed, and of their learner on the same prompts."""
     rows = record.tables["layers"]
     names = list(dict.fromkeys(rows["layer"]))
     with panels((0.6 + 2.7 * len(names), 3.0), len(names)) as (figure, axes):
@@ -26,7 +26,7 @@ def layers(record: Record) -> Figure:
                 ax.plot(line["position"], line["mean"], color=ACCENT, linewidth=1, label=label)
             exact = group.drop_duplicates("position")
             exact = exact[exact["exact"] > 0]
-            ax.plot(exact["position"], exact["exact"], "--", color=LEAST_SQUARES, label="exact learner")
+            ax.plot(exact["position"], exact["learner"], "--", color=LEAST_SQUARES, label="exact learner")
             ax.set(title=name, yscale="log", xlabel="examples")
         figure.axes[0].set_ylabel("squared error")
         figure.axes[0].legend()

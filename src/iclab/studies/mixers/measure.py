@@ -15,6 +15,7 @@ from iclab.studies.contests import board, contest, with_dimension
 from iclab.studies.lab import Lab
 from iclab.studies.trainings import TrainingSettings
 from iclab.theory import expected_risk
+from iclab.training.config import merge
 
 TITLE = "Mixers: who learns what"
 # The paper's columns (x, y), read and answered as they are, and one mixer without norm, gate and convolution.
@@ -108,23 +109,8 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         stderr, exact (the expected error of the learner that the layer can be), learner (its error on the same
         prompts), ratio (of mean to learner where exact is positive).
     """
-    common = {"n_train": settings.n_train, "dimension": settings.dimension, "max_points": settings.n_train + 1}
-    bare = {
-        name: {
-            **common,
-            "steps": settings.layer_steps,
-            "model": {**BARE, "width": settings.dimension + 1, **LAYERS[name]},
-            **RECIPES.get(name, {}),
-        }
-        for name in settings.layers
-    }
-    cases = {f"{p}: {m}": _case(p, m, settings, common) for p in settings.problems for m in settings.models}
-    errors = contest(
-        {name: {**change, **settings.overrides} for name, change in {**bare, **cases}.items()},
-        {f"{p}: {m}": BESIDE[p] for p in settings.problems for m in settings.models},
-        settings,
-        lab,
-    )
+    beside = {f"{p}: {m}": BESIDE[p] for p in settings.problems for m in settings.models}
+    errors = contest(changes(settings), beside, settings, lab)
     labels = {f"{p}: {m}": {"problem": p, "model": m} for p in settings.problems for m in settings.models}
     return {
         "errors": errors,
@@ -133,11 +119,32 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     }
 
 
-def _case(problem: str, model: str, settings: Settings, common: Mapping[str, Any]) -> dict[str, Any]:
+def changes(settings: Settings) -> dict[str, dict[str, Any]]:
+    """What every case changes of the preset ``tiny``; single layers have the size of their learner in every profile."""
+    common = {"n_train": settings.n_train, "dimension": settings.dimension, "max_points": settings.n_train + 1}
+    training = {key: value for key, value in settings.overrides.items() if key != "model"}
+    bare = {
+        name: {
+            **common,
+            "steps": settings.layer_steps,
+            "model": {**BARE, "width": settings.dimension + 1, **LAYERS[name]},
+            **merge(RECIPES.get(name, {}), training),
+        }
+        for name in settings.layers
+    }
+    cases = {
+        f"{p}: {m}": merge({**common, **_case(p, m, settings)}, settings.overrides)
+        for p in settings.problems
+        for m in settings.models
+    }
+    return {**bare, **cases}
+
+
+def _case(problem: str, model: str, settings: Settings) -> dict[str, Any]:
     change = dict(PROBLEMS[problem])
     prompts = with_dimension(change.pop("prompts", {}), settings.dimension)
     parts = {**dict(change.pop("model", {})), **MODELS[model]}
-    return {**common, "steps": settings.steps, "prompts": prompts, "model": parts, **change}
+    return {"steps": settings.steps, "prompts": prompts, "model": parts, **change}
 
 
 def _layers(errors: pd.DataFrame, settings: Settings, lab: Lab) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from iclab.studies.sequences.lines import chain_lines, pool_lines
 from iclab.studies.sequences.models import configuration, on_pools, phases
 from iclab.studies.store import Unit
 from iclab.studies.trainings import Job, TrainingSettings, digest, trained
+from iclab.training.config import merge
 
 TITLE = "Sequences: phases, floors and pools"
 ATTENTION, MLP = "attention only", "with MLPs"
@@ -160,9 +161,8 @@ def _phase_job(model: str, seed: int, settings: Settings, lab: Lab) -> Job:
     chains = settings.chains
     prompts = {"kind": "markov_chains", "n_symbols": chains.n_symbols}
     fields = {"steps": settings.steps, "rate": settings.rate, "checkpoints": {"spacing": "log", "count": settings.kept}}
-    return _job(
-        f"phases, {model}", prompts, chains, seed, lab, {**fields, "model": MODELS[model], **settings.overrides}
-    )
+    fields = merge({**fields, "model": MODELS[model]}, settings.overrides)
+    return _job(f"phases, {model}", prompts, chains, seed, lab, fields)
 
 
 def _pool_job(name: str, size: int, seed: int, settings: Settings, lab: Lab) -> Job:
@@ -175,7 +175,7 @@ def _pool_job(name: str, size: int, seed: int, settings: Settings, lab: Lab) -> 
         "seed": seed,
     }
     fields = {"steps": settings.pool_steps, "rate": settings.pool_rate, "model": settings.pool_model}
-    return _job(f"{name}, n = {size}", prompts, pools, seed, lab, {**fields, **settings.overrides})
+    return _job(f"{name}, n = {size}", prompts, pools, seed, lab, merge(fields, settings.overrides))
 
 
 def _job(what: str, prompts: dict[str, Any], law: Chains | Pools, seed: int, lab: Lab, fields: dict[str, Any]) -> Job:
