@@ -66,6 +66,14 @@ def test_training_meets_attacked_labels_within_the_budget_and_evaluation_does_no
     assert torch.equal(model(xs, ys), model.model(xs, ys))
 
 
+def test_a_module_trained_on_attacked_labels_is_checked_as_it_predicts():
+    """The attacker raises the error, and so knows the labels; nothing else may."""
+    net = {"kind": "own", "object": "iclab.studies.hijacking.hardened:Hardened", "dimension": 2, "max_points": 5}
+    config = preset("tiny", dimension=2, n_train=4, steps=1)
+    config = config.with_(model=OwnModel(**{**net, "arguments": {"budget": 1.0, **SHAPE}}))
+    check_causal(allowing_code(config))
+
+
 def test_a_budget_of_zero_is_the_plain_model():
     model = Hardened(budget=0.0, **SHAPE)
     assert isinstance(model.model, Transformer)

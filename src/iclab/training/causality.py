@@ -21,7 +21,8 @@ def check_causal(config: TrainingConfig, model: Model | None = None) -> None:
 
     All changed prompts are one batch and the unchanged ones another of the same shape, so that a module that mixes the
     prompts of a batch is found too. It must look at nothing ahead both as it predicts and as it is trained, where what
-    is random, such as dropout, is the same for both batches.
+    is random, such as dropout, is the same for both batches. One with the attribute ``adversarial = True`` changes its
+    prompts to raise its error while it is trained, and is checked as it predicts.
 
     Parameters
     ----------
@@ -48,7 +49,8 @@ def check_causal(config: TrainingConfig, model: Model | None = None) -> None:
     labels = np.where(later.reshape(later.shape + (1,) * (ys.ndim - 2)), changed, ys)
     inputs = np.where(np.arange(n_points)[:, None] > places[:, None, None], xs + 1 + rng.random(xs.shape), xs)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    for training in (False, True):
+    attacked = any(getattr(part, "adversarial", False) for part in model.modules())
+    for training in (False,) if attacked else (False, True):
         said = _said(model, xs, ys, like, training)
         bound = _TOLERANCE.get(like.dtype, 1e-4) * np.abs(said).max()
         _check_sound(config, said, _said(model, xs, ys, like, training), bound)

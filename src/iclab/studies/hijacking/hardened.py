@@ -38,6 +38,8 @@ class Hardened(nn.Module):
         If a number is out of its range.
     """
 
+    adversarial = True
+
     def __init__(self, budget: float, ascent: int = 1, **architecture: Any) -> None:
         super().__init__()
         self.budget = check_real(budget, "budget", minimum=0.0)
