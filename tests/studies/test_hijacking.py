@@ -12,8 +12,9 @@ from iclab.models import Architecture, Transformer
 from iclab.studies.hijacking.exact import CLASSICAL, attack_classical, prompts_of, sizes
 from iclab.studies.hijacking.gradients import _forced, worst_errors
 from iclab.studies.hijacking.hardened import Hardened
-from iclab.studies.hijacking.hardening import exact_layers, squares_under_attack
+from iclab.studies.hijacking.hardening import exact_layers, job, squares_under_attack
 from iclab.theory import label_influence, minimal_label_attack
+from iclab.training.causality import check_causal
 
 SHAPE = {"dimension": 3, "max_points": 9, "width": 8, "layers": 1, "heads": 1, "embedding": "stacked"}
 
@@ -66,12 +67,10 @@ def test_training_meets_attacked_labels_within_the_budget_and_evaluation_does_no
     assert torch.equal(model(xs, ys), model.model(xs, ys))
 
 
-def test_a_module_trained_on_attacked_labels_is_checked_as_it_predicts():
+def test_a_module_trained_on_attacked_labels_is_checked_as_it_predicts(tmp_path):
     """The attacker raises the error, and so knows the labels; nothing else may."""
-    net = {"kind": "own", "object": "iclab.studies.hijacking.hardened:Hardened", "dimension": 2, "max_points": 5}
-    config = preset("tiny", dimension=2, n_train=4, steps=1)
-    config = config.with_(model=OwnModel(**{**net, "arguments": {"budget": 1.0, **SHAPE}}))
-    check_causal(allowing_code(config))
+    sizes = {"model": {"width": 8, "layers": 1, "heads": 1}}
+    check_causal(job(1.0, 1, 0, 2, 4, "tiny", sizes, SimpleNamespace(runs=tmp_path)).config)
 
 
 def test_a_budget_of_zero_is_the_plain_model():
