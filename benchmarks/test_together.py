@@ -35,8 +35,7 @@ def _seconds(work, clock):
 
 
 @pytest.mark.parametrize(("width", "batch_size", "least"), SIZES)
-def test_eight_trainings_at_once(width, batch_size, least, tmp_path, monkeypatch):
-    monkeypatch.setattr("iclab.training.together._SMALL", 1 << 30)
+def test_eight_trainings_at_once(width, batch_size, least, tmp_path):
     configs = [_config(width, batch_size, seed) for seed in range(8)]
     train(configs[0], tmp_path / "warm")
     alone = _seconds(lambda: [train(c, tmp_path / f"alone{c.seed}") for c in configs], time.process_time)

@@ -135,7 +135,7 @@ def test_whoever_is_opened_is_no_distance_from_itself(tmp_path):
     for seed in (0, 1):
         train(replace(config, seed=seed), tmp_path / str(seed))
     models = {str(s): Trained(tmp_path / str(s), config, str(s), "") for s in (0, 1)}
-    table = apart(models, {"own": models, "same": {"2": models["0"], "3": models["1"]}}, 20, 0)
+    table = apart("own", {"own": models, "same": {"2": models["0"], "3": models["1"]}}, 20, 0)
     own, same = (table[table["against"] == name].set_index("training_seed")["distance"] for name in ("own", "same"))
     assert own[0] == pytest.approx(own[1])
     assert same[0] == pytest.approx(own[0] / 2)

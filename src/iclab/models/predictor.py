@@ -331,21 +331,21 @@ def last_whole(run: Path) -> tuple[Path | None, str | None]:
     """The latest whole checkpoint of a run, and in words which ones were passed over for it; None for nothing."""
     faults: list[str] = []
     found = None
-    if (run / "checkpoints").is_dir():
-        for folder in checkpoints(run):
-            fault = verify(folder)
-            if fault is None:
-                found = folder
-                break
-            faults.append(f"the checkpoint of step {folder.name} is damaged ({fault})")
+    for folder in checkpoints(run):
+        fault = verify(folder)
+        if fault is None:
+            found = folder
+            break
+        faults.append(f"the checkpoint of step {folder.name} is damaged ({fault})")
     if not faults:
         return found, None
     return found, ", ".join([*faults, "no other is left" if found is None else f"that of step {found.name} is used"])
 
 
 def checkpoints(run: Path) -> Iterator[Path]:
-    """The checkpoint folders of a run, latest first, whole or not."""
+    """The checkpoint folders of a run, latest first, whole or not; none before the first."""
     folder = run / "checkpoints"
+    there = folder.iterdir() if folder.is_dir() else ()
     # Only names that a step has: "²" is a digit too, and "007" no number of ours.
-    steps = [int(path.name) for path in folder.iterdir() if path.name.isascii() and path.name.isdecimal()]
+    steps = [int(path.name) for path in there if path.name.isascii() and path.name.isdecimal()]
     return (folder / str(step) for step in sorted(steps, reverse=True) if (folder / str(step)).exists())

@@ -20,7 +20,7 @@ from iclab.training import Run, TrainingConfig, read_config, train, train_togeth
 from iclab.training.config import differences
 from iclab.training.metrics import METRICS
 from iclab.training.run import CONFIG
-from iclab.training.together import likeness
+from iclab.training.together import gains, likeness
 
 # What a configuration says about watching a training, and where it runs; none of it makes another model.
 _IMMATERIAL = {
@@ -263,7 +263,7 @@ def _groups(jobs: Sequence[Job]) -> list[list[int]]:
     alike: dict[str, list[int]] = {}
     for i, job in enumerate(jobs):
         key = None if job.until else likeness(job.config)
-        alike.setdefault(f"alone {i}" if key is None else key, []).append(i)
+        alike.setdefault(key if key is not None and gains(job.config) else f"alone {i}", []).append(i)
     return [group[i : i + _AT_ONCE] for group in alike.values() for i in range(0, len(group), _AT_ONCE)]
 
 

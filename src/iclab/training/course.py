@@ -67,7 +67,7 @@ class Course:
         self, run: Run, step: Step, processes: World, told: Told, until: Until | None = None, members: int = 1
     ) -> None:
         self.run, self.step = run, step
-        self._processes, self._told, self._until, self._members = processes, told, until, members
+        self._processes, self._told, self._until = processes, told, until
         self._clock = Clock(run.config, step.state, told.progress, members)
         self._evaluate = HeldOutEvaluation(run.config)
 
@@ -103,7 +103,7 @@ class Course:
         """Write the lines of metrics that are due; returns whether the training has reached what it was for."""
         if Due.LOSS in due:
             ramps, norm = self.run.config.curriculum.fields, self.step.gradient_norm()
-            self._told.line(metrics_line(self.state, batch, ramps, self._clock, norm, self._members))
+            self._told.line(metrics_line(self.state, batch, ramps, self._clock, norm))
         if Due.EVALUATION not in due:
             return False
         line = self._evaluate(self.state)

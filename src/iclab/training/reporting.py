@@ -43,12 +43,12 @@ class Clock:
         self._start, self._total, self._progress = state.step, config.steps, progress
         self._began = self._reported = time.perf_counter()
         self._before, self._cpu_before, self._cpu_began = state.seconds, state.cpu_seconds, time.process_time()
-        self._members = members
+        self.members = members
 
     @property
     def spent(self) -> dict[str, float]:
         """Seconds, and its share of this process's CPU seconds, that it took so far, earlier sessions included."""
-        cpu_seconds = (time.process_time() - self._cpu_began) / self._members
+        cpu_seconds = (time.process_time() - self._cpu_began) / self.members
         seconds = time.perf_counter() - self._began
         return {"seconds": round(self._before + seconds, 3), "cpu_seconds": round(self._cpu_before + cpu_seconds, 3)}
 
@@ -65,7 +65,7 @@ class Clock:
 
 
 def metrics_line(
-    state: State, batch: Batch, ramps: Mapping[str, Ramp], clock: Clock, gradient_norm: float, members: int = 1
+    state: State, batch: Batch, ramps: Mapping[str, Ramp], clock: Clock, gradient_norm: float
 ) -> dict[str, Any]:
     """The mean loss since the last line, beside the loss of predicting 0 on the same prompts, and the last step.
 
@@ -88,7 +88,7 @@ def metrics_line(
         "gradient_norm": gradient_norm if math.isfinite(gradient_norm) else None,
         **({"ramps": {name: ramp.at(step) for name, ramp in ramps.items()}} if ramps else {}),
         **({"changed": replaced} if replaced else {}),
-        **({"together": members} if members > 1 else {}),
+        **({"together": clock.members} if clock.members > 1 else {}),
         **clock.spent,
     }
 

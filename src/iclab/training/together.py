@@ -42,18 +42,14 @@ _ALONE = {"lstm", "gru"}
 
 
 def likeness(config: TrainingConfig) -> str | None:
-    """What two trainings must have in common to be done at once; None for one that is to be done alone.
+    """What two trainings must have in common to be done at once; None for one that can only be done alone.
 
-    It is all but the seed, the rates and the first weights. On a CPU only trainings of few tokens of little width gain.
+    It is all but the seed, the rates and the first weights.
     """
     model = config.model
     if not isinstance(model, Architecture) or _ALONE & set(model.kinds):
         return None
     if config.compile or config.clamp or config.curriculum.fields:
-        return None
-    # Tokens in turn are two for each example, and so are columns and the queries that branch off them.
-    numbers = 2 * config.batch_size * config.n_points * model.width
-    if device_of(config.device).type == "cpu" and numbers > _SMALL:
         return None
     data = config.as_dict()
     for key in ("seed", "init_from"):
@@ -61,6 +57,14 @@ def likeness(config: TrainingConfig) -> str | None:
     for key in ("learning_rate", "matrix_learning_rate"):
         data["optimizer"].pop(key, None)
     return json.dumps(data, sort_keys=True)
+
+
+def gains(config: TrainingConfig) -> bool:
+    """Whether trainings like this one take less time at once: on a GPU, and on a CPU those of few narrow tokens."""
+    assert isinstance(config.model, Architecture)
+    # Tokens in turn are two for each example, and so are columns and the queries that branch off them.
+    numbers = 2 * config.batch_size * config.n_points * config.model.width
+    return numbers <= _SMALL or device_of(config.device).type != "cpu"
 
 
 def train_together(
@@ -108,8 +112,8 @@ def train_together(
             clean(folder)
         if None in (kinds := {likeness(run.config) for run in runs}) or len(kinds) > 1:
             raise InvalidInputError(
-                "trainings done at once must be small transformers that differ in seed, rates and init_from alone; "
-                "these are not: train them one by one."
+                "trainings done at once must be transformers that differ in seed, rates and init_from alone; these do "
+                "not, or have parts without a batched form: train them one by one."
             )
         outcomes: dict[Path, TrainingDivergedError] = {}
         begun, step = _common(runs)
@@ -128,17 +132,12 @@ def _common(runs: Sequence[Run]) -> tuple[list[Run], int]:
     if not left:
         return [], 0
     for those in (list(runs), left):
-        kept = [{int(path.name) for path in checkpoints_of(run) if verify(path) is None} for run in those]
+        kept = [{int(path.name) for path in checkpoints(run.directory) if verify(path) is None} for run in those]
         if shared := set.intersection(*kept):
             return those, max(shared)
         if not any(kept):
             return those, 0
     return left, 0
-
-
-def checkpoints_of(run: Run) -> list[Path]:
-    """The folders of a run's checkpoints, latest first, whole or not; none before the first."""
-    return list(checkpoints(run.directory)) if (run.directory / "checkpoints").is_dir() else []
 
 
 def _train(runs: Sequence[Run], step: int, outcomes: dict[Path, TrainingDivergedError]) -> None:
@@ -147,7 +146,7 @@ def _train(runs: Sequence[Run], step: int, outcomes: dict[Path, TrainingDiverged
         steps: list[Step] = []
         courses: list[Course] = []
         for run in runs:
-            drop_after(run, step)
+            _drop_after(run, step)
             checkpoint = run.directory / "checkpoints" / str(step) if step else None
             state = state_at(run.config, checkpoint)
             told = stack.enter_context(telling(run, [], rewind_metrics(run.directory, checkpoint)))
@@ -172,9 +171,9 @@ def _train(runs: Sequence[Run], step: int, outcomes: dict[Path, TrainingDiverged
                 break
 
 
-def drop_after(run: Run, step: int) -> None:
+def _drop_after(run: Run, step: int) -> None:
     """Remove the checkpoints after a step, which a training that goes on from there writes again."""
-    for folder in checkpoints_of(run):
+    for folder in list(checkpoints(run.directory)):
         if int(folder.name) > step:
             shutil.rmtree(folder)
 

@@ -44,17 +44,17 @@ def readouts(models: Mapping[str, Trained], beside: Sequence[str], n_prompts: in
     return table[[*READOUTS]]
 
 
-def apart(
-    own: Mapping[str, Trained], others: Mapping[str, Mapping[str, Trained]], n_prompts: int, seed: int
-) -> pd.DataFrame:
-    """How far models lie from one another after N examples of the law of ``own``, seed by seed.
+def apart(own: str, models: Mapping[str, Mapping[str, Trained]], n_prompts: int, seed: int) -> pd.DataFrame:
+    """How far models lie from one another after N examples of the law of one class, seed by seed.
 
     Parameters
     ----------
-    own : mapping
-        Training seed to model.
-    others : mapping
-        Class to models of it, by seed; ``own`` among them, compared with its other seeds.
+    own : str
+        That class.
+    models : mapping
+        Class to its models by training seed; those of ``own`` are compared with its other seeds.
+    n_prompts, seed : int
+        Of the prompts.
 
     Returns
     -------
@@ -62,17 +62,16 @@ def apart(
         against (class), training_seed, distance: the mean squared difference of predictions over the mean squared
         target, mean over the models of that class with another seed.
     """
-    config = next(iter(own.values())).config
+    config = next(iter(models[own].values())).config
     prompts = config.prompts.build().sample(n_prompts, config.n_train + 1, seed=seed)
     power = float(np.square(prompts.targets[:, -1]).mean())
     answers = {
-        name: {s: load(model.path)(prompts)[:, -1] for s, model in models.items()} for name, models in others.items()
+        name: {s: load(model.path)(prompts)[:, -1] for s, model in theirs.items()} for name, theirs in models.items()
     }
-    mine = {s: load(model.path)(prompts)[:, -1] for s, model in own.items()}
     rows = [
         (name, int(s), np.mean([np.square(each - other).mean() for t, other in theirs.items() if t != s]) / power)
         for name, theirs in answers.items()
-        for s, each in mine.items()
+        for s, each in answers[own].items()
         if len(theirs) > 1
     ]
     return pd.DataFrame(rows, columns=list(APART))

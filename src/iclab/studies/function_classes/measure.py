@@ -114,9 +114,7 @@ def _opened(cases: Mapping[str, Mapping[str, Any]], settings: Settings, lab: Lab
         Unit(readouts, {"models": own, "beside": [*_bayes(name), *LEARNERS], **common}, f"read-outs, {name}")
         for name, own in models.items()
     ]
-    units += [
-        Unit(apart, {"own": own, "others": models, **common}, f"models apart, {name}") for name, own in models.items()
-    ]
+    units += [Unit(apart, {"own": name, "models": models, **common}, f"models apart, {name}") for name in models]
     found = [
         table.assign(**{"class": name})
         for name, table in zip([*models, *models], lab.tables(units, "opening"), strict=True)

@@ -18,8 +18,8 @@ def layers(record: Record) -> Figure:
     """Errors by position of trained layers, a line for each training seed, and of their learner on the same prompts."""
     rows = record.tables["layers"]
     names = list(dict.fromkeys(rows["layer"]))
-    with panels((0.6 + 2.7 * len(names), 3.0), len(names)) as (figure, axes):
-        for ax, name in zip(axes, names, strict=True):
+    with panels((0.6 + 2.7 * max(1, len(names)), 3.0), len(names) or 1) as (figure, axes):
+        for ax, name in zip(axes, names, strict=bool(names)):
             group = rows[rows["layer"] == name]
             for seed, line in group.groupby("training_seed"):
                 label = "trained" if seed == group["training_seed"].min() else None
@@ -28,8 +28,9 @@ def layers(record: Record) -> Figure:
             exact = exact[exact["exact"] > 0]
             ax.plot(exact["position"], exact["learner"], "--", color=LEAST_SQUARES, label="exact learner")
             ax.set(title=name, yscale="log", xlabel="examples")
-        figure.axes[0].set_ylabel("squared error")
-        figure.axes[0].legend()
+        if names:
+            axes[0].set_ylabel("squared error")
+            axes[0].legend()
     return figure
 
 
