@@ -128,6 +128,10 @@ def test_answers_are_held_against_least_squares_and_ridge():
     )
     assert ask({"readouts": table}).verdict is Verdict.CONFIRMED
     assert ask({"readouts": table[table["algorithm"] != "tree"]}).verdict is Verdict.REFUTED
+    # Each class and seed is a case of its own.
+    both = pd.concat([table, table[table["algorithm"] != "tree"].assign(training_seed=1)], ignore_index=True)
+    answer = ask({"readouts": both})
+    assert (answer.verdict, answer.met, answer.missed) == (Verdict.IN_PART, 1, 1)
 
 
 def test_whoever_is_opened_is_no_distance_from_itself(tmp_path):

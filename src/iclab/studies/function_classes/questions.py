@@ -67,9 +67,9 @@ def nearest(tables: Tables) -> Answer:
     """Whether answers of models are nearer to some other learner than to least squares and ridge, by class and seed."""
     rows = tables["readouts"]
     rows = rows[(rows["read"] == "answer") & rows["class"].isin(STRUCTURED)]
-    squares = rows["algorithm"].isin((LEAST_SQUARES, RIDGE))
     met, missed, numbers = [], [], {}
     for (name, seed), own in rows.groupby(["class", "training_seed"], sort=False):
+        squares = own["algorithm"].isin((LEAST_SQUARES, RIDGE))
         best = [own[side].sort_values("distance").iloc[0] for side in (~squares, squares)]
         gap = best[1]["distance"] - best[0]["distance"]
         reach = normal_quantile() * math.hypot(best[0]["stderr"], best[1]["stderr"])
