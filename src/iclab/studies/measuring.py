@@ -13,6 +13,9 @@ from iclab.foundations import Draws
 from iclab.predictors import Predictor
 from iclab.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
 
+# How the paper's GPT-2 reads its prompts, and its size (Appendix E).
+TOKENS = "interleaved"
+SIZE = {"width": 256, "layers": 12, "heads": 8}
 # Covariances in training: the same for all prompts, or drawn for each. The paper's two families of models.
 FAMILIES = ("fixed", "random")
 # The name that training presets have for the inputs of a family.

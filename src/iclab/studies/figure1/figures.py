@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 
 from iclab.foundations import normal_interval
 from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, ZERO, figure_style, label_short_log, panels, shade
-from iclab.studies.figure1.questions import MATCH, SPIKE, SUCCESS, TOKENS
+from iclab.studies.figure1.questions import MATCH, SPIKE, SUCCESS
+from iclab.studies.measuring import TOKENS
 from iclab.studies.study import Record
 
 FAMILIES = ("fixed", "random")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from iclab.models import Architecture
 from iclab.studies.lab import Lab
-from iclab.studies.measuring import COVARIATES, FAMILIES
+from iclab.studies.measuring import COVARIATES, FAMILIES, SIZE, TOKENS
 from iclab.studies.trainings import Job, Trained, choose, deviations, digest, find, stated, trained
 from iclab.training import TrainingConfig, preset
 
@@ -108,7 +108,8 @@ def describe(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.Data
     """A row per model at hand: what it is, how it was trained, and where it comes from.
 
     ``labels_seen`` are the points of all training prompts; ``differences`` the settings of its training that are not
-    those of the study with as many steps; ``identity`` tells one model from every other.
+    those of the study with as many steps; ``identity`` tells one model from every other; ``papers_size`` whether it is
+    the GPT-2 of the paper's Appendix E.
     """
     parts = ["embedding", "attention", "width", "layers", "heads"]
     columns = [*Model._fields, *parts, "steps", "wanted_steps", "labels_seen"]
@@ -118,6 +119,7 @@ def describe(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.Data
         other = deviations(run, settings.configuration(model, steps=config.steps))
         assert isinstance(config.model, Architecture)
         architecture = [getattr(config.model, part) for part in parts]
+        papers_size = {part: getattr(config.model, part) for part in SIZE} == SIZE and config.model.embedding == TOKENS
         training = [
             config.steps,
             wanted.steps,
@@ -126,9 +128,10 @@ def describe(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.Data
             ", ".join(other),
             run.origin,
             run.identity,
+            papers_size,
         ]
         rows.append([*model, *architecture, *training])
-    return pd.DataFrame(rows, columns=[*columns, "targets", "differences", "origin", "identity"])
+    return pd.DataFrame(rows, columns=[*columns, "targets", "differences", "origin", "identity", "papers_size"])
 
 
 def missing(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from iclab.studies.folder import questions_of
+from iclab.studies.measuring import SIZE, TOKENS
 from iclab.studies.study import Answer, Number, Tables, Verdict, cases, counted
 
 # The paper gives no numbers: an error below this fraction of the zero predictor's counts as success,
@@ -19,9 +20,6 @@ BETWEEN = 0.1
 SPIKE = 2.0
 # Seeds spread more beyond N when their spread there is over this times that up to N.
 SEEDS = 2.0
-# How the paper's models read their prompts, and their size (Appendix E).
-TOKENS = "interleaved"
-SIZE = {"width": 256, "layers": 12, "heads": 8}
 
 
 def observed(name: str, line: float, *, above: bool = True, second: float | None = None) -> Callable[[Tables], Answer]:
@@ -66,9 +64,7 @@ def seeds(tables: Tables) -> Answer:
 
 def size(tables: Tables) -> Answer:
     """How many models are of the paper's size and read x and y as separate tokens."""
-    models = tables["models"]
-    alike = (models[list(SIZE)] == list(SIZE.values())).all(axis=1) & (models["embedding"] == TOKENS)
-    return counted(alike)
+    return counted(tables["models"]["papers_size"].astype(bool))
 
 
 def learned(tables: Tables) -> Answer:
