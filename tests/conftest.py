@@ -3,6 +3,8 @@
 import gc
 import os
 import signal
+import time
+from contextlib import contextmanager
 
 import pytest
 import threadpoolctl
@@ -48,6 +50,21 @@ def usual_signals():
     for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
             signal.signal(getattr(signal, name), usual)
+
+
+@pytest.fixture
+def soon():
+    """What refuses or counts at once takes less than 20 CPU seconds, on a machine of any speed; done in full it would
+    take hours, or all memory. How fast things are is measured in ``benchmarks/``."""
+
+    @contextmanager
+    def within(what=""):
+        start = time.process_time()
+        yield
+        spent = time.process_time() - start
+        assert spent < 20, f"{spent:.1f} CPU seconds {what}"
+
+    return within
 
 
 @pytest.fixture

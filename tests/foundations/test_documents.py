@@ -1,7 +1,5 @@
 """YAML as its core schema reads it, and what is refused before it costs anything."""
 
-import time
-
 import pytest
 
 from iclab.foundations import InvalidInputError
@@ -59,12 +57,10 @@ def test_the_core_schema(text, value):
         ("x" * (1 << 21), "bytes"),
     ],
 )
-def test_what_is_refused_is_refused_at_once(text, sentence):
-    start = time.process_time()
-    with pytest.raises(InvalidInputError, match=sentence) as error:
+def test_what_is_refused_is_refused_at_once(soon, text, sentence):
+    with soon(), pytest.raises(InvalidInputError, match=sentence) as error:
         parse_yaml(text, "a value")
     assert "\n" not in str(error.value)
-    assert time.process_time() - start < 2
 
 
 def test_devices_and_pipes_are_not_read(tmp_path):

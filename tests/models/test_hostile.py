@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 
 import numpy as np
 import pytest
@@ -149,12 +148,10 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_forged_folder_is_one_sentence_within_two_seconds(folder, name):
+def test_a_forged_folder_is_one_sentence_at_once(soon, folder, name):
     DAMAGES[name](folder)
-    start = time.perf_counter()
-    with pytest.raises(InvalidInputError) as error:
+    with soon(), pytest.raises(InvalidInputError) as error:
         load(folder)
-    assert time.perf_counter() - start < 2
     assert "\n" not in str(error.value)
 
 

@@ -131,12 +131,11 @@ def test_columns_of_axes_hold_one_type(iclab, base, tmp_path):
     assert [type(value) for cell in grid.cells for value in cell.axes.values()] == [int] * 4
 
 
-def test_a_grid_of_too_many_cells_is_refused_at_once():
-    began = time.monotonic()
-    with pytest.raises(InvalidInputError, match="at most 100000 cells"):
-        Grid("tiny", {"seed": range(100_000), "n_train": [3, 4]})
-    Grid("tiny", {"seed": range(100_000)})
-    assert time.monotonic() - began < 1
+def test_a_grid_of_too_many_cells_is_refused_at_once(soon):
+    with soon():
+        with pytest.raises(InvalidInputError, match="at most 100000 cells"):
+            Grid("tiny", {"seed": range(100_000), "n_train": [3, 4]})
+        Grid("tiny", {"seed": range(100_000)})
 
 
 def test_axes_may_grow_and_cells_that_are_there_stay(iclab, base, tmp_path):
@@ -227,7 +226,7 @@ def test_a_scheduler_that_does_not_answer_is_refused_in_ten_seconds(iclab, base)
     code, _, err = iclab("sweep", base(), "--over", "seed=1", "--directory", "s", "--dask", "tcp://127.0.0.1:9")
     assert code == 2
     assert "must answer at tcp://127.0.0.1:9 within 10 s" in err
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60  # of ten seconds; a machine may be busy
 
 
 # A real cluster: a scheduler and two workers, each a process of its own.

@@ -1,7 +1,6 @@
 """What the linter says, and what a training costs."""
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -73,11 +72,10 @@ def test_cost_counts_prompts_and_products():
     ],
     ids=str,
 )
-def test_absurd_sizes_are_counted_at_once(change):
+def test_absurd_sizes_are_counted_at_once(soon, change):
     config = read_config({"preset": "tiny"}, change)
-    began = time.process_time()
-    cost = estimate_cost(config)
-    assert time.process_time() - began < 2
+    with soon():
+        cost = estimate_cost(config)
     assert cost.products > 1e13
     assert math.isfinite(cost.seconds) == (set(change) <= {"steps", "batch_size", "curriculum.points"})
 
@@ -138,11 +136,9 @@ def test_a_run_is_drawn_while_it_is_young(tmp_path):
     ],
     ids=str,
 )
-def test_absurd_laws_are_read_and_counted_at_once(changes):
-    estimate_cost(read_config({"preset": "tiny"}, {"steps": 50}))  # what is imported and planned once
-    start = time.process_time()
-    config = read_config({"preset": "tiny"}, changes)
-    cost = estimate_cost(config)
-    lint(config)
-    assert time.process_time() - start < 2.0
+def test_absurd_laws_are_read_and_counted_at_once(soon, changes):
+    with soon():
+        config = read_config({"preset": "tiny"}, changes)
+        cost = estimate_cost(config)
+        lint(config)
     assert cost.sequences == config.steps * config.batch_size
