@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hugging_face import seconds_of
 
-from iclab import InContextRegressor
+from iclab.estimators import InContextRegressor
 from iclab.explore import PANELS
 from iclab.explore.pictures import picture
 
