@@ -4,17 +4,19 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
+from iclab.explore import PANELS
 from iclab.prompts import Gaussian
 from iclab.theory import expected_risk
 
 pytestmark = pytest.mark.slow
 QUIET = ("headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking", "disable-sync")
 ARROW_UP, ARROW_RIGHT = "\ue013", "\ue014"  # as browsers are told of keys
+# Words of the last picture's page, and where its points are.
+PROMPT = ("Drag a label", "svg:has(circle[data-example])")
 # Elements inside shadow roots too, where marimo keeps its own.
 FIND = """
 const all = (root, wanted) => [...root.querySelectorAll("*")].flatMap(
@@ -62,10 +64,8 @@ def risk(n_train):
 
 def test_moving_a_slider_changes_the_number_to_that_of_the_library(page):
     until(page, lambda page: number(page, "floor") == pytest.approx(risk(20), rel=1e-5))
-    begin = time.perf_counter()
     page.execute_script(FIND, "[role=slider]")[2].send_keys(ARROW_RIGHT)
     until(page, lambda page: number(page, "floor") == pytest.approx(risk(40), rel=1e-5))
-    assert time.perf_counter() - begin < 5  # 0.2 s on quiet cores; this machine may be busy
 
 
 def least_squares(page):
@@ -78,3 +78,18 @@ def test_a_label_that_is_moved_changes_the_predictions(page):
     before = until(page, least_squares)
     page.execute_script(FIND, "circle[data-example]")[3].send_keys(ARROW_UP)
     until(page, lambda page: least_squares(page) not in ([], before))
+
+
+@pytest.mark.parametrize("width", [390, 1280], ids=["phone", "desktop"])
+def test_every_picture_fits_the_page(page, width):
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 800}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    for i, (sign, pictures) in enumerate([*((panel.note, "canvas, svg.marks") for panel in PANELS), PROMPT]):
+        page.execute_script(FIND, "button[role=radio]")[i].click()
+        until(page, lambda page, sign=sign: sign in page.find_element("tag name", "body").text)
+        shown = until(page, lambda page, pictures=pictures: page.execute_script(FIND, pictures))
+        for each in [*shown, *page.execute_script(FIND, "table, select, pre, [role=slider]")]:
+            box = each.rect
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+        assert page.execute_script("return document.documentElement.scrollWidth") == width

@@ -13,7 +13,13 @@ def _():
     from iclab.explore.panels import PANELS
     from iclab.explore.pictures import picture
 
-    return PANELS, mo, picture
+    def beside(left, right):
+        """Side by side, or one below the other where the page is narrow."""
+        parts = [(left, "2 1 17rem"), (right, "3 1 25rem")]
+        return mo.hstack([mo.as_html(part).style(flex=flex, min_width="0", max_width="100%") for part, flex in parts],
+                         wrap=True)  # fmt: skip
+
+    return PANELS, beside, mo, picture
 
 
 @app.cell
@@ -39,7 +45,7 @@ def _(PANELS, mo, panel):
 
 
 @app.cell
-def _(chosen, mo, picture, sliders):
+def _(beside, chosen, mo, picture, sliders):
     if chosen is None:
         page = None
     else:
@@ -47,11 +53,7 @@ def _(chosen, mo, picture, sliders):
         numbers = "  \n".join(f"`{name}` = {format(results[name], '.6g')}" for name in chosen.shown)
         page = mo.vstack(
             [
-                mo.hstack(
-                    [mo.vstack([*sliders.elements.values(), mo.md(numbers)]), picture(chosen, results)],
-                    widths=[2, 3],
-                    wrap=True,
-                ),
+                beside(mo.vstack([*sliders.elements.values(), mo.md(numbers)]), picture(chosen, results)),
                 mo.md(chosen.note),
                 mo.md(f"```python\n{chosen.fill(sliders.value)}```"),
             ]
@@ -66,9 +68,10 @@ def _(chosen, mo):
         from iclab.explore.prompt import ask, lines
         from iclab.predictors.registry import shipped_models
 
-        model = mo.ui.dropdown(sorted(shipped_models()), value="linear-columns-d20-identity", label="model")
-        examples = mo.ui.slider(1, 40, value=20, label="examples", show_value=True)
-        seed = mo.ui.slider(0, 20, value=0, label="seed of the prompt", show_value=True)
+        model = mo.ui.dropdown(sorted(shipped_models()), value="linear-columns-d20-identity", label="model",
+                               full_width=True)  # fmt: skip
+        examples = mo.ui.slider(1, 40, value=20, label="examples", show_value=True, full_width=True)
+        seed = mo.ui.slider(0, 20, value=0, label="seed of the prompt", show_value=True, full_width=True)
     else:
         ask = lines = model = examples = seed = None
     return ask, examples, lines, model, seed
@@ -88,7 +91,7 @@ def _(ask, examples, mo, model, seed):
 
 
 @app.cell
-def _(ask, drawn, examples, lines, mo, model, points, seed):
+def _(ask, beside, drawn, examples, lines, mo, model, points, seed):
     if ask is None:
         asked = None
     else:
@@ -101,8 +104,7 @@ def _(ask, drawn, examples, lines, mo, model, points, seed):
         )
         asked = mo.vstack(
             [
-                mo.hstack([model, examples, seed], wrap=True),
-                mo.hstack([points, table], widths=[3, 2], wrap=True),
+                beside(mo.vstack([model, examples, seed, table]), points),
                 mo.md(
                     "One function w'x in 20 dimensions. Drag a label and see who follows it: with as many examples as "
                     "dimensions, least squares follows one changed label anywhere."

@@ -10,7 +10,7 @@ function render({ model, el }) {
   const W = 600, H = 280, left = 44, right = 12, top = 10, bottom = 30, NS = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(NS, "svg");
   svg.setAttribute("viewBox", `0 0 ${W} ${H}`);
-  svg.style.cssText = "width:100%;max-width:600px;touch-action:none;user-select:none";
+  svg.style.cssText = "width:100%;touch-action:none;user-select:none";
   el.appendChild(svg);
   const add = (kind, attributes, text) => {
     const node = document.createElementNS(NS, kind);

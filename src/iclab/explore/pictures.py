@@ -16,7 +16,7 @@ _LEAST = 1e-16
 
 
 def picture(panel: Panel, results: Mapping[str, Any]) -> alt.LayerChart:
-    """Lines of a panel over its axis; what is infinite, unknown or zero is left out."""
+    """Lines of a panel over its axis, as wide as its place; what is infinite, unknown or zero is left out."""
     x = np.asarray(results[panel.across[0]], dtype=float)
     parts = []
     for line in panel.lines:
@@ -26,7 +26,7 @@ def picture(panel: Panel, results: Mapping[str, Any]) -> alt.LayerChart:
     table = table[np.isfinite(table["y"])]  # before the largest is sought: it may be infinite
     table = table[table["y"] > _LEAST * table["y"].abs().max()]
     labels = [line.label for line in panel.lines]
-    colour = alt.Color("line:N", title=None, legend=alt.Legend(orient="top")).scale(
+    colour = alt.Color("line:N", title=None, legend=alt.Legend(orient="top", columns=2)).scale(
         domain=labels, range=[line.colour for line in panel.lines]
     )
     dash = alt.StrokeDash("line:N", legend=None).scale(
@@ -38,4 +38,4 @@ def picture(panel: Panel, results: Mapping[str, Any]) -> alt.LayerChart:
     }
     lines = alt.Chart(table).mark_line(strokeWidth=2).encode(**axes, color=colour, strokeDash=dash)
     points = alt.Chart(table).mark_point(opacity=0, size=60).encode(**axes, tooltip=["line", "x", "y"])
-    return alt.layer(lines, points).properties(width=560, height=300)
+    return alt.layer(lines, points).properties(width="container", height=300)
