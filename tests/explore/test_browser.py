@@ -50,7 +50,7 @@ def page():
 def until(page, what):
     from selenium.webdriver.support.ui import WebDriverWait
 
-    return WebDriverWait(page, 120).until(what)
+    return WebDriverWait(page, 600).until(what)
 
 
 def number(page, name):

@@ -23,6 +23,7 @@ def exchange(
     suite: str | None = None,
     prompts: Whole | None = None,
     half: bool = False,
+    licence: str | None = None,
     allow_code: bool = False,
 ) -> int:
     """Convert a model from and to other formats.
@@ -50,12 +51,16 @@ def exchange(
         Prompts per law for that; 1280 when omitted.
     half
         Store the weights of a run in half precision, half the size; they are evaluated as they are stored.
+    licence
+        Licence of the weights for the model card of --to hugging-face, as Hugging Face calls it (mit, cc-by-4.0);
+        "unknown" when omitted, or that of a model that ships with the package.
     allow_code
         Run code of your own that the source names (kind: own).
     """
     from iclab.cli.progress import Reporter, plain_warnings
     from iclab.foundations import InvalidInputError, check_integer, require_writable
-    from iclab.models import load, save_model
+    from iclab.foundations.errors import printable
+    from iclab.models import TransformerPredictor, load, save_model
     from iclab.models.exchange import from_garg, from_hugging_face, to_hugging_face
     from iclab.training.run import Run
 
@@ -69,6 +74,7 @@ def exchange(
         ("half", half, from_run, a_run),
         ("prompts", prompts is not None, suite is not None, "--suite"),
         ("step", step is not None, from_ == "garg", "--from garg"),
+        ("licence", licence is not None, to == "hugging-face", "--to hugging-face"),
         ("dimension", dimension is not None, from_ == "hugging-face", "--from hugging-face"),
     ):
         if given and not fits:
@@ -87,15 +93,19 @@ def exchange(
         say(target)
         return 0
     if from_ == "garg":
-        model = from_garg(source, step)
+        predictor = TransformerPredictor(from_garg(source, step))
     elif from_ == "hugging-face":
-        model = from_hugging_face(source, dimension=dimension)
+        predictor = TransformerPredictor(from_hugging_face(source, dimension=dimension))
     else:
         with plain_warnings():
-            model = load(source, allow_code=allow_code).model
+            predictor = load(source, allow_code=allow_code)
     if to == "hugging-face":
-        to_hugging_face(model, target)
+        from iclab.training.sharing import shared_texts
+
+        name = printable(target.resolve().name)
+        texts = shared_texts(predictor, name, licence, allow_code=allow_code)
+        to_hugging_face(predictor.model, target, texts=texts)
     else:
-        save_model(model, target, card={"source": str(source), "format": from_})
+        save_model(predictor.model, target, card={"source": str(source), "format": from_})
     say(target)
     return 0

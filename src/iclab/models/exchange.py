@@ -25,6 +25,7 @@ from iclab.foundations import InvalidInputError, check_integer, user_path
 from iclab.foundations.documents import read_document, read_yaml
 from iclab.foundations.folders import whole_folder
 from iclab.models.architecture import Architecture
+from iclab.models.gpt2_fields import check_gpt2
 from iclab.models.own import Model
 from iclab.models.storage import built, load_tensors
 from iclab.models.transformer import Transformer
@@ -40,59 +41,6 @@ _GARG_SIZES = {
     "heads": "n_head",
 }
 _MUNCH = ("!munch.Munch", "tag:yaml.org,2002:python/object:munch.Munch")
-# Of a GPT-2's configuration: what it must hold, what must have a value that our model has, and what does not change the
-# function from tokens to hidden states in evaluation.
-_GPT2 = ("n_positions", "n_embd", "n_layer", "n_head")
-_FIXED: dict[str, tuple[Any, ...]] = {
-    "activation_function": ("gelu_new", "gelu"),
-    "layer_norm_epsilon": (1e-5,),
-    "scale_attn_weights": (True,),
-    "scale_attn_by_inverse_layer_idx": (False,),
-    "add_cross_attention": (False,),
-    "is_encoder_decoder": (False,),
-    "chunk_size_feed_forward": (0,),
-}
-_HARMLESS = [
-    "_attn_implementation",
-    "_name_or_path",
-    "architectures",
-    "attn_implementation",
-    "attn_pdrop",
-    "bos_token_id",
-    "dtype",
-    "embd_pdrop",
-    "eos_token_id",
-    "gradient_checkpointing",
-    "id2label",
-    "initializer_range",
-    "is_decoder",
-    "label2id",
-    "model_type",
-    "n_ctx",
-    "n_train",
-    "num_labels",
-    "output_attentions",
-    "output_hidden_states",
-    "pad_token_id",
-    "problem_type",
-    "reorder_and_upcast_attn",
-    "resid_pdrop",
-    "return_dict",
-    "sep_token_id",
-    "summary_activation",
-    "summary_first_dropout",
-    "summary_proj_to_labels",
-    "summary_type",
-    "summary_use_proj",
-    "task_specific_params",
-    "tie_word_embeddings",
-    "tokenizer_class",
-    "torch_dtype",
-    "torchscript",
-    "transformers_version",
-    "use_cache",
-    "vocab_size",
-]
 # Ours to theirs, within a block; their Conv1D stores matrices transposed.
 _BLOCK = {
     "norm1": "ln_1",
@@ -233,7 +181,7 @@ def from_hugging_face(
     config = read_document(folder / "config.json")
     if not isinstance(config, dict) or config.get("model_type") != "gpt2":
         raise InvalidInputError(f"{folder} must hold a GPT-2; its config.json names no model_type 'gpt2'.")
-    _check_gpt2(config, str(folder / "config.json"))
+    check_gpt2(config, str(folder / "config.json"))
     theirs = load_tensors(folder / "model.safetensors")
     read = load_tensors(folder / READ) if (folder / READ).exists() else None
     if read is not None:
@@ -287,35 +235,20 @@ def from_hugging_face(
     return model
 
 
-def _check_gpt2(config: Mapping[str, Any], where: str) -> None:
-    """Refuse every field that is not known to leave the function alone, or has another value than ours has."""
-    missing = [key for key in _GPT2 if key not in config]
-    if missing:
-        raise InvalidInputError(f"{where} must have {', '.join(_GPT2)}; {missing[0]!r} is missing.")
-    for key in _GPT2:
-        check_integer(config[key], f"{key} in {where}", minimum=1)
-    for key, value in config.items():
-        if key in _FIXED:
-            if value not in _FIXED[key] or isinstance(value, bool) != isinstance(_FIXED[key][0], bool):
-                raise InvalidInputError(
-                    f"{key} in {where} must be {' or '.join(map(str, _FIXED[key]))}, as in the models read here; "
-                    f"{value!r} was found."
-                )
-        elif key == "n_inner":
-            if value not in (None, 4 * config["n_embd"]):
-                raise InvalidInputError(f"n_inner in {where} must be 4·n_embd; {value!r} was found.")
-        elif key not in _HARMLESS and key not in _GPT2:
-            raise InvalidInputError(
-                f"{where} must have only fields that are understood here; {key!r} may change what the model computes: "
-                "remove it if it does not."
-            )
-
-
-def to_hugging_face(model: Model, folder: str | Path) -> None:
+def to_hugging_face(model: Model, folder: str | Path, *, texts: Mapping[str, str] | None = None) -> None:
     """Write a GPT-2 as a Hugging Face folder, with its read-in and read-out beside it.
 
     ``GPT2Model.from_pretrained(folder)`` then maps the tokens that the read-in makes to hidden states, from which
     the read-out predicts at every other token. N, where it is known, is the key ``n_train`` of ``config.json``.
+
+    Parameters
+    ----------
+    model : Transformer
+        What to write.
+    folder : str or Path
+        A new or empty one.
+    texts : mapping, optional
+        Further files, by name: a card, as ``iclab.training.sharing.shared_texts`` makes it.
 
     Raises
     ------
@@ -371,7 +304,8 @@ def to_hugging_face(model: Model, folder: str | Path) -> None:
             save({key: value.contiguous() for key, value in theirs.items()}, {"format": "pt"})
         )
         (temporary / READ).write_bytes(save(read))
-        (temporary / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        for name, text in {"config.json": json.dumps(config, indent=2) + "\n", **(texts or {})}.items():
+            (temporary / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _from_gpt2(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from jinja2 import Environment
 
+    from iclab.models import Architecture
+
 # The row of an evaluation that is the training prompts' distribution rather than a shift of a suite.
 OWN_LAW = "own law"
 # Squares of rounding errors lie below.
@@ -126,6 +128,8 @@ def page_of(
     card: Mapping[str, Any],
     n_parameters: int,
     table: pd.DataFrame | None = None,
+    *,
+    licence: str | None = None,
 ) -> str:
     """The model card in Markdown.
 
@@ -141,14 +145,17 @@ def page_of(
         Trainable numbers of the model.
     table : pandas.DataFrame, optional
         What ``judge`` returned; the errors of the last evaluation while training are shown when omitted.
+    licence : str, optional
+        Of the weights, as Hugging Face calls it; the card is then that of a Hugging Face folder.
     """
     scale, error = scale_of(config)
-    page = _environment().get_template("card.md.j2")
+    page = _environment().get_template("card.md.j2" if licence is None else "hub_card.md.j2")
     return page.render(
         name=name,
+        licence=licence,
         config=config,
         model=config.architecture,
-        card=card,
+        card={"changed": [], **card},  # cards of before did not have it
         n_parameters=n_parameters,
         prompts=yaml.safe_dump(_without_none(config.as_dict()["prompts"]), sort_keys=False).strip(),
         labels=config.architecture.labels.kind,
@@ -157,6 +164,12 @@ def page_of(
         held_out=None if card["evaluation"] is None else _held_out(card["evaluation"], config, scale),
         limits=lint(config),
     )
+
+
+def bare_page_of(name: str, architecture: Architecture, n_parameters: int, licence: str) -> str:
+    """The card of a Hugging Face folder whose model's training is not known."""
+    page = _environment().get_template("hub_card.md.j2")
+    return page.render(name=name, model=architecture, n_parameters=n_parameters, licence=licence, config=None)
 
 
 @cache
