@@ -1,7 +1,10 @@
 """The documentation site: ``sphinx-build -W docs site``. It needs no network."""
 
+import importlib
+import re
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import docutils.nodes
 from sphinx.pycode import ModuleAnalyzer
@@ -29,6 +32,19 @@ myst_heading_anchors = 3
 # The reference is made from docstrings; ``__all__`` of each room says what is public.
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
+
+
+def _filenames():
+    """Classes whose name is that of a function but for its case: on many disks their pages would be one file."""
+    index = (Path(__file__).parent / "reference/index.md").read_text("utf-8")
+    listed = re.findall(r"^   (iclab\.[\w.]+)$", index, re.MULTILINE)
+    rooms = [importlib.import_module(name) for name in listed if name.count(".") == 1]
+    names = {*listed, *(f"{room.__name__}.{name}" for room in rooms for name in room.__all__)}
+    lowered = [name.lower() for name in names]
+    return {name: f"{name}-class" for name in names if name != name.lower() and lowered.count(name.lower()) > 1}
+
+
+autosummary_filename_map = _filenames()
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False

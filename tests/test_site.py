@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,13 @@ def test_the_paper_in_ten_figures_shows_scripts_of_the_gallery_with_their_pictur
         assert (ROOT / f"examples/gallery/plot_{script}.py").is_file()
 
 
+def test_pages_of_names_that_differ_in_case_only_are_different_files_on_any_disk():
+    files = runpy.run_path(str(ROOT / "docs/conf.py"))["autosummary_filename_map"]
+    names = {*LISTED, *(f"{room}.{name}" for room in ROOMS for name in public_names(room))}
+    assert len({name.casefold() for name in names}) < len(names)
+    assert len({files.get(name, name).casefold() for name in names}) == len(names)
+
+
 @pytest.mark.slow
 def test_the_site_builds_and_has_every_public_name(tmp_path):
     subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", ROOT / "docs", tmp_path / "site"], check=True)
@@ -78,3 +86,5 @@ def test_the_site_builds_and_has_every_public_name(tmp_path):
     for room in ROOMS:
         assert {f"{room}.{name}" for name in public_names(room)} <= known
     assert set(LISTED) <= known
+    pages = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")]
+    assert len({page.casefold() for page in pages}) == len(pages)

@@ -122,6 +122,8 @@ def test_a_large_cache_lies_on_disk_and_goes_with_it(tmp_path):
     assert any(tmp_path.iterdir())
     del kept
     assert not any(tmp_path.iterdir())
+    with pytest.raises(InvalidInputError, match="bytes"):
+        run(model, prompts, memory="1 GB")
 
 
 def test_sequences_of_symbols():

@@ -206,6 +206,14 @@ def test_targets_that_a_prompt_holds():
     assert set(named["target"]) == {"weights", "norm", "noise_level"}
 
 
+@pytest.mark.parametrize("targets", ["w_OLS", ["moment", "w_OLS"], {"mine": "w_OLS"}])
+def test_a_target_that_is_none_is_refused_with_those_that_are(targets):
+    law = PromptDistribution(Gaussian.isotropic(2), Linear())
+    model = randomised(Architecture.lsa(2, 4))
+    with pytest.raises(InvalidInputError, match=r"moment, least_squares.*'w_OLS'.*Did you mean 'least_squares'\?$"):
+        probe(model, law.sample(20, 4, seed=0), targets)
+
+
 def test_a_target_in_the_embedding_is_read_as_well_before_training():
     model, prompts = randomised(ARCHITECTURES["softmax"]), LAW.sample(60, 7, seed=5)
     table = probe(model, prompts, {"query": lambda p: p.queries}, "embedding", positions=[4])

@@ -98,7 +98,7 @@ def run(
     keep : str or sequence of str, optional
         Names, or patterns such as ``"*.pattern"``; all when omitted.
     memory : int
-        Bytes that may be held in memory; a larger cache lies on disk.
+        Bytes that may be held in memory, such as ``2 << 30`` for 2 GiB; a larger cache lies on disk.
     directory : str or Path, optional
         Where it lies then; the system's place for temporary files when omitted.
 

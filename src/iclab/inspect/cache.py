@@ -134,7 +134,7 @@ def allocated(
     InvalidInputError
         If the disk has no room for them.
     """
-    memory = check_integer(memory, "memory", minimum=0)
+    memory = check_integer(memory, "memory, in bytes,", minimum=0)
     sizes = {name: int(np.prod(shape, dtype=object)) * dtypes[name].itemsize for name, shape in shapes.items()}
     total = sum(sizes.values())
     if total <= memory:

@@ -23,12 +23,24 @@ if TYPE_CHECKING:
 
 STREAM = ("embedding", "*.residual_out")
 """The stream of a transformer, before the first block and after each."""
+# What people write for a quantity, in lower case.
+_SYMBOLS = {
+    "w_ols": "least_squares",
+    "ols": "least_squares",
+    "w_hat": "least_squares",
+    "ŵ": "least_squares",
+    "x'y": "moment",
+    "xty": "moment",
+    "w": "weights",
+    "sigma": "noise_level",
+    "σ": "noise_level",
+}
 
 
 def probe(
     model: Inspectable,
     prompts: Prompts,
-    targets: str | Sequence[str] | Mapping[str, Quantity] = ("moment", "least_squares"),
+    targets: str | Sequence[str] | Mapping[str, str | Quantity] = ("moment", "least_squares"),
     keep: str | Sequence[str] | None = None,
     *,
     at: Literal["query", "label"] = "query",
@@ -53,7 +65,8 @@ def probe(
     prompts : Prompts
         More than an activation has coordinates, or the ridge must do much.
     targets : str, sequence of str, or mapping
-        Names in ``QUANTITIES``, or own names to functions of the prompts, such as ``posterior_mean(distribution)``.
+        Names in ``QUANTITIES``, or own names to these or to functions of the prompts, such as
+        ``posterior_mean(distribution)``.
     keep : str or sequence of str, optional
         Activations, as in ``run``; the stream when omitted, or what submodules of a module of one's own answer at every
         position.
@@ -230,11 +243,21 @@ def _explained(squares: Float64[np.ndarray, " n"], totals: Float64[np.ndarray, "
     return float(1 - ratio), float(spread)
 
 
-def _named(targets: str | Sequence[str] | Mapping[str, Quantity]) -> dict[str, Quantity]:
-    if isinstance(targets, Mapping):
-        return dict(targets)
-    names = [targets] if isinstance(targets, str) else list(targets)
-    return {name: QUANTITIES[check_choice(name, "a target", QUANTITIES)] for name in names}
+def _named(targets: str | Sequence[str] | Mapping[str, str | Quantity]) -> dict[str, Quantity]:
+    if not isinstance(targets, Mapping):
+        targets = {name: name for name in ([targets] if isinstance(targets, str) else targets)}
+    return {name: given if callable(given) else _known(given) for name, given in targets.items()}
+
+
+def _known(name: Any) -> Quantity:
+    """The quantity of a name; one who writes the symbol of a quantity is told its name."""
+    meant = _SYMBOLS.get(name.lower()) if isinstance(name, str) else None
+    try:
+        return QUANTITIES[check_choice(name, "a target, where it is no function of prompts,", QUANTITIES)]
+    except InvalidInputError as error:
+        if meant is None:
+            raise
+        raise InvalidInputError(f"{str(error).partition(' Did you')[0]} Did you mean {meant!r}?") from None
 
 
 def _places(positions: Sequence[int] | None, n_points: int, at: str) -> list[int]:
