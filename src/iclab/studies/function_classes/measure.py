@@ -40,12 +40,15 @@ CLASSES: Mapping[str, Mapping[str, Any]] = {
 }
 # No closed form: what is nearest among the classical learners stands there instead.
 NO_BAYES = ("networks",)
+# Classes that no linear learner fits, and learners that are slow and asked of these alone.
+STRUCTURED = ("trees", "networks")
+FITTED = ("tree", "network")
 MIXTURE = "linear or sparse"
 LEAST_SQUARES, RIDGE = "least_squares", "ridge"
 CLASSICAL = (LEAST_SQUARES, RIDGE, "3_nearest_neighbors", "lasso-0.1")
 # Classes whose models are opened and compared with one another, and the learners that they may be.
 OPENED = ("networks", "trees", MIXTURE)
-LEARNERS = (*CLASSICAL, "tree")
+LEARNERS = (*CLASSICAL, *FITTED)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         if targets == LABELS or name not in NO_BAYES
     }
     cases = {case: _case(each["class"], each["targets"], settings) for case, each in labels.items()}
-    beside = {case: (*_bayes(each["class"]), *CLASSICAL) for case, each in labels.items()}
+    beside = {case: (*_bayes(each["class"]), *_classical(each["class"])) for case, each in labels.items()}
     errors = contest(cases, beside, settings, lab)
     tables = {"errors": errors, "board": board(errors, labels, ("class", "targets"))}
     return tables | _opened(cases, settings, lab)
@@ -99,6 +102,10 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
 
 def _bayes(name: str) -> tuple[str, ...]:
     return () if name in NO_BAYES else (BAYES,)
+
+
+def _classical(name: str) -> tuple[str, ...]:
+    return (*CLASSICAL, *FITTED) if name in STRUCTURED else CLASSICAL
 
 
 def _opened(cases: Mapping[str, Mapping[str, Any]], settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
