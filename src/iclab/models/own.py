@@ -103,6 +103,8 @@ class OwnModule(nn.Module):
     ----------
     net : Module
         What was made.
+    asks : bool
+        Whether its ``forward`` takes queries.
     n_train : int or None
         Number of examples N that it was trained for, if known.
 
@@ -140,7 +142,7 @@ class OwnModule(nn.Module):
 
     def _hold(self, net: nn.Module) -> None:
         self.net = net
-        self._asks = "queries" in inspect.signature(net.forward).parameters
+        self.asks = "queries" in inspect.signature(net.forward).parameters
 
     def forward(self, xs: Tensor, ys: Tensor, queries: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
         """What the module predicts at every position, checked.
@@ -155,7 +157,7 @@ class OwnModule(nn.Module):
         with own_errors(name, "must map inputs and labels to predictions"), _tapped(self.net, len(xs)):
             if queries is None:
                 said: Any = self.net(xs, ys)
-            elif self._asks:
+            elif self.asks:
                 said = self.net(xs, ys, queries=queries)
             else:
                 said = self._one_by_one(xs, ys, queries)
