@@ -35,10 +35,11 @@ LAYERS: Mapping[str, Mapping[str, Any]] = {
     "delta rule": {"mixers": ["delta"], "keys": "plain"},
     "mesa": {"mixers": ["mesa"], "keys": "plain"},
 }
+# Of one layer as in the preset ``lsa``. Muon's steps are too short for Mesa: least squares is the limit of ridge
+# regression at penalty 0, where keys and the logarithm of the ridge are infinite.
+_ADAM = {"optimizer": {"kind": "adam", "learning_rate": 5e-3}}
 # The minimiser of Theorem 4 is that of the query after N examples; the others are the same at every position.
-RECIPES: Mapping[str, Mapping[str, Any]] = {
-    "linear attention": {"loss_at": "query", "optimizer": {"kind": "adam", "learning_rate": 5e-3}}
-}
+RECIPES: Mapping[str, Mapping[str, Any]] = {"linear attention": {"loss_at": "query", **_ADAM}, "mesa": _ADAM}
 MODELS: Mapping[str, Mapping[str, Any]] = {
     "softmax": {"attention": "softmax"},
     "linear": {"attention": "linear"},
