@@ -19,6 +19,7 @@ from iclab.studies.drawing import curves as draw_curves
 from iclab.studies.drawing import save_figure
 from iclab.studies.folder import Study, own_code
 from iclab.studies.study import Answer, Question, Record, Verdict, as_number, get_table
+from iclab.studies.study import where as rows_where
 
 TONES = {
     Verdict.CONFIRMED: "good",
@@ -222,10 +223,9 @@ class Blocks:
 
 def _chosen(frame: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame:
     """The rows whose columns have the given value, or one of the given values."""
-    for key, value in (where or {}).items():
+    for key in where or {}:
         check_choice(key, "column", [str(known) for known in frame.columns])
-        frame = frame[frame[key].isin(value if isinstance(value, list | tuple) else [value])]
-    return frame
+    return rows_where(frame, **(where or {}))
 
 
 def _mark(index: int) -> str:

@@ -270,6 +270,27 @@ def get_table(tables: Tables, name: str, columns: tuple[str, ...] = ()) -> pd.Da
     return table[list(columns)] if columns else table
 
 
+def where(table: pd.DataFrame, /, **values: Any) -> pd.DataFrame:
+    """The rows whose columns have the given values, or one of the given values.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Any.
+    **values
+        Column to its value, or to a list or tuple of values.
+    """
+    for column, value in values.items():
+        known = table[column]
+        table = table[known.isin(value) if isinstance(value, list | tuple) else known == value]
+    return table
+
+
+def at_last(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows with the largest value of a column, such as the longest prompts."""
+    return table[table[column] == table[column].max()]
+
+
 def as_number(value: float | Number) -> Number:
     """A number with its uncertainty, unknown for a plain one."""
     return value if isinstance(value, Number) else Number(float(value))

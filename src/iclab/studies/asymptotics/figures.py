@@ -13,7 +13,7 @@ from iclab.foundations import normal_quantile
 from iclab.studies.asymptotics.measure import BEST, FIXED, RIDGELESS
 from iclab.studies.asymptotics.simulations import Cell
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, label_short_log, panels
-from iclab.studies.study import Record
+from iclab.studies.study import Record, where
 
 _PENALTIES = {
     RIDGELESS: (ACCENT, "-", "no penalty"),
@@ -34,9 +34,9 @@ def double_descent(record: Record) -> Figure:
     with panels((8.0, 3.4), 2, sharey=True) as (figure, axes):
         for ax, (name, title) in zip(axes, _ERRORS.items(), strict=True):
             for penalty, (color, style, label) in _PENALTIES.items():
-                rows = curves[(curves["kappa"] == KAPPA) & (curves["penalty"] == penalty)].sort_values("tau")
+                rows = where(curves, kappa=KAPPA, penalty=penalty).sort_values("tau")
                 ax.plot(rows["tau"], rows[name].clip(upper=_HIGHEST), color=color, linestyle=style, label=label)
-            _simulated(ax, points[points["error"] == name])
+            _simulated(ax, where(points, error=name))
             ax.set(title=title, xlabel="prompts over d², τ", xscale="log", yscale="log", ylim=(0.04, _HIGHEST))
             label_short_log(ax.yaxis)
         axes[0].set_ylabel("E(ŷ − y)²")
@@ -48,7 +48,7 @@ def _simulated(ax: Axes, rows: pd.DataFrame) -> None:
     dimensions = sorted(rows["dimension"].unique())
     shown = (dimensions[0], dimensions[-1])
     for d, fill in zip(shown, ("white", LIMIT), strict=True):
-        one = rows[rows["dimension"] == d]
+        one = where(rows, dimension=d)
         reach = normal_quantile() * one["stderr"]
         ax.errorbar(one["tau"], one["value"], reach, fmt="o", color=LIMIT, mfc=fill, markersize=5, label=f"d = {d}")
 
@@ -58,8 +58,8 @@ def lines(record: Record) -> Figure:
     rows, ends = record.tables["simulations"], record.tables["intercepts"]
     with panels((8.0, 3.8), 2, sharey=True) as (figure, axes):
         for ax, (name, title) in zip(axes, _ERRORS.items(), strict=True):
-            fitted = ends[ends["error"] == name].reset_index(drop=True)
-            groups = rows[rows["error"] == name].groupby(list(Cell._fields), sort=False, dropna=False)
+            fitted = where(ends, error=name).reset_index(drop=True)
+            groups = where(rows, error=name).groupby(list(Cell._fields), sort=False, dropna=False)
             for i, (_, one) in enumerate(groups):
                 color, unit = CYCLE[i % len(CYCLE)], float(one["limit"].iloc[0])
                 x, y = 1 / one["dimension"].to_numpy(), one["value"].to_numpy() / unit
@@ -105,7 +105,7 @@ def mismatch(record: Record) -> Figure:
         for ax, ((alpha, tau, kappa), rows) in zip(axes, groups, strict=True):
             for color, (test, one) in zip(CYCLE, rows.groupby("test", sort=False), strict=False):
                 ax.plot(one["training"], one["icl"], ".-", color=color, label=f"test {test:g}".replace("-", "−"))
-                same = one[one["training"] == test]
+                same = where(one, training=test)
                 ax.plot(same["training"], same["icl"], "o", color=color, markersize=9, mfc="none")
             ax.set(
                 title=f"α = {alpha:g}, τ = {tau:g}, κ = {kappa:g}", xlabel="exponent of training tasks", ylabel="ICL"

@@ -13,7 +13,7 @@ from iclab.studies.asymptotics.measure import BEST, RIDGELESS
 from iclab.studies.asymptotics.published import BORDELON, LU
 from iclab.studies.asymptotics.simulations import ERRORS, Cell
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Tables, cases, counted, tally
+from iclab.studies.study import Answer, Tables, at_last, cases, counted, tally, where
 
 # Standard errors within which an intercept meets its limit.
 AGREEMENT = 4.0
@@ -29,8 +29,7 @@ RISE, FALL = (0.85, 0.99), (1.01, 1.5)
 
 def printed(tables: Tables, *, source: str) -> Answer:
     """Whether ours rounds to what was printed."""
-    rows = tables["published"]
-    rows = rows[rows["source"] == source]
+    rows = where(tables["published"], source=source)
     # Half a unit of the last digit, and rounding.
     return counted(rows["gap"] <= 0.5 + 1e-6, largest_gap=float(rows["gap"].max()))
 
@@ -39,7 +38,7 @@ def threshold(tables: Tables) -> Answer:
     """For every κ and error without penalty: rising before τ = 1, infinite there, falling beyond."""
     met = total = 0
     curves = tables["curves"]
-    for _, rows in curves[curves["penalty"] == RIDGELESS].groupby("kappa"):
+    for _, rows in where(curves, penalty=RIDGELESS).groupby("kappa"):
         ordered = rows.sort_values("tau")
         tau = ordered["tau"].to_numpy()
         for name in ERRORS[: 1 if np.isinf(ordered["kappa"].iloc[0]) else None]:
@@ -54,15 +53,15 @@ def threshold(tables: Tables) -> Answer:
 def monotone(tables: Tables) -> Answer:
     """With the best penalty, ICL falls with every step of τ."""
     curves = tables["curves"]
-    groups = [rows.sort_values("tau") for _, rows in curves[curves["penalty"] == BEST].groupby("kappa")]
+    groups = [rows.sort_values("tau") for _, rows in where(curves, penalty=BEST).groupby("kappa")]
     met = sum(bool((np.diff(rows["icl"]) <= ROUNDING * rows["icl"].iloc[1:]).all()) for rows in groups)
     return tally(met, len(groups) - met, largest_penalty=float(max(rows["strength"].max() for rows in groups)))
 
 
 def transition(tables: Tables) -> Answer:
     """At the largest α the gap is gone where κ > 1 and stays where κ < 1."""
-    rows = tables["gaps"]
-    rows = rows[(rows["alpha"] == rows["alpha"].max()) & (rows["kappa"] != 1)]
+    rows = at_last(tables["gaps"], "alpha")
+    rows = rows[rows["kappa"] != 1]
     right = (rows["gap"] < VANISHED) == (rows["kappa"] > 1)
     numbers = {f"gap at κ = {kappa:g}": float(gap) for kappa, gap in rows[["kappa", "gap"]].itertuples(index=False)}
     return counted(right, **numbers)

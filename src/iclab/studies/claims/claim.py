@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from iclab.foundations import InvalidInputError
 from iclab.studies.claims.bench import Bench
 from iclab.studies.claims.evidence import HOLDS, ONLY_IF, Evidence, Measured, Quantity, criterion_of, verdict_of
+from iclab.studies.study import where
 
 PAPER, SUMMARY, OURS = "paper", "summary", "iclab"
 # A check yields comparisons (name, found, stated) and numbers (name, value), under the names that its words announce.
@@ -55,7 +56,7 @@ class Finding:
     @classmethod
     def from_table(cls, table: pd.DataFrame) -> Finding:
         """What ``as_table`` made a table of."""
-        parts = [(kind, table[table["part"] == part]) for part, kind in _PARTS.items()]
+        parts = [(kind, where(table, part=part)) for part, kind in _PARTS.items()]
         return cls(*(dict(zip(rows["name"], rows_as(kind, rows), strict=True)) for kind, rows in parts))
 
 

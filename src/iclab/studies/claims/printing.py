@@ -17,6 +17,7 @@ from rich.text import Text
 
 from iclab.foundations import format_number
 from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED
+from iclab.studies.study import where
 
 _STYLES = {HOLDS: "green", ONLY_IF: "yellow", FAILS: "red", UNDECIDED: "magenta"}
 _LESS = ["claim", "section"]
@@ -39,7 +40,7 @@ def as_json(tables: Mapping[str, pd.DataFrame]) -> str:
     for row in rows:
         for key in ("evidence", "numbers"):
             table = tables[key]
-            own = table[table["claim"] == row["claim"]] if len(table) else table
+            own = where(table, claim=row["claim"]) if len(table) else table
             row[key] = _plain(own.drop(columns=_LESS) if len(own) else own)
     return json.dumps(rows, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
@@ -75,7 +76,7 @@ def _section(title: str, rows: pd.DataFrame, evidence: pd.DataFrame, width: int)
         if not row["as_expected"]:
             verdict.append(f" (on record: {row['expected']})", style="bold red")
         name = Text(row["claim"], style="bold").append(f"\n{row['source']}", style="dim not bold")
-        for piece in evidence[evidence["claim"] == row["claim"]].to_dict("records"):
+        for piece in where(evidence, claim=row["claim"]).to_dict("records"):
             # Text, not markup: formulas are full of brackets.
             drawn.add_row(name, verdict, Text(piece["compared"]), *(_cell(piece[key]) for key in shown))
             name, verdict = Text(""), Text("")

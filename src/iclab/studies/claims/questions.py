@@ -8,7 +8,7 @@ from functools import partial
 from iclab.studies.claims.claim import OURS, PAPER, SUMMARY, Claim, rows_as
 from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED, Evidence, Outcome, verdict_of
 from iclab.studies.claims.table import CLAIMS
-from iclab.studies.study import Answer, Question, Tables, Verdict, counted, tally
+from iclab.studies.study import Answer, Question, Tables, Verdict, counted, tally, where
 
 _VERDICTS = {
     HOLDS: Verdict.CONFIRMED,
@@ -21,7 +21,7 @@ _VERDICTS = {
 def evidence_on(tables: Tables, claim: str = "") -> dict[str, dict[str, list[Evidence]]]:
     """The evidence on a claim, on all if none is named: on each as "stated", and "under" its condition."""
     table = tables["evidence"]
-    rows = table[table["claim"] == claim] if claim else table
+    rows = where(table, claim=claim) if claim else table
     found: dict[str, dict[str, list[Evidence]]] = {}
     for name, part, piece in zip(rows["claim"], rows["part"], rows_as(Evidence, rows), strict=True):
         found.setdefault(name, {"stated": [], "under": []})[part].append(piece)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from iclab.studies.classification.bursts import TESTS
 from iclab.studies.classification.logistic import BAYES, MODE, MODEL, SPREAD, TRUE
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, label_short_log, panels
-from iclab.studies.study import Record
+from iclab.studies.study import Record, where
 
 
 def clusters(record: Record) -> Figure:
@@ -46,14 +46,13 @@ def regression(record: Record) -> Figure:
 
 def bursts(record: Record) -> Figure:
     """Accuracy on every test by burst, a panel for each number of classes; a mark per seed."""
-    table = record.tables["bursts"]
-    table = table[table["predictor"] == MODEL]
+    table = where(record.tables["bursts"], predictor=MODEL)
     counts = sorted(table["n_classes"].unique())
     with panels((8.0, 3.6), len(counts), sharey=True) as (figure, axes):
         for ax, count in zip(axes, counts, strict=True):
-            own = table[table["n_classes"] == count]
+            own = where(table, n_classes=count)
             for i, (test, *_) in enumerate(TESTS):
-                rows = own[own["test"] == test]
+                rows = where(own, test=test)
                 means = rows.groupby("burst")["mean"].mean()
                 ax.plot(means.index, means, color=CYCLE[i], label=test)
                 ax.plot(rows["burst"], rows["mean"], color=CYCLE[i], marker="o", linestyle="none", markersize=3)

@@ -13,6 +13,7 @@ from iclab.models import load
 from iclab.predictors import EnumerationBayes, LogisticRegression, Predictor, TrueLaw
 from iclab.predictors.features import LinearMap
 from iclab.prompts import Binary, Gaussian, Linear, PromptDistribution
+from iclab.studies.study import where
 from iclab.studies.trainings import Trained
 
 MODEL, TRUE, BAYES, MODE, SPREAD = "model", "true law", "Bayes", "logistic regression", "with its spread"
@@ -60,9 +61,7 @@ def logistic(
     parts = [curves.assign(table="logistic")]
     for against in (BAYES, MODE):
         gaps = differences(named, {"": law}, n_train + 1, baseline=against, n_prompts=n_prompts, seed=seed)
-        gaps = gaps[gaps["position"] == n_train].rename(
-            columns={"mean": "gap", "lower": "gap_low", "upper": "gap_high"}
-        )
+        gaps = where(gaps, position=n_train).rename(columns={"mean": "gap", "lower": "gap_low", "upper": "gap_high"})
         columns = ["predictor", "gap", "gap_low", "gap_high"]
         parts.append(gaps[columns].assign(against=against, table="regression_gaps"))
     return pd.concat(parts, ignore_index=True)

@@ -11,7 +11,7 @@ from iclab.foundations import mean_interval, normal_quantile
 from iclab.studies.classification.bursts import OWN, SHOWN
 from iclab.studies.classification.logistic import BAYES, BESIDE, MODE, MODEL
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally, where
 
 # Accuracy that is near to Bayes, as a distance; and the share of labels that are
 # right.
@@ -89,8 +89,7 @@ def regression(tables: Tables) -> Answer:
 
 def excess(tables: Tables) -> Answer:
     """Cross-entropies at N above Bayes."""
-    rows = tables["regression_gaps"]
-    rows = rows[rows["against"] == BAYES]
+    rows = where(tables["regression_gaps"], against=BAYES)
     numbers: dict[str, float | Number] = {
         str(row["predictor"]): Number(row["gap"], row["gap_low"], row["gap_high"]) for row in rows.to_dict("records")
     }
@@ -100,8 +99,7 @@ def excess(tables: Tables) -> Answer:
 def rises(tables: Tables, *, test: str, axis: str, up: bool) -> Answer:
     """Whether an accuracy rises (or falls) from the least to the most of an axis, by the other one and seed."""
     other = {"burst": "n_classes", "n_classes": "burst"}[axis]
-    rows = tables["bursts"]
-    rows = rows[(rows["predictor"] == MODEL) & (rows["test"] == test)]
+    rows = where(tables["bursts"], predictor=MODEL, test=test)
     keys = [other, "training_seed"]
     least, most = (rows[rows[axis] == end].set_index(keys) for end in (rows[axis].min(), rows[axis].max()))
     change = most["mean"] - least["mean"]
@@ -118,7 +116,7 @@ def rises(tables: Tables, *, test: str, axis: str, up: bool) -> Answer:
 def conflict(tables: Tables) -> Answer:
     """Cells in which, on swapped labels, the shown label is answered more often than the own one."""
     rows = tables["bursts"]
-    rows = rows[rows["predictor"] == MODEL].pivot_table(
+    rows = where(rows, predictor=MODEL).pivot_table(
         index=["n_classes", "burst", "training_seed"], columns="test", values=["mean", "stderr"]
     )
     gap = rows["mean"][SHOWN] - rows["mean"][OWN]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
 from iclab.studies.drawing import ACCENT, CYCLE, LSA, SECOND, THIRD, ZERO, label_short_log, panels
-from iclab.studies.study import Record
+from iclab.studies.study import Record, at_last, where
 
 _TREATMENTS = {
     ("own", "none"): ("as trained", LSA, "-"),
@@ -34,7 +34,7 @@ _TOP, _FLOOR = 10.0, 1e-4
 def limits(record: Record) -> Figure:
     """What the layer keeps, against cv² of λ and against cv² of λ weighted by itself."""
     layer = record.tables["layer"]
-    own = layer[(layer["coupling"] == "independent") & (layer["trained"] == "own") & (layer["scaling"] == "none")]
+    own = where(layer, coupling="independent", trained="own", scaling="none")
     finite = own["n"].min()
     with panels((8.0, 3.6), 2, sharey=True) as (figure, axes):
         for i, (family, part) in enumerate(own.groupby("family", sort=False)):
@@ -42,7 +42,7 @@ def limits(record: Record) -> Figure:
                 rows = part[part[x] > 0] if x == "biased_cv2" else part
                 limit = rows[np.isinf(rows["n"])].sort_values(x)
                 ax.plot(limit[x], limit["error"], color=CYCLE[i], marker="osD^"[i], markersize=3.5, label=str(family))
-            short = part[part["n"] == finite].sort_values("cv2")
+            short = where(part, n=finite).sort_values("cv2")
             axes[0].plot(short["cv2"], short["error"], color=CYCLE[i], linewidth=0.8, linestyle=(0, (4, 2)))
         grid = np.geomspace(0.02, 30, 100)
         axes[1].plot(grid, grid / (1 + grid), color=ZERO, linewidth=4, alpha=0.35, zorder=0, label="c²/(1 + c²)")
@@ -55,10 +55,10 @@ def limits(record: Record) -> Figure:
 def treatments(record: Record) -> Figure:
     """The layer on Gamma-distributed eigenvalues at N = M, by training and scaling."""
     layer = record.tables["layer"]
-    rows = layer[(layer["coupling"] == "independent") & (layer["family"] == "gamma") & (layer["n"] == layer["n"].min())]
+    rows = where(layer, coupling="independent", family="gamma", n=layer["n"].min())
     with panels((7.2, 3.6)) as (figure, ax):
         for (trained, scaling), (label, color, line) in _TREATMENTS.items():
-            part = rows[(rows["trained"] == trained) & (rows["scaling"] == scaling)].sort_values("cv2")
+            part = where(rows, trained=trained, scaling=scaling).sort_values("cv2")
             shown = part[part["error"] <= _TOP]
             ax.plot(shown["cv2"], shown["error"], color=color, linestyle=line, label=label)
         ax.set(yscale="log", xlabel="cv² of λ (Gamma; 1 is Exp(1))", ylabel="error / d")
@@ -69,11 +69,11 @@ def treatments(record: Record) -> Figure:
 def transformers(record: Record) -> Figure:
     """GPT-2 and the layer, by what they were trained on."""
     rows = _longest(record)
-    plain = rows[rows["scaling"] == "none"]
+    plain = where(rows, scaling="none")
     laws = _distributions(rows)
     with panels((7.2, 3.8)) as (figure, ax):
         for i, (predictor, inputs, label, color, marker) in enumerate(_PREDICTORS):
-            part = plain[(plain["predictor"] == predictor) & (plain["inputs"] == inputs) & (plain["scale"] == 1)]
+            part = where(plain, predictor=predictor, inputs=inputs, scale=1)
             at = np.array([laws.index(key) for key in zip(part["family"], part["cv2"], strict=True)]) + 0.12 * (i - 1.5)
             reach = normal_quantile() * part["stderr"].fillna(0.0)
             low, high = (part["error_low"] - reach).clip(lower=_FLOOR), part["error_high"] + reach
@@ -91,13 +91,13 @@ def transformers(record: Record) -> Figure:
 def scales(record: Record) -> Figure:
     """GPT-2 at other scales of its inputs; and what scaling prompts at test does to every error."""
     rows = _longest(record)
-    gpt2 = rows[rows["predictor"] == "GPT-2"]
+    gpt2 = where(rows, predictor="GPT-2")
     with panels((8.0, 3.8), 2) as (figure, (left, right)):
-        own = gpt2[gpt2["inputs"] == "own"]
+        own = where(gpt2, inputs="own")
         for i, key in enumerate(_distributions(rows)):
-            part = own[(own["family"] == key[0]) & (own["cv2"] == key[1])]
+            part = where(own, family=key[0], cv2=key[1])
             for scaling, line in (("none", "-"), ("trace", "--")):
-                shown = part[part["scaling"] == scaling].sort_values("scale")
+                shown = where(part, scaling=scaling).sort_values("scale")
                 label = _name(*key) if scaling == "none" else None
                 left.plot(shown["scale"], shown["error"], color=CYCLE[i], linestyle=line, marker=".", label=label)
         ticks = sorted(own["scale"].unique())
@@ -112,10 +112,10 @@ def scales(record: Record) -> Figure:
 
 def _scaled(ax: Axes, gpt2: pd.DataFrame) -> None:
     keys = ["family", "cv2", "inputs", "scale"]
-    before = gpt2[gpt2["scaling"] == "none"].set_index(keys)["error"]
+    before = where(gpt2, scaling="none").set_index(keys)["error"]
     values = [before]
     for scaling, (label, color, marker) in _SCALINGS.items():
-        after = gpt2[gpt2["scaling"] == scaling].set_index(keys)["error"].loc[before.index]
+        after = where(gpt2, scaling=scaling).set_index(keys)["error"].loc[before.index]
         ax.plot(before, after, color=color, marker=marker, markersize=4, linestyle="none", label=label, alpha=0.85)
         values.append(after)
     low, high = float(min(v.min() for v in values)), float(max(v.max() for v in values))
@@ -128,8 +128,7 @@ def _scaled(ax: Axes, gpt2: pd.DataFrame) -> None:
 
 
 def _longest(record: Record) -> pd.DataFrame:
-    means = record.tables["means"]
-    return means[means["position"] == means["position"].max()]
+    return at_last(record.tables["means"], "position")
 
 
 def _distributions(rows: pd.DataFrame) -> list[tuple[str, float]]:

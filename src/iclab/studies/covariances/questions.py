@@ -21,7 +21,7 @@ from iclab.studies.covariances.layer import (
     TRACE,
 )
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
+from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, tally, where
 
 # A training has learned when its error on prompts like its own is at most this part of the zero predictor's.
 LEARNED = 0.1
@@ -33,10 +33,9 @@ FAR = 4.0
 
 def own_runs(models: pd.DataFrame) -> pd.DataFrame:
     """GPT-2 on prompts like those of training at the largest M, one row per training, with the layer's exact error."""
-    rows = models[(models["inputs"] == "own") & (models["scale"] == 1) & (models["scaling"] == NONE)]
-    rows = rows[rows["position"] == rows["position"].max()]
-    layer = rows[rows["predictor"] == LSA].set_index(["family", "cv2"])["error"].rename("layer")
-    runs = rows[rows["predictor"] == GPT2].join(layer, on=["family", "cv2"])
+    rows = at_last(where(models, inputs="own", scale=1, scaling=NONE), "position")
+    layer = where(rows, predictor=LSA).set_index(["family", "cv2"])["error"].rename("layer")
+    runs = where(rows, predictor=GPT2).join(layer, on=["family", "cv2"])
     return runs.assign(learned=runs["error"] <= LEARNED)
 
 
@@ -61,7 +60,7 @@ def lower(tables: Tables) -> Answer:
 def _limits(tables: Tables) -> pd.DataFrame:
     layer = tables["layer"]
     independent = layer[(layer["coupling"] == INDEPENDENT) & np.isinf(layer["n"])]
-    return independent[(independent["trained"] == OWN) & (independent["scaling"] == NONE)]
+    return where(independent, trained=OWN, scaling=NONE)
 
 
 def limit(tables: Tables) -> Answer:
@@ -69,7 +68,7 @@ def limit(tables: Tables) -> Answer:
     limits = _limits(tables)
     off = (limits["error"] - limits["biased_cv2"] / (1 + limits["biased_cv2"])).abs()
     numbers: dict[str, float | Number] = {"largest deviation": float(off.max())}
-    exponential = limits[(limits["family"] == "gamma") & (limits["cv2"] == 1)]["error"]
+    exponential = where(limits, family="gamma", cv2=1)["error"]
     if len(exponential):
         numbers["limit for Exp(1)"] = float(exponential.iloc[0])
     return counted(off <= EXACT, **numbers)
@@ -117,13 +116,11 @@ def spread(tables: Tables) -> Answer:
 
 def gains(tables: Tables, *, scaling: str) -> Answer:
     """Whether scaling prompts lowers GPT-2's error, by training and test inputs; a case holds in every seed."""
-    models = tables["models"]
-    runs = models[(models["predictor"] == GPT2) & (models["position"] == models["position"].max())]
-    runs = runs[runs["scaling"] == scaling]
+    runs = where(at_last(tables["models"], "position"), predictor=GPT2, scaling=scaling)
     reach = normal_quantile() * runs["gain_stderr"]
     runs = runs.assign(better=runs["gain"] > reach, worse=runs["gain"] < -reach)
     counts = runs.groupby(["family", "cv2", "inputs", "scale"])[["better", "worse"]].all()
-    top = runs[runs["scale"] == runs["scale"].max()]["error"]
+    top = at_last(runs, "scale")["error"]
     numbers = {"lowest error at the largest c": float(top.min()), "highest": float(top.max())}
     return counted(counts["better"], counts["worse"], **numbers)
 
@@ -139,9 +136,8 @@ def agreement(tables: Tables) -> Answer:
 
 def noisy(tables: Tables) -> Answer:
     """How many times the error of ridge the layer has, with label noise."""
-    classical = tables["classical"]
-    rows = classical[(classical["noise"] > 0) & (classical["position"] == classical["position"].max())]
-    table = rows.pivot_table(index=["family", "cv2"], columns="predictor", values="mean")
+    rows = at_last(tables["classical"], "position")
+    table = rows[rows["noise"] > 0].pivot_table(index=["family", "cv2"], columns="predictor", values="mean")
     ratio = table[LSA] / table[RIDGE]
     return Answer(Verdict.MEASURED, numbers={"smallest ratio": float(ratio.min()), "largest ratio": float(ratio.max())})
 

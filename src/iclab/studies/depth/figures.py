@@ -14,7 +14,7 @@ from iclab.foundations import normal_quantile
 from iclab.studies.depth.contexts import ANISOTROPIC, IDENTITY, PLAIN, RANDOM, TRACE
 from iclab.studies.depth.references import DESCENT_BEST, DESCENT_ONE, NEWTON, PRECONDITIONED
 from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, panels
-from iclab.studies.study import Record
+from iclab.studies.study import Record, where
 
 _TITLES = {IDENTITY: "Λ = I", ANISOTROPIC: "Λ of condition 10", RANDOM: "random Λ"}
 _STYLES = {
@@ -47,11 +47,11 @@ _TOP, _BOTTOM = 1e6, 1e-9
 def by_layers(record: Record) -> Figure:
     """Error by number of layers, one panel per distribution of inputs."""
     models, errors = record.tables["models"], record.tables["errors"]
-    home = errors[(errors["test"] == "own") & (errors["c"] == 1)]
+    home = where(errors, test="own", c=1)
     laws = list(models["inputs"].unique())
     with panels((8.0, 4.4), len(laws), sharey=True) as (figure, axes):
         for ax, inputs in zip(axes, laws, strict=True):
-            _law(ax, models[models["inputs"] == inputs], home[home["inputs"] == inputs])
+            _law(ax, where(models, inputs=inputs), where(home, inputs=inputs))
             ax.set_title(_TITLES[inputs])
         shown = models[["test", "median"]].to_numpy()
         axes[0].set_ylim(max(0.3 * _BOTTOM, 0.3 * float(shown.min())), min(3 * _TOP, max(10.0, 3 * float(shown.max()))))
@@ -63,7 +63,7 @@ def by_layers(record: Record) -> Figure:
 def _law(ax: Axes, models: pd.DataFrame, errors: pd.DataFrame) -> None:
     main = models[models["form"] == models["attention"].map({"linear": GD_PLUS, "softmax": INVARIANT})]
     for (attention, tied), (color, line, marker) in _STYLES.items():
-        rows = main[(main["attention"] == attention) & (main["tied"] == tied)].sort_values("layers")
+        rows = where(main, attention=attention, tied=tied).sort_values("layers")
         if rows.empty:
             continue
         mean, bars = _bars(rows["test"], rows["test_stderr"])
@@ -73,7 +73,7 @@ def _law(ax: Axes, models: pd.DataFrame, errors: pd.DataFrame) -> None:
         median = rows["median"].clip(_BOTTOM, _TOP)
         ax.plot(rows["layers"], median, linestyle="none", markersize=3.5, markerfacecolor="white", **look)
     for family, (color, line) in _CLASSICAL.items():
-        rows = errors[errors["learner"] == family].sort_values("layers")
+        rows = where(errors, learner=family).sort_values("layers")
         ax.plot(rows["layers"], rows["error"].clip(_BOTTOM, _TOP), color=color, linestyle=line, label=family)
     exact = models["exact"].dropna()
     if len(exact):
@@ -101,7 +101,7 @@ def limit(record: Record) -> Figure:
             (GD_PLUS, False, ACCENT, "o", "linear, untied"),
             (GD_PLUS, True, "#56b4e9", "s", "linear, tied"),
         ):
-            rows = table[(table["form"] == form) & (table["tied"] == tied)].sort_values("layers")
+            rows = where(table, form=form, tied=tied).sort_values("layers")
             line = "none" if (form, tied) == ("descent", False) else "-"
             ax.plot(rows["layers"], rows["error"], color=color, marker=marker, linestyle=line, label=label)
         ax.set(yscale="log", xlabel="layers L", ylabel="error / zero predictor's")
@@ -116,19 +116,18 @@ def scales(record: Record) -> Figure:
     shown = [inputs for inputs in (IDENTITY, RANDOM) if inputs in set(errors["inputs"])]
     with panels((8.0, 4.4), len(shown), sharey=True) as (figure, axes):
         for ax, inputs in zip(axes, shown, strict=True):
-            own = errors[(errors["inputs"] == inputs) & (errors["test"] == "own") & ~errors["tied"].astype(bool)]
+            own = where(errors, inputs=inputs, test="own", tied=False)
             for attention, form, base in (("linear", GD_PLUS, ACCENT), ("softmax", INVARIANT, SECOND)):
-                rows = own[(own["learner"] == attention) & (own["form"] == form)]
+                rows = where(own, learner=attention, form=form)
                 depths = sorted(rows["layers"].unique())
                 for i, depth in enumerate(depths):
-                    part = rows[rows["layers"] == depth].sort_values("c")
+                    part = where(rows, layers=depth).sort_values("c")
                     share = 0.25 + 0.75 * (i + 1) / len(depths)
                     color = tuple(1 - share * (1 - channel) for channel in to_rgb(base))
                     mean, bars = _bars(part["error"], part["stderr"])
                     look = {"marker": "o" if attention == "linear" else "D", "markersize": 3.5, "linewidth": 1.1}
                     ax.errorbar(part["c"], mean, bars, color=color, label=f"{attention}, L = {depth}", **look)
-            two = remedies[(remedies["inputs"] == inputs) & (remedies["noise"] == 0) & (remedies["remedy"] == TRACE)]
-            two = two[two["layers"] == 2].sort_values("scale")
+            two = where(remedies, inputs=inputs, noise=0, remedy=TRACE, layers=2).sort_values("scale")
             ax.plot(two["scale"], two["error"], color=LSA, linestyle=":", label="L = 2, trace normalised")
             ax.axhline(1, color=ZERO, linewidth=0.9, linestyle=(0, (4, 2)))
             ax.set(
@@ -169,7 +168,7 @@ def algorithms(record: Record) -> Figure:
     with panels((8.0, 1.8 + 0.2 * len(models)), len(laws), sharey=True) as (figure, axes):
         used: set[str] = set()
         for ax, inputs in zip(axes, laws, strict=True):
-            used |= _grid(ax, nearest[nearest["inputs"] == inputs], models)
+            used |= _grid(ax, where(nearest, inputs=inputs), models)
             ax.set_title(_TITLES[inputs])
         axes[0].set_yticks(range(len(models)), [f"{a}, {'tied' if t else 'untied'}, L = {n}" for a, t, n in models])
         patches = [Patch(facecolor=c, edgecolor=ZERO, label=name) for name, c in _FAMILIES.items() if name in used]

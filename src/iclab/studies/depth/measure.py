@@ -29,6 +29,7 @@ from iclab.studies.depth.references import Reference, references
 from iclab.studies.depth.remedies import remedies_table
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
+from iclab.studies.study import where
 from iclab.theory import minimum_loss
 
 TITLE = "Depth, softmax and remedies"
@@ -298,7 +299,7 @@ def _remedies(settings: Settings, lab: Lab) -> pd.DataFrame:
     ]
     table = pd.concat(lab.tables(units, "remedies"), ignore_index=True)
     key = ["inputs", "noise", "scale"]
-    plain = table[(table["remedy"] == PLAIN) & (table["layers"] == 1)].set_index(key)
+    plain = where(table, remedy=PLAIN, layers=1).set_index(key)
     says: list[str | None] = []
     for _, row in table.iterrows():
         reach = normal_quantile() * row["gain_stderr"]
@@ -310,7 +311,7 @@ def _remedies(settings: Settings, lab: Lab) -> pd.DataFrame:
 
 def _with_verdicts(pairs: pd.DataFrame, errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The comparisons with what they say, and whether rare prompts carry one of the means (``rare``)."""
-    home = errors[(errors["test"] == OWN) & (errors["c"] == 1)]
+    home = where(errors, test=OWN, c=1)
     own = {(row["inputs"], *(row[column] for column in _KEY)): row for _, row in home.iterrows()}
     every = list(comparisons(settings.depths, settings.form_depths))
     second = {(each.against, each.first): each.second for each in every}
@@ -336,7 +337,7 @@ def _shifted(errors: pd.DataFrame) -> pd.DataFrame:
 
 
 def _models_table(fits: Mapping[Model, pd.DataFrame], errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    home = errors[(errors["test"] == OWN) & (errors["c"] == 1)]
+    home = where(errors, test=OWN, c=1)
     own = {(row["inputs"], *(row[column] for column in _KEY)): row for _, row in home.iterrows()}
     d, rows = settings.dimension, []
     for model, runs in fits.items():

@@ -33,7 +33,7 @@ from iclab.studies.depth.models import CONVERGED, LINEAR, SOFTMAX
 from iclab.studies.depth.references import DESCENT_BEST, LEAST_SQUARES, NEWTON
 from iclab.studies.depth.remedies import WHITENED
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
+from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, tally, where
 
 # Standard errors within which a fit agrees with its exact minimum.
 AGREES = 3.0
@@ -51,7 +51,7 @@ def _counted(says: pd.Series, **numbers: float | Number) -> Answer:
 
 def _untied_limits(tables: Tables) -> pd.DataFrame:
     limit = tables["limit"]
-    return limit[(limit["form"] == GD_PLUS) & ~limit["tied"].astype(bool)].sort_values("layers")
+    return where(limit, form=GD_PLUS, tied=False).sort_values("layers")
 
 
 def lessens(tables: Tables) -> Answer:
@@ -69,9 +69,9 @@ def lessens(tables: Tables) -> Answer:
 
 def learned(tables: Tables) -> Answer:
     """Whether untied linear layers of random covariances beat the zero predictor in the mean on fresh prompts."""
-    models = tables["models"]
-    rows = models[(models["inputs"] == RANDOM) & (models["attention"] == LINEAR) & (models["form"] == GD_PLUS)]
-    rows = rows[~rows["tied"]].rename(columns={"test": "error", "test_stderr": "stderr"})
+    rows = where(tables["models"], inputs=RANDOM, attention=LINEAR, form=GD_PLUS, tied=False).rename(
+        columns={"test": "error", "test_stderr": "stderr"}
+    )
     reach = normal_quantile() * rows["stderr"]
     lower = np.maximum(rows["error"] - reach, [least(row) for _, row in rows.iterrows()])
     below, above = rows["error"] + reach < 1, lower > 1
@@ -83,9 +83,8 @@ def compared(
     tables: Tables, *, against: str, attention: str = LINEAR, tied: bool | None = None, deep: bool = False
 ) -> Answer:
     """Whether models have the smaller mean error, with the range of the share of prompts on which they do."""
-    rows = tables["compared"]
-    rows = rows[(rows["against"] == against) & (rows["learner"] == attention)]
-    rows = rows if tied is None else rows[rows["tied"].astype(bool) == tied]
+    rows = where(tables["compared"], against=against, learner=attention)
+    rows = rows if tied is None else where(rows, tied=tied)
     rows = rows[rows["layers"] > 1] if deep else rows
     ends = rows["better"].agg(["min", "max"]).astype(float)
     share = {"better on, least share": ends["min"], "largest": ends["max"]} if len(rows) else {}
@@ -117,7 +116,7 @@ def agreement(tables: Tables) -> Answer:
 def shifts(tables: Tables) -> Answer:
     """Whether linear attention has the smaller mean under shifts of the inputs; and how often errors at most double."""
     shifted = tables["shifted"].set_index(["inputs", "layers", "test", "c"])
-    linear, soft = (shifted[shifted["learner"] == name] for name in (LINEAR, SOFTMAX))
+    linear, soft = (where(shifted, learner=name) for name in (LINEAR, SOFTMAX))
     soft = soft.loc[linear.index]
     doubled = [
         float(((rows["error"] <= 2 * rows["own_error"]) & (rows["median"] <= 2 * rows["own_median"])).sum())
@@ -134,10 +133,7 @@ def shifts(tables: Tables) -> Answer:
 def fourfold(tables: Tables) -> Answer:
     """Whether a further untied layer lowers the mean error on fourfold covariances; medians apart."""
     errors = tables["errors"]
-    there = errors[
-        (errors["test"] == OWN) & (errors["c"] == 4) & (errors["form"] == GD_PLUS) & (errors["learner"] == LINEAR)
-    ]
-    there = there[~there["tied"].astype(bool)]
+    there = where(errors, test=OWN, c=4, form=GD_PLUS, learner=LINEAR, tied=False)
     trace = 4 * _dimension(tables)
     said: list[str] = []
     medians: list[float] = []
@@ -156,15 +152,14 @@ def fourfold(tables: Tables) -> Answer:
 def _dimension(tables: Tables) -> int:
     """d: the GD++ form of Λ = I has two numbers a layer; the full one has 2(d + 1)²."""
     models = tables["models"]
-    full = models[models["form"] == "full"].iloc[0]
+    full = where(models, form="full").iloc[0]
     return round(float(np.sqrt(full["numbers"] / full["layers"] / 2))) - 1
 
 
 def remedy(tables: Tables, *, name: str, layers: int = 1) -> Answer:
     """Whether layers on inputs so treated have a smaller error than one plain layer, by inputs and noise."""
-    rows = tables["remedies"].query("scale == 1")
-    rows = rows[(rows["remedy"] == name) & (rows["layers"] == layers)]
-    random = rows[(rows["inputs"] == RANDOM) & (rows["noise"] == 0)]
+    rows = where(tables["remedies"].query("scale == 1"), remedy=name, layers=layers)
+    random = where(rows, inputs=RANDOM, noise=0)
     if random.empty:
         return _counted(rows["says"])
     error, stderr = (float(random[column].iloc[0]) for column in ("error", "stderr"))
@@ -174,12 +169,10 @@ def remedy(tables: Tables, *, name: str, layers: int = 1) -> Answer:
 def nearest(tables: Tables, *, attention: str) -> Answer:
     """Whether untied layers have one nearest classical algorithm, within a tenth of the mean squared target."""
     table, distances = tables["nearest"], tables["distances"]
-    rows = table[(table["position"] == table["position"].max()) & (table["learner"] == attention)]
-    rows = rows[~rows["tied"].astype(bool)]
+    rows = where(at_last(table, "position"), learner=attention, tied=False)
     near = rows["nearest"] == rows["closest"]
     sure = near & (rows["frequency"] >= SURE)
-    exact = distances[(distances["candidate"] == LEAST_SQUARES) & (distances["position"] == table["position"].max())]
-    exact = exact[(exact["learner"] == attention) & ~exact["tied"].astype(bool)]
+    exact = where(distances, candidate=LEAST_SQUARES, position=table["position"].max(), learner=attention, tied=False)
     numbers = {"as near to least squares": float((exact["distance"] <= NEAR).sum())}
     return counted(sure, ~near, **numbers)
 

@@ -15,7 +15,7 @@ from iclab.foundations import normal_interval
 from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, ZERO, figure_style, label_short_log, panels, shade
 from iclab.studies.figure1.questions import MATCH, SPIKE, SUCCESS
 from iclab.studies.measuring import TOKENS
-from iclab.studies.study import Record
+from iclab.studies.study import Record, where
 
 FAMILIES = ("fixed", "random")
 _DASHES = {"fixed": (0, (6, 2)), "random": (0, (2, 1.5))}
@@ -31,8 +31,8 @@ def errors(record: Record) -> Figure:
         figure, axes = _panels(record)
         for ax, (_, here), (_, models) in zip(axes, _by_panel(curves), _by_panel(curves, bands), strict=True):
             for family, n, color in _models(record):
-                _model(ax, models[(models["family"] == family) & (models["n_train"] == n)], n, color)
-            squares = here[here["family"] == "least squares"]
+                _model(ax, where(models, family=family, n_train=n), n, color)
+            squares = where(here, family="least squares")
             ax.plot(squares["position"], squares["mean"].clip(lower=_FLOOR), color=LEAST_SQUARES, linewidth=1.2)
             ax.set_ylim(_FLOOR, 3 * max([here["c"].iloc[0], *models["mean"]]))
         handles = [Line2D([], [], color=color, label=_label(record, f, n)) for f, n, color in _models(record)]
@@ -49,8 +49,8 @@ def beside_layer(record: Record) -> Figure:
         figure, axes = _panels(record)
         for ax, (_, models), (_, layer) in zip(axes, _by_panel(curves, bands), _by_panel(curves, lsa), strict=True):
             for family in FAMILIES:
-                _model(ax, models[(models["family"] == family) & (models["n_train"] == n)], n, shade(family, 1, 3))
-                exact = layer[(layer["family"] == family) & (layer["n_train"] == n)]
+                _model(ax, where(models, family=family, n_train=n), n, shade(family, 1, 3))
+                exact = where(layer, family=family, n_train=n)
                 ax.plot(exact["position"], exact["error"], color=LSA, linestyle=_DASHES[family])
                 limit = layer[(layer["family"] == family) & np.isinf(layer["n_train"])]["error"].iloc[0]
                 ax.axhline(max(limit, _FLOOR), color=LIMIT, linestyle=_DASHES[family], linewidth=1.2)
@@ -66,14 +66,14 @@ def by_variance(record: Record) -> Figure:
     """Error at N over the zero predictor's, and error just beyond N over that at N, by the variance of the inputs."""
     bands, checks = (record.tables[key] for key in ("bands", "checks"))
     at_n = bands[(bands["inputs"] == "random-exponential") & (bands["position"] == bands["n_train"])]
-    rises = checks[(checks["inputs"] == "random-exponential") & (checks["observation"] == "rises")]
+    rises = where(checks, inputs="random-exponential", observation="rises")
     with panels((8.0, 3.8), 2) as (figure, (left, right)):
         for i, (family, n, color) in enumerate(_models(record)):
             apart = 1 + 0.03 * (i - 2.5)
-            rows = at_n[(at_n["family"] == family) & (at_n["n_train"] == n)]
+            rows = where(at_n, family=family, n_train=n)
             low, high = normal_interval(rows["mean"], rows["stderr"])
             _bars(left, rows["c"], apart, [each / rows["c"] for each in (rows["mean"], low, high)], color)
-            rows = rises[(rises["family"] == family) & (rises["n_train"] == n)]
+            rows = where(rises, family=family, n_train=n)
             _bars(right, rows["c"], apart, [rows[key] for key in ("value", "value_low", "value_high")], color)
         for ax, lines in ((left, (SUCCESS, MATCH)), (right, (1.0, SPIKE))):
             for line in lines:
@@ -113,7 +113,7 @@ def _by_panel(curves: pd.DataFrame, table: pd.DataFrame | None = None) -> list[t
     """The rows of a table by distribution, in the order of the curves."""
     table = curves if table is None else table
     order = dict.fromkeys(zip(curves["inputs"], curves["c"], strict=True))
-    return [(key, table[(table["inputs"] == key[0]) & (table["c"] == key[1])]) for key in order]
+    return [(key, where(table, inputs=key[0], c=key[1])) for key in order]
 
 
 def _models(record: Record) -> list[tuple[str, int, str]]:
@@ -144,7 +144,7 @@ def _bars(ax: Axes, x: pd.Series, apart: float, ends: Sequence[Any], color: str)
 def _label(record: Record, family: str, n: int) -> str:
     """What a legend says of a model, and what is wrong with it."""
     models = record.tables["models"]
-    rows = models[(models["family"] == family) & (models["n_train"] == n)]
+    rows = where(models, family=family, n_train=n)
     kind = "GPT-2" if (models["embedding"] == TOKENS).all() else "GPT-2 on columns"
     missed = int((~rows["learned"].astype(bool)).sum())
     fault = "no model" if rows.empty else "" if not missed else "not learned"

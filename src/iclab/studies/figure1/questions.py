@@ -8,7 +8,7 @@ from functools import partial
 
 from iclab.studies.folder import questions_of
 from iclab.studies.measuring import SIZE, TOKENS
-from iclab.studies.study import Answer, Number, Tables, Verdict, cases, counted
+from iclab.studies.study import Answer, Number, Tables, Verdict, cases, counted, where
 
 # The paper gives no numbers: an error below this fraction of the zero predictor's counts as success,
 SUCCESS = 0.25
@@ -28,7 +28,7 @@ def observed(name: str, line: float, *, above: bool = True, second: float | None
 
 
 def _observed(tables: Tables, name: str, line: float, above: bool, second: float | None) -> Answer:
-    rows = tables["checks"][tables["checks"]["observation"] == name]
+    rows = where(tables["checks"], observation=name)
     answer = cases(rows, "value", line, above=above)
     if second is not None and len(rows):
         again = cases(rows, "value", second, above=above)
@@ -43,7 +43,7 @@ def longer(tables: Tables) -> Answer:
     """Whether longer training prompts help, and what else the longest-trained model had more of than the shortest."""
     answer = observed("longer_is_better", 0.0)(tables)
     models = tables["models"]
-    random = models[models["family"] == "random"].sort_values("n_train", kind="stable")
+    random = where(models, family="random").sort_values("n_train", kind="stable")
     if random["n_train"].nunique() < 2:
         return answer
     short, long = random.iloc[0], random.iloc[-1]

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.studies.drawing import ACCENT, CYCLE, LIMIT, SECOND, ZERO, panels
-from iclab.studies.study import Record
+from iclab.studies.study import Record, where
 
 _TITLES = {"fixed covariance": "fixed Λ", "random covariances": "random Λ"}
 _THEOREMS = {"fixed covariance": "Theorem 4", "random covariances": "Theorem 8"}
@@ -19,16 +19,16 @@ def loss(record: Record) -> Figure:
     trajectory = record.tables["trajectory"]
     with panels((8.0, 3.2), len(_TITLES), sharey=True) as (figure, axes):
         for ax, (case, title) in zip(axes, _TITLES.items(), strict=True):
-            path = trajectory[trajectory["case"] == case]
+            path = where(trajectory, case=case)
             for quantity, color, style, label in (
                 ("pl_bound", SECOND, "-.", "the paper's bound"),
                 ("asymptote", LIMIT, _DASHED, "exact asymptotic rate"),
                 ("excess", ACCENT, "-", "gradient flow"),
             ):
-                rows = path[path["quantity"] == quantity].sort_values("t")
+                rows = where(path, quantity=quantity).sort_values("t")
                 ax.plot(rows["t"], rows["value"], color=color, linestyle=style, label=label)
             ax.set(title=title, xlabel="time t", yscale="log")
-        excess = trajectory[trajectory["quantity"] == "excess"]["value"]
+        excess = where(trajectory, quantity="excess")["value"]
         axes[0].set_ylim(excess.min() / 3, excess.max() * 30)
         axes[0].set_ylabel("L(t) − min L")
         axes[0].legend(loc="lower left")
@@ -40,12 +40,12 @@ def overview(record: Record) -> Figure:
     trajectory = record.tables["trajectory"]
     with panels((4.0, 2.0)) as (figure, ax):
         for (case, title), color in zip(_TITLES.items(), (ACCENT, SECOND), strict=True):
-            path = trajectory[trajectory["case"] == case]
+            path = where(trajectory, case=case)
             for quantity, style in (("excess", "-"), ("pl_bound", "-.")):
-                rows = path[path["quantity"] == quantity].sort_values("t")
+                rows = where(path, quantity=quantity).sort_values("t")
                 ax.plot(rows["t"], rows["value"], color=color, linestyle=style, label="" if style == "-." else title)
         ax.plot([], [], color=ZERO, linestyle="-.", label="the paper's bound")
-        excess = trajectory[trajectory["quantity"] == "excess"]["value"]
+        excess = where(trajectory, quantity="excess")["value"]
         ax.set(yscale="log", xlabel="time t", ylabel="L − min L", ylim=(excess.min() / 3, excess.max() * 30))
         ax.legend(loc="best")
     return figure
@@ -59,7 +59,7 @@ def parameters(record: Record) -> Figure:
         for column, (case, title) in enumerate(_TITLES.items()):
             # A logarithmic axis has no 0.
             path = trajectory[(trajectory["case"] == case) & (trajectory["t"] > 0)]
-            ends = limits[limits["case"] == case]
+            ends = where(limits, case=case)
             _scalar(axes[0, column], path, ends, float(bounds[case]), _THEOREMS[case])
             _matrix(axes[1, column], path, ends)
             axes[0, column].set_title(title)
@@ -70,9 +70,9 @@ def parameters(record: Record) -> Figure:
 
 
 def _scalar(ax: Axes, path: pd.DataFrame, limits: pd.DataFrame, bound: float, theorem: str) -> None:
-    rows = path[path["quantity"] == "u"].sort_values("t")
+    rows = where(path, quantity="u").sort_values("t")
     ax.plot(rows["t"], rows["value"], color=ACCENT, label="u(t)")
-    limit = float(limits[limits["quantity"] == "u"]["theorem"].iloc[0])
+    limit = float(where(limits, quantity="u")["theorem"].iloc[0])
     ax.axhline(limit, color=LIMIT, linestyle=_DASHED, linewidth=1.2, label=f"limit of {theorem}")
     ax.axhline(bound, color=ZERO, linestyle="-.", linewidth=1.2, label="the paper's lower bound")
     ax.set_ylim(bottom=0)
@@ -80,9 +80,9 @@ def _scalar(ax: Axes, path: pd.DataFrame, limits: pd.DataFrame, bound: float, th
 
 
 def _matrix(ax: Axes, path: pd.DataFrame, limits: pd.DataFrame) -> None:
-    entries = path[path["quantity"] == "U"].sort_values("t")
+    entries = where(path, quantity="U").sort_values("t")
     for i, j in entries[["row", "col"]].drop_duplicates().to_numpy(dtype=int):
-        rows = entries[(entries["row"] == i) & (entries["col"] == j)]
+        rows = where(entries, row=i, col=j)
         style = {"color": CYCLE[i % len(CYCLE)], "zorder": 3} if i == j else {"color": "#b5b5b5", "linewidth": 0.7}
         ax.plot(rows["t"], rows["value"], **style)
     diagonal = limits[(limits["quantity"] == "U") & (limits["row"] == limits["col"])]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Tables, tally
+from iclab.studies.study import Answer, Tables, tally, where
 
 # Below these, relative differences are the rounding of the computation, and of a rate read off at late times.
 ROUNDING, RATE_ROUNDING = 1e-10, 1e-3
@@ -63,7 +63,7 @@ def rate(tables: Tables) -> Answer:
 
 def _values(tables: Tables, quantity: str) -> pd.DataFrame:
     rows = tables["trajectory"]
-    return rows[rows["quantity"] == quantity].sort_values(["case", "t"]).reset_index(drop=True)
+    return where(rows, quantity=quantity).sort_values(["case", "t"]).reset_index(drop=True)
 
 
 def _by_case(rows: pd.DataFrame, which: str) -> dict[str, float]:

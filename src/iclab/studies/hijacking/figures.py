@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from iclab.foundations import normal_quantile
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, SECOND, THIRD, label_short_log, panels
 from iclab.studies.hijacking.exact import CLASSICAL
-from iclab.studies.study import Record
+from iclab.studies.study import Record, where
 
 
 def sizes(record: Record) -> Figure:
@@ -16,9 +16,9 @@ def sizes(record: Record) -> Figure:
     numbers, positions = record.tables["numbers"], record.tables["positions"]
     with panels((8.0, 3.6), 2, sharey=True) as (figure, (left, right)):
         for color, name in zip(CYCLE, CLASSICAL, strict=False):
-            one = numbers[numbers["learner"] == name]
+            one = where(numbers, learner=name)
             left.plot(one["labels"], one["size_l2"], color=color, label=name)
-            at = positions[positions["learner"] == name]
+            at = where(positions, learner=name)
             right.plot(at["position"], at["size"].replace(np.inf, np.nan), ".", color=color, markersize=4)
         trained = positions[~positions["learner"].isin(CLASSICAL)]
         for i, (_, at) in enumerate(trained.groupby("learner")):
@@ -34,8 +34,7 @@ def sizes(record: Record) -> Figure:
 
 def transfer(record: Record) -> Figure:
     """How far an attack on one learner moves another, all labels free."""
-    table = record.tables["transfer"]
-    table = table[table["kind"] == "all"]
+    table = where(record.tables["transfer"], kind="all")
     names = list(dict.fromkeys(table["source"]))
     moved = table.pivot_table(index="source", columns="target", values="moved").loc[names, names]
     side = 2.6 + 0.27 * len(names)
@@ -55,9 +54,9 @@ def robustness(record: Record) -> Figure:
     shades = (ACCENT, SECOND, THIRD, "#882255")
     with panels((8.0, 3.6), 2, sharey=True) as (figure, (left, right)):
         for color, trained in zip(shades, hard["trained"].unique(), strict=False):
-            one = layers[layers["trained"] == trained]
+            one = where(layers, trained=trained)
             left.plot(one["budget"], one["error"], ".-", color=color, label=f"trained for ε = {trained:g}")
-            rows = hard[hard["trained"] == trained]
+            rows = where(hard, trained=trained)
             right.errorbar(rows["budget"], rows["error"], normal_quantile() * rows["stderr"], fmt=".-", color=color)
         best = layers[layers["trained"] == layers["budget"]]
         left.plot(best["budget"], best["error"], color=LSA, linestyle=":", label="best layer at each ε")

@@ -23,6 +23,7 @@ from iclab.studies.hijacking.hardening import exact_layers, hardened_errors, job
 from iclab.studies.hijacking.prompt_attacks import REACHED
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
+from iclab.studies.study import where
 from iclab.studies.trainings import shipped, trained
 
 TITLE = "Hijacking: labels that force a prediction"
@@ -151,7 +152,7 @@ def hardened(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
 
 def first_order(name: str, rows: pd.DataFrame, m: int) -> pd.DataFrame:
     """Sizes of one-label attacks by position, from the gradient at the prompt as it is."""
-    slopes = rows[rows["kind"] == "all"][[f"slope{j}" for j in range(m)]].abs().to_numpy()
+    slopes = where(rows, kind="all")[[f"slope{j}" for j in range(m)]].abs().to_numpy()
     return pd.DataFrame({"position": np.arange(m), "size": np.median(1 / slopes, axis=0), "learner": name})
 
 
@@ -162,7 +163,7 @@ def summaries(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for kind, one in whole.groupby("kind", sort=False):
             reached = (one["moved"] - 1).abs() <= REACHED
             base = found[LEAST_SQUARES]
-            ratio = one["size"].to_numpy() / base[base["kind"] == kind]["size"].to_numpy()
+            ratio = one["size"].to_numpy() / where(base, kind=kind)["size"].to_numpy()
             low, high = wilson_interval(int(reached.sum()), len(one))
             row = {"learner": name, "trained": name not in CLASSICAL, "kind": kind, "n": len(one)}
             row |= {"reached": float(reached.mean()), "reached_low": float(low), "reached_high": float(high)}
@@ -189,7 +190,7 @@ def transfer(found: Mapping[str, pd.DataFrame], moved: Mapping[str, pd.DataFrame
     for source, whole in found.items():
         for kind, one in whole.groupby("kind", sort=False):
             for target, changes in moved.items():
-                change = changes[changes["attack"] == f"{source} {kind}"]["change"].to_numpy()
+                change = where(changes, attack=f"{source} {kind}")["change"].to_numpy()
                 share = change / one["wanted"].to_numpy()
                 fooled = int((share >= FOOLED).sum())
                 low, high = wilson_interval(fooled, len(share))

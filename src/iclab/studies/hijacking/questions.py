@@ -12,7 +12,7 @@ from iclab.foundations import normal_interval
 from iclab.studies.folder import questions_of
 from iclab.studies.hijacking.exact import CLASSICAL, LAYER, LEAST_SQUARES
 from iclab.studies.hijacking.measure import FOOLED
-from iclab.studies.study import Answer, Tables, cases, counted, tally
+from iclab.studies.study import Answer, Tables, cases, counted, tally, where
 
 # Share of prompts that counts as nearly all, and as most.
 NEARLY_ALL, MOST = 0.9, 0.5
@@ -23,7 +23,7 @@ OVERLOOKED = 5.0
 def attacks(tables: Tables, kind: str, *, trained: bool) -> pd.DataFrame:
     """Attacks of a kind on trained models or classical learners."""
     rows = tables["attacks"]
-    return rows[(rows["kind"] == kind) & (rows["trained"] == trained)]
+    return where(rows, kind=kind, trained=trained)
 
 
 def exact(tables: Tables) -> Answer:

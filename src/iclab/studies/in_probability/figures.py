@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, panels
 from iclab.studies.in_probability.measure import LAYER
-from iclab.studies.study import Record
+from iclab.studies.study import Record, at_last, where
 
 # Errors below this lie on the edge.
 _FLOOR = 1e-4
@@ -18,7 +18,7 @@ def quantiles(record: Record) -> Figure:
     table = record.tables["layer"]
     with panels((8.0, 3.4), 2, sharey=True) as (figure, axes):
         for ax, ratio in zip(axes, (float(table["N_over_d"].min()), np.inf), strict=True):
-            rows = table[(table["N_over_d"] == ratio) & (table["M_over_d"] == ratio)].sort_values("d")
+            rows = where(table, N_over_d=ratio, M_over_d=ratio).sort_values("d")
             ax.fill_between(rows["d"], rows["q5"], rows["q95"], color=LSA, alpha=0.2, lw=0, label="5 % to 95 %")
             ax.fill_between(rows["d"], rows["q25"], rows["q75"], color=LSA, alpha=0.35, lw=0, label="25 % to 75 %")
             ax.plot(rows["d"], rows["q50"], color=LSA, label="median")
@@ -34,8 +34,7 @@ def quantiles(record: Record) -> Figure:
 
 def by_prompt(record: Record) -> Figure:
     """Share of prompts with an error above a level, by predictor, at the longest prompts."""
-    prompts = record.tables["prompts"]
-    prompts = prompts[prompts["M"] == prompts["M"].max()]
+    prompts = at_last(record.tables["prompts"], "M")
     with panels((8.0, 3.4)) as (figure, ax):
         for color, (name, rows) in zip(CYCLE, prompts.groupby("predictor", sort=False), strict=False):
             errors = np.sort(rows["error"].to_numpy(float)).clip(min=_FLOOR)
@@ -49,12 +48,11 @@ def by_prompt(record: Record) -> Figure:
 
 def by_trace(record: Record) -> Figure:
     """Error against tr Λ/d, prompt by prompt, of the layer and the first model."""
-    prompts = record.tables["prompts"]
-    prompts = prompts[prompts["M"] == prompts["M"].max()]
+    prompts = at_last(record.tables["prompts"], "M")
     names = [LAYER, *record.settings["models"][:1]]
     with panels((8.0, 3.4)) as (figure, ax):
         for name, color, marker in zip(names, (LSA, ACCENT), "os", strict=False):
-            rows = prompts[prompts["predictor"] == name]
+            rows = where(prompts, predictor=name)
             ax.plot(rows["trace"], rows["error"].clip(lower=_FLOOR), marker, color=color, markersize=2.5, label=name)
         ax.set(yscale="log", xlabel="tr Λ / d of the prompt", ylabel="error / d given the prompt")
         figure.legend(loc="outside lower center", ncols=2)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from iclab.foundations import normal_quantile
 from iclab.studies.drawing import CYCLE, ZERO, figure_style, panels
 from iclab.studies.initialisation.two_layer import DESCENT, ONE_LAYER
-from iclab.studies.study import Record
+from iclab.studies.study import Record, where
 
 _MARKERS = "osD^vPX<>"
 _DASHED = (0, (4, 2))
@@ -90,7 +90,7 @@ def times(record: Record) -> Figure:
     """Time to 99 % of the gain from Assumption 3, by σ over the threshold."""
     scales = record.tables["scales"]
     with panels((6.0, 3.4)) as (figure, ax):
-        for i, (_, rows) in enumerate(scales[scales["size"] == 0].groupby(_PROBLEM, sort=False)):
+        for i, (_, rows) in enumerate(where(scales, size=0).groupby(_PROBLEM, sort=False)):
             ax.plot(rows["ratio"], rows["time_to_99"], label=_label(rows, dimension=True), **_style(i))
         ax.axvline(1, color=ZERO, linestyle=_DASHED, linewidth=1)
         ax.set_xscale("log", base=2)
@@ -107,7 +107,7 @@ def step_sizes(record: Record) -> Figure:
             for i, (perturbation, runs) in enumerate(rows.groupby("perturbation")):
                 name = f"perturbed by {perturbation:g}" if perturbation else "Assumption 3"
                 style = {"color": CYCLE[i], "linestyle": "none", "markersize": 5}
-                settled, lost = runs[~runs["diverged"]], runs[runs["diverged"]]
+                settled, lost = where(runs, diverged=False), runs[runs["diverged"]]
                 excess = settled["excess"].clip(lower=_FLOOR)
                 ax.plot(settled["part"], excess, marker=_MARKERS[i], label=name, **style)
                 ax.plot(lost["part"] * (1 + 0.05 * i), np.full(len(lost), _TOP), marker="x", **style)
@@ -155,7 +155,7 @@ def layers(record: Record) -> Figure:
             ax.set(xscale="log", yscale="log", xlabel="t", title=f"weights {scale:g}")
             ax.set_xlim(left=0.1)
         # A few starts begin far above the others.
-        axes[0].set_ylim(0.7 * float(paths["loss"].min()), 3 * float(paths[paths["t"] == 0]["loss"].min()))
+        axes[0].set_ylim(0.7 * float(paths["loss"].min()), 3 * float(where(paths, t=0)["loss"].min()))
         axes[0].set_ylabel("risk of two layers")
         axes[0].legend(loc="lower left")
     return figure

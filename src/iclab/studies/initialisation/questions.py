@@ -12,7 +12,7 @@ from iclab.foundations.exponents import regressed
 from iclab.studies.folder import questions_of
 from iclab.studies.initialisation.descent import SETTLED
 from iclab.studies.initialisation.two_layer import DESCENT, ONE_LAYER, SLACK, SPAN
-from iclab.studies.study import Answer, Number, Tables, counted, tally
+from iclab.studies.study import Answer, Number, Tables, counted, tally, where
 
 # Powers of the step size and of the batch size in the distance from the flow, if noise is small and independent.
 RATE_POWER, BATCH_POWER = 0.5, -0.5
@@ -40,7 +40,7 @@ def kinds(tables: Tables) -> Answer:
 def threshold(tables: Tables) -> Answer:
     """Starts of Assumption 3 with σ above the threshold, and how many fail when every parameter is moved as well."""
     above = tables["scales"][tables["scales"]["ratio"] > 1]
-    exact, moved = above[above["size"] == 0], above[above["size"] > 0]
+    exact, moved = where(above, size=0), above[above["size"] > 0]
     failed = int(exact["failures"].sum())
     numbers = {"largest σ / threshold": float(above["ratio"].max())}
     for size, rows in moved.groupby("size"):

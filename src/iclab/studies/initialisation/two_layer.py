@@ -15,6 +15,7 @@ import pandas as pd
 from iclab.flow import TwoLayerPath, TwoLayerRisk, TwoLayerWeights, two_layer_runs
 from iclab.foundations import Estimate, wilson_interval
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
+from iclab.studies.study import where
 from iclab.theory import minimizer, minimum_loss
 
 DIMENSION, N_TRAIN = 2, 20
@@ -52,7 +53,7 @@ def two_layer(n_starts: int, n_prompts: int, scales: Sequence[float], seed: int)
     finals = {key: risk(path.end) for key, path in paths.items()}
     best = min(finals, key=lambda key: finals[key])
     references = _references(sample, fresh, None if _moving(paths[best]) else paths[best].end, seed)
-    two_steps = float(references[references["steps"] == 2]["loss"].iloc[0])
+    two_steps = float(where(references, steps=2)["loss"].iloc[0])
     frames = {
         "two_layer_runs": pd.DataFrame([_run(*key, path, finals[key], two_steps) for key, path in paths.items()]),
         "two_layer_plateaus": pd.DataFrame(
@@ -98,7 +99,7 @@ def counts_of(runs: pd.DataFrame) -> pd.DataFrame:
     """
     counts: list[dict[str, Any]] = []
     for scale, rows in runs.groupby("scale"):
-        ended, n = rows[rows["moving"] == 0], len(rows)
+        ended, n = where(rows, moving=0), len(rows)
         successes = int(ended["as_two_steps"].sum())
         low, high = wilson_interval(successes, n)
         counts.append(

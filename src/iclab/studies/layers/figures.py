@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from iclab.foundations import normal_quantile
 from iclab.studies.drawing import CYCLE, panels
 from iclab.studies.layers.measure import best
-from iclab.studies.study import Record
+from iclab.studies.study import Record, at_last, where
 
 _FAMILIES = {"newton": "Newton", "gradient_descent": "gradient descent"}
 
@@ -29,15 +29,14 @@ def steps(record: Record) -> Figure:
 
 def probes(record: Record) -> Figure:
     """R² of ridge probes after each block at the last position, a panel for each quantity."""
-    rows = record.tables["probes"]
-    rows = rows[(rows["position"] == rows["position"].max()) & ~rows["control"].astype(bool)]
+    rows = where(at_last(record.tables["probes"], "position"), control=False)
     targets = list(dict.fromkeys(rows["target"]))
     names = {"moment": "X'y/i", "least_squares": "least squares", "norm": "‖w‖"}
     with panels((1.6 + 2.3 * len(targets), 3.4), len(targets), sharey=True) as (figure, axes):
         for ax, target in zip(axes, targets, strict=True):
-            for i, (model, group) in enumerate(rows[rows["target"] == target].groupby("model", sort=False)):
+            for i, (model, group) in enumerate(where(rows, target=target).groupby("model", sort=False)):
                 for weights, style in (("trained", "-"), ("untrained", ":")):
-                    line = group[group["weights"] == weights].sort_values("block")
+                    line = where(group, weights=weights).sort_values("block")
                     color = CYCLE[i % len(CYCLE)]
                     ax.plot(line["block"] + 1, line["r2"], style, color=color, label=model if style == "-" else None)
                     reach = normal_quantile() * line["stderr"]

@@ -13,6 +13,7 @@ from pydantic import Field
 from iclab.predictors.registry import shipped_models
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
+from iclab.studies.study import where
 
 TITLE = "Inside the pretrained models, layer by layer"
 DEFAULT = tuple(
@@ -125,7 +126,7 @@ def measures_of(model: str, n_prompts: int, positions: list[int], seed: int) -> 
 
 def best(rows: pd.DataFrame, algorithm: str) -> pd.DataFrame:
     """The nearest setting of one family: model, block, setting, distance, stderr."""
-    return rows[(rows["algorithm"] == algorithm) & rows["nearest"].astype(bool)]
+    return where(rows, algorithm=algorithm, nearest=True)
 
 
 def by_model(rows: pd.DataFrame, test: Callable[[pd.DataFrame], float]) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from iclab.studies.folder import questions_of
 from iclab.studies.layers.measure import best, by_model
-from iclab.studies.study import Answer, Tables, counted, tally
+from iclab.studies.study import Answer, Tables, at_last, counted, tally, where
 
 # Correlation of the best number of Newton's steps with the block, from which on it grows linearly.
 LINEAR = 0.95
@@ -68,9 +68,9 @@ def readable(target: str, control: bool):
         met = missed = undecided = 0
         numbers = {}
         for (model, position), group in rows.groupby(["model", "position"], sort=False):
-            trained = group[group["weights"] == "trained"]
+            trained = where(group, weights="trained")
             top = trained.sort_values("r2").iloc[-1]
-            others = group[group["weights"] == "untrained"]
+            others = where(group, weights="untrained")
             gap, line = top["r2"] - READABLE, DIFFERENCE * top["stderr"]
             if control and len(others):
                 other = others.sort_values("r2").iloc[-1]
@@ -86,10 +86,9 @@ def readable(target: str, control: bool):
 
 def one_step(tables: Tables) -> Answer:
     """Whether the model's sensitivity to the query is that of one step of descent."""
-    rows = tables["descent"]
-    rows = rows[rows["measure"] == "cosine"]
+    rows = where(tables["descent"], measure="cosine")
     low, high = rows["mean"] - DIFFERENCE * rows["stderr"], rows["mean"] + DIFFERENCE * rows["stderr"]
-    last = rows[rows["position"] == rows["position"].max()]
+    last = at_last(rows, "position")
     numbers = {f"cosine, {row['model']}": float(row["mean"]) for row in last.to_dict("records")}
     return counted(low > SAME, high < SAME, **numbers)
 
@@ -107,13 +106,12 @@ def near_identity(tables: Tables) -> Answer:
 def _answers(tables: Tables) -> pd.DataFrame:
     """The nearest setting of every algorithm to each model's own predictions."""
     rows = tables["answers"]
-    return rows[rows["nearest"].astype(bool)]
+    return rows[rows["nearest"]]
 
 
 def least_squares(tables: Tables) -> Answer:
     """Whether predictions are those of least squares, up to a distance."""
-    rows = _answers(tables)
-    rows = rows[rows["algorithm"] == "least_squares"]
+    rows = where(_answers(tables), algorithm="least_squares")
     reach = DIFFERENCE * rows["stderr"]
     numbers = dict(zip(rows["model"], rows["distance"], strict=True))
     return counted(rows["distance"] + reach <= LIKE, rows["distance"] - reach > LIKE, **numbers)
@@ -124,7 +122,7 @@ def nearest(tables: Tables) -> Answer:
     met, numbers = [], {}
     for model, group in _answers(tables).groupby("model", sort=False):
         best = group.sort_values("distance").iloc[0]
-        squares = group[group["algorithm"] == "least_squares"].iloc[0]
+        squares = where(group, algorithm="least_squares").iloc[0]
         line = DIFFERENCE * math.hypot(squares["stderr"], best["stderr"])
         met.append(bool(squares["distance"] - best["distance"] <= line))
         numbers[f"{model}: {best['algorithm']} {best['setting']:g}"] = float(best["distance"])

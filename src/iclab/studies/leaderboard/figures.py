@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from iclab.studies.drawing import ACCENT, SECOND, ZERO, panels
 from iclab.studies.leaderboard.recipes import GARG, OURS
-from iclab.studies.study import Record
+from iclab.studies.study import Record, at_last, where
 
 _COLORS = {OURS: ACCENT, GARG: SECOND}
 _OTHERS = "#9a9a9a"
@@ -21,9 +21,9 @@ def steps(record: Record) -> Figure:
     thresholds, order = list(board["threshold"].unique()), _order(board, record.tables["ranking"])
     with panels((8.0, 1.1 + 0.26 * len(order)), len(thresholds), sharex=True, sharey=True) as (figure, axes):
         for ax, threshold in zip(axes, thresholds, strict=True):
-            group = board[board["threshold"] == threshold]
+            group = where(board, threshold=threshold)
             for height, recipe in enumerate(order):
-                _marks(ax, height, group[group["recipe"] == recipe], _COLORS.get(recipe, "#555555"))
+                _marks(ax, height, where(group, recipe=recipe), _COLORS.get(recipe, "#555555"))
             ax.set(title=f"error/d ≤ {threshold:g}", xscale="log", xlabel="steps")
         axes[0].set_yticks(range(len(order)), order)
         axes[0].invert_yaxis()
@@ -45,10 +45,8 @@ def curves(record: Record) -> Figure:
     with panels((7.0, 4.0)) as (figure, ax):
         others = [recipe for recipe in table["recipe"].unique() if recipe not in _COLORS]
         for recipe in (*others, *_COLORS):
-            rows = table[table["recipe"] == recipe]
-            wide = rows[rows["length"] == rows["length"].max()].pivot_table(
-                index="step", columns="seed", values="error"
-            )
+            rows = where(table, recipe=recipe)
+            wide = at_last(rows, "length").pivot_table(index="step", columns="seed", values="error")
             color = _COLORS.get(recipe, _OTHERS)
             label = recipe if recipe in _COLORS else "other recipes" if recipe == others[0] else ""
             ax.plot(

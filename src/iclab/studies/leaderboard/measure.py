@@ -19,6 +19,7 @@ import pandas as pd
 from iclab.foundations import InvalidInputError, check_choice
 from iclab.studies.lab import Lab
 from iclab.studies.leaderboard.recipes import GARG, OURS, RECIPES, configuration
+from iclab.studies.study import where
 from iclab.studies.trainings import Job, Threshold, digest
 from iclab.training import Run
 
@@ -157,7 +158,7 @@ def crossings(
         own = curves[(curves["recipe"] == recipe) & curves["length"].isin(lengths)]
         for threshold in settings.thresholds:
             for seed in settings.training_seeds:
-                mine = own[own["seed"] == seed]
+                mine = where(own, seed=seed)
                 below = mine[mine["error"] <= threshold]
                 row: dict[str, Any] = {"recipe": recipe, "threshold": threshold, "seed": seed, "within": max(lengths)}
                 row |= {"reached": not below.empty}
@@ -202,7 +203,7 @@ def ratios(board: pd.DataFrame) -> pd.DataFrame:
     theirs was tried at), "≤" where only theirs did, and "unknown" where neither did.
     """
     rows: list[dict[str, Any]] = []
-    ours, theirs = (board[board["recipe"] == name] for name in (OURS, GARG))
+    ours, theirs = (where(board, recipe=name) for name in (OURS, GARG))
     paired = ours.merge(theirs, on=["threshold", "seed"], suffixes=("_ours", "_garg"), sort=False)
     for row in paired.to_dict("records"):
         mine, other = bool(row["reached_ours"]), bool(row["reached_garg"])
@@ -232,7 +233,7 @@ def last_errors(runs: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     ``ratio_low`` and ``ratio_high`` its range.
     """
     whole = runs[runs["step"] == runs["length"]]
-    both = whole[whole["recipe"] == OURS].merge(
+    both = where(whole, recipe=OURS).merge(
         whole[whole["recipe"] != OURS], on=["length", "seed"], suffixes=("_ours", "")
     )
     rows: dict[str, dict[str, Any]] = {}

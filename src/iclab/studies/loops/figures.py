@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, ZERO, label_short_log, panels
-from iclab.studies.study import Record
+from iclab.studies.study import Record, where
 
 
 def by_loops(record: Record) -> Figure:
@@ -15,9 +15,9 @@ def by_loops(record: Record) -> Figure:
     with panels((5.4, 3.4)) as (figure, ax):
         first = int(trained["loops"] - trained["window"])
         ax.axvspan(first, trained["loops"], color=ACCENT, alpha=0.1, linewidth=0, label="loops that are trained")
-        for i, (_, line) in enumerate(rows[rows["predictor"] == "model"].groupby("training_seed")):
+        for i, (_, line) in enumerate(where(rows, predictor="model").groupby("training_seed")):
             ax.plot(line["loops"], line["mean"], ".-", color=ACCENT, linewidth=1, label=None if i else "looped block")
-        exact = rows[rows["predictor"] == "GD++"]
+        exact = where(rows, predictor="GD++")
         ax.plot(exact["loops"], exact["mean"], "--", color=LSA, label="tied GD++")
         ax.set(xscale="log", yscale="log", xlabel="loops at test", ylabel="squared error at N")
         label_short_log(ax.xaxis)
@@ -29,7 +29,7 @@ def by_examples(record: Record) -> Figure:
     """Error by the number of examples: looped, untied, one layer, least squares."""
     errors = record.tables["errors"]
     with panels((5.4, 3.4)) as (figure, ax):
-        own = errors[errors["predictor"] == "model"]
+        own = where(errors, predictor="model")
         for color, (case, rows) in zip(CYCLE, own.groupby("case", sort=False), strict=False):
             for i, (_, line) in enumerate(rows.groupby("training_seed")):
                 ax.plot(line["position"], line["mean"], color=color, linewidth=1, label=None if i else case)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from iclab.studies.contests import hold, over_seeds
 from iclab.studies.folder import questions_of
 from iclab.studies.loops.measure import LOOPED, SAME_COMPUTE, SAME_WEIGHTS
-from iclab.studies.study import Answer, Tables
+from iclab.studies.study import Answer, Tables, at_last, where
 
 # Ratio of errors up to which a looped model is as good as an untied one.
 AS_GOOD = 1.5
@@ -15,8 +15,7 @@ KEPT = 2.0
 
 def _against(tables: Tables, other: str, line: float) -> Answer:
     """Errors at N of the looped model over those of another one, seeds paired."""
-    errors = tables["errors"]
-    rows = errors[(errors["predictor"] == "model") & (errors["position"] == errors["position"].max())]
+    rows = at_last(where(tables["errors"], predictor="model"), "position")
     means = rows.pivot(index="training_seed", columns="case", values="mean")
     return hold({"ratio": over_seeds((means[LOOPED] / means[other]).to_numpy(float))}, line, above=False)
 
@@ -37,8 +36,7 @@ def _trained_loops(tables: Tables) -> int:
 
 def beyond(tables: Tables) -> Answer:
     """Whether the error stays when the block is applied more often than in training."""
-    rows = tables["loops"]
-    rows = rows[rows["predictor"] == "model"]
+    rows = where(tables["loops"], predictor="model")
     means = rows.pivot(index="training_seed", columns="loops", values="mean")
     ratios = means[int(rows["loops"].max())] / means[_trained_loops(tables)]
     return hold({"ratio": over_seeds(ratios.to_numpy(float))}, KEPT, above=False)
@@ -46,10 +44,9 @@ def beyond(tables: Tables) -> Answer:
 
 def faster_than_descent(tables: Tables) -> Answer:
     """Whether the looped model has a smaller error than tied GD++ of as many steps."""
-    rows = tables["loops"]
-    rows = rows[rows["loops"] == _trained_loops(tables)]
-    own = rows[rows["predictor"] == "model"]["mean"].to_numpy(float)
-    exact = rows[rows["predictor"] == "GD++"]["mean"].to_numpy(float)
+    rows = where(tables["loops"], loops=_trained_loops(tables))
+    own = where(rows, predictor="model")["mean"].to_numpy(float)
+    exact = where(rows, predictor="GD++")["mean"].to_numpy(float)
     return hold({"ratio": over_seeds(own / exact[0])}, 1.0, above=False)
 
 

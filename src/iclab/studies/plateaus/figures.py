@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 from iclab.foundations import wilson_interval
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, panels
 from iclab.studies.plateaus.measure import RATES
-from iclab.studies.plateaus.problems import FIXED, NARROW, NOISY, WIDE, of_problem
-from iclab.studies.study import Record
+from iclab.studies.plateaus.problems import FIXED, NARROW, NOISY, WIDE
+from iclab.studies.study import Record, where
 
 _TITLES = {FIXED: "fixed Λ", NOISY: "fixed Λ, label noise", NARROW: "random Λ, narrow", WIDE: "random Λ, wide"}
 
 
 def _heights(ax: Axes, record: Record, problem: str) -> None:
-    levels = of_problem(record.tables, "levels", problem=problem).groupby("level")["predicted"].first()
+    levels = where(record.tables["levels"], problem=problem).groupby("level")["predicted"].first()
     for level in levels:
         ax.axhline(level, color=ZERO, linewidth=0.8, linestyle=":")
 
@@ -26,13 +26,13 @@ def loss(record: Record) -> Figure:
     tables = record.tables
     with panels((8.0, 5.4), 2, 2) as (figure, axes):
         for ax, (problem, title) in zip(axes.ravel(), _TITLES.items(), strict=True):
-            path = of_problem(tables, "path", problem=problem, rank=1, main=True)
+            path = where(tables["path"], problem=problem, rank=1, main=True)
             _heights(ax, record, problem)
             ax.plot(path["t"], path["error"], color=ACCENT, label="keys and queries apart")
-            for time in of_problem(tables, "drops", problem=problem, main=True, seed=0)["predicted"]:
+            for time in where(tables["drops"], problem=problem, main=True, seed=0)["predicted"]:
                 ax.axvline(time, color=LIMIT, linewidth=1, linestyle="--")
             if problem == FIXED:
-                merged = of_problem(tables, "merged_path", seed=0)
+                merged = where(tables["merged_path"], seed=0)
                 ax.plot(merged["t"], merged["error"], color=SECOND, linestyle="-.", label="merged")
             ax.set(title=title, xscale="log", xlabel="time t")
             ax.set_xlim(left=30)
@@ -67,7 +67,7 @@ def ranks(record: Record) -> Figure:
     tables = record.tables
     with panels((8.0, 3.4)) as (figure, ax):
         _heights(ax, record, FIXED)
-        paths = of_problem(tables, "path", problem=FIXED, main=True)
+        paths = where(tables["path"], problem=FIXED, main=True)
         for color, (rank, path) in zip(CYCLE, paths.groupby("rank"), strict=False):
             ax.plot(path["t"], path["error"], color=color, label=f"rank {rank}")
         ax.set(xscale="log", xlabel="time t", ylabel="E(ŷ − w'x)²")
@@ -85,7 +85,7 @@ def rules(record: Record) -> Figure:
         for ax, scale in zip(axes, scales, strict=True):
             _heights(ax, record, FIXED)
             for rule, color in colors.items():
-                path = of_problem(tables, "rule_path", rule=rule, scale=scale)
+                path = where(tables["rule_path"], rule=rule, scale=scale)
                 ax.plot(path["step"] + 1, path["error"], color=color, label=rule)
             ax.set(title=f"start {scale:g}", xscale="log", xlabel="step")
         figure.axes[0].set_ylabel("E(ŷ − w'x)²")

@@ -30,6 +30,7 @@ from iclab.studies.plateaus.problems import (
     merged,
 )
 from iclab.studies.store import Unit
+from iclab.studies.study import where
 
 TITLE = "Plateaus with separate keys and queries"
 # Heads and starts of Zhang et al. (2025); in two dimensions, the size of the starts.
@@ -101,7 +102,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     for name in ("levels", "drops", "path"):
         tables[name]["main"] = tables[name]["scale"] == settings.scale
     # Paths are drawn of the first start alone.
-    tables["path"] = tables["path"][tables["path"]["seed"] == 0].reset_index(drop=True)
+    tables["path"] = where(tables["path"], seed=0).reset_index(drop=True)
     for name in ("drops", "levels"):
         whole = {"drop": "int64", "level": "int64"}
         tables[name] = tables[name].astype({key: kind for key, kind in whole.items() if key in tables[name]})

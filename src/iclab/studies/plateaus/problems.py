@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -180,11 +179,3 @@ def logistic(start: MergedHeads) -> pd.DataFrame:
     share = growth / math.sqrt(d)
     exact = d * value - 2 * share * d * value**2 + share**2 * d * curvature
     return pd.DataFrame({"t": times, "error": flow.error(times), "exact": exact})
-
-
-def of_problem(tables: Mapping[str, pd.DataFrame], name: str, **where: Any) -> pd.DataFrame:
-    """Rows of a table with these values."""
-    rows = tables[name]
-    for column, value in where.items():
-        rows = rows[rows[column] == value]
-    return rows

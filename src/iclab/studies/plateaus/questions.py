@@ -9,8 +9,8 @@ import numpy as np
 from iclab.foundations import Vector, wilson_interval
 from iclab.studies.folder import questions_of
 from iclab.studies.plateaus.measure import PAIR_SCALE
-from iclab.studies.plateaus.problems import FIXED, NARROW, NEAR, NOISY, WIDE, of_problem
-from iclab.studies.study import Answer, Number, Tables, counted, tally
+from iclab.studies.plateaus.problems import FIXED, NARROW, NEAR, NOISY, WIDE
+from iclab.studies.study import Answer, Number, Tables, counted, tally, where
 
 ZHANG = "Zhang et al. 2025"
 # The published formula at N = 31, evaluated by others; relative distances that count as meeting a prediction.
@@ -26,7 +26,7 @@ LOGISTIC = 1e-4
 
 def printed(tables: Tables) -> Answer:
     """The predicted heights, to the printed digits."""
-    rows = of_problem(tables, "levels", problem=FIXED, rank=1, main=True)
+    rows = where(tables["levels"], problem=FIXED, rank=1, main=True)
     levels = rows.groupby("level")["predicted"].first()
     gaps = (levels - np.array(PRINTED)).abs()
     return counted(gaps <= 0.5e-4 + 1e-9, largest_difference=float(gaps.max()))
@@ -34,8 +34,7 @@ def printed(tables: Tables) -> Answer:
 
 def heights(tables: Tables, *, problems: tuple[str, ...]) -> Answer:
     """The errors at which the flow rests, against the predicted ones."""
-    rows = of_problem(tables, "levels", rank=1, main=True)
-    rows = rows[rows["problem"].isin(problems)]
+    rows = where(where(tables["levels"], rank=1, main=True), problem=problems)
     inner = rows[(rows["level"] > 0) & (rows["level"] < rows["level"].max())]
     gaps = inner["gap"].abs()
     largest = float(gaps.max()) if gaps.notna().any() else np.nan
@@ -44,14 +43,14 @@ def heights(tables: Tables, *, problems: tuple[str, ...]) -> Answer:
 
 def times(tables: Tables, *, problems: tuple[str, ...]) -> Answer:
     """Predicted against followed times of the drops."""
-    rows = of_problem(tables, "drops", main=True)
-    gaps = rows[rows["problem"].isin(problems)]["gap"].abs()
+    rows = where(tables["drops"], main=True)
+    gaps = where(rows, problem=problems)["gap"].abs()
     return counted(gaps < TIME, largest_relative_difference=float(gaps.max()))
 
 
 def order_of_weights(tables: Tables) -> Answer:
     """Largest relative errors of the times by scale: the fitted power of the scale is at least one half."""
-    rows = of_problem(tables, "drops", problem=FIXED)
+    rows = where(tables["drops"], problem=FIXED)
     met = total = 0
     by_scale = rows.assign(size=rows["gap"].abs()).pivot_table(index=["seed", "drop"], columns="scale", values="size")
     low, high = float(rows["scale"].min()), float(rows["scale"].max())
@@ -76,14 +75,14 @@ def largest_first(tables: Tables) -> Answer:
     rows = tables["orders"]
     met = int((rows["first"] == rows["n"]).sum())
     numbers = {}
-    for ratio, one in rows[(rows["heads"] == 2) & (rows["scale"] == PAIR_SCALE)].groupby("ratio"):
+    for ratio, one in where(rows, heads=2, scale=PAIR_SCALE).groupby("ratio"):
         k, n = int(one["first"].sum()), int(one["n"].sum())
         numbers[f"share at ratio {ratio:g}"] = Number(k / n, *(float(end) for end in wilson_interval(k, n)))
     return tally(met, len(rows) - met, **numbers)
 
 
 def _shares(tables: Tables, ratio: float, heads: int, scale: float) -> float:
-    rows = of_problem(tables, "orders", ratio=ratio, heads=heads, scale=scale)
+    rows = where(tables["orders"], ratio=ratio, heads=heads, scale=scale)
     return float(rows["first"].sum() / rows["n"].sum())
 
 
@@ -93,7 +92,7 @@ def scale_decides(tables: Tables) -> Answer:
     Where it is first from all of the larger ones, nothing is left to change.
     """
     rows = tables["orders"]
-    two = rows[rows["heads"] == 2]
+    two = where(rows, heads=2)
     low, high = two["scale"].min(), two["scale"].max()
     pairs = np.array([[_shares(tables, r, 2, scale) for scale in (low, high)] for r in two["ratio"].unique()])
     differences = pairs[:, 0] - pairs[:, 1]
@@ -136,11 +135,11 @@ def is_logistic(tables: Tables) -> Answer:
 
 def skips(tables: Tables, *, rule: str) -> Answer:
     """Share of the steps near plateaus, over that of a straight descent."""
-    rows = of_problem(tables, "rules", rule=rule)
+    rows = where(tables["rules"], rule=rule)
     ratio = rows["share"] / rows["straight"]
     met = int((rows["arrived"] & (ratio <= SKIPPED)).sum())
     numbers = {"smallest_share": float(rows["share"].min()), "largest_share": float(rows["share"].max())}
-    levels = of_problem(tables, "levels", problem=FIXED, rank=1, main=True).groupby("level")["predicted"].first()
+    levels = where(tables["levels"], problem=FIXED, rank=1, main=True).groupby("level")["predicted"].first()
     numbers |= {"straight": float(rows["straight"].iloc[0]), "together": together(levels.to_numpy(float))}
     return tally(met, len(rows) - met, **numbers)
 
@@ -158,7 +157,7 @@ def slower(tables: Tables, *, rules: tuple[str, ...]) -> Answer:
     met = total = 0
     numbers: dict[str, float] = {}
     for rule in rules:
-        rows = of_problem(tables, "rules", rule=rule)
+        rows = where(tables["rules"], rule=rule)
         steps = rows.pivot_table(index="seed", columns="scale", values="steps")
         small, large = float(rows["scale"].min()), float(rows["scale"].max())
         ratio = steps[small] / steps[large]

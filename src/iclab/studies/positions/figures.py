@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from iclab.foundations import normal_interval
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, panels
-from iclab.studies.study import Record
+from iclab.studies.study import Record, where
 
 _VARIANTS = {
     "learned": "learned",
@@ -55,10 +55,10 @@ def _two(record: Record, key: str, labels: Mapping[str, str], title: str) -> Fig
         for ax, (family, own) in zip(
             axes, {"fixed": ("identity", 1.0), "random": ("random-exponential", 1.0)}.items(), strict=True
         ):
-            there = curves[(curves["inputs"] == own[0]) & (curves["c"] == own[1]) & (curves["factor"] == 1)]
-            models = there[there["family"] == family]
+            there = where(curves, inputs=own[0], c=own[1], factor=1)
+            models = where(there, family=family)
             models = models[models["treatment"] == "none" if key == "variant" else models["variant"] == "learned"]
-            squares = there[there["family"] == "reference"]
+            squares = where(there, family="reference")
             ax.plot(squares["position"], squares["mean"].clip(lower=_FLOOR), color=LEAST_SQUARES, linewidth=1)
             ax.axhline(1, color=ZERO, linestyle=(0, (4, 2)), linewidth=1)
             ax.axvline(n, color=ZERO, linewidth=0.8)
@@ -85,7 +85,7 @@ def by_variance(record: Record) -> Figure:
     variance = record.tables["variance"]
     with panels((8.0, 3.8), 2) as (figure, (ratio, jump)):
         for family, color in _COLORS.items():
-            for i, (_, rows) in enumerate(variance[variance["family"] == family].groupby("training_seed")):
+            for i, (_, rows) in enumerate(where(variance, family=family).groupby("training_seed")):
                 label = "" if i else f"trained on {'Λ = I' if family == 'fixed' else 'random Λ'}"
                 x = rows["c"] * (1 + 0.04 * (i + 2 * (family == "random") - 1.5))
                 _bars(ratio, x, rows, "ratio", color, label)
@@ -120,7 +120,7 @@ def by_table(record: Record) -> Figure:
     scales = sorted(table["c"].unique())
     with panels((6.4, 3.6)) as (figure, ax):
         for t, (treatment, (mark, label)) in enumerate(_TABLES.items()):
-            rows = table[table["treatment"] == treatment]
+            rows = where(table, treatment=treatment)
             for i, row in enumerate(rows.to_dict("records")):
                 x = scales.index(row["c"]) + 0.25 * (t - 1) + 0.02 * (i % 4 - 1.5)
                 value = row["against_c1"]

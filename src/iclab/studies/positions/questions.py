@@ -8,7 +8,7 @@ import pandas as pd
 
 from iclab.studies.folder import questions_of
 from iclab.studies.positions.treatments import RESTORED
-from iclab.studies.study import Answer, Tables, Verdict, cases
+from iclab.studies.study import Answer, Tables, Verdict, at_last, cases, where
 
 # Over this times the error at N, the error beyond N counts as a spike.
 SPIKE = 2.0
@@ -18,7 +18,7 @@ OTHERS = ("shifted", "none", "rotary", "alibi")
 def own(tables: Tables, *variants: str, treatment: str = "none") -> pd.DataFrame:
     """Models tested on the inputs that they were trained on."""
     spikes = tables["spikes"]
-    return spikes[spikes["own"] & spikes["variant"].isin(variants) & (spikes["treatment"] == treatment)]
+    return where(spikes, own=True, variant=variants, treatment=treatment)
 
 
 def cause(tables: Tables) -> Answer:
@@ -56,8 +56,7 @@ def far(tables: Tables, variants: tuple[str, ...]) -> Answer:
 
 def top(tables: Tables) -> pd.DataFrame:
     """Learned positions at the largest variance."""
-    variance = tables["variance"]
-    return variance[variance["c"] == variance["c"].max()]
+    return at_last(tables["variance"], "c")
 
 
 def mechanism(tables: Tables) -> Answer:

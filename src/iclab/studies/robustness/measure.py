@@ -14,6 +14,7 @@ from iclab.studies.lab import Lab
 from iclab.studies.robustness.judging import judge
 from iclab.studies.robustness.recipes import DEFAULT, FACTORS, configuration
 from iclab.studies.store import Unit
+from iclab.studies.study import where
 from iclab.studies.trainings import Job, digest, trained
 
 TITLE = {"robustness": "Robustness under shifts, and what buys it"}
@@ -96,7 +97,7 @@ def _job(factor: str, seed: int, settings: Settings, lab: Lab) -> Job:
 
 def at_full_length(errors: pd.DataFrame, dimension: int) -> pd.DataFrame:
     """The errors at 2d examples, by recipe and seed (rows) and evaluation (columns)."""
-    full = errors[errors["examples"] == 2 * dimension]
+    full = where(errors, examples=2 * dimension)
     return full.pivot_table(
         index=["factor", "group", "training_seed"], columns="evaluation", values="error", sort=False
     )

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter
 
 from iclab.foundations import normal_quantile
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, panels
-from iclab.studies.study import Record
+from iclab.studies.study import Record, where
 
 _STYLES = {
     "GPT-2": (ACCENT, "o"),
@@ -48,10 +48,10 @@ def _empirical(ax: Axes, empirical: pd.DataFrame, one_pass: pd.DataFrame, leadin
                 means.index, means["mean"], reach, color=CYCLE[i], marker="o", elinewidth=0.9, label=label, **look
             )
             if not whole:
-                coefficient = float(leading[leading["inputs"] == inputs]["value"].iloc[0])
+                coefficient = float(where(leading, inputs=inputs)["value"].iloc[0])
                 ax.plot(means.index, coefficient / means.index, **{**_GUIDE, "color": CYCLE[i]})
         choices = ["n_prompts", "batch", "rate", "iterate"]
-        best = one_pass[one_pass["inputs"] == inputs].groupby(choices)["excess"].mean().groupby("n_prompts").min()
+        best = where(one_pass, inputs=inputs).groupby(choices)["excess"].mean().groupby("n_prompts").min()
         best = best[np.isfinite(best)]
         ax.plot(best.index, best, color=CYCLE[i], linestyle=":", marker=".", markersize=4)
     _ticks(ax, empirical["n_prompts"])
@@ -103,14 +103,14 @@ def pooled(record: Record) -> Figure:
 def tasks(record: Record) -> Figure:
     """GPT-2 trained on K tasks, on its pool and on fresh tasks, and its distance from classical learners."""
     table = record.tables["transformers"]
-    at = table[table["position"] == record.settings["n_train"]]
+    at = where(table, position=record.settings["n_train"])
     finite = at["n_tasks"].dropna()
     # Fresh tasks throughout are drawn as one more K, two octaves beyond the last.
     endless = 4 * float(finite.max()) if len(finite) else 1.0
     at = at.assign(x=at["n_tasks"].fillna(endless))
     with panels((8.0, 3.8), 3) as (figure, axes):
-        for ax, where, title in zip(axes, ("pool", "fresh"), ("on tasks of the pool", "on fresh tasks"), strict=False):
-            _by_tasks(ax, at[at["tasks"] == where], "error", "stderr")
+        for ax, tasks, title in zip(axes, ("pool", "fresh"), ("on tasks of the pool", "on fresh tasks"), strict=False):
+            _by_tasks(ax, where(at, tasks=tasks), "error", "stderr")
             ax.set_title(title)
         axes[0].set_ylabel("error / d")
         _by_tasks(axes[2], at[(at["tasks"] == "fresh") & (at["predictor"] != "GPT-2")], "distance", "distance_stderr")
@@ -154,11 +154,11 @@ def lengths(record: Record) -> Figure:
 
 
 def _fixed_m(ax: Axes, exact: pd.DataFrame, measured: pd.DataFrame, d: int) -> None:
-    own = exact[(exact["inputs"] == "identity") & (exact["condition"] == 1)]
+    own = where(exact, inputs="identity", condition=1)
     for i, m in enumerate([m for m in sorted(measured["M"].unique()) if m in set(own["M"])][::2]):
-        line = own[own["M"] == m].sort_values("N")
+        line = where(own, M=m).sort_values("N")
         ax.plot(line["N"], line["error"] / d, color=CYCLE[i], label=f"M = {m}")
-        points = measured[measured["M"] == m].groupby("N")["mean"].agg(["mean", "sem"]) / d
+        points = where(measured, M=m).groupby("N")["mean"].agg(["mean", "sem"]) / d
         reach = normal_quantile() * points["sem"]
         ax.errorbar(points.index, points["mean"], reach, color=CYCLE[i], fmt="o", markersize=3.5)
         best = line.loc[line["error"].idxmin()]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from iclab.foundations.exponents import exponents
 from iclab.prompts import Gaussian
+from iclab.studies.study import where
 from iclab.theory import expected_risk
 
 # Excess over the gain of the minimiser above which the leading term does not speak yet.
@@ -94,7 +95,7 @@ def _noise(noise: pd.DataFrame, column: str, quantity: str) -> list[dict[str, An
 
 def _lengths(measured: pd.DataFrame, dimension: int) -> list[dict[str, Any]]:
     covariates, largest = Gaussian.isotropic(dimension), int(measured["N"].max())
-    column = measured[measured["N"] == largest]
+    column = where(measured, N=largest)
     above = column.assign(above=column["mean"] - expected_risk(covariates, largest, np.inf))
     rows = _fit({"quantity": "trained layer above its floor", "variable": "M"}, above, "M", "above", "group", -1.0)
     long = measured[(measured["N"] == measured["M"]) & (measured["N"] >= 4 * dimension)]

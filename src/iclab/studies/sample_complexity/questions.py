@@ -12,7 +12,7 @@ from iclab.studies.folder import questions_of
 from iclab.studies.sample_complexity.fits import best_rates
 from iclab.studies.sample_complexity.prompts import FIXED, LINEAR
 from iclab.studies.sample_complexity.tasks import FRESH, MODEL, POOL, RIDGE
-from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
+from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, tally, where
 
 # Share of bootstrap samples of the prompts from which on a nearest algorithm is named.
 CERTAIN = 0.95
@@ -61,10 +61,8 @@ def one_pass(tables: Tables) -> Answer:
     chosen = best_rates(tables["one_pass"])
     numbers: dict[str, float | Number] = {}
     for inputs, rows in chosen.groupby("inputs", sort=False):
-        last = rows[rows["n_prompts"] == rows["n_prompts"].max()]["excess"]
-        empirical = tables["empirical"]
-        fitted = empirical[(empirical["inputs"] == inputs) & (empirical["kind"] == LINEAR)]
-        least = fitted[fitted["n_prompts"] == fitted["n_prompts"].max()]["excess"]
+        last = at_last(rows, "n_prompts")["excess"]
+        least = at_last(where(tables["empirical"], inputs=inputs, kind=LINEAR), "n_prompts")["excess"]
         ratio = float(last.mean() / least.mean())
         error = ratio * float(np.hypot(last.sem() / last.mean(), least.sem() / least.mean()))
         numbers[f"{inputs}: ratio"] = Number(ratio, stderr=error if np.isfinite(error) else np.nan)
@@ -89,8 +87,7 @@ def _trace(tables: Tables) -> float:
 
 
 def _at_n(tables: Tables) -> pd.DataFrame:
-    table = tables["transformers"]
-    return table[table["position"] == table["position"].max()]
+    return at_last(tables["transformers"], "position")
 
 
 def nearest(tables: Tables) -> Answer:
@@ -135,9 +132,9 @@ def floor(tables: Tables) -> Answer:
     """Local exponents at the ends of the grid: of the floor in N, and on the diagonal."""
     slopes = tables["slopes"]
     numbers: dict[str, float | Number] = {}
-    for condition, rows in slopes[(slopes["inputs"] == FIXED) & (slopes["what"] == "floor")].groupby("condition"):
+    for condition, rows in where(slopes, inputs=FIXED, what="floor").groupby("condition"):
         numbers[f"floor in N, condition {condition:g}"] = float(rows["slope"].iloc[-1])
-    diagonal = slopes[(slopes["inputs"] == FIXED) & (slopes["condition"] == 1) & (slopes["what"] == "diagonal")]
+    diagonal = where(slopes, inputs=FIXED, condition=1, what="diagonal")
     numbers["on N = M, condition 1"] = float(diagonal["slope"].iloc[-1])
     limit = tables["exact"][tables["exact"]["inputs"] != FIXED]["limit"]
     numbers["limit for random Λ"] = float(limit.iloc[0])

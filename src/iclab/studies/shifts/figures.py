@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from iclab.foundations import normal_quantile
 from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, panels
 from iclab.studies.shifts.questions import TOLERANCE
-from iclab.studies.study import Record
+from iclab.studies.study import Record, where
 
 # Light to dark with the test length M.
 _SHADES = {"LSA": ("#9adfc6", "#22b589", "#00694d"), "least squares": ("#c4c4c4", "#7d7d7d", "#000000")}
@@ -45,11 +45,11 @@ def overview(record: Record) -> Figure:
 
 def _rows(record: Record, size: tuple[float, float]) -> Figure:
     errors, growth = record.tables["errors"], record.tables["growth"]
-    at_n = errors[errors["M"] == record.settings["n_train"]]
+    at_n = where(errors, M=record.settings["n_train"])
     value = at_n["exact"].where(at_n["exact"].notna(), at_n["mean"])
     at_n = at_n.assign(relative=((value - at_n["best"]) / at_n["zero"]).clip(lower=_FLOOR))
     shifts = list(dict.fromkeys(at_n["shift"]))
-    unshifted = float(growth[growth["predictor"] == "LSA"]["unshifted"].iloc[0])
+    unshifted = float(where(growth, predictor="LSA")["unshifted"].iloc[0])
     with panels(size) as (figure, ax):
         ax.axvspan(unshifted, unshifted + TOLERANCE, color=LSA, alpha=0.15, linewidth=0, label="tolerated by LSA")
         for offset, (predictor, color) in zip((-0.12, 0.12), _COLORS.items(), strict=True):
@@ -77,11 +77,11 @@ def _panels(record: Record, shifts: Sequence[str], size: tuple[float, float]) ->
     errors = record.tables["errors"]
     lengths = sorted(errors["M"].unique())
     relative = errors[["mean", "exact"]].div(errors["zero"], axis="index").to_numpy()
-    unshifted = errors[(errors["shift"] == "none") & (errors["predictor"] == "LSA")].set_index("M")
+    unshifted = where(errors, shift="none", predictor="LSA").set_index("M")
     reference = unshifted.loc[record.settings["n_train"]]
     with panels(size, *((2, 2) if len(shifts) == 4 else (1, 3)), sharey=True) as (figure, axes):
         for ax, shift in zip(axes.ravel(), shifts, strict=True):
-            _panel(ax, errors[errors["shift"] == shift], lengths)
+            _panel(ax, where(errors, shift=shift), lengths)
             ax.axhline(reference["exact"] / reference["zero"], color=_SHADES["LSA"][1], linestyle=":", linewidth=1)
             ax.set_yscale("log")
             ax.set_ylim(_FLOOR, 2 * float(relative[np.isfinite(relative)].max()))
@@ -96,7 +96,7 @@ def _panels(record: Record, shifts: Sequence[str], size: tuple[float, float]) ->
 def _panel(ax: Axes, rows: pd.DataFrame, lengths: Sequence[int]) -> None:
     for predictor, shades in _SHADES.items():
         for m, color in zip(lengths, shades, strict=True):
-            one = rows[(rows["predictor"] == predictor) & (rows["M"] == m)].sort_values("parameter")
+            one = where(rows, predictor=predictor, M=m).sort_values("parameter")
             exact, mean, error = ((one[column] / one["zero"]).to_numpy(float) for column in ("exact", "mean", "stderr"))
             x, known = one["parameter"].to_numpy(float), np.isfinite(exact)
             ax.plot(x[known], exact[known].clip(min=_FLOOR), color=color)

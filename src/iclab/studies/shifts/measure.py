@@ -23,6 +23,7 @@ from iclab.predictors import LeastSquares, TrainedLSA
 from iclab.prompts import Cubic, Gaussian, IndependentQueries, Linear, LinearPlusQuadratic, PromptDistribution
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
+from iclab.studies.study import where
 from iclab.theory import cubic_law, minimizer, optimal_learner, quadratic_law, shift_risk, theorem5_risk
 
 TITLE = "Behaviour under shifts (§4.2)"
@@ -187,10 +188,10 @@ def _z_score(mean: float, stderr: float, exact: float, scale: float) -> float:
 
 def growth_of(errors: pd.DataFrame, n_train: int) -> pd.DataFrame:
     """Table ``growth`` of table ``errors``; exact errors where they are known, measured ones elsewhere."""
-    at_n = errors[errors["M"] == n_train]
+    at_n = where(errors, M=n_train)
     value = at_n["exact"].where(at_n["exact"].notna(), at_n["mean"])
     at_n = at_n.assign(relative=(value - at_n["best"]) / at_n["zero"])
-    unshifted = at_n[at_n["shift"] == UNSHIFTED].set_index("predictor")["relative"]
+    unshifted = where(at_n, shift=UNSHIFTED).set_index("predictor")["relative"]
     rows: list[dict[str, Any]] = []
     shifted = at_n[at_n["shift"] != UNSHIFTED]
     for (shift, changed, predictor), inside in shifted.groupby(["shift", "changed", "predictor"], sort=False):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from iclab.studies.folder import questions_of
 from iclab.studies.shifts.measure import LEAST_SQUARES, LSA, UNSHIFTED
-from iclab.studies.study import Answer, Tables, counted
+from iclab.studies.study import Answer, Tables, counted, where
 
 # A learner tolerates a shift when its error, less what no linear predictor can avoid and divided by the zero
 # estimator's error, exceeds the unshifted one by at most this, at M = N and every parameter.
@@ -23,7 +23,7 @@ TOLERATED, INPUTS = ("labels", "tasks", "queries"), ("inputs",)
 def layer(tables: Tables, *changed: str) -> pd.DataFrame:
     """How much the error of the trained layer grows under shifts of some kinds."""
     growth = tables["growth"]
-    return growth[(growth["predictor"] == LSA) & growth["changed"].isin(changed)]
+    return where(growth, predictor=LSA, changed=changed)
 
 
 def as_stated(tables: Tables) -> Answer:
@@ -45,7 +45,7 @@ def tolerated(tables: Tables, *, changed: tuple[str, ...], holds: bool = True) -
 def noise_limits(tables: Tables) -> dict[str, float]:
     """The label noise that each learner still tolerates: its error grows in proportion to the variance of the noise."""
     growth = tables["growth"]
-    noisy = growth[growth["shift"] == "label noise"].set_index("predictor")
+    noisy = where(growth, shift="label noise").set_index("predictor")
     return {
         f"largest noise, {name}": float(row["parameter"] * math.sqrt(TOLERANCE / row["growth"]))
         for name, row in noisy.iterrows()
@@ -64,7 +64,7 @@ def smaller(tables: Tables) -> Answer:
     """Where least squares has the smaller error: exact errors, else those measured on the same prompts."""
     errors = tables["errors"]
     shifted = errors[errors["shift"] != UNSHIFTED].set_index(["shift", "parameter", "M"])
-    trained, squares = (shifted[shifted["predictor"] == name] for name in (LSA, LEAST_SQUARES))
+    trained, squares = (where(shifted, predictor=name) for name in (LSA, LEAST_SQUARES))
     squares = squares.loc[trained.index]
     exact = trained["exact"].notna() & squares["exact"].notna()
     difference = (trained["exact"] - squares["exact"]).where(exact, trained["mean"] - squares["mean"])

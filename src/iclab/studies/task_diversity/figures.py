@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.studies.drawing import ACCENT, CYCLE, LIMIT, SECOND, ZERO, panels
-from iclab.studies.study import Record
+from iclab.studies.study import Record, where
 from iclab.studies.task_diversity.lines import FRESH, POOL
 from iclab.studies.task_diversity.models import LABELS
 from iclab.studies.task_diversity.thresholds import HALF
@@ -19,14 +19,14 @@ _TITLES = {FRESH: "fresh tasks", POOL: "tasks of the pool"}
 def errors(record: Record) -> Figure:
     """Errors of models trained on labels, beside both strategies, on fresh tasks and on the pool's."""
     models, lines = record.tables["models"], record.tables["lines"]
-    models = models[models["recipe"] == LABELS]
+    models = where(models, recipe=LABELS)
     with panels((8.0, 3.6), 2, sharey=True) as (figure, axes):
         for ax, tasks in zip(axes, (FRESH, POOL), strict=True):
             for quantity, color, style in (("dMMSE", SECOND, "-"), ("ridge", LIMIT, "--")):
-                own = lines[(lines["setting"] == "trained") & (lines["tasks"] == tasks)]
-                own = own[own["quantity"] == quantity].sort_values("n_tasks")
+                own = where(lines, setting="trained", tasks=tasks)
+                own = where(own, quantity=quantity).sort_values("n_tasks")
                 ax.plot(own["n_tasks"], own["mean"], color=color, linestyle=style, label=quantity)
-            mine = models[models["tasks"] == tasks]
+            mine = where(models, tasks=tasks)
             ax.plot(
                 mine["n_tasks"], mine["error"], color=ACCENT, marker="o", linestyle="none", markersize=4, label="model"
             )
@@ -42,7 +42,7 @@ def places(record: Record) -> Figure:
     models = record.tables["models"]
     with panels((8.0, 3.6), 2, sharey=True) as (figure, axes):
         for ax, tasks in zip(axes, (FRESH, POOL), strict=True):
-            _places(ax, models[models["tasks"] == tasks])
+            _places(ax, where(models, tasks=tasks))
             ax.set(xlabel="tasks M of the pool", title=_TITLES[tasks])
         figure.axes[0].set_ylabel("relative distance: 0 ridge, 1 dMMSE")
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
@@ -67,7 +67,7 @@ def along(record: Record) -> Figure:
     counts = sorted(table["n_tasks"].unique())
     with panels((8.0, 3.6), 2, sharey=True) as (figure, axes):
         for ax, tasks in zip(axes, (FRESH, POOL), strict=True):
-            means = table[table["tasks"] == tasks].groupby(["n_tasks", "step"])["relative"].mean()
+            means = where(table, tasks=tasks).groupby(["n_tasks", "step"])["relative"].mean()
             for i, count in enumerate(counts):
                 # From few tasks (light) to many (dark).
                 shade = 0.25 + 0.75 * (i + 1) / len(counts)

@@ -8,7 +8,7 @@ import numpy as np
 
 from iclab.foundations import mean_interval, normal_quantile, student_quantile
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally, where
 from iclab.studies.task_diversity.lines import EXCESS, FRESH, POOL, RIDGE
 from iclab.studies.task_diversity.models import CONSTANT, FAST, FAST_CONSTANT, LABELS, POSTERIOR
 from iclab.studies.task_diversity.thresholds import HALF
@@ -23,8 +23,7 @@ WORSE = 0.2
 
 def changes(tables: Tables, *, tasks: str) -> Answer:
     """Seeds whose models are nearer to dMMSE at the fewest tasks and nearer to ridge at the most."""
-    rows = tables["models"]
-    rows = rows[(rows["recipe"] == LABELS) & (rows["tasks"] == tasks)]
+    rows = where(tables["models"], recipe=LABELS, tasks=tasks)
     reach = normal_quantile() * rows["relative_stderr"]
     ends = rows.assign(low=rows["relative"] - reach, high=rows["relative"] + reach).sort_values("n_tasks")
     first, last = (ends.groupby("training_seed").nth(i).set_index("training_seed") for i in (0, -1))
@@ -58,8 +57,7 @@ def beyond_bayes(tables: Tables) -> Answer:
 
 def reported(tables: Tables) -> Answer:
     """How much worse than ridge the pool's Bayes predictor is on fresh tasks at the published threshold."""
-    rows = tables["lines"]
-    rows = rows[(rows["setting"] == "published") & (rows["tasks"] == FRESH) & rows["n_tasks"].isin(REPORTED)]
+    rows = where(tables["lines"], setting="published", tasks=FRESH, n_tasks=REPORTED)
     wide = rows.pivot_table(index="n_tasks", columns="quantity", values=["mean", "stderr"])
     if wide.empty:
         return Answer(Verdict.UNDECIDED)
@@ -76,14 +74,13 @@ def reported(tables: Tables) -> Answer:
 
 def moved(tables: Tables, *, recipes: tuple[str, ...], towards_ridge: bool) -> Answer:
     """Whether recipes move models, on fresh tasks, from where labels at the base rate leave them, seed by seed."""
-    rows = tables["models"]
-    rows = rows[rows["tasks"] == FRESH]
+    rows = where(tables["models"], tasks=FRESH)
     keys, columns = ["n_tasks", "training_seed"], ["relative", "relative_stderr"]
-    base = rows[rows["recipe"] == LABELS].set_index(keys)[columns].set_axis(["from", "from_stderr"], axis="columns")
+    base = where(rows, recipe=LABELS).set_index(keys)[columns].set_axis(["from", "from_stderr"], axis="columns")
     met = missed = total = 0
     numbers: dict[str, float | Number] = {}
     for recipe in recipes:
-        own = rows[rows["recipe"] == recipe].set_index(keys)[columns].join(base, how="inner")
+        own = where(rows, recipe=recipe).set_index(keys)[columns].join(base, how="inner")
         gap = own["relative"] - own["from"]
         # The same prompts, so an interval for independent ones is too wide rather than too narrow.
         reach = normal_quantile() * np.hypot(own["relative_stderr"], own["from_stderr"])

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from iclab.foundations import normal_interval
 from iclab.studies.drawing import PREDICTORS, ZERO, panels, shade
-from iclab.studies.study import Record
+from iclab.studies.study import Record, at_last, where
 from iclab.studies.tolerance.questions import TOLERANCE
 
 # One hue from light to dark: the order survives grey print and every kind of colour blindness.
@@ -49,7 +49,7 @@ _FLOOR, _CEILING = 1e-3, 1e3
 def growth(record: Record) -> Figure:
     """Growth of the excess error: a row per predictor, a column per shift."""
     cells = record.tables["cells"]
-    shifts = [name for kind in _KINDS for name in cells[cells["kind"] == kind]["shift"].unique()]
+    shifts = [name for kind in _KINDS for name in where(cells, kind=kind)["shift"].unique()]
     names = list(cells["predictor"].unique())
     by_cell = cells.set_index(["predictor", "shift"])
     values = np.array([[float(by_cell["growth"][row, column]) for column in shifts] for row in names])
@@ -99,7 +99,7 @@ def strength(record: Record) -> Figure:
     with panels((8.0, 5.0), 2, 2, sharey=True) as (figure, axes):
         for ax, (label, members) in zip(axes.ravel(), _STRENGTHS.items(), strict=True):
             for name, color in colors.items():
-                _line(ax, _by_strength(cells[cells["predictor"] == name], members), color)
+                _line(ax, _by_strength(where(cells, predictor=name), members), color)
             ax.axhline(1, color=ZERO, linestyle=(0, (4, 2)), linewidth=1)
             values = sorted(set(members.values()))
             ax.set(yscale="log", xscale="log" if min(values) > 0 else "linear", xlabel=label)
@@ -119,11 +119,11 @@ def _colors(cells: pd.DataFrame) -> dict[str, str]:
     """Two classical learners, the layers, and of the first kind of transformers the longest-trained of each family."""
     names = ("least squares", "ridge", "linear layer, fixed Λ", "linear layer, random Λ")
     colors = {name: PREDICTORS[name] for name in names}
-    models = cells[cells["group"] == "transformer"]
+    models = where(cells, group="transformer")
     for family in ("fixed", "random"):
         own = models[(models["family"] == family) & (models["embedding"] == models["embedding"].head(1).squeeze())]
         if len(own):
-            colors[own.loc[own["n_train"] == own["n_train"].max(), "predictor"].iloc[0]] = shade(family, 1, 3)
+            colors[at_last(own, "n_train")["predictor"].iloc[0]] = shade(family, 1, 3)
     return colors
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from iclab.studies.folder import questions_of
 from iclab.studies.shifts.questions import TOLERANCE
-from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally, where
 from iclab.studies.tolerance.views import BENIGN
 
 # A model whose excess on what it was made for is above this has little to lose by a shift: it has not learned.
@@ -24,8 +24,8 @@ AGREE = 4.0
 def _cells(tables: Tables, group: str, family: str | None = None) -> pd.DataFrame:
     """Counted shifts of those that learned."""
     cells = tables["cells"]
-    rows = cells[cells["counted"] & cells["learned"] & (cells["group"] == group)]
-    return rows if family is None else rows[rows["family"] == family]
+    rows = where(cells, counted=True, learned=True, group=group)
+    return rows if family is None else where(rows, family=family)
 
 
 def _count(rows: pd.DataFrame, wanted: str, **numbers: float | Number) -> Answer:
@@ -59,7 +59,7 @@ def transformers(tables: Tables, family: str) -> Answer:
 def as_predicted(tables: Tables, family: str) -> Answer:
     """Per transformer and shift: whether its verdict is that of the layer of the same training, as theory gives it."""
     rows, cells = _cells(tables, "transformer", family), tables["cells"]
-    layer = cells[cells["counted"] & (cells["group"] == "linear layer") & (cells["family"] == family)]
+    layer = where(cells, counted=True, group="linear layer", family=family)
     theory = rows["shift"].map(layer.groupby("shift")["verdict"].first())
     decided = (rows["verdict"] != "undecided") & theory.isin(["tolerated", "not tolerated"])
     differs = decided & (rows["verdict"] != theory)
@@ -72,8 +72,8 @@ def unlike(tables: Tables, other: str, family: str | None) -> Answer:
     """How many kinds of models differ from another predictor, all models of a kind alike."""
     models = _cells(tables, "transformer", family)
     kinds = models.groupby(["family", "embedding", "attention"]).ngroups
-    rows = tables["differences"][tables["differences"]["unlike"] == other]
-    rows = rows if family is None else rows[rows["family"] == family]
+    rows = where(tables["differences"], unlike=other)
+    rows = rows if family is None else where(rows, family=family)
     differing = rows.groupby(["family", "embedding", "attention"]).ngroups
     return tally(differing, kinds - differing, **{"shifts": len(rows)})
 
@@ -81,7 +81,7 @@ def unlike(tables: Tables, other: str, family: str | None) -> Answer:
 def cost(tables: Tables) -> Answer:
     """How often a tolerated shift raises the error much: the line is absolute."""
     rows = _cells(tables, "transformer")
-    ratio = rows[rows["verdict"] == "tolerated"]["ratio"]
+    ratio = where(rows, verdict="tolerated")["ratio"]
     numbers = {f"above_{fold}_fold": int((ratio > fold).sum()) for fold in FOLDS}
     return Answer(Verdict.MEASURED if len(ratio) else Verdict.UNDECIDED, numbers={"tolerated": len(ratio), **numbers})
 

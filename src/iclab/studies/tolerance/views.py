@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from iclab.studies.study import at_last, where
+
 # What the paper says that the layer tolerates; the rest are other inputs.
 BENIGN = ("task", "labels", "query")
 VERDICTS = ("tolerated", "not tolerated", "undecided")
@@ -29,14 +31,14 @@ def overview(cells: pd.DataFrame) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for (name, group, family, learned), own in cells.groupby(["predictor", "group", "family", "learned"], sort=False):
-        at_m = own[own["M"] == own["M"].max()].iloc[0]
+        at_m = at_last(own, "M").iloc[0]
         row: dict[str, Any] = {"predictor": name, "group": group, "family": family, "learned": learned}
         row |= {"excess": at_m["unshifted"], "stderr": at_m["unshifted_stderr"]}
         counted = own[own["counted"]]
         benign = counted["kind"].isin(BENIGN)
         for label, part in (("other", counted[benign]), ("inputs", counted[~benign])):
             row |= {f"{label}_{key.replace(' ', '_')}": count for key, count in _tally(part).items()}
-        failing = counted[counted["verdict"] == "not tolerated"].sort_values("growth", ascending=False).head(1)
+        failing = where(counted, verdict="not tolerated").sort_values("growth", ascending=False).head(1)
         row["worst"] = failing["shift"].iloc[0] if len(failing) else None
         for key in ("growth", "growth_low", "growth_high"):
             row[key] = float(failing[key].iloc[0]) if len(failing) else float("nan")
@@ -51,13 +53,13 @@ def differences(cells: pd.DataFrame) -> pd.DataFrame:
     same training, or least squares on the same prompts.
     """
     shifted = cells[cells["counted"]]
-    models = shifted[(shifted["group"] == "transformer") & shifted["learned"]]
+    models = where(shifted, group="transformer", learned=True)
     rows: list[dict[str, Any]] = []
     for key, own in models.groupby(_KIND, sort=False):
         kind = dict(zip(_KIND, key, strict=True)) | {"models": own["predictor"].nunique()}
-        layer = shifted[(shifted["group"] == "linear layer") & (shifted["family"] == kind["family"])]
+        layer = where(shifted, group="linear layer", family=kind["family"])
         # Prompts are the same where what is shifted is.
-        squares = shifted[(shifted["predictor"] == "least squares") & (shifted["family"] == kind["family"])]
+        squares = where(shifted, predictor="least squares", family=kind["family"])
         for unlike, other, mine, its in (
             ("linear layer", layer, "tolerated", "not tolerated"),
             ("least squares", squares, "not tolerated", "tolerated"),
