@@ -73,8 +73,6 @@ def along(
     InvalidInputError
         If the run has kept no checkpoints, there is no such measure, or as the measure.
     """
-    import pandas as pd
-
     kept = run.checkpoints()
     if not kept:
         raise InvalidInputError(
@@ -98,7 +96,7 @@ def along(
     (where / "units").mkdir(parents=True, exist_ok=True)
     with workplace(check_integer(workers, "workers", minimum=1), dask) as place:
         lab = Lab(where, progress or (lambda *_: None), place)
-        return pd.concat(lab.tables(units, f"{function.__name__} along {run.directory.name}"), ignore_index=True)
+        return lab.rows(units, f"{function.__name__} along {run.directory.name}")
 
 
 def measured(checkpoint: Checkpoint, measure: Callable[..., pd.DataFrame], given: Mapping[str, Any]) -> pd.DataFrame:

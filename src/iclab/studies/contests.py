@@ -15,7 +15,7 @@ from iclab.predictors import Predictor, bayes_predictor, predictor
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
 from iclab.studies.study import Answer, Number, tally
-from iclab.studies.trainings import Job, Trained, TrainingSettings, digest, trained
+from iclab.studies.trainings import Job, Trained, TrainingSettings, trained
 from iclab.training import TrainingConfig, preset
 
 BAYES, MODEL = "bayes", "model"
@@ -41,7 +41,7 @@ def job_of(case: str, change: Mapping[str, Any], seed: int, lab: Lab) -> Job:
     sizes = {key: change[key] for key in _SIZES if key in change}
     config = preset("tiny", **sizes, **{k: v for k, v in change.items() if k not in _SIZES}, seed=seed)
     safe = "".join(character if character.isalnum() else "-" for character in case)
-    return Job(f"training: {case}, seed {seed}", config, lab.runs / f"{safe}-seed{seed}-{digest(config.as_dict())}")
+    return lab.job(f"{case}, seed {seed}", f"{safe}-seed{seed}", config)
 
 
 def jobs_of(cases: Mapping[str, Mapping[str, Any]], settings: TrainingSettings, lab: Lab) -> dict[tuple[str, int], Job]:
@@ -93,11 +93,11 @@ def contest(
                 "seed": settings.seed,
             },
             case,
+            {"case": case},
         )
         for case in cases
     ]
-    tables = lab.tables(units, "judging")
-    return pd.concat([table.assign(case=case) for case, table in zip(cases, tables, strict=True)], ignore_index=True)
+    return lab.rows(units, "judging")
 
 
 def judge(models: Mapping[str, Trained], beside: Sequence[str], points: int, n_prompts: int, seed: int) -> pd.DataFrame:

@@ -14,7 +14,8 @@ from iclab.studies.store import Store, Unit
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iclab.studies.trainings import Job
+    from iclab.studies.trainings import Job, Threshold
+    from iclab.training import TrainingConfig
 
 # Gets what is being done, how much of it is done, and how much there is.
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -100,18 +101,35 @@ class Lab:
             for unit, outcome in zip(units, outcomes, strict=True)
         ]
 
+    def rows(self, units: Sequence[Unit], label: str = "measuring") -> pd.DataFrame:
+        """One table with the rows of all units, in their order, and the columns that units add to theirs."""
+        import pandas as pd
+
+        tables = zip(units, self.tables(units, label), strict=True)
+        return pd.concat([table.assign(**unit.columns) for unit, table in tables], ignore_index=True)
+
     def named_tables(self, units: Sequence[Unit], label: str = "measuring") -> dict[str, pd.DataFrame]:
-        """Tables by name, of units that return several in one, told apart by the column ``table``.
+        """Tables by name, of units that name their table, or return several in one, as ``store.several`` has them.
 
         Columns that a table does not have are left out, and the rows of all units stand in their order.
         """
         import pandas as pd
 
         parts: dict[str, list[pd.DataFrame]] = {}
-        for whole in self.tables(units, label):
+        for unit, whole in zip(units, self.tables(units, label), strict=True):
+            if unit.table:
+                parts.setdefault(unit.table, []).append(whole.assign(**unit.columns))
+                continue
             for name, rows in whole.groupby("table", sort=False):
-                parts.setdefault(str(name), []).append(rows.drop(columns="table").dropna(axis="columns", how="all"))
+                own = rows.drop(columns="table").dropna(axis="columns", how="all")
+                parts.setdefault(str(name), []).append(own.assign(**unit.columns))
         return {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
+
+    def job(self, label: str, name: str, config: TrainingConfig, until: Threshold | None = None) -> Job:
+        """A training that this lab keeps: what is reported of it, and its run's name before a digest of what it is."""
+        from iclab.studies.trainings import Job, digest
+
+        return Job(f"training: {label}", config, self.runs / f"{name}-{digest(config.as_dict())}", until)
 
     def train(self, jobs: Sequence[Job]) -> None:
         """Do every training, some at a time; resume those that were interrupted."""

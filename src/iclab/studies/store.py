@@ -11,7 +11,7 @@ import importlib
 import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from hashlib import sha256
 from inspect import isclass, isfunction
@@ -43,11 +43,17 @@ class Unit:
         and distributions), and objects with an ``identity``, which alone is their key (such as trained models).
     label : str
         What is reported while it is computed, and the beginning of the file's name; the function's name when omitted.
+    columns : mapping
+        What a table of many units says of this one, in further columns; no part of its key.
+    table : str
+        The table that its rows belong to, where units make several and this one is for one of them.
     """
 
     function: Callable[..., pd.DataFrame]
     arguments: Mapping[str, Any]
     label: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    table: str = ""
 
     @property
     def name(self) -> str:
@@ -104,6 +110,13 @@ class Store:
         with storable(f"the table of the unit {unit.name}"), atomic_path(unfinished) as temporary:
             table.to_parquet(temporary)
         unfinished.replace(self.directory / f"{name}-{unit.key}-{_digest(unfinished)}.parquet")
+
+
+def several(tables: Mapping[str, pd.DataFrame], **columns: Any) -> pd.DataFrame:
+    """Several tables in one, as a unit returns them, told apart by the column ``table``; with more columns in each."""
+    import pandas as pd
+
+    return pd.concat([table.assign(**columns, table=name) for name, table in tables.items()], ignore_index=True)
 
 
 @contextmanager
@@ -174,7 +187,7 @@ def _canonical(value: Any, used: set[tuple[str, str]]) -> Any:
         return {"object": _reference(value)}
     if is_dataclass(value):
         used.add((type(value).__module__, type(value).__qualname__))
-        inside = {field.name: _canonical(getattr(value, field.name), used) for field in fields(value)}
+        inside = {each.name: _canonical(getattr(value, each.name), used) for each in fields(value)}
         return {"object": _reference(type(value)), "fields": inside}
     raise InvalidInputError(
         f"an argument of a unit must be a plain value, a dataclass or have an identity; {type(value).__name__} is none."

@@ -79,7 +79,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         for i, cell in enumerate(CELLS)
         for d, n in zip(settings.dimensions, settings.n_runs, strict=True)
     ]
-    simulations = pd.concat(lab.tables(units, "simulating"), ignore_index=True)
+    simulations = lab.rows(units, "simulating")
     curves = [
         Unit(curve, {"kappa": kappa, "penalty": penalty, "n_tau": settings.n_tau}, f"curve {kappa:g} {penalty}")
         for kappa in (*settings.kappas, math.inf)
@@ -87,7 +87,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     ]
     return {
         "published": published(),
-        "curves": pd.concat(lab.tables(curves, "limits"), ignore_index=True),
+        "curves": lab.rows(curves, "limits"),
         "gaps": gaps(),
         "mismatch": mismatch(),
         "simulations": simulations,

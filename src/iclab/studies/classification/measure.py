@@ -13,7 +13,7 @@ from iclab.studies.classification.clusters import clusters
 from iclab.studies.classification.logistic import logistic, prompts_of
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
-from iclab.studies.trainings import Job, TrainingSettings, digest, trained
+from iclab.studies.trainings import Job, TrainingSettings, trained
 from iclab.training import TrainingConfig, read_config
 
 TITLE = "Classification: noise, logistic regression and bursts"
@@ -117,9 +117,10 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     tested = {"n_prompts": settings.n_prompts, "seed": settings.seed}
     sizes = {"exponents": settings.exponents, "seeds": settings.matrix_seeds, "n_prompts": settings.n_clusters}
     sizes |= {"seed": settings.seed}
-    units = [Unit(clusters, {"dimension": d, **sizes}, f"clusters, d = {d}") for d in settings.dimensions]
-    found = zip(settings.dimensions, lab.tables(units, "clusters"), strict=True)
-    tables = {"clusters": pd.concat([table.assign(dimension=d) for d, table in found], ignore_index=True)}
+    units = [
+        Unit(clusters, {"dimension": d, **sizes}, f"clusters, d = {d}", {"dimension": d}) for d in settings.dimensions
+    ]
+    tables = {"clusters": lab.rows(units, "clusters")}
     regression = {f"seed {seed}": _regression_job(seed, settings, lab) for seed in settings.training_seeds}
     bursts = {
         (count, burst, seed): _burst_job(count, burst, seed, settings, lab)
@@ -132,17 +133,15 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     sizes = {"models": models, **asdict(settings.regression), **tested}
     tables |= lab.named_tables([Unit(logistic, sizes, "logistic regression")], "testing")
     units = [
-        Unit(accuracies, {"model": trained(job), "problem": _problem(*cell, settings), **tested}, job.label)
+        Unit(
+            accuracies,
+            {"model": trained(job), "problem": _problem(*cell, settings), **tested},
+            job.label,
+            dict(zip(("n_classes", "burst", "training_seed"), cell, strict=True)),
+        )
         for cell, job in bursts.items()
     ]
-    tables["bursts"] = pd.concat(
-        [
-            table.assign(n_classes=count, burst=burst, training_seed=seed)
-            for (count, burst, seed), table in zip(bursts, lab.tables(units, "testing"), strict=True)
-        ],
-        ignore_index=True,
-    )
-    return tables
+    return {**tables, "bursts": lab.rows(units, "testing")}
 
 
 def _problem(n_classes: int, burst: int, seed: int, settings: Settings) -> dict[str, Any]:
@@ -173,8 +172,7 @@ def _regression_job(seed: int, settings: Settings, lab: Lab) -> Job:
         steps=settings.steps,
         schedule={"warmup": settings.steps // 20, "decay": 0.5},
     )
-    name = f"classification-logistic-seed{seed}-{digest(config.as_dict())}"
-    return Job(f"training: logistic regression, seed {seed}", config, lab.runs / name)
+    return lab.job(f"logistic regression, seed {seed}", f"classification-logistic-seed{seed}", config)
 
 
 def _burst_job(n_classes: int, burst: int, seed: int, settings: Settings, lab: Lab) -> Job:
@@ -190,5 +188,5 @@ def _burst_job(n_classes: int, burst: int, seed: int, settings: Settings, lab: L
         steps=settings.burst_steps,
         loss_at="query",
     )
-    name = f"classification-K{n_classes}-burst{burst}-seed{seed}-{digest(config.as_dict())}"
-    return Job(f"training: K = {n_classes}, burst {burst}, seed {seed}", config, lab.runs / name)
+    name = f"classification-K{n_classes}-burst{burst}-seed{seed}"
+    return lab.job(f"K = {n_classes}, burst {burst}, seed {seed}", name, config)

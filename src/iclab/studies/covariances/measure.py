@@ -35,7 +35,7 @@ from iclab.studies.covariances.layer import (
 )
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
-from iclab.studies.trainings import Job, Trained, TrainingSettings, digest, trained
+from iclab.studies.trainings import Job, Trained, TrainingSettings, trained
 from iclab.training import preset
 
 TITLE = "Training on varying covariances"
@@ -120,8 +120,8 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     """
     every = [Eigenvalues(*pair) for pair in settings.laws]
     tables = {
-        "layer": pd.concat(lab.tables(list(_layers(settings)), "exact errors"), ignore_index=True),
-        "classical": pd.concat(lab.tables(list(_classical(settings, every)), "classical learners"), ignore_index=True),
+        "layer": lab.rows(list(_layers(settings)), "exact errors"),
+        "classical": lab.rows(list(_classical(settings, every)), "classical learners"),
     }
     jobs = {(one, seed): _job(one, seed, settings, lab) for one in every for seed in settings.training_seeds}
     lab.train(list(jobs.values()))
@@ -174,10 +174,7 @@ def _job(one: Eigenvalues, seed: int, settings: Settings, lab: Lab) -> Job:
         covariates=one.specification(settings.dimension),
         **{"seed": seed, **settings.overrides},
     )
-    directory = lab.runs / f"covariances-{one.family}-{one.cv2:g}-seed{seed}-{digest(config.as_dict())}".replace(
-        " ", "-"
-    )
-    return Job(f"training: {one}, seed {seed}", config, directory)
+    return lab.job(f"{one}, seed {seed}", f"covariances-{one.family}-{one.cv2:g}-seed{seed}".replace(" ", "-"), config)
 
 
 def _tests(one: Eigenvalues, settings: Settings) -> list[Test]:

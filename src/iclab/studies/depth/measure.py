@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from iclab.flow.deep import FULL, GD_PLUS, INVARIANT, Contexts, Weights
-from iclab.foundations import check_integer, normal_quantile
+from iclab.foundations import check_integer
 from iclab.studies.depth.comparisons import HEAVY, comparisons, verdict
 from iclab.studies.depth.contexts import ANISOTROPIC, EVERY, OWN, PLAIN, covariates, draw
 from iclab.studies.depth.limit import limit_table
@@ -28,7 +28,7 @@ from iclab.studies.depth.models import LINEAR, PAPER, SOFTMAX, Learner, Model
 from iclab.studies.depth.references import Reference, references
 from iclab.studies.depth.remedies import remedies_table
 from iclab.studies.lab import Lab
-from iclab.studies.store import Unit
+from iclab.studies.store import Unit, several
 from iclab.studies.study import where
 from iclab.theory import minimum_loss
 
@@ -111,9 +111,8 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     """
     fits = _fit_all(settings, lab)
     known = {model: model.weights(np.asarray(_best(runs)["theta"]), settings.dimension) for model, runs in fits.items()}
-    errors, pairs = (
-        pd.concat(parts, ignore_index=True) for parts in zip(*_measured(known, settings, lab), strict=True)
-    )
+    fresh = _measured(known, settings, lab)
+    errors = fresh["errors"]
     compared = [model for model in known if model.attention != PAPER and model.form == _main_form(model.attention)]
     units = [
         Unit(
@@ -123,22 +122,20 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         )
         for m in compared
     ]
-    found = [_parted(table) for table in lab.tables(units, "nearest algorithm")]
+    found = lab.named_tables(units, "nearest algorithm")
     curved = [Model(inputs, LINEAR, GD_PLUS, False, L) for inputs in settings.laws for L in settings.form_depths]
     sizes = {"n_prompts": settings.n_prompts, **settings.sizes}
-    units = [Unit(stationary, {"model": m, "weights": known[m], **sizes}, f"derivatives of {m}") for m in curved]
-    slopes = lab.tables(units, "stationarity")
+    slopes = [Unit(stationary, {"model": m, "weights": known[m], **sizes}, f"derivatives of {m}") for m in curved]
     return {
         "models": _models_table(fits, errors, settings),
         "fits": pd.concat(
             [runs.drop(columns="theta").assign(**asdict(model)) for model, runs in fits.items()], ignore_index=True
         ),
         "errors": errors,
-        "compared": _with_verdicts(pairs, errors, settings),
+        "compared": _with_verdicts(fresh["pairs"], errors, settings),
         "shifted": _shifted(errors),
-        "nearest": pd.concat([verdicts for verdicts, _ in found], ignore_index=True),
-        "distances": pd.concat([distances for _, distances in found], ignore_index=True),
-        "stationarity": pd.concat(slopes, ignore_index=True),
+        **found,
+        "stationarity": lab.rows(slopes, "stationarity"),
         "remedies": _remedies(settings, lab),
         "limit": lab.table(
             limit_table, "N → ∞", depths=settings.depths, n_starts=settings.n_starts, seed=settings.seed
@@ -221,7 +218,8 @@ def _best(runs: pd.DataFrame) -> pd.Series:
     return runs[runs["polished"]].sort_values("loss", kind="stable").iloc[0]
 
 
-def _measured(known: Fitted, settings: Settings, lab: Lab) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
+def _measured(known: Fitted, settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
+    """Tables ``errors`` and ``pairs``."""
     units = [
         Unit(
             measured,
@@ -236,14 +234,14 @@ def _measured(known: Fitted, settings: Settings, lab: Lab) -> list[tuple[pd.Data
         )
         for inputs in settings.laws
     ]
-    return [_parted(table) for table in lab.tables(units, "errors")]
+    return lab.named_tables(units, "errors")
 
 
 def measured(
     inputs: str, fitted: Sequence[tuple[Model, Weights]], form_depths: tuple[int, ...], n_test: int, **sizes: Any
 ) -> pd.DataFrame:
-    """Errors and paired differences, one below the other; ``part`` tells them apart."""
-    found = compare_all(
+    """Errors and paired differences."""
+    errors, pairs = compare_all(
         inputs,
         dict(fitted),
         classical(inputs, **sizes),
@@ -254,30 +252,19 @@ def measured(
         n_test=n_test,
         seed=sizes["seed"],
     )
-    return _joined(*found)
+    return several({"errors": errors, "pairs": pairs})
 
 
 def nearest_of(model: Model, weights: Weights, n: int, **sizes: Any) -> pd.DataFrame:
-    """The nearest classical learner by position, and below it all distances."""
+    """The nearest classical learner by position, and all distances."""
     found = classical(model.inputs, **sizes)
-    return _joined(*nearest(model, weights, found, sizes["d"], sizes["n_train"], n, sizes["seed"]))
+    verdicts, distances = nearest(model, weights, found, sizes["d"], sizes["n_train"], n, sizes["seed"])
+    return several({"nearest": verdicts, "distances": distances})
 
 
 def stationary(model: Model, weights: Weights, n_prompts: int, **sizes: Any) -> pd.DataFrame:
     """Derivatives of the risk at a fit."""
     return stationarity(model, weights, training(model.inputs, n_prompts, **sizes))
-
-
-def _joined(*tables: pd.DataFrame) -> pd.DataFrame:
-    return pd.concat([table.assign(part=i) for i, table in enumerate(tables)], ignore_index=True)
-
-
-def _parted(whole: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    first, second = (
-        rows.drop(columns="part").dropna(axis="columns", how="all").reset_index(drop=True)
-        for _, rows in whole.groupby("part")
-    )
-    return first.infer_objects(), second.infer_objects()
 
 
 def _remedies(settings: Settings, lab: Lab) -> pd.DataFrame:
@@ -297,27 +284,31 @@ def _remedies(settings: Settings, lab: Lab) -> pd.DataFrame:
         for inputs in settings.laws
         if inputs != ANISOTROPIC  # scalars are the optimum by symmetry under the other distributions only
     ]
-    table = pd.concat(lab.tables(units, "remedies"), ignore_index=True)
+    table = lab.rows(units, "remedies")
     key = ["inputs", "noise", "scale"]
     plain = where(table, remedy=PLAIN, layers=1).set_index(key)
-    says: list[str | None] = []
-    for _, row in table.iterrows():
-        reach = normal_quantile() * row["gain_stderr"]
-        one = plain.loc[tuple(row[key])]
-        ends = row["gain"] - reach, row["gain"] + reach
-        says.append(verdict(row, one, *ends, settings.dimension) if reach else None)
-    return table.assign(says=pd.Series(says, index=table.index, dtype=object))
+
+    def says(row: pd.Series) -> str | None:
+        low, high = normal_interval(row["gain"], row["gain_stderr"])
+        return verdict(row, plain.loc[tuple(row[key])], low, high, settings.dimension) if low < high else None
+
+    return table.assign(says=pd.Series([says(row) for _, row in table.iterrows()], index=table.index, dtype=object))
+
+
+def _at_home(errors: pd.DataFrame) -> dict[tuple[Any, ...], pd.Series]:
+    """Inputs and learner to its errors on prompts like those of training."""
+    home = where(errors, test=OWN, c=1)
+    return {(row["inputs"], *row[_KEY]): row for _, row in home.iterrows()}
 
 
 def _with_verdicts(pairs: pd.DataFrame, errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The comparisons with what they say, and whether rare prompts carry one of the means (``rare``)."""
-    home = where(errors, test=OWN, c=1)
-    own = {(row["inputs"], *(row[column] for column in _KEY)): row for _, row in home.iterrows()}
-    every = list(comparisons(settings.depths, settings.form_depths))
+    own = _at_home(errors)
+    every = comparisons(settings.depths, settings.form_depths)
     second = {(each.against, each.first): each.second for each in every}
     says, rare = [], []
     for _, row in pairs.iterrows():
-        first = Learner(*(row[column] for column in _KEY))
+        first = Learner(*row[_KEY])
         one, other = own[(row["inputs"], *first)], own[(row["inputs"], *second[row["against"], first])]
         says.append(verdict(one, other, row["low"], row["high"], settings.dimension))
         rare.append(bool(one["worst"] > HEAVY or other["worst"] > HEAVY))
@@ -337,9 +328,7 @@ def _shifted(errors: pd.DataFrame) -> pd.DataFrame:
 
 
 def _models_table(fits: Mapping[Model, pd.DataFrame], errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    home = where(errors, test=OWN, c=1)
-    own = {(row["inputs"], *(row[column] for column in _KEY)): row for _, row in home.iterrows()}
-    d, rows = settings.dimension, []
+    own, d, rows = _at_home(errors), settings.dimension, []
     for model, runs in fits.items():
         found, at = _best(runs), own[(model.inputs, *model.learner)]
         exact = np.nan

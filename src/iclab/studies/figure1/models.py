@@ -11,7 +11,7 @@ import pandas as pd
 from iclab.models import Architecture
 from iclab.studies.lab import Lab
 from iclab.studies.measuring import COVARIATES, FAMILIES, SIZE, TOKENS
-from iclab.studies.trainings import Job, Trained, choose, deviations, digest, find, stated, trained
+from iclab.studies.trainings import Job, Trained, choose, deviations, find, stated, trained
 from iclab.training import TrainingConfig, preset
 
 
@@ -90,8 +90,7 @@ def find_or_train(settings: ModelSettings, lab: Lab) -> dict[Model, Trained]:
     found: dict[Model, Trained] = {}
     for model in settings.models:
         config = settings.configuration(model)
-        name = f"{model.family}cov-N{model.n_train}-seed{model.training_seed}-{digest(config.as_dict())}"
-        job = Job(f"training: {model}", config, lab.runs / name)
+        job = lab.job(str(model), f"{model.family}cov-N{model.n_train}-seed{model.training_seed}", config)
         at_hand = choose(config, candidates)
         if at_hand is None and not job.directory.exists():
             at_hand = find(config, lab.runs)

@@ -18,7 +18,7 @@ from iclab.flow import Trajectory, gradient_flow
 from iclab.foundations import Draws, Matrix, Vector
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.studies.lab import Lab
-from iclab.studies.store import Unit
+from iclab.studies.store import Unit, several
 from iclab.theory import (
     Certificate,
     LSAParameters,
@@ -116,7 +116,7 @@ def follow(
         "limits": _limits(trajectory, minimizer(covariates, n_train), rotation),
         "certificates": pd.DataFrame([{key: float(value) for key, value in numbers.items()}]),
     }
-    return pd.concat([table.assign(case=case, table=name) for name, table in tables.items()], ignore_index=True)
+    return several(tables, case=case)
 
 
 def _along(

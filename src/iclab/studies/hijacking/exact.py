@@ -12,6 +12,7 @@ from iclab.foundations import InvalidInputError
 from iclab.predictors import Averaging, DeltaRule, LeastSquares, NearestNeighbors, Ridge, TrainedLSA
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 from iclab.studies.hijacking.prompt_attacks import Forced, attacked, targets_of
+from iclab.studies.store import several
 from iclab.theory import (
     context_attack,
     label_attack_sizes,
@@ -74,7 +75,7 @@ def sizes(name: str, dimension: int, m: int, n_prompts: int, seed: int) -> pd.Da
         ),
         "inputs": inputs(name, prompts, target, m),
     }
-    return pd.concat([table.assign(learner=name, table=key) for key, table in tables.items()], ignore_index=True)
+    return several(tables, learner=name)
 
 
 def inputs(name: str, prompts: Prompts, target: np.ndarray, m: int) -> pd.DataFrame:

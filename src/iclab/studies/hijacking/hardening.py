@@ -15,7 +15,7 @@ from iclab.prompts.specification import plain, validated
 from iclab.studies.hijacking.exact import prompts_of
 from iclab.studies.hijacking.gradients import worst_errors
 from iclab.studies.lab import Lab
-from iclab.studies.trainings import Job, Trained, digest
+from iclab.studies.trainings import Job, Trained
 from iclab.theory import attacked_risk, label_influence, robust_layer
 from iclab.training import preset
 from iclab.training.config import TrainingConfig
@@ -31,8 +31,7 @@ def job(
     arguments = {"budget": budget, "ascent": ascent, **plain(base.model)}
     data = base.as_dict() | {"model": {"kind": "own", "object": _HARDENED, "arguments": arguments}}
     config = validated(TrainingConfig, data, f"the preset {name}", allow_code=[_HARDENED])
-    directory = lab.runs / f"hijacking-budget{budget:g}-seed{seed}-{digest(config.as_dict())}"
-    return Job(f"training: budget {budget:g}, seed {seed}", config, directory)
+    return lab.job(f"budget {budget:g}, seed {seed}", f"hijacking-budget{budget:g}-seed{seed}", config)
 
 
 def exact_layers(dimension: int, n_test: int, budgets: Sequence[float]) -> pd.DataFrame:

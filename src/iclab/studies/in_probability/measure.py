@@ -90,7 +90,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         for n_ratio in ratios
         for m_ratio in ratios
     ]
-    layer = pd.concat(lab.tables(units, "layers"), ignore_index=True)
+    layer = lab.rows(units, "layers")
     sample = {"n_prompts": settings.n_prompts, "seed": settings.seed}
     known = {model.path.name: model for model in shipped()}
     asked = [Unit(linear_errors, {"m": m, **sample}, f"linear learners, M = {m}") for m in settings.lengths]
@@ -103,7 +103,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         for name in settings.models
         for m in settings.lengths
     ]
-    prompts = pd.concat(lab.tables(asked, "prompts"), ignore_index=True)
+    prompts = lab.rows(asked, "prompts")
     return {"layer": layer, "prompts": prompts, "predictors": by_predictor(prompts), "pairs": pairs(prompts)}
 
 

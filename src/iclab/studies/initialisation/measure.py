@@ -130,27 +130,21 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     """
     common = {"n_starts": settings.n_starts, "seed": settings.seed}
     layers = {**common, "n_prompts": settings.n_prompts, "scales": settings.two_layer_scales}
-    parts = {
-        "ends": [
-            Unit(ends_of, {"problem": p, "sizes": settings.sizes, **common}, f"ends {_label(p)}")
-            for p in settings.problems
-        ],
-        "scales": [
-            Unit(scales_of, {"problem": p, "size": size, **common}, f"σ {_label(p)}, moved by {size:g}σ")
-            for size, problems in RATIO_PROBLEMS.items()
-            for p in problems
-        ],
-        "rates": [Unit(rates_of, {"covariances": c, "seed": settings.seed}, f"step sizes {c}") for c in DESCENTS],
-        "sgd": [
-            Unit(sgd_of, {"covariances": c, "n_seeds": settings.n_seeds, "seed": settings.seed}, f"SGD {c}")
-            for c in DESCENTS
-        ],
-    }
-    units = [unit for part in parts.values() for unit in part]
-    found = iter(lab.tables(units, "initialisation"))
-    tables = {name: pd.concat([next(found) for _ in part], ignore_index=True) for name, part in parts.items()}
-    named = lab.named_tables([Unit(two_layer, layers, "two layers")], "initialisation")
-    return {**tables, "two_layer": counts_of(named["two_layer_runs"]), **named}
+    units = [
+        Unit(ends_of, {"problem": p, "sizes": settings.sizes, **common}, f"ends {_label(p)}", table="ends")
+        for p in settings.problems
+    ]
+    units += [
+        Unit(scales_of, {"problem": p, "size": size, **common}, f"σ {_label(p)}, moved by {size:g}σ", table="scales")
+        for size, problems in RATIO_PROBLEMS.items()
+        for p in problems
+    ]
+    for c in DESCENTS:
+        given = {"covariances": c, "seed": settings.seed}
+        units.append(Unit(rates_of, given, f"step sizes {c}", table="rates"))
+        units.append(Unit(sgd_of, {**given, "n_seeds": settings.n_seeds}, f"SGD {c}", table="sgd"))
+    tables = lab.named_tables([*units, Unit(two_layer, layers, "two layers")], "initialisation")
+    return {**tables, "two_layer": counts_of(tables["two_layer_runs"])}
 
 
 def _label(problem: Problem) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 from iclab.flow import TwoLayerPath, TwoLayerRisk, TwoLayerWeights, two_layer_runs
 from iclab.foundations import Estimate, wilson_interval
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
+from iclab.studies.store import several
 from iclab.studies.study import where
 from iclab.theory import minimizer, minimum_loss
 
@@ -63,7 +64,7 @@ def two_layer(n_starts: int, n_prompts: int, scales: Sequence[float], seed: int)
         "two_layer_paths": pd.concat([_thinned(*key, path) for key, path in paths.items()], ignore_index=True),
         "two_layer_references": references,
     }
-    return pd.concat([frame.assign(table=name) for name, frame in frames.items()], ignore_index=True)
+    return several(frames)
 
 
 def _moving(path: TwoLayerPath) -> bool:

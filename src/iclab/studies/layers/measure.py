@@ -12,7 +12,7 @@ from pydantic import Field
 
 from iclab.predictors.registry import shipped_models
 from iclab.studies.lab import Lab
-from iclab.studies.store import Unit
+from iclab.studies.store import Unit, several
 from iclab.studies.study import where
 
 TITLE = "Inside the pretrained models, layer by layer"
@@ -97,7 +97,7 @@ def readouts_of(model: str, n_prompts: int, positions: list[int], seed: int) -> 
         "readouts": nearest_steps(read_out(predictor, prompts), prompts, positions=positions),
         "answers": nearest_steps(predictor(prompts)[None], prompts, positions=positions),
     }
-    return pd.concat([table.assign(table=name, model=model) for name, table in tables.items()], ignore_index=True)
+    return several(tables, model=model)
 
 
 def probes_of(
@@ -121,7 +121,7 @@ def measures_of(model: str, n_prompts: int, positions: list[int], seed: int) -> 
         "descent": descent[descent["position"].isin(positions)],
         "products": products_and_identity(predictor),
     }
-    return pd.concat([table.assign(table=name, model=model) for name, table in tables.items()], ignore_index=True)
+    return several(tables, model=model)
 
 
 def best(rows: pd.DataFrame, algorithm: str) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from iclab.foundations import InvalidInputError, check_choice
 from iclab.studies.lab import Lab
 from iclab.studies.leaderboard.recipes import GARG, OURS, RECIPES, configuration
 from iclab.studies.study import where
-from iclab.studies.trainings import Job, Threshold, digest
+from iclab.studies.trainings import Job, Threshold
 from iclab.training import Run
 
 TITLE = {"leaderboard": "Steps to error at d = 5", "leaderboard-d10": "Steps to error at d = 10"}
@@ -106,8 +106,7 @@ def _job(recipe: str, steps: int, seed: int, settings: Settings, lab: Lab) -> Jo
     config = configuration(recipe, settings.dimension, steps, seed, settings.n_evaluation)
     name = f"leaderboard-{recipe}-{steps}-{seed}".replace(" ", "-").replace(",", "")
     until = Threshold(2 * settings.dimension, settings.thresholds[-1] * settings.dimension)
-    label = f"training: {recipe}, {steps} steps, seed {seed}"
-    return Job(label, config, lab.runs / f"{name}-{digest(config.as_dict())}", until)
+    return lab.job(f"{recipe}, {steps} steps, seed {seed}", name, config, until)
 
 
 def _evaluations(job: Job) -> pd.DataFrame:

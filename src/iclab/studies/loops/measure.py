@@ -95,16 +95,20 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     tested = {"points": settings.n_train + 1, "n_prompts": settings.n_prompts, "seed": settings.seed}
     numbers = list(settings.tested)
     units = [
-        Unit(judge, {"model": trained(job), "loops": numbers if name == LOOPED else [], **tested}, job.label)
-        for (name, _), job in jobs.items()
+        Unit(
+            judge,
+            {"model": trained(job), "loops": numbers if name == LOOPED else [], **tested},
+            job.label,
+            {"case": name, "training_seed": seed},
+        )
+        for (name, seed), job in jobs.items()
     ]
-    tables = dict(zip(jobs, lab.tables(units, "judging"), strict=True))
     law = next(iter(jobs.values())).config.prompts.build()
     descents = {"law": law, "rate": rate, "curvature": curvature, "loops": numbers}
     # Who is not trained is the same beside every model.
     exact = lab.table(references, "least squares and GD++", **descents, **tested)
-    tables |= {(name, -1): exact for name in shape}
-    whole = pd.concat([t.assign(case=name, training_seed=s) for (name, s), t in tables.items()], ignore_index=True)
+    beside = [exact.assign(case=name, training_seed=-1) for name in shape]
+    whole = pd.concat([lab.rows(units, "judging"), *beside], ignore_index=True)
     plain = whole["loops"].isna()
     every = whole[plain].drop(columns="loops").reset_index(drop=True)
     steps = whole[~plain & (whole["position"] == settings.n_train)].drop(columns=["case", "position"])

@@ -29,7 +29,7 @@ from iclab.studies.plateaus.problems import (
     followed,
     merged,
 )
-from iclab.studies.store import Unit
+from iclab.studies.store import Unit, several
 from iclab.studies.study import where
 
 TITLE = "Plateaus with separate keys and queries"
@@ -126,7 +126,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         for ratio in settings.ratios
         for n_heads, scale in counts
     ]
-    tables["orders"] = pd.concat(lab.tables(orders, "orders"), ignore_index=True)
+    tables["orders"] = lab.rows(orders, "orders")
     descents = [
         Unit(descended, {"rule": rule, "scale": scale, "seed": seed}, f"{rule}, scale {scale:g}, seed {seed}")
         for rule in RATES
@@ -190,5 +190,4 @@ def descended(rule: str, scale: float, seed: int) -> pd.DataFrame:
     if seed == 0:
         shown = np.unique(np.geomspace(1, steps + 1, 300).astype(int)) - 1
         tables["path"] = pd.DataFrame({"step": shown, "error": errors[shown]})
-    columns = {"rule": rule, "scale": scale, "seed": seed}
-    return pd.concat([table.assign(**columns, table=name) for name, table in tables.items()], ignore_index=True)
+    return several(tables, rule=rule, scale=scale, seed=seed)

@@ -15,6 +15,7 @@ from scipy import stats
 from iclab.flow import FactoredHeads, HeadFlow, HeadsLoss, MergedHeads, head_flow, predicted_drops
 from iclab.foundations import Draws, Vector
 from iclab.prompts import Gaussian, RandomDiagonal
+from iclab.studies.store import several
 from iclab.theory import plateau_losses
 
 # Λ of Zhang et al. (2025): eigenvalues 1, …, 4 over 10, in a random basis, N = 31.
@@ -90,8 +91,7 @@ def followed(problem: Problem, n_heads: int, rank: int, scale: float, seed: int)
         tables["drops"] = pd.DataFrame(
             {**rows, "gap": predicted.times / times[:n] - 1, "directions": learned, "kept": predicted.kept}
         )
-    columns = {"problem": problem.name, "rank": rank, "scale": scale, "seed": seed}
-    return pd.concat([table.assign(**columns, table=name) for name, table in tables.items()], ignore_index=True)
+    return several(tables, problem=problem.name, rank=rank, scale=scale, seed=seed)
 
 
 def path_of(flow: HeadFlow[Any], first: float) -> pd.DataFrame:
@@ -159,8 +159,7 @@ def merged(n_heads: int, scale: float, seed: int) -> pd.DataFrame:
         "logistic": logistic(start),
     }
     tables["levels"]["falling"] = float(np.diff(grid)[falling[1:]].sum())
-    columns = {"problem": "merged", "rank": d, "scale": scale, "seed": seed}
-    return pd.concat([table.assign(**columns, table=name) for name, table in tables.items()], ignore_index=True)
+    return several(tables, problem="merged", rank=d, scale=scale, seed=seed)
 
 
 def logistic(start: MergedHeads) -> pd.DataFrame:

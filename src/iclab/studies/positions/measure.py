@@ -33,7 +33,7 @@ from iclab.studies.measuring import (
 )
 from iclab.studies.positions.treatments import CHANGES, trained_rows, treated
 from iclab.studies.store import Unit
-from iclab.studies.trainings import Job, Trained, TrainingSettings, digest, trained
+from iclab.studies.trainings import Job, Trained, TrainingSettings, trained
 from iclab.training import TrainingConfig, preset
 
 TITLE = "The spike beyond the training length"
@@ -132,22 +132,17 @@ def configuration(model: Model, settings: Settings) -> TrainingConfig:
 def _job(model: Model, settings: Settings, lab: Lab) -> Job:
     config = configuration(model, settings)
     name = f"{model.variant}-{model.family}cov-seed{model.training_seed}"
-    return Job(f"training: {name}", config, lab.runs / f"{name}-{digest(config.as_dict())}")
+    return lab.job(name, name, config)
 
 
 def _judge(settings: Settings, models: Mapping[Model, Trained], lab: Lab) -> Judged:
     cases = list(_cases(settings, models))
-    sizes = {"n_points": settings.n_points, "n_prompts": settings.n_prompts, "seed": settings.seed}
+    sizes = {"d": settings.dimension, "n_train": settings.n_train, "n_points": settings.n_points}
+    sizes |= {"n_prompts": settings.n_prompts, "seed": settings.seed}
     units = [
         Unit(
             errors_of,
-            {
-                "case": case,
-                "model": models.get(case.model),
-                "n_train": settings.n_train,
-                "d": settings.dimension,
-                **sizes,
-            },
+            {"case": case, "model": models.get(case.model), **sizes},
             " ".join(map(str, (*case.model, case.treatment, "on", case.panel))),
         )
         for case in cases

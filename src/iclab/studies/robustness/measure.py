@@ -15,7 +15,7 @@ from iclab.studies.robustness.judging import judge
 from iclab.studies.robustness.recipes import DEFAULT, FACTORS, configuration
 from iclab.studies.store import Unit
 from iclab.studies.study import where
-from iclab.studies.trainings import Job, digest, trained
+from iclab.studies.trainings import Job, trained
 
 TITLE = {"robustness": "Robustness under shifts, and what buys it"}
 STANDARD = "standard"
@@ -69,18 +69,19 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         seeds.
     """
     cells = [(factor, seed) for seed in settings.training_seeds for factor in settings.factors]
-    jobs = [_job(factor, seed, settings, lab) for factor, seed in cells]
-    lab.train(jobs)
+    jobs = {cell: _job(*cell, settings, lab) for cell in cells}
+    lab.train(list(jobs.values()))
     arguments = {"dimension": settings.dimension, "n_prompts": settings.n_prompts, "seed": settings.seed}
-    units = [Unit(judge, {"model": trained(job), **arguments}, f"{job.label} on 15 evaluations") for job in jobs]
-    tables = lab.tables(units, "judging")
-    errors = pd.concat(
-        [
-            table.assign(factor=factor, group=FACTORS[factor].group, training_seed=seed)
-            for (factor, seed), table in zip(cells, tables, strict=True)
-        ],
-        ignore_index=True,
-    )
+    units = [
+        Unit(
+            judge,
+            {"model": trained(job), **arguments},
+            f"{job.label} on 15 evaluations",
+            {"factor": factor, "group": FACTORS[factor].group, "training_seed": seed},
+        )
+        for (factor, seed), job in jobs.items()
+    ]
+    errors = lab.rows(units, "judging")
     return {
         "board": board(errors, settings),
         "effects": effects(errors, settings),
@@ -92,7 +93,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
 def _job(factor: str, seed: int, settings: Settings, lab: Lab) -> Job:
     config = configuration(factor, settings.dimension, settings.steps, seed)
     name = "robustness-" + "".join(letter if letter.isalnum() else "-" for letter in factor)
-    return Job(f"training: {factor}, seed {seed}", config, lab.runs / f"{name}-{seed}-{digest(config.as_dict())}")
+    return lab.job(f"{factor}, seed {seed}", f"{name}-{seed}", config)
 
 
 def at_full_length(errors: pd.DataFrame, dimension: int) -> pd.DataFrame:

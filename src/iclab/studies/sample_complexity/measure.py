@@ -35,7 +35,7 @@ from iclab.studies.sample_complexity.prompts import (
 )
 from iclab.studies.sample_complexity.tasks import judge, pooled_layer
 from iclab.studies.store import Unit
-from iclab.studies.trainings import Job, TrainingSettings, digest, trained
+from iclab.studies.trainings import Job, TrainingSettings, trained
 from iclab.training import preset
 
 TITLE = "Sample complexity: prompts, tasks and lengths"
@@ -108,11 +108,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         training_seed), ``exact``, ``slopes``, ``coefficients``, ``best_lengths`` and ``measured`` (see
         ``lengths``), and ``exponents`` (see ``fits``).
     """
-    parts = list(_parts(settings))
-    frames: dict[str, list[pd.DataFrame]] = {}
-    for (name, _), frame in zip(parts, lab.tables([unit for _, unit in parts], "computing"), strict=True):
-        frames.setdefault(name, []).append(frame)
-    tables = {name: pd.concat(found, ignore_index=True) for name, found in frames.items()}
+    tables = lab.named_tables(list(_parts(settings)), "computing")
     tables["exact"] = bounded(tables["exact"], settings.dimension)
     tables["slopes"] = slopes_of(tables["exact"])
     tables["transformers"] = _transformers(settings, lab)
@@ -120,15 +116,15 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def _parts(settings: Settings) -> Iterator[tuple[str, Unit]]:
-    """What needs no transformer: names of tables, and units that make rows of them."""
+def _parts(settings: Settings) -> Iterator[Unit]:
+    """What needs no transformer."""
     d, n, seed = settings.layer_dimension, settings.layer_n_train, settings.seed
     sizes, samples = {"dimension": d, "n_train": n, "seed": seed}, max(2, settings.n_samples // 2)
     # Full minimisation needs several prompts per parameter to stay near the minimum it starts from.
     enough = tuple(size for size in settings.prompts if size >= 16 * (d + 1) ** 2)
 
-    def unit(function: Callable[..., pd.DataFrame], table: str, **arguments: Any) -> tuple[str, Unit]:
-        return table, Unit(function, arguments, " ".join([table, str(arguments.get("inputs", ""))]).strip())
+    def unit(function: Callable[..., pd.DataFrame], table: str, **arguments: Any) -> Unit:
+        return Unit(function, arguments, f"{table} {arguments.get('inputs', '')}".strip(), table=table)
 
     for inputs in (FIXED, RANDOM):
         mine = {"inputs": inputs, **sizes}
@@ -148,13 +144,8 @@ def _parts(settings: Settings) -> Iterator[tuple[str, Unit]]:
     yield unit(exact_part, "exact", **grid)
     yield unit(coefficients_of, "coefficients", dimension=settings.dimension)
     yield unit(best_lengths, "best_lengths", **grid)
-    tested = {
-        "dimension": settings.dimension,
-        "lengths": settings.measured,
-        "n_prompts": settings.n_prompts,
-        "seed": seed,
-    }
-    yield unit(measured_part, "measured", **tested)
+    tested = {"dimension": settings.dimension, "n_prompts": settings.n_prompts, "seed": seed}
+    yield unit(measured_part, "measured", lengths=settings.measured, **tested)
 
 
 def leading(inputs: str, dimension: int, n_train: int, seed: int) -> pd.DataFrame:
@@ -170,14 +161,15 @@ def _transformers(settings: Settings, lab: Lab) -> pd.DataFrame:
     sizes = {"dimension": settings.dimension, "n_train": settings.n_train, "noise": settings.noise}
     sizes |= {"n_prompts": settings.n_prompts, "seed": settings.seed}
     units = [
-        Unit(judge, {"model": trained(job), "n_tasks": k, "pool_seed": seed, **sizes}, job.label)
+        Unit(
+            judge,
+            {"model": trained(job), "n_tasks": k, "pool_seed": seed, **sizes},
+            job.label,
+            {"n_tasks": k, "training_seed": seed},
+        )
         for (k, seed), job in jobs.items()
     ]
-    parts = [
-        table.assign(n_tasks=k, training_seed=seed)
-        for (k, seed), table in zip(jobs, lab.tables(units, "testing"), strict=True)
-    ]
-    return pd.concat(parts, ignore_index=True).astype({"n_tasks": "float64"})
+    return lab.rows(units, "testing").astype({"n_tasks": "float64"})
 
 
 def _job(n_tasks: int | None, seed: int, settings: Settings, lab: Lab) -> Job:
@@ -192,8 +184,4 @@ def _job(n_tasks: int | None, seed: int, settings: Settings, lab: Lab) -> Job:
         **{"seed": seed, **settings.overrides},
     )
     name = "fresh" if n_tasks is None else f"K{n_tasks}"
-    return Job(
-        f"training: {name}, seed {seed}",
-        config,
-        lab.runs / f"sample_complexity-{name}-seed{seed}-{digest(config.as_dict())}",
-    )
+    return lab.job(f"{name}, seed {seed}", f"sample_complexity-{name}-seed{seed}", config)

@@ -88,7 +88,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         for shift, parameters in _parameters(settings.dimension).items()
         for parameter in parameters
     ]
-    errors = pd.concat(lab.tables(units, "shifts"), ignore_index=True)
+    errors = lab.rows(units, "shifts")
     return {"errors": errors, "growth": growth_of(errors, settings.n_train)}
 
 

@@ -14,7 +14,7 @@ from iclab.studies.store import Unit
 from iclab.studies.task_diversity.lines import bayes_lines
 from iclab.studies.task_diversity.models import LABELS, RECIPES, along, configuration, final, posterior
 from iclab.studies.task_diversity.thresholds import crossings, thresholds
-from iclab.studies.trainings import Job, TrainingSettings, digest, trained
+from iclab.studies.trainings import Job, TrainingSettings, trained
 
 TITLE = "Task diversity: remembering a pool, or ridge"
 
@@ -134,14 +134,15 @@ def _tested(
     """Tables of finished models, with recipe, n_tasks and training_seed."""
     sizes = {**asdict(settings.problem), "n_prompts": n_prompts, "seed": settings.seed}
     units = [
-        Unit(function, {"model": trained(job), "n_tasks": count, "pool_seed": seed, **sizes}, job.label)
-        for (_, count, seed), job in jobs.items()
+        Unit(
+            function,
+            {"model": trained(job), "n_tasks": count, "pool_seed": seed, **sizes},
+            job.label,
+            {"recipe": recipe, "n_tasks": count, "training_seed": seed},
+        )
+        for (recipe, count, seed), job in jobs.items()
     ]
-    found = zip(jobs, lab.tables(units, "testing"), strict=True)
-    return pd.concat(
-        [t.assign(recipe=recipe, n_tasks=count, training_seed=seed) for (recipe, count, seed), t in found],
-        ignore_index=True,
-    )
+    return lab.rows(units, "testing")
 
 
 def _lines(settings: Settings, lab: Lab) -> pd.DataFrame:
@@ -151,16 +152,15 @@ def _lines(settings: Settings, lab: Lab) -> pd.DataFrame:
     wanted += [("trained", settings.problem, count) for count in trained_on]
     common = {"pools": tuple(range(settings.pools)), "n_prompts": settings.n_prompts, "seed": settings.seed}
     units = [
-        Unit(bayes_lines, {**asdict(problem), "n_tasks": count, **common}, f"{name}, M = {count}")
+        Unit(
+            bayes_lines,
+            {**asdict(problem), "n_tasks": count, **common},
+            f"{name}, M = {count}",
+            {"setting": name, "dimension": problem.dimension, "n_points": problem.n_points, "n_tasks": count},
+        )
         for name, problem, count in wanted
     ]
-    return pd.concat(
-        [
-            table.assign(setting=name, dimension=problem.dimension, n_points=problem.n_points, n_tasks=count)
-            for (name, problem, count), table in zip(wanted, lab.tables(units, "Bayes lines"), strict=True)
-        ],
-        ignore_index=True,
-    )
+    return lab.rows(units, "Bayes lines")
 
 
 def _job(recipe: str, n_tasks: int, seed: int, settings: Settings, lab: Lab) -> Job:
@@ -174,5 +174,5 @@ def _job(recipe: str, n_tasks: int, seed: int, settings: Settings, lab: Lab) -> 
         kept=settings.kept if recipe == LABELS else 0,
         overrides=settings.overrides,
     )
-    name = f"task_diversity-{recipe.replace(' ', '_')}-M{n_tasks}-seed{seed}-{digest(config.as_dict())}"
-    return Job(f"training: {recipe}, M = {n_tasks}, seed {seed}", config, lab.runs / name)
+    name = f"task_diversity-{recipe.replace(' ', '_')}-M{n_tasks}-seed{seed}"
+    return lab.job(f"{recipe}, M = {n_tasks}, seed {seed}", name, config)
