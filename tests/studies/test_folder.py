@@ -71,6 +71,10 @@ def test_words_of_questions_may_stand_apart_from_what_answers_them(tmp_path):
     small, named = questions_of(module, others)
     assert (small.name, small.asked, small.thresholds) == ("small", "Why not", {"line": 3.0})
     assert [each.ask({"answer": 1, "other": 2}) for each in (small, named)] == [2, 1]
+    entry = "{asked: Why, criterion: Because., ask: of-its-name, given: {more: LINE}, thresholds: {line: LINE, two: 2}}"
+    beside.write_text(f"other-name: {entry}")
+    [other] = questions_of({**module, "LINE": 0.5, "of_its_name": lambda tables, more: tables["answer"] + more})
+    assert (other.ask({"answer": 1}), other.thresholds) == (1.5, {"line": 0.5, "two": 2})
     for text, wrong in (
         ("big: {}", "big, small lacks one"),
         ("small: {asks: Why not}", "one of"),
@@ -79,6 +83,21 @@ def test_words_of_questions_may_stand_apart_from_what_answers_them(tmp_path):
         beside.write_text(text)
         with pytest.raises(InvalidInputError, match=wrong):
             questions_of(module, others)
+
+
+def test_rows_are_held_against_a_line_without_a_function(tmp_path):
+    table = pd.DataFrame({"kind": ["a", "a", "b", "c"], "n": [1, 2, 2, 2], "x": [5.0, 1, 3, 9]})
+    table = table.assign(x_low=table["x"] - 0.5, x_high=table["x"] + 0.5)
+    for cases, counts in (
+        ("statistic: x", (2, 1, 1)),
+        ("statistic: x, line: 8, below: true", (3, 1, 0)),
+        ("statistic: x, where: {kind: [a, b]}, last: n", (0, 1, 1)),
+    ):
+        entry = f"{{asked: Why, criterion: Because., cases: {{table: t, {cases}}}, thresholds: {{threshold: 3}}}}"
+        (tmp_path / "questions.yaml").write_text(f"q: {entry}")
+        [question] = questions_of({"__file__": str(tmp_path / "questions.py")})
+        answer = question.ask({"t": table})
+        assert (answer.met, answer.missed, answer.undecided) == counts
 
 
 def test_settings_are_set_and_tables_equal_in_processes(own_study, iclab, tmp_path):

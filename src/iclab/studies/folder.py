@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -27,11 +27,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from iclab.foundations import InvalidInputError, check_choice, require_writable, user_path, write_text
 from iclab.studies.code import digest_of
-from iclab.studies.study import Answer, Question, Tables
+from iclab.studies.study import Answer, Question, Tables, cases_of
 
 MEASURE, QUESTIONS, FIGURES, PAGE, PROFILES = "measure.py", "questions.py", "figures.py", "page.md.j2", "profiles.yaml"
 PROFILE_NAMES = ("smoke", "laptop", "paper")
 WORDS = "questions.yaml"
+_WORDS = ("asked", "criterion", "source", "lead")
 # What answers a question: from tables, and perhaps the thresholds that the page shows beside it.
 Ask: TypeAlias = Callable[[Tables], Answer]
 
@@ -149,14 +150,19 @@ class Study:
 def questions_of(
     module: Mapping[str, Any], others: Mapping[str, Ask | tuple[Ask, Mapping[str, float]]] = MappingProxyType({})
 ) -> tuple[Question, ...]:
-    """The questions whose words stand in ``questions.yaml``, in its order; a function of its name answers each.
+    """The questions of ``questions.yaml``, in its order; the function of its name answers each.
+
+    Beside the words ``asked``, ``criterion``, ``source`` and ``lead`` an entry may have ``ask``, the name of another
+    function; ``given``, arguments of the function; ``cases`` in place of a function, the arguments of
+    ``study.cases_of``, whose line is the threshold unless it is among them; and ``thresholds``, numbers by name that
+    the page shows. A value in capitals is the constant of that name.
 
     Parameters
     ----------
     module : mapping
         ``globals()`` of the module beside it.
     others : mapping
-        Name of a question to what answers it, alone or with its thresholds, where that is not the function of its name.
+        Name of a question to what answers it, alone or with its thresholds, where YAML cannot say it.
 
     Raises
     ------
@@ -164,23 +170,49 @@ def questions_of(
         If a question has no words or no answer, or a word is unknown.
     """
     path = Path(module["__file__"]).with_name(WORDS)
-    words = _read_yaml(path)
-    asks: dict[str, Any] = {name: module.get(name.replace("-", "_")) for name in words} | dict(others)
-    if wrong := [name for name, ask in asks.items() if ask is None or name not in words]:
+    entries = _read_yaml(path)
+    for name, said in entries.items():
+        if not isinstance(said, Mapping):
+            raise InvalidInputError(f"the question {name} must map words to text in {path}; it is {said!r}.")
+        for key in said:
+            check_choice(key, f"word of the question {name}", (*_WORDS, "ask", "given", "cases", "thresholds"))
+    asks = {name: _answering(name, said, module) for name, said in entries.items()} | dict(others)
+    if wrong := [name for name, ask in asks.items() if ask is None or name not in entries]:
         raise InvalidInputError(
             f"every question must have its words in {path} and what answers it in the module beside; "
             f"{', '.join(wrong)} lacks one."
         )
     questions: list[Question] = []
-    for name, said in words.items():
-        if not isinstance(said, Mapping):
-            raise InvalidInputError(f"the question {name} must map words to text in {path}; it is {said!r}.")
-        for key in said:
-            check_choice(key, f"word of the question {name}", ("asked", "criterion", "source", "lead"))
+    for name, said in entries.items():
         ask = asks[name]
-        answer, thresholds = ask if isinstance(ask, tuple) else (ask, {})
-        questions.append(Question(name, ask=answer, thresholds=thresholds, **said))
+        answer, thresholds = ask if isinstance(ask, tuple) else (ask, _constants(said.get("thresholds", {}), module))
+        words = {key: text for key, text in said.items() if key in _WORDS}
+        questions.append(Question(name, ask=answer, thresholds=thresholds, **words))
     return tuple(questions)
+
+
+def _answering(name: str, said: Mapping[str, Any], module: Mapping[str, Any]) -> Ask | None:
+    """What answers a question by its entry in YAML: rows held against a line, or a function of the module."""
+    if "cases" in said:
+        line = said.get("thresholds", {}).get("threshold", 0.0)
+        return partial(cases_of, **_constants({"line": line, **said["cases"]}, module))
+    function = module.get(said.get("ask", name).replace("-", "_"))
+    given = _constants(said.get("given", {}), module)
+    return partial(function, **given) if function and given else function
+
+
+def _constants(values: Mapping[str, Any], module: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of YAML: a word in capitals is the module's constant of that name, or that of the one that measures."""
+
+    def known(value: Any) -> Any:
+        if not (isinstance(value, str) and value.isupper() and value.isidentifier()):
+            return value
+        if value in module:
+            return module[value]
+        measure = vars(importlib.import_module(f"{module['__package__']}.{Path(MEASURE).stem}"))
+        return measure[check_choice(value, "constant of the study", measure)]
+
+    return {key: known(value) for key, value in values.items()}
 
 
 def open_folder(folder: Path) -> Study:

@@ -286,6 +286,9 @@ def where(table: pd.DataFrame, /, **values: Any) -> pd.DataFrame:
     return table
 
 
+_where = where
+
+
 def at_last(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """The rows with the largest value of a column, such as the longest prompts."""
     return table[table[column] == table[column].max()]
@@ -324,6 +327,37 @@ def cases(rows: pd.DataFrame, statistic: str, line: float, *, above: bool = True
     undecided = len(rows) - met - missed
     spread = {"lowest": float(rows[statistic].min()), "highest": float(rows[statistic].max())} if len(rows) else {}
     return Answer(verdict_of(met, missed, undecided), met, missed, undecided, {**spread, **numbers})
+
+
+def cases_of(
+    tables: Tables,
+    *,
+    table: str,
+    statistic: str,
+    line: float,
+    below: bool = False,
+    where: Mapping[str, Any] | None = None,
+    last: str = "",
+) -> Answer:
+    """Hold the intervals of a statistic against a line, one case per row of a table; see ``cases``.
+
+    Parameters
+    ----------
+    tables : mapping
+        Of a study.
+    table, statistic : str
+        Name of the table, and of the statistic in it.
+    line : float
+        What it is compared with.
+    below : bool
+        Whether the criterion is met below the line instead of above.
+    where : mapping, optional
+        Column to the value, or the list of values, of the rows that count.
+    last : str
+        Column of whose values only the largest counts.
+    """
+    rows = _where(tables[table], **(where or {}))
+    return cases(at_last(rows, last) if last else rows, statistic, line, above=not below)
 
 
 def counted(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
 from iclab.foundations import normal_interval
 from iclab.studies.asymptotics.measure import BEST, RIDGELESS
-from iclab.studies.asymptotics.published import BORDELON, LU
 from iclab.studies.asymptotics.simulations import ERRORS, Cell
 from iclab.studies.folder import questions_of
 from iclab.studies.study import Answer, Tables, at_last, cases, counted, tally, where
@@ -162,17 +159,4 @@ def deeper(tables: Tables) -> Answer:
     return tally(met, total - met)
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "published": partial(printed, source=LU),
-        "limits": (limits, {"threshold": AGREEMENT}),
-        "parabolas": (parabolas, {"threshold": AGREEMENT}),
-        "lines": (lines, {"threshold": FIT}),
-        "threshold": (threshold, {"lower τ": RISE[0], "upper τ": FALL[1]}),
-        "transition": (transition, {"threshold": VANISHED}),
-        "exact": (approach, {"threshold": STEADY}),
-        "depth": partial(printed, source=BORDELON),
-        "integrals": (integrals, {"threshold": SAME}),
-    },
-)
+QUESTIONS = questions_of(globals())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 
@@ -124,14 +122,4 @@ def conflict(tables: Tables) -> Answer:
     return counted(gap > reach, gap < -reach)
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "memorises": (memorises, {"unflipped": RIGHT}),
-        "published": (published, {"distance": CLOSE}),
-        "benign": (benign, {"distance": NEAR, "exponent": LARGE}),
-        "bursts": partial(rises, test="new classes", axis="burst", up=True),
-        "classes": partial(rises, test="new classes", axis="n_classes", up=True),
-        "weights": partial(rises, test="no copies", axis="n_classes", up=False),
-    },
-)
+QUESTIONS = questions_of(globals())

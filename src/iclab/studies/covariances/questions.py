@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 
 from iclab.foundations import normal_quantile
 from iclab.studies.covariances.layer import (
-    COORDINATES,
     GPT2,
-    IDENTITY,
     INDEPENDENT,
     LSA,
     NONE,
     OWN,
-    RETRAINED,
     RIDGE,
-    TRACE,
 )
 from iclab.studies.folder import questions_of
 from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, tally, where
@@ -142,17 +136,4 @@ def noisy(tables: Tables) -> Answer:
     return Answer(Verdict.MEASURED, numbers={"smallest ratio": float(ratio.min()), "largest ratio": float(ratio.max())})
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "trace": partial(helps, trained=OWN, scaling=TRACE),
-        "trained-trace": partial(helps, trained=RETRAINED, scaling=TRACE),
-        "coordinates": partial(helps, trained=OWN, scaling=COORDINATES),
-        "identity-coordinates": partial(helps, trained=IDENTITY, scaling=COORDINATES),
-        "trained-coordinates": partial(helps, trained=RETRAINED, scaling=COORDINATES),
-        "gain-inputs": partial(gains, scaling="inputs"),
-        "gain-trace": partial(gains, scaling=TRACE),
-        "gain-coordinates": partial(gains, scaling=COORDINATES),
-        "agreement": (agreement, {"threshold": FAR}),
-    },
-)
+QUESTIONS = questions_of(globals())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -13,12 +12,7 @@ from iclab.flow.deep import GD_PLUS
 from iclab.foundations import normal_quantile
 from iclab.studies.depth.comparisons import (
     ALL,
-    AS_IT_STANDS,
     BETTER,
-    DEEPER,
-    EXACT,
-    FREE,
-    KERNEL,
     LABELS,
     UNDECIDED,
     WORSE,
@@ -26,12 +20,11 @@ from iclab.studies.depth.comparisons import (
     least,
     verdict,
 )
-from iclab.studies.depth.contexts import COORDINATES, OWN, RANDOM, TRACE
+from iclab.studies.depth.contexts import OWN, RANDOM
 from iclab.studies.depth.limit import descent_limit
 from iclab.studies.depth.measures import BATCHES
 from iclab.studies.depth.models import CONVERGED, LINEAR, SOFTMAX
-from iclab.studies.depth.references import DESCENT_BEST, LEAST_SQUARES, NEWTON
-from iclab.studies.depth.remedies import WHITENED
+from iclab.studies.depth.references import LEAST_SQUARES
 from iclab.studies.folder import questions_of
 from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, tally, where
 
@@ -194,29 +187,4 @@ def symmetric(tables: Tables, *, which: str) -> Answer:
     return counted(z <= bound, **numbers)
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "exact": partial(compared, against=EXACT, tied=False, deep=True),
-        "exact-tied": partial(compared, against=EXACT, tied=True, deep=True),
-        "deeper": partial(compared, against=DEEPER),
-        "free": partial(compared, against=FREE),
-        "descent": partial(compared, against=DESCENT_BEST, deep=True),
-        "newton": partial(compared, against=NEWTON, deep=True),
-        "softmax": partial(compared, against=KERNEL, attention=SOFTMAX),
-        "softmax-deeper": partial(compared, against=DEEPER, attention=SOFTMAX),
-        "nearest-linear": (partial(nearest, attention=LINEAR), {"share of samples": SURE, "distance": NEAR}),
-        "nearest-softmax": partial(nearest, attention=SOFTMAX),
-        "labels": partial(compared, against=LABELS, deep=True),
-        "all": partial(compared, against=ALL),
-        "as-in-3": partial(compared, against=AS_IT_STANDS, attention="as in (3)"),
-        "trace": partial(remedy, name=TRACE),
-        "trace-two": partial(remedy, name=TRACE, layers=2),
-        "coordinates": partial(remedy, name=COORDINATES),
-        "whitened": partial(remedy, name=WHITENED),
-        "agreement": (agreement, {"threshold": AGREES}),
-        "symmetry": partial(symmetric, which="off-diagonal"),
-        "stationary": partial(symmetric, which="diagonal"),
-        "label-weight": partial(symmetric, which="labels"),
-    },
-)
+QUESTIONS = questions_of(globals())

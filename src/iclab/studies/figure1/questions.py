@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from iclab.studies.folder import questions_of
 from iclab.studies.measuring import SIZE, TOKENS
@@ -22,12 +20,8 @@ SPIKE = 2.0
 SEEDS = 2.0
 
 
-def observed(name: str, line: float, *, above: bool = True, second: float | None = None) -> Callable[[Tables], Answer]:
+def observed(tables: Tables, *, name: str, line: float, above: bool = True, second: float | None = None) -> Answer:
     """Whether an observation appears: its checks against a line and, counted in the numbers, against a second one."""
-    return partial(_observed, name=name, line=line, above=above, second=second)
-
-
-def _observed(tables: Tables, name: str, line: float, above: bool, second: float | None) -> Answer:
     rows = where(tables["checks"], observation=name)
     answer = cases(rows, "value", line, above=above)
     if second is not None and len(rows):
@@ -41,7 +35,7 @@ def _observed(tables: Tables, name: str, line: float, above: bool, second: float
 
 def longer(tables: Tables) -> Answer:
     """Whether longer training prompts help, and what else the longest-trained model had more of than the shortest."""
-    answer = observed("longer_is_better", 0.0)(tables)
+    answer = observed(tables, name="longer_is_better", line=0.0)
     models = tables["models"]
     random = where(models, family="random").sort_values("n_train", kind="stable")
     if random["n_train"].nunique() < 2:
@@ -77,21 +71,6 @@ def learned(tables: Tables) -> Answer:
 QUESTIONS = questions_of(
     globals(),
     {
-        "succeeds": (
-            observed("succeeds", SUCCESS, above=False, second=BETWEEN),
-            {"threshold": SUCCESS, "second line": BETWEEN},
-        ),
-        "fails": (observed("fails", SUCCESS, second=BETWEEN), {"threshold": SUCCESS, "second line": BETWEEN}),
-        "random_is_better": observed("random_is_better", 0.0),
-        "short_of_least_squares": (
-            observed("short_of_least_squares", MATCH, second=BETWEEN),
-            {"threshold": MATCH, "second line": BETWEEN},
-        ),
-        "longer_is_better": longer,
-        "rises": (observed("rises", 1.0, second=SPIKE), {"threshold": 1.0, "second line": SPIKE}),
-        "ratio_shrinks": observed("ratio_shrinks", 1.0),
-        "difference_shrinks": observed("difference_shrinks", 0.0),
-        "seeds": (seeds, {"threshold": SEEDS}),
         "size": (size, SIZE),
     },
 )

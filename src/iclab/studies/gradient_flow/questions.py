@@ -85,12 +85,4 @@ def _short(values: dict[str, float]) -> dict[str, float]:
     return {_SHORT[case]: value for case, value in values.items()}
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "limit": (limit, {"threshold": ROUNDING}),
-        "u": away_from_zero,
-        "balance": (balance, {"threshold": ROUNDING}),
-        "rate": (rate, {"threshold": RATE_ROUNDING}),
-    },
-)
+QUESTIONS = questions_of(globals())

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 import pandas as pd
 
 from iclab.foundations import normal_interval
 from iclab.studies.folder import questions_of
-from iclab.studies.hijacking.exact import CLASSICAL, LAYER, LEAST_SQUARES
-from iclab.studies.hijacking.measure import FOOLED
+from iclab.studies.hijacking.exact import CLASSICAL
 from iclab.studies.study import Answer, Tables, cases, counted, tally, where
 
 # Share of prompts that counts as nearly all, and as most.
@@ -57,18 +53,14 @@ def every_position(tables: Tables) -> Answer:
     return counted(ratio < OVERLOOKED, **({"largest_ratio": float(ratio.max())} if len(ratio) else {}))
 
 
-def between(kind: str, sources: str, targets: str) -> Callable[[Tables], Answer]:
+def between(tables: Tables, *, kind: str, sources: str = "models", targets: str = "models") -> Answer:
     """Transfer of attacks between different learners: "models", or a classical one by name."""
-
-    def ask(tables: Tables) -> Answer:
-        rows = tables["transfer"]
-        rows = rows[(rows["kind"] == kind) & (rows["source"] != rows["target"])]
-        for column, wanted in (("source", sources), ("target", targets)):
-            rows = rows[rows[column] == wanted if wanted in CLASSICAL else ~rows[column].isin(CLASSICAL)]
-        median = {"median_moved": float(rows["moved"].median())} if len(rows) else {}
-        return cases(rows, "fooled", MOST, above=False, **median)
-
-    return ask
+    rows = where(tables["transfer"], kind=kind)
+    rows = rows[rows["source"] != rows["target"]]
+    for column, wanted in (("source", sources), ("target", targets)):
+        rows = rows[rows[column] == wanted if wanted in CLASSICAL else ~rows[column].isin(CLASSICAL)]
+    median = {"median_moved": float(rows["moved"].median())} if len(rows) else {}
+    return cases(rows, "fooled", MOST, above=False, **median)
 
 
 def layer_pays(tables: Tables) -> Answer:
@@ -80,11 +72,12 @@ def layer_pays(tables: Tables) -> Answer:
     return tally(met, len(budgets) - met, **gains)
 
 
-def hardened(tables: Tables, where: Callable[[pd.DataFrame], pd.Series[bool]], *, above: bool) -> Answer:
-    """Change of the error against GPT-2 that was never attacked, on the same prompts."""
+def hardened(tables: Tables, *, budget: str, above: bool = False) -> Answer:
+    """Change of the error against GPT-2 that was never attacked, on the same prompts, at budgets of test."""
     rows = tables["hardened"]
-    rows = rows[rows["trained"] > 0]
-    return cases(rows[where(rows)], "change", 0.0, above=above)
+    tested, trained = rows["budget"], rows["trained"]
+    chosen = {"of training": tested == trained, "larger": tested > trained, "none": tested == 0}[budget]
+    return cases(rows[(trained > 0) & chosen], "change", 0.0, above=above)
 
 
 def beside_squares(tables: Tables) -> Answer:
@@ -102,21 +95,4 @@ def beside_squares(tables: Tables) -> Answer:
     return cases(pd.DataFrame({"less": less, "less_low": low, "less_high": high}), "less", 0.0, above=False, **numbers)
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "one-label": (partial(reached, kind="one"), {"threshold": NEARLY_ALL}),
-        "all-labels": (partial(reached, kind="all"), {"threshold": NEARLY_ALL}),
-        "smaller": (smaller, {"threshold": 1.0}),
-        "every-position": (every_position, {"threshold": OVERLOOKED}),
-        "transfer-models": (between("all", "models", "models"), {"threshold": MOST, "far": FOOLED}),
-        "transfer-one": (between("one", "models", "models"), {"threshold": MOST, "far": FOOLED}),
-        "to-least-squares": (between("all", "models", LEAST_SQUARES), {"threshold": MOST, "far": FOOLED}),
-        "from-least-squares": (between("all", LEAST_SQUARES, "models"), {"threshold": MOST, "far": FOOLED}),
-        "from-layer": (between("one", LAYER, "models"), {"threshold": MOST, "far": FOOLED}),
-        "layer": layer_pays,
-        "hardened": lambda tables: hardened(tables, lambda rows: rows["trained"] == rows["budget"], above=False),
-        "stronger": lambda tables: hardened(tables, lambda rows: rows["budget"] > rows["trained"], above=False),
-        "cost": lambda tables: hardened(tables, lambda rows: rows["budget"] == 0, above=True),
-    },
-)
+QUESTIONS = questions_of(globals())

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from iclab.studies.folder import questions_of
-from iclab.studies.in_probability.measure import LAYER, LEAST_SQUARES, NEAR_MEAN, RIDGE
+from iclab.studies.in_probability.measure import LAYER, LEAST_SQUARES, RIDGE
 from iclab.studies.study import Answer, Tables, cases, counted, tally
 
 # An error/d below this is small; the zero predictor has 1.
@@ -17,15 +16,10 @@ STEADY = 0.05
 NEARLY_ALL = 0.95
 
 
-def transformers(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of trained models."""
-    return rows[~rows["predictor"].isin([LAYER, LEAST_SQUARES, RIDGE])]
-
-
-def unlimited(tables: Tables) -> pd.DataFrame:
-    """Layers with infinitely many examples in training and at test."""
-    rows = tables["layer"]
-    return rows[np.isinf(rows["N_over_d"]) & np.isinf(rows["M_over_d"])]
+def transformers(tables: Tables, *, table: str, statistic: str, line: float, above: bool = True) -> Answer:
+    """A statistic of trained models against a line."""
+    rows = tables[table]
+    return cases(rows[~rows["predictor"].isin([LAYER, LEAST_SQUARES, RIDGE])], statistic, line, above=above)
 
 
 def concentrates(tables: Tables) -> Answer:
@@ -48,17 +42,4 @@ def bounded(tables: Tables) -> Answer:
     return counted(~(rows["above_low"] > rows["cantelli"]), largest_share_of_bound=tight)
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "concentrates": (concentrates, {"threshold": STEADY}),
-        "near": (lambda tables: cases(tables["layer"], "worst", NEAR_MEAN, above=False), {"threshold": NEAR_MEAN}),
-        "small": (lambda tables: cases(unlimited(tables), "q95", SMALL, above=False), {"threshold": SMALL}),
-        "lucky": (lambda tables: cases(unlimited(tables), "q5", SMALL, above=False), {"threshold": SMALL}),
-        "gpt2": (
-            lambda tables: cases(transformers(tables["predictors"]), "q95", SMALL, above=False),
-            {"threshold": SMALL},
-        ),
-        "pairs": (lambda tables: cases(transformers(tables["pairs"]), "better", NEARLY_ALL), {"threshold": NEARLY_ALL}),
-    },
-)
+QUESTIONS = questions_of(globals())

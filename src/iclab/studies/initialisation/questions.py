@@ -119,10 +119,6 @@ def layers(tables: Tables, *, column: str) -> Answer:
 QUESTIONS = questions_of(
     globals(),
     {
-        "between": (between, {"threshold": SETTLED}),
-        "beyond": (beyond, {"threshold": SETTLED}),
-        "rate_power": (partial(power, index=0, expected=RATE_POWER), {"power": RATE_POWER}),
-        "batch_power": (partial(power, index=1, expected=BATCH_POWER), {"power": BATCH_POWER}),
         "one_layer": (partial(layers, column="beats_one_layer"), {"t": SPAN}),
         "two_steps": (partial(layers, column="as_two_steps"), {"threshold": SLACK}),
     },

@@ -59,29 +59,21 @@ def newton_first(tables: Tables) -> Answer:
     return _compare(best(rows, "newton"), best(rows, "gradient_descent"))
 
 
-def readable(target: str, control: bool):
+def readable(tables: Tables, *, target: str) -> Answer:
     """Whether a quantity can be read from the stream after some block, and better than from initial weights."""
-
-    def ask(tables: Tables) -> Answer:
-        rows = tables["probes"]
-        rows = rows[(rows["target"] == target) & ~rows["control"].astype(bool) & rows["r2"].notna()]
-        met = missed = undecided = 0
-        numbers = {}
-        for (model, position), group in rows.groupby(["model", "position"], sort=False):
-            trained = where(group, weights="trained")
-            top = trained.sort_values("r2").iloc[-1]
-            others = where(group, weights="untrained")
-            gap, line = top["r2"] - READABLE, DIFFERENCE * top["stderr"]
-            if control and len(others):
-                other = others.sort_values("r2").iloc[-1]
-                gap = min(gap, top["r2"] - other["r2"])
-                line = DIFFERENCE * math.hypot(top["stderr"], other["stderr"])
-            met, missed, undecided = met + (gap > line), missed + (gap < -line), undecided + (abs(gap) <= line)
-            if position == rows["position"].max():
-                numbers[f"R², {model}"] = float(top["r2"])
-        return tally(met, missed, undecided, **numbers)
-
-    return ask
+    rows = where(tables["probes"], target=target, control=False).dropna(subset="r2").sort_values("r2", kind="stable")
+    met, missed, numbers = [], [], {}
+    for (model, position), group in rows.groupby(["model", "position"], sort=False):
+        top = where(group, weights="trained").iloc[-1]
+        gap, line = top["r2"] - READABLE, DIFFERENCE * top["stderr"]
+        for _, other in where(group, weights="untrained").tail(1).iterrows():
+            gap = min(gap, top["r2"] - other["r2"])
+            line = DIFFERENCE * math.hypot(top["stderr"], other["stderr"])
+        met.append(gap > line)
+        missed.append(gap < -line)
+        if position == rows["position"].max():
+            numbers[f"R², {model}"] = float(top["r2"])
+    return counted(met, missed, **numbers)
 
 
 def one_step(tables: Tables) -> Answer:
@@ -129,16 +121,4 @@ def nearest(tables: Tables) -> Answer:
     return counted(met, **numbers)
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "newton": (growing, {"correlation": LINEAR}),
-        "not_descent": (newton_first, {"standard errors": DIFFERENCE}),
-        "moment": (readable("moment", control=True), {"R²": READABLE, "standard errors": DIFFERENCE}),
-        "weights": (readable("least_squares", control=True), {"R²": READABLE, "standard errors": DIFFERENCE}),
-        "one_step": (one_step, {"cosine": SAME, "standard errors": DIFFERENCE}),
-        "identity": (near_identity, {"distance": NEAR}),
-        "least_squares": (least_squares, {"distance": LIKE, "standard errors": DIFFERENCE}),
-        "nearest": (nearest, {"standard errors": DIFFERENCE}),
-    },
-)
+QUESTIONS = questions_of(globals())

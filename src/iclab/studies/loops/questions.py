@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from iclab.studies.contests import hold, over_seeds
 from iclab.studies.folder import questions_of
-from iclab.studies.loops.measure import LOOPED, SAME_COMPUTE, SAME_WEIGHTS
+from iclab.studies.loops.measure import LOOPED
 from iclab.studies.study import Answer, Tables, at_last, where
 
 # Ratio of errors up to which a looped model is as good as an untied one.
@@ -13,21 +13,11 @@ AS_GOOD = 1.5
 KEPT = 2.0
 
 
-def _against(tables: Tables, other: str, line: float) -> Answer:
+def against(tables: Tables, *, other: str, line: float) -> Answer:
     """Errors at N of the looped model over those of another one, seeds paired."""
     rows = at_last(where(tables["errors"], predictor="model"), "position")
     means = rows.pivot(index="training_seed", columns="case", values="mean")
     return hold({"ratio": over_seeds((means[LOOPED] / means[other]).to_numpy(float))}, line, above=False)
-
-
-def as_untied(tables: Tables) -> Answer:
-    """Whether the looped model is as good as the untied one of the same compute."""
-    return _against(tables, SAME_COMPUTE, AS_GOOD)
-
-
-def better_than_one(tables: Tables) -> Answer:
-    """Whether loops help at all: the looped model against one layer of as many weights."""
-    return _against(tables, SAME_WEIGHTS, 1.0)
 
 
 def _trained_loops(tables: Tables) -> int:
@@ -50,12 +40,4 @@ def faster_than_descent(tables: Tables) -> Answer:
     return hold({"ratio": over_seeds(own / exact[0])}, 1.0, above=False)
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "untied": (as_untied, {"ratio": AS_GOOD}),
-        "loops": better_than_one,
-        "beyond": (beyond, {"ratio": KEPT}),
-        "descent": faster_than_descent,
-    },
-)
+QUESTIONS = questions_of(globals())

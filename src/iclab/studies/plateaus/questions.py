@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from iclab.foundations import Vector, wilson_interval
 from iclab.studies.folder import questions_of
 from iclab.studies.plateaus.measure import PAIR_SCALE
-from iclab.studies.plateaus.problems import FIXED, NARROW, NEAR, NOISY, WIDE
+from iclab.studies.plateaus.problems import FIXED, NEAR
 from iclab.studies.study import Answer, Number, Tables, counted, tally, where
 
 ZHANG = "Zhang et al. 2025"
@@ -167,22 +165,4 @@ def slower(tables: Tables, *, rules: tuple[str, ...]) -> Answer:
     return tally(met, total - met, **numbers)
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "heights": (partial(heights, problems=(FIXED,)), {"threshold": HEIGHT}),
-        "times": (partial(times, problems=(FIXED,)), {"threshold": TIME}),
-        "precision": order_of_weights,
-        "scale": scale_decides,
-        "noise": (partial(heights, problems=(NOISY,)), {"threshold": HEIGHT}),
-        "noise-times": (partial(times, problems=(NOISY,)), {"threshold": TIME}),
-        "narrow": (partial(heights, problems=(NARROW,)), {"threshold": HEIGHT}),
-        "wide": (partial(heights, problems=(WIDE,)), {"threshold": HEIGHT}),
-        "ranks": (ranks, {"threshold": PASSED}),
-        "merged": (one_drop, {"threshold": PASSED}),
-        "logistic": (is_logistic, {"threshold": LOGISTIC}),
-        "adam": (partial(skips, rule="adam"), {"threshold": SKIPPED}),
-        "muon": (partial(skips, rule="muon"), {"threshold": SKIPPED}),
-        "waits": partial(slower, rules=("adam", "muon")),
-    },
-)
+QUESTIONS = questions_of(globals())

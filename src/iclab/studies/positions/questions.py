@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pandas as pd
 
 from iclab.studies.folder import questions_of
-from iclab.studies.positions.treatments import RESTORED
-from iclab.studies.study import Answer, Tables, Verdict, at_last, cases, where
+from iclab.studies.study import Answer, Tables, Verdict, cases, where
 
 # Over this times the error at N, the error beyond N counts as a spike.
 SPIKE = 2.0
@@ -43,22 +40,6 @@ def cause(tables: Tables) -> Answer:
     return Answer(verdict, learned.met, others.met, 0, numbers)
 
 
-def restored(tables: Tables) -> Answer:
-    """Whether trained rows in place of untrained ones leave no spike."""
-    rows = pd.concat([own(tables, "learned", treatment=name) for name in RESTORED])
-    return cases(rows, "near", SPIKE, above=False)
-
-
-def far(tables: Tables, variants: tuple[str, ...]) -> Answer:
-    """Whether the error far beyond N is above that at N."""
-    return cases(own(tables, *variants), "far_jump", 0.0)
-
-
-def top(tables: Tables) -> pd.DataFrame:
-    """Learned positions at the largest variance."""
-    return at_last(tables["variance"], "c")
-
-
 def mechanism(tables: Tables) -> Answer:
     """Whether the jump over c is the one at the same size of positions beside the tokens."""
     changed = tables["interventions"]
@@ -68,14 +49,4 @@ def mechanism(tables: Tables) -> Answer:
     return Answer(answer, int((~missed).sum()), int(missed.sum()), 0, {"largest_damage": float(rows["damage"].max())})
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "cause": (cause, {"threshold": SPIKE}),
-        "restored": (restored, {"threshold": SPIKE}),
-        "length": partial(far, variants=("shifted", "none")),
-        "distances": partial(far, variants=("rotary", "alibi")),
-        "ratio": lambda tables: cases(top(tables), "log_ratio_fall", 0.0),
-        "jump": lambda tables: cases(top(tables), "jump_change", 0.0, above=False),
-    },
-)
+QUESTIONS = questions_of(globals())

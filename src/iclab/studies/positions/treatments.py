@@ -46,7 +46,6 @@ def _late(table: Float[Tensor, "R w"], rows: int) -> Float[Tensor, "R w"]:
 # Untrained rows become zero, the mean of trained ones, the last trained one, or trained ones in turn; or prompts begin
 # at untrained rows.
 CHANGES: Mapping[str, Change] = {"zero": _zeros, "mean": _mean, "last": _last, "wrapped": _wrapped, "late": _late}
-RESTORED = ("mean", "last", "wrapped")
 
 
 def trained_rows(n_train: int) -> int:

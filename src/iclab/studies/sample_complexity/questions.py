@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 
@@ -141,15 +139,4 @@ def floor(tables: Tables) -> Answer:
     return Answer(Verdict.MEASURED, numbers=numbers)
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "agreement": (agreement, {"threshold": FAR}),
-        "lengths": partial(power, quantities=("trained layer above its floor", "trained layer, N = M")),
-        "prompts": partial(power, quantities=("empirical minimiser",)),
-        "noise": partial(power, quantities=("distance to the flow", "excess around the minimum")),
-        "pool": partial(power, quantities=("layer on a pool",)),
-        "enough": (enough, {"threshold": TENTH}),
-        "nearest": (nearest, {"share of samples": CERTAIN}),
-    },
-)
+QUESTIONS = questions_of(globals())

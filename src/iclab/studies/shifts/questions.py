@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -81,15 +80,4 @@ def agreement(tables: Tables) -> Answer:
     return counted(scores <= AGREEMENT, **{"largest": float(scores.max())})
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "as_stated": (as_stated, {"threshold": TOLERANCE}),
-        "tasks": (partial(tolerated, changed=("labels", "tasks")), {"threshold": TOLERANCE}),
-        "queries": (partial(tolerated, changed=("queries",)), {"threshold": TOLERANCE}),
-        "inputs": (partial(tolerated, changed=INPUTS, holds=False), {"threshold": TOLERANCE}),
-        "strength": steady,
-        "least_squares": (smaller, {"threshold": DIFFERENCE}),
-        "agreement": (agreement, {"threshold": AGREEMENT}),
-    },
-)
+QUESTIONS = questions_of(globals())

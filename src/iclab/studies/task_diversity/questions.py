@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from iclab.foundations import mean_interval, normal_quantile, student_quantile
 from iclab.studies.folder import questions_of
 from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally, where
-from iclab.studies.task_diversity.lines import EXCESS, FRESH, POOL, RIDGE
-from iclab.studies.task_diversity.models import CONSTANT, FAST, FAST_CONSTANT, LABELS, POSTERIOR
+from iclab.studies.task_diversity.lines import EXCESS, FRESH, RIDGE
+from iclab.studies.task_diversity.models import LABELS
 from iclab.studies.task_diversity.thresholds import HALF
 
 # The number of tasks at which Raventós et al. see the change at d = 8 and K = 16.
@@ -107,16 +105,4 @@ def explained(tables: Tables) -> Answer:
     return tally(met, missed, total - met - missed, **numbers)
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "fresh": partial(changes, tasks=FRESH),
-        "pool": partial(changes, tasks=POOL),
-        "thresholds": found,
-        "reported": (reported, {"threshold": WORSE}),
-        "targets": partial(moved, recipes=(POSTERIOR,), towards_ridge=False),
-        "rates": partial(moved, recipes=(FAST_CONSTANT,), towards_ridge=True),
-        "parts": partial(moved, recipes=(CONSTANT, FAST), towards_ridge=True),
-        "explained": (explained, {"threshold": CORRELATED}),
-    },
-)
+QUESTIONS = questions_of(globals())

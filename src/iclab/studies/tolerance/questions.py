@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pandas as pd
 
 from iclab.studies.folder import questions_of
-from iclab.studies.shifts.questions import TOLERANCE
+from iclab.studies.shifts import questions as shifts
 from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally, where
 from iclab.studies.tolerance.views import BENIGN
 
+TOLERANCE = shifts.TOLERANCE
 # A model whose excess on what it was made for is above this has little to lose by a shift: it has not learned.
 LEARNED = 0.5
 # Measured differences below this are zero but for rounding.
@@ -93,16 +92,4 @@ def closed_form(tables: Tables) -> Answer:
     return counted(z <= AGREE, **numbers)
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "layer_others": (partial(layer, benign=True), {"threshold": TOLERANCE}),
-        "layer_inputs": (partial(layer, benign=False), {"threshold": TOLERANCE}),
-        "transformers_fixed": (partial(transformers, family="fixed"), {"threshold": TOLERANCE}),
-        "transformers_random": (partial(transformers, family="random"), {"threshold": TOLERANCE}),
-        "as_predicted": (partial(as_predicted, family="fixed"), {"threshold": TOLERANCE}),
-        "unlike_layer": partial(unlike, other="linear layer", family=None),
-        "unlike_least_squares": partial(unlike, other="least squares", family="fixed"),
-        "closed_form": (closed_form, {"threshold": AGREE}),
-    },
-)
+QUESTIONS = questions_of(globals())
