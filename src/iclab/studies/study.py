@@ -21,6 +21,7 @@ from iclab.foundations import (
     check_choice,
     check_integer,
     check_real,
+    mean_interval,
     read_json,
     write_json,
 )
@@ -297,6 +298,18 @@ def at_last(table: pd.DataFrame, column: str) -> pd.DataFrame:
 def as_number(value: float | Number) -> Number:
     """A number with its uncertainty, unknown for a plain one."""
     return value if isinstance(value, Number) else Number(float(value))
+
+
+def number_in(row: Mapping[Any, Any], name: str) -> Number:
+    """A statistic x of a row with its interval, from ``x``, ``x_low`` and ``x_high``."""
+    return Number(*(float(row[f"{name}{end}"]) for end in ("", "_low", "_high")))
+
+
+def mean_over(values: pd.Series) -> Number:
+    """A mean, such as over seeds, with Student's 95 % interval; one value has none."""
+    if len(values) < 2:
+        return Number(float(values.mean()))
+    return Number(float(values.mean()), *map(float, mean_interval(values.to_numpy())))
 
 
 def cases(rows: pd.DataFrame, statistic: str, line: float, *, above: bool = True, **numbers: float | Number) -> Answer:

@@ -72,12 +72,13 @@ def distinct(rows: pd.DataFrame) -> pd.DataFrame:
 def limits(tables: Tables) -> Answer:
     """Intercepts in 1/d against the limits."""
     rows = distinct(tables["intercepts"])
-    met = int((rows["z"].abs() < AGREEMENT).sum())
-    largest = float((rows["intercept"] / rows["limit"] - 1).abs().max())
-    spread = float((rows["stderr"] / rows["limit"]).max())
-    numbers = {"largest_relative_difference": largest, "largest_relative_standard_error": spread}
-    numbers["intercepts_below_the_limit"] = int((rows["z"] < 0).sum())
-    return tally(met, len(rows) - met, largest_z=float(rows["z"].abs().max()), **numbers)
+    numbers = {
+        "largest_z": float(rows["z"].abs().max()),
+        "largest_relative_difference": float((rows["intercept"] / rows["limit"] - 1).abs().max()),
+        "largest_relative_standard_error": float((rows["stderr"] / rows["limit"]).max()),
+        "intercepts_below_the_limit": int((rows["z"] < 0).sum()),
+    }
+    return counted(rows["z"].abs() < AGREEMENT, **numbers)
 
 
 def parabolas(tables: Tables) -> Answer:
@@ -109,14 +110,12 @@ def above(tables: Tables) -> Answer:
 
 def approach(tables: Tables) -> Answer:
     """Exact errors of the layer: d times their distance from the limit tends to a constant."""
-    met, total = 0, 0
-    for _, rows in tables["exact"].groupby("alpha"):
-        ordered = rows.sort_values("dimension")
-        scaled = (ordered["ratio"] - 1) * ordered["dimension"]
-        met += bool(abs(scaled.iloc[-1] / scaled.iloc[-2] - 1) < STEADY)
-        total += 1
+    met: list[bool] = []
+    for _, rows in tables["exact"].sort_values("dimension").groupby("alpha"):
+        scaled = (rows["ratio"] - 1) * rows["dimension"]
+        met.append(bool(abs(scaled.iloc[-1] / scaled.iloc[-2] - 1) < STEADY))
     ratios = tables["exact"]["ratio"]
-    return tally(met, total - met, lowest_ratio=float(ratios.min()), highest_ratio=float(ratios.max()))
+    return counted(met, lowest_ratio=float(ratios.min()), highest_ratio=float(ratios.max()))
 
 
 def _by_test(tables: Tables) -> list[pd.DataFrame]:
@@ -135,9 +134,7 @@ def diversity(tables: Tables) -> Answer:
     """Isotropic training tasks are better than the most concentrated ones for one test and worse for another."""
     gain = np.array([rows["icl"].iloc[-1] - rows["icl"].iloc[0] for rows in _by_test(tables)])
     helps, harms = int((gain > 0).sum()), int((gain < 0).sum())
-    numbers = {"tests where diversity helps": helps, "tests where it harms": harms}
-    found = int(helps > 0) + int(harms > 0)
-    return tally(found, 2 - found, **numbers)
+    return counted([helps > 0, harms > 0], **{"tests where diversity helps": helps, "tests where it harms": harms})
 
 
 def integrals(tables: Tables) -> Answer:
@@ -149,14 +146,12 @@ def integrals(tables: Tables) -> Answer:
 
 def deeper(tables: Tables) -> Answer:
     """More layers lower both errors, and layers of their own are better than one repeated."""
-    met, total = 0, 0
-    for _, rows in tables["depth"].groupby("alpha"):
-        ordered = rows.sort_values("layers")
-        deep = ordered[ordered["layers"] > 1]
-        falls = [bool((np.diff(ordered[name]) < 0).all()) for name in ("untied", "tied")]
-        met += sum(falls) + bool((deep["untied"] < deep["tied"]).all())
-        total += 3
-    return tally(met, total - met)
+    met: list[bool] = []
+    for _, rows in tables["depth"].sort_values("layers").groupby("alpha"):
+        deep = rows[rows["layers"] > 1]
+        met += [bool((np.diff(rows[name]) < 0).all()) for name in ("untied", "tied")]
+        met.append(bool((deep["untied"] < deep["tied"]).all()))
+    return counted(met)
 
 
 QUESTIONS = questions_of(globals())

@@ -13,7 +13,6 @@ import pandas as pd
 import yaml
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass as validated
-from threadpoolctl import threadpool_limits
 
 from iclab.foundations import InvalidInputError
 from iclab.studies.claims.bench import Bench
@@ -188,15 +187,9 @@ def find(check: Check, name: str, judged: Judged, seed: int, effort: str, critic
     return Finding(*parts)
 
 
-def one_thread() -> threadpool_limits:
-    """The matrices are tiny: more threads only wait for one another."""
-    return threadpool_limits(1)
-
-
 def found_by(**given: Any) -> pd.DataFrame:
     """What ``find`` finds, as a table."""
-    with one_thread():
-        return find(**given).as_table()
+    return find(**given).as_table()
 
 
 def _weight(evidence: Evidence) -> tuple[float, float]:

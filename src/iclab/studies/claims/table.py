@@ -26,7 +26,8 @@ from iclab.studies.claims import (
     summary,
 )
 from iclab.studies.claims.bench import EFFORTS
-from iclab.studies.claims.claim import Check, Claim, Finding, find, one_thread, read_section
+from iclab.studies.claims.claim import Check, Claim, Finding, find, read_section
+from iclab.studies.executors import one_thread
 
 Progress = Callable[[str, int, int], None]
 
@@ -144,7 +145,7 @@ def check_claims(
     check_choice(effort, "effort", EFFORTS)
     chosen = select(only)
     found: dict[str, Finding] = {}
-    with one_thread():
+    with one_thread():  # the matrices are tiny: more threads only wait for one another
         for done, claim in enumerate(chosen):
             if progress is not None:
                 progress(f"claims: {claim.name}", done, len(chosen))

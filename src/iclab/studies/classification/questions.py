@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from iclab.foundations import mean_interval, normal_quantile
+from iclab.foundations import normal_quantile
 from iclab.studies.classification.bursts import OWN, SHOWN
 from iclab.studies.classification.logistic import BAYES, BESIDE, MODE, MODEL
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally, where
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, mean_over, number_in, where
 
 # Accuracy that is near to Bayes, as a distance; and the share of labels that are
 # right.
@@ -31,8 +31,8 @@ def _matrix(tables: Tables) -> pd.DataFrame:
     for (dimension, exponent), own in tables["clusters"].groupby(["dimension", "exponent"]):
         row = {"dimension": dimension, "exponent": exponent, "bayes": float(own["bayes"].iloc[0])}
         for name in ("clean", "memory"):
-            low, high = mean_interval(own[name].to_numpy())
-            row |= {name: float(own[name].mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
+            mean = mean_over(own[name])
+            row |= {name: mean.value, f"{name}_low": mean.low, f"{name}_high": mean.high}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -40,13 +40,14 @@ def _matrix(tables: Tables) -> pd.DataFrame:
 def memorises(tables: Tables) -> Answer:
     """Whether the accuracy on the context's own noisy labels exceeds the share of right ones."""
     rows = _matrix(tables)
-    numbers = {
-        f"d = {row['dimension']:g}, exponent {row['exponent']:g}": Number(
-            row["memory"], row["memory_low"], row["memory_high"]
-        )
+    return counted(rows["memory_low"] > RIGHT, rows["memory_high"] < RIGHT, **_by_problem(rows, "memory"))
+
+
+def _by_problem(rows: pd.DataFrame, name: str) -> dict[str, Number]:
+    return {
+        f"d = {row['dimension']:g}, exponent {row['exponent']:g}": number_in(row, name)
         for row in rows.to_dict("records")
     }
-    return counted(rows["memory_low"] > RIGHT, rows["memory_high"] < RIGHT, **numbers)
 
 
 def published(tables: Tables) -> Answer:
@@ -66,31 +67,21 @@ def benign(tables: Tables) -> Answer:
     rows = _matrix(tables)
     rows = rows[rows["exponent"] >= LARGE]
     line = rows["bayes"] - NEAR
-    numbers = {
-        f"d = {row['dimension']:g}, exponent {row['exponent']:g}": Number(
-            row["clean"], row["clean_low"], row["clean_high"]
-        )
-        for row in rows.to_dict("records")
-    }
-    return counted(rows["clean_low"] > line, rows["clean_high"] < line, **numbers)
+    return counted(rows["clean_low"] > line, rows["clean_high"] < line, **_by_problem(rows, "clean"))
 
 
 def regression(tables: Tables) -> Answer:
     """Whether trained models have a smaller cross-entropy at N than the mode of logistic regression, by seed."""
     rows = tables["regression_gaps"]
     rows = rows[(rows["against"] == MODE) & ~rows["predictor"].isin(BESIDE)]
-    numbers: dict[str, float | Number] = {}
-    for row in rows.to_dict("records"):
-        numbers[f"{row['predictor']} less {MODE}"] = Number(row["gap"], row["gap_low"], row["gap_high"])
+    numbers = {f"{row['predictor']} less {MODE}": number_in(row, "gap") for row in rows.to_dict("records")}
     return counted(rows["gap_high"] < 0, rows["gap_low"] > 0, **numbers)
 
 
 def excess(tables: Tables) -> Answer:
     """Cross-entropies at N above Bayes."""
     rows = where(tables["regression_gaps"], against=BAYES)
-    numbers: dict[str, float | Number] = {
-        str(row["predictor"]): Number(row["gap"], row["gap_low"], row["gap_high"]) for row in rows.to_dict("records")
-    }
+    numbers = {str(row["predictor"]): number_in(row, "gap") for row in rows.to_dict("records")}
     return Answer(Verdict.MEASURED, numbers=numbers)
 
 
@@ -102,13 +93,9 @@ def rises(tables: Tables, *, test: str, axis: str, up: bool) -> Answer:
     least, most = (rows[rows[axis] == end].set_index(keys) for end in (rows[axis].min(), rows[axis].max()))
     change = most["mean"] - least["mean"]
     reach = normal_quantile() * np.hypot(most["stderr"], least["stderr"])
-    above, below = int((change > reach).sum()), int((change < -reach).sum())
-    met, missed = (above, below) if up else (below, above)
-    numbers: dict[str, float | Number] = {}
-    for value, own in change.groupby(other):
-        low, high = (float(end) for end in mean_interval(own.to_numpy()))
-        numbers[f"change at {other.replace('_', ' ')} {value}"] = Number(float(own.mean()), low, high)
-    return tally(met, missed, len(change) - met - missed, **numbers)
+    numbers = {f"change at {other.replace('_', ' ')} {value}": mean_over(own) for value, own in change.groupby(other)}
+    change = change if up else -change
+    return counted(change > reach, change < -reach, **numbers)
 
 
 def conflict(tables: Tables) -> Answer:

@@ -15,7 +15,7 @@ from iclab.studies.covariances.layer import (
     RIDGE,
 )
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, tally, where
+from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, where
 
 # A training has learned when its error on prompts like its own is at most this part of the zero predictor's.
 LEARNED = 0.1
@@ -95,17 +95,11 @@ def helps(tables: Tables, *, trained: str, scaling: str, against: str = OWN) -> 
 def spread(tables: Tables) -> Answer:
     """Whether GPT-2's error grows from the first distribution to the last, in every seed and beyond its errors."""
     runs = own_runs(tables["models"])
-    met = missed = 0
-    factors: list[float] = []
-    for _, rows in runs.groupby("training_seed"):
-        first, last = rows.iloc[0], rows.iloc[-1]
-        reach = normal_quantile() * float(np.hypot(first["stderr"], last["stderr"]))
-        change = float(last["error"] - first["error"])
-        met, missed = met + (change > reach), missed + (change < -reach)
-        factors.append(float(last["error"] / first["error"]))
-    total = runs["training_seed"].nunique()
-    numbers = {"smallest factor": min(factors), "largest factor": max(factors)}
-    return tally(met, missed, total - met - missed, **numbers)
+    first, last = (getattr(runs.groupby("training_seed"), end)() for end in ("first", "last"))
+    change, factors = last["error"] - first["error"], last["error"] / first["error"]
+    reach = normal_quantile() * np.hypot(first["stderr"], last["stderr"])
+    numbers = {"smallest factor": float(factors.min()), "largest factor": float(factors.max())}
+    return counted(change > reach, change < -reach, **numbers)
 
 
 def gains(tables: Tables, *, scaling: str) -> Answer:

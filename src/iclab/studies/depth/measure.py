@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from iclab.flow.deep import FULL, GD_PLUS, INVARIANT, Contexts, Weights
-from iclab.foundations import check_integer
+from iclab.foundations import check_integer, normal_interval
 from iclab.studies.depth.comparisons import HEAVY, comparisons, verdict
 from iclab.studies.depth.contexts import ANISOTROPIC, EVERY, OWN, PLAIN, covariates, draw
 from iclab.studies.depth.limit import limit_table

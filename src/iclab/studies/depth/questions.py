@@ -26,7 +26,7 @@ from iclab.studies.depth.measures import BATCHES
 from iclab.studies.depth.models import CONVERGED, LINEAR, SOFTMAX
 from iclab.studies.depth.references import LEAST_SQUARES
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, tally, where
+from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, where
 
 # Standard errors within which a fit agrees with its exact minimum.
 AGREES = 3.0
@@ -51,13 +51,13 @@ def lessens(tables: Tables) -> Answer:
     """Whether every further untied layer lowers the least error found as N → ∞ under random covariances."""
     untied = _untied_limits(tables)
     steps = np.diff(untied["error"])
-    met, last = int((steps < 0).sum()), untied.iloc[-1]
+    last = untied.iloc[-1]
     numbers = {
         "one layer": float(untied["error"].iloc[0]),
         f"{last['layers']} layers": float(last["error"]),
         f"{last['layers']} steps of descent": descent_limit(int(last["layers"])),
     }
-    return tally(met, len(steps) - met, **numbers)
+    return counted(steps < 0, **numbers)
 
 
 def learned(tables: Tables) -> Answer:
@@ -87,15 +87,14 @@ def compared(
 def overfitting(tables: Tables) -> Answer:
     """Where freed weights raise the error, whether the training error falls: then it is overfitting."""
     rows, models = tables["compared"], tables["models"].set_index(["inputs", "attention", "form", "tied", "layers"])
-    rises = rows[rows["against"].isin([LABELS, ALL]) & (rows["says"] == WORSE) & (rows["layers"] > 1)]
+    rises = where(rows, against=[LABELS, ALL], says=WORSE)
     narrower = {LABELS: GD_PLUS, ALL: "invariant"}
-    wide = [models.loc[(r["inputs"], LINEAR, r["form"], False, r["layers"]), "train"] for _, r in rises.iterrows()]
-    narrow = [
-        models.loc[(r["inputs"], LINEAR, narrower[r["against"]], False, r["layers"]), "train"]
-        for _, r in rises.iterrows()
-    ]
-    met = int(np.sum(np.array(wide) < np.array(narrow)))
-    return tally(met, len(rises) - met)
+    met: list[bool] = []
+    for _, row in rises[rises["layers"] > 1].iterrows():
+        forms = (row["form"], narrower[row["against"]])
+        wide, narrow = (models.loc[(row["inputs"], LINEAR, form, False, row["layers"]), "train"] for form in forms)
+        met.append(wide < narrow)
+    return counted(met)
 
 
 def agreement(tables: Tables) -> Answer:

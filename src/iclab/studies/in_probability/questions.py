@@ -6,7 +6,7 @@ import numpy as np
 
 from iclab.studies.folder import questions_of
 from iclab.studies.in_probability.measure import LAYER, LEAST_SQUARES, RIDGE
-from iclab.studies.study import Answer, Tables, cases, counted, tally
+from iclab.studies.study import Answer, Tables, cases, counted
 
 # An error/d below this is small; the zero predictor has 1.
 SMALL = 0.1
@@ -24,15 +24,13 @@ def transformers(tables: Tables, *, table: str, statistic: str, line: float, abo
 
 def concentrates(tables: Tables) -> Answer:
     """Standard deviation over the mean times √d, at the two largest d, for every N/d and M/d."""
-    met = total = 0
-    for _, rows in tables["layer"].groupby(["N_over_d", "M_over_d"]):
-        ordered = rows.sort_values("d")
-        scaled = (ordered["deviation"] / ordered["mean"] * np.sqrt(ordered["d"])).to_numpy()
-        met += bool(abs(scaled[-1] / scaled[-2] - 1) < STEADY)
-        total += 1
+    met: list[bool] = []
+    for _, rows in tables["layer"].sort_values("d").groupby(["N_over_d", "M_over_d"]):
+        scaled = (rows["deviation"] / rows["mean"] * np.sqrt(rows["d"])).to_numpy()
+        met.append(bool(abs(scaled[-1] / scaled[-2] - 1) < STEADY))
     relative = tables["layer"]["deviation"] / tables["layer"]["mean"]
     spread = {"smallest_relative_deviation": float(relative.min()), "largest_relative_deviation": float(relative.max())}
-    return tally(met, total - met, **spread)
+    return counted(met, **spread)
 
 
 def bounded(tables: Tables) -> Answer:

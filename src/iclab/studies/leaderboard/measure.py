@@ -157,14 +157,12 @@ def crossings(
         own = curves[(curves["recipe"] == recipe) & curves["length"].isin(lengths)]
         for threshold in settings.thresholds:
             for seed in settings.training_seeds:
-                mine = where(own, seed=seed)
-                below = mine[mine["error"] <= threshold]
+                below = own[(own["seed"] == seed) & (own["error"] <= threshold)].sort_values("step", kind="stable")
                 row: dict[str, Any] = {"recipe": recipe, "threshold": threshold, "seed": seed, "within": max(lengths)}
-                row |= {"reached": not below.empty}
+                row |= {"reached": len(below) > 0}
+                found = below.head(1).rename(columns={"step": "steps"}).to_dict("records") or [{}]
                 names = ("steps", "sequences", "cpu_seconds", "error", "stderr", "length")
-                found = below.rename(columns={"step": "steps"})
-                best = None if below.empty else found.sort_values("steps", kind="stable").iloc[0]
-                rows.append(row | {name: np.nan if best is None else float(best[name]) for name in names})
+                rows.append(row | {name: float(found[0].get(name, np.nan)) for name in names})
     return pd.DataFrame(rows)
 
 
@@ -201,28 +199,16 @@ def ratios(board: pd.DataFrame) -> pd.DataFrame:
     ``relation`` is "=" where both reached the threshold, "≥" where only ours did (the ratio then takes the length that
     theirs was tried at), "≤" where only theirs did, and "unknown" where neither did.
     """
-    rows: list[dict[str, Any]] = []
     ours, theirs = (where(board, recipe=name) for name in (OURS, GARG))
     paired = ours.merge(theirs, on=["threshold", "seed"], suffixes=("_ours", "_garg"), sort=False)
-    for row in paired.to_dict("records"):
-        mine, other = bool(row["reached_ours"]), bool(row["reached_garg"])
-        relation = {(True, True): "=", (True, False): "≥", (False, True): "≤", (False, False): "unknown"}[mine, other]
-        ratio = (row["steps_garg"] if other else row["within_garg"]) / (
-            row["steps_ours"] if mine else row["within_ours"]
-        )
-        rows.append(
-            {
-                "threshold": row["threshold"],
-                "seed": row["seed"],
-                "steps_ours": row["steps_ours"],
-                "steps_garg": row["steps_garg"],
-                "within_ours": row["within_ours"],
-                "within_garg": row["within_garg"],
-                "ratio": np.nan if relation == "unknown" else float(ratio),
-                "relation": relation,
-            }
-        )
-    return pd.DataFrame(rows)
+    mine, other = paired["reached_ours"], paired["reached_garg"]
+    ratio = paired["steps_garg"].where(other, paired["within_garg"])
+    ratio /= paired["steps_ours"].where(mine, paired["within_ours"])
+    columns = ["threshold", "seed", "steps_ours", "steps_garg", "within_ours", "within_garg"]
+    return paired[columns].assign(
+        ratio=ratio.where(mine | other),
+        relation=np.select([mine & other, mine, other], ["=", "≥", "≤"], "unknown"),
+    )
 
 
 def last_errors(runs: pd.DataFrame, n_seeds: int) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import numpy as np
 
 from iclab.studies.folder import questions_of
 from iclab.studies.leaderboard.recipes import OURS
-from iclab.studies.study import Answer, Tables, cases, counted, tally
+from iclab.studies.study import Answer, Tables, cases, counted, where
 
 # How many times the steps of ours another recipe must take.
 TENFOLD = 10.0
@@ -17,21 +17,13 @@ def first(tables: Tables) -> Answer:
 
     A case is met if our range over seeds lies below the other's, missed if above; one seed has no range.
     """
-    met = missed = undecided = 0
-    ranking = tables["ranking"].to_dict("records")
-    mine = {row["threshold"]: row for row in ranking if row["recipe"] == OURS}
-    for row in ranking:
-        if row["recipe"] == OURS:
-            continue
-        ours = mine[row["threshold"]]
-        if row["seeds"] > 1 and ours["most_steps"] < row["least_steps"]:
-            met += 1
-        elif row["seeds"] > 1 and row["most_steps"] < ours["least_steps"]:
-            missed += 1
-        else:
-            undecided += 1
-    steps = {f"steps to {threshold:g}": row["median_steps"] for threshold, row in mine.items()}
-    return tally(met, missed, undecided, **steps)
+    ranking = tables["ranking"]
+    mine = where(ranking, recipe=OURS)
+    others = ranking[ranking["recipe"] != OURS].merge(mine, on="threshold", suffixes=("", "_ours"))
+    several = others["seeds"] > 1
+    sooner, later = others["most_steps_ours"] < others["least_steps"], others["most_steps"] < others["least_steps_ours"]
+    steps = {f"steps to {threshold:g}": n for threshold, n in mine.set_index("threshold")["median_steps"].items()}
+    return counted(several & sooner, several & later, **steps)
 
 
 def tenfold(tables: Tables) -> Answer:
@@ -47,11 +39,7 @@ def tenfold(tables: Tables) -> Answer:
 def lower(tables: Tables) -> Answer:
     """Whether every other recipe ends above ours after as many steps."""
     ends = tables["ends"]
-    answer = cases(ends.rename(columns={"ratio": "last_error"} | _ENDS), "last_error", 1.0)
-    steps = float(ends["length"].max()) if len(ends) else np.nan
-    return Answer(answer.verdict, answer.met, answer.missed, answer.undecided, {**answer.numbers, "steps": steps})
+    return cases(ends, "ratio", 1.0, steps=float(ends["length"].max()) if len(ends) else np.nan)
 
-
-_ENDS = {"ratio_low": "last_error_low", "ratio_high": "last_error_high"}
 
 QUESTIONS = questions_of(globals())

@@ -49,34 +49,26 @@ def times(tables: Tables, *, problems: tuple[str, ...]) -> Answer:
 def order_of_weights(tables: Tables) -> Answer:
     """Largest relative errors of the times by scale: the fitted power of the scale is at least one half."""
     rows = where(tables["drops"], problem=FIXED)
-    met = total = 0
     by_scale = rows.assign(size=rows["gap"].abs()).pivot_table(index=["seed", "drop"], columns="scale", values="size")
     low, high = float(rows["scale"].min()), float(rows["scale"].max())
-    for small, large in by_scale[[low, high]].itertuples(index=False):
-        met += bool(small < large * (low / high) ** 0.5)
-        total += 1
     largest = {f"largest at scale {scale:g}": float(by_scale[scale].max()) for scale in by_scale}
-    return tally(met, total - met, **largest)
+    return counted(by_scale[low] < by_scale[high] * (low / high) ** 0.5, **largest)
 
 
 def directions(tables: Tables) -> Answer:
     """Whether the followed flow learned the predicted directions, drop by drop, and where only two were to be told."""
-    rows = tables["drops"]
-    met, total = int(rows["directions"].sum()), len(rows)
-    followed = tables["orders"]
-    met, total = met + int(followed["as_predicted"].sum()), total + int(followed["followed"].sum())
+    drops, followed = tables["drops"]["directions"], tables["orders"]
+    met, total = int(drops.sum() + followed["as_predicted"].sum()), len(drops) + int(followed["followed"].sum())
     return tally(met, total - met)
 
 
 def largest_first(tables: Tables) -> Answer:
     """Starts from which the larger eigenvalue is learned first, per problem."""
-    rows = tables["orders"]
-    met = int((rows["first"] == rows["n"]).sum())
-    numbers = {}
+    rows, numbers = tables["orders"], {}
     for ratio, one in where(rows, heads=2, scale=PAIR_SCALE).groupby("ratio"):
         k, n = int(one["first"].sum()), int(one["n"].sum())
         numbers[f"share at ratio {ratio:g}"] = Number(k / n, *(float(end) for end in wilson_interval(k, n)))
-    return tally(met, len(rows) - met, **numbers)
+    return counted(rows["first"] == rows["n"], **numbers)
 
 
 def _shares(tables: Tables, ratio: float, heads: int, scale: float) -> float:
@@ -101,19 +93,12 @@ def scale_decides(tables: Tables) -> Answer:
 
 def ranks(tables: Tables) -> Answer:
     """Heads of rank r: levels that are no multiple of r, against the last multiple before."""
-    rows = tables["levels"]
-    rows = rows[(rows["problem"] == FIXED) & (rows["rank"] > 1)]
-    met = total = 0
-    longest = 0.0
-    for _, one in rows.groupby(["rank", "seed"]):
+    rows = where(tables["levels"], problem=FIXED)
+    shares: list[float] = []
+    for _, one in rows[rows["rank"] > 1].groupby(["rank", "seed"]):
         rank, near = int(one["rank"].iloc[0]), one.sort_values("level")["near"].to_numpy()
-        for level in range(1, len(near) - 1):
-            if level % rank:
-                share = near[level] / near[level - level % rank]
-                met += bool(share < PASSED)
-                total += 1
-                longest = max(longest, float(share))
-    return tally(met, total - met, longest_share=longest)
+        shares += [near[level] / near[level - level % rank] for level in range(1, len(near) - 1) if level % rank]
+    return counted([share < PASSED for share in shares], longest_share=float(max(shares, default=0.0)))
 
 
 def one_drop(tables: Tables) -> Answer:
@@ -134,12 +119,10 @@ def is_logistic(tables: Tables) -> Answer:
 def skips(tables: Tables, *, rule: str) -> Answer:
     """Share of the steps near plateaus, over that of a straight descent."""
     rows = where(tables["rules"], rule=rule)
-    ratio = rows["share"] / rows["straight"]
-    met = int((rows["arrived"] & (ratio <= SKIPPED)).sum())
     numbers = {"smallest_share": float(rows["share"].min()), "largest_share": float(rows["share"].max())}
     levels = where(tables["levels"], problem=FIXED, rank=1, main=True).groupby("level")["predicted"].first()
     numbers |= {"straight": float(rows["straight"].iloc[0]), "together": together(levels.to_numpy(float))}
-    return tally(met, len(rows) - met, **numbers)
+    return counted(rows["arrived"] & (rows["share"] / rows["straight"] <= SKIPPED), **numbers)
 
 
 def together(levels: Vector) -> float:
@@ -152,17 +135,12 @@ def together(levels: Vector) -> float:
 
 def slower(tables: Tables, *, rules: tuple[str, ...]) -> Answer:
     """Whether ten times smaller starts need less than three times the steps, per rule and seed."""
-    met = total = 0
-    numbers: dict[str, float] = {}
-    for rule in rules:
-        rows = where(tables["rules"], rule=rule)
-        steps = rows.pivot_table(index="seed", columns="scale", values="steps")
-        small, large = float(rows["scale"].min()), float(rows["scale"].max())
-        ratio = steps[small] / steps[large]
-        met += int((ratio < (large / small) ** 0.5).sum())
-        total += len(ratio)
-        numbers[f"steps, smaller over larger start, {rule}"] = float(ratio.mean())
-    return tally(met, total - met, **numbers)
+    rows = where(tables["rules"], rule=rules)
+    steps = rows.pivot_table(index=["rule", "seed"], columns="scale", values="steps")
+    small, large = float(rows["scale"].min()), float(rows["scale"].max())
+    ratio = steps[small] / steps[large]
+    means = {f"steps, smaller over larger start, {rule}": float(ratio[rule].mean()) for rule in rules}
+    return counted(ratio < (large / small) ** 0.5, **means)
 
 
 QUESTIONS = questions_of(globals())

@@ -10,7 +10,7 @@ from iclab.studies.folder import questions_of
 from iclab.studies.sample_complexity.fits import best_rates
 from iclab.studies.sample_complexity.prompts import FIXED, LINEAR
 from iclab.studies.sample_complexity.tasks import FRESH, MODEL, POOL, RIDGE
-from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, tally, where
+from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, where
 
 # Share of bootstrap samples of the prompts from which on a nearest algorithm is named.
 CERTAIN = 0.95
@@ -94,13 +94,9 @@ def nearest(tables: Tables) -> Answer:
     rows = at[(at["tasks"] == FRESH) & (at["predictor"] != MODEL) & np.isfinite(at["n_tasks"])]
     means = rows.groupby(["n_tasks", "predictor"]).agg(distance=("distance", "mean"), share=("frequency", "min"))
     chosen = means.loc[means.groupby("n_tasks")["distance"].idxmin()].reset_index()
-    certain = chosen["share"] >= CERTAIN
-    ridge = chosen["predictor"] == RIDGE
-    met, missed = int((certain & ridge).sum()), int((certain & ~ridge).sum())
-    numbers: dict[str, float | Number] = {}
-    if met:
-        numbers["least K"] = float(chosen.loc[certain & ridge, "n_tasks"].min())
-    return tally(met, missed, len(chosen) - met - missed, **numbers)
+    certain, ridge = chosen["share"] >= CERTAIN, chosen["predictor"] == RIDGE
+    met = certain & ridge
+    return counted(met, certain & ~ridge, **({"least K": float(chosen.loc[met, "n_tasks"].min())} if met.any() else {}))
 
 
 def known(tables: Tables) -> Answer:
@@ -110,9 +106,8 @@ def known(tables: Tables) -> Answer:
     own = own.groupby(["tasks", "n_tasks"]).agg({"error": "mean", "stderr": "max"})
     pool, fresh = own.loc[POOL], own.loc[FRESH]
     gap, reach = fresh["error"] - pool["error"], normal_quantile() * np.hypot(pool["stderr"], fresh["stderr"])
-    met, missed = int((gap > reach).sum()), int((gap < -reach).sum())
-    numbers = {"largest K": float(gap.index[gap > reach].max())} if met else {}
-    return tally(met, missed, len(gap) - met - missed, **numbers)
+    known = gap > reach
+    return counted(known, gap < -reach, **({"largest K": float(gap.index[known].max())} if known.any() else {}))
 
 
 def agreement(tables: Tables) -> Answer:

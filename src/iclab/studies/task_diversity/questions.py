@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from iclab.foundations import mean_interval, normal_quantile, student_quantile
+from iclab.foundations import normal_quantile, student_quantile
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally, where
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, mean_over, number_in, where
 from iclab.studies.task_diversity.lines import EXCESS, FRESH, RIDGE
 from iclab.studies.task_diversity.models import LABELS
 from iclab.studies.task_diversity.thresholds import HALF
@@ -25,20 +25,19 @@ def changes(tables: Tables, *, tasks: str) -> Answer:
     reach = normal_quantile() * rows["relative_stderr"]
     ends = rows.assign(low=rows["relative"] - reach, high=rows["relative"] + reach).sort_values("n_tasks")
     first, last = (ends.groupby("training_seed").nth(i).set_index("training_seed") for i in (0, -1))
-    met = int(((first["low"] > HALF) & (last["high"] < HALF)).sum())
-    missed = int(((first["high"] < HALF) | (last["low"] > HALF)).sum())
     numbers = {
         "relative distance at the fewest": float(first["relative"].mean()),
         "at the most": float(last["relative"].mean()),
     }
-    return tally(met, missed, len(first) - met - missed, **numbers)
+    met, missed = (first["low"] > HALF) & (last["high"] < HALF), (first["high"] < HALF) | (last["low"] > HALF)
+    return counted(met, missed, **numbers)
 
 
 def found(tables: Tables) -> Answer:
     """The thresholds with their intervals over seeds."""
     rows = tables["thresholds"]
     numbers = {
-        f"{row['recipe']}, {row['tasks']}": Number(row["threshold"], row["threshold_low"], row["threshold_high"])
+        f"{row['recipe']}, {row['tasks']}": number_in(row, "threshold")
         for row in rows.to_dict("records")
         if np.isfinite(row["threshold"])
     }
@@ -75,34 +74,25 @@ def moved(tables: Tables, *, recipes: tuple[str, ...], towards_ridge: bool) -> A
     rows = where(tables["models"], tasks=FRESH)
     keys, columns = ["n_tasks", "training_seed"], ["relative", "relative_stderr"]
     base = where(rows, recipe=LABELS).set_index(keys)[columns].set_axis(["from", "from_stderr"], axis="columns")
-    met = missed = total = 0
-    numbers: dict[str, float | Number] = {}
+    met, missed, numbers = [], [], {}
     for recipe in recipes:
         own = where(rows, recipe=recipe).set_index(keys)[columns].join(base, how="inner")
         gap = own["relative"] - own["from"]
         # The same prompts, so an interval for independent ones is too wide rather than too narrow.
         reach = normal_quantile() * np.hypot(own["relative_stderr"], own["from_stderr"])
-        below, above = int((gap < -reach).sum()), int((gap > reach).sum())
-        met, missed = met + (below if towards_ridge else above), missed + (above if towards_ridge else below)
-        total += len(gap)
-        for count, mine in gap.groupby("n_tasks"):
-            low, high = mean_interval(mine.to_numpy()) if len(mine) > 1 else (np.nan, np.nan)
-            numbers[f"{recipe}, M = {count}"] = Number(float(mine.mean()), float(low), float(high))
-    return tally(met, missed, total - met - missed, **numbers)
+        below, above = gap < -reach, gap > reach
+        met += list(below if towards_ridge else above)
+        missed += list(above if towards_ridge else below)
+        numbers |= {f"{recipe}, M = {count}": mean_over(mine) for count, mine in gap.groupby("n_tasks")}
+    return counted(met, missed, **numbers)
 
 
 def explained(tables: Tables) -> Answer:
     """How well one posterior over the two strategies explains relative distances along training."""
     rows = tables["posterior"]
-    met = missed = 0
-    numbers: dict[str, float | Number] = {}
-    for row in rows.to_dict("records"):
-        numbers[f"{row['quantity']}, {row['tasks']}"] = Number(row["value"], row["value_low"], row["value_high"])
-        if row["quantity"] == "correlation":
-            met += int(row["value_low"] > CORRELATED)
-            missed += int(row["value_high"] < CORRELATED)
-    total = int((rows["quantity"] == "correlation").sum())
-    return tally(met, missed, total - met - missed, **numbers)
+    numbers = {f"{row['quantity']}, {row['tasks']}": number_in(row, "value") for row in rows.to_dict("records")}
+    found = where(rows, quantity="correlation")
+    return counted(found["value_low"] > CORRELATED, found["value_high"] < CORRELATED, **numbers)
 
 
 QUESTIONS = questions_of(globals())
