@@ -15,11 +15,16 @@ from iclab.predictors import Averaging, LeastSquares, Ridge
 from iclab.prompts import Gaussian
 from iclab.studies import code
 from iclab.studies.folder import load_package
-from iclab.studies.store import Store, Unit
+from iclab.studies.lab import Lab
+from iclab.studies.store import Store, Unit, several
 
 
 def double(value, predictor=None):
     return pd.DataFrame({"double": np.atleast_1d(np.asarray(value, float)) * 2})
+
+
+def both():
+    return several({"a": pd.DataFrame({"x": [1.0]}), "b": pd.DataFrame({"y": [2.0, 3.0]})})
 
 
 def test_what_is_kept_is_what_was_computed(tmp_path):
@@ -74,14 +79,28 @@ def test_predictors_and_distributions_are_arguments():
     assert Unit(double, {"value": 1, "predictor": Ridge(1.0)}).key == keys[1]
 
 
-def test_a_function_that_no_other_process_would_find_is_refused():
-    with pytest.raises(InvalidInputError, match="must be found by its name in its module"):
-        _ = Unit(lambda: None, {}).key
+@pytest.mark.parametrize(
+    ("function", "arguments", "reason"),
+    [
+        (lambda: None, {}, "must be found by its name in its module"),
+        (double, {"value": object()}, "must be a plain value, a dataclass or have an identity"),
+    ],
+)
+def test_a_unit_that_has_no_key_is_refused(function, arguments, reason):
+    with pytest.raises(InvalidInputError, match=reason):
+        _ = Unit(function, arguments).key
 
 
-def test_an_argument_without_a_key_is_refused():
-    with pytest.raises(InvalidInputError, match="must be a plain value, a dataclass or have an identity"):
-        _ = Unit(double, {"value": object()}).key
+def test_tables_of_units_are_joined_with_what_tells_them_apart(tmp_path):
+    """A unit of several tables, and units of one each, whose columns are no part of their keys."""
+    lab = Lab(tmp_path, lambda *_: None)
+    units = [Unit(double, {"value": [v]}, columns={"v": v}, table="doubles") for v in (1, 2)]
+    assert lab.rows(units).to_dict("list") == {"double": [2.0, 4.0], "v": [1, 2]}
+    tables = lab.named_tables([*units, Unit(both, {}, columns={"of": "both"})])
+    assert tables["doubles"].to_dict("list") == {"double": [2.0, 4.0], "v": [1, 2]}
+    assert tables["a"].to_dict("list") == {"x": [1.0], "of": ["both"]}
+    assert tables["b"].to_dict("list") == {"y": [2.0, 3.0], "of": ["both", "both"]}
+    assert Unit(double, {"value": [1]}).key == units[0].key
 
 
 def _changed(monkeypatch, module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -36,6 +36,13 @@ OPEN_ROWS, BROAD_COLUMNS = 16, 8
 Drawings: TypeAlias = dict[tuple[int, str], tuple[Record, str]]
 
 
+def templates() -> Environment:
+    """Of blocks and of whole pages."""
+    return Environment(
+        loader=PackageLoader("iclab.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+
+
 @dataclass
 class Blocks:
     """The blocks of one page: they stand in its text as comments, and take their place when the text is HTML.
@@ -51,11 +58,7 @@ class Blocks:
     directory: Path
     drawings: Drawings = field(default_factory=dict)
     _blocks: list[str] = field(default_factory=list)
-    _templates: Environment = field(
-        default_factory=lambda: Environment(
-            loader=PackageLoader("iclab.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-        )
-    )
+    _templates: Environment = field(default_factory=templates)
 
     def functions(self, study: Study, record: Record) -> dict[str, Any]:
         """What a template may call about one study."""
@@ -163,8 +166,7 @@ class Blocks:
         frame = _chosen(frame, where)
         sort, text = ([each] if isinstance(each, str) else list(each) for each in (sort, text))
         columns = [columns] if isinstance(columns, str) else columns
-        for key in (*sort, *text, *(badges or {})):
-            check_choice(key, "column", [str(known) for known in frame.columns])
+        _check_columns(frame, (*sort, *text, *(badges or {}), *(columns or ())))
         if sort:
             frame = frame.sort_values(sort, kind="stable")
         dressed = {key: [Markup(to_inline(str(cell))) for cell in frame[key]] for key in text}
@@ -173,8 +175,6 @@ class Blocks:
         for key, cells in dressed.items():
             frame = frame.assign(**{key: pd.Series(cells, frame.index, dtype=object)})
         if columns is not None:
-            for key in columns:
-                check_choice(key, "column", [str(known) for known in frame.columns])
             frame = frame[list(columns)]
             frame = frame.rename(columns=dict(columns)) if isinstance(columns, Mapping) else frame
         shown = table_of(frame)
@@ -223,9 +223,13 @@ class Blocks:
 
 def _chosen(frame: pd.DataFrame, where: Mapping[str, Any] | None) -> pd.DataFrame:
     """The rows whose columns have the given value, or one of the given values."""
-    for key in where or {}:
-        check_choice(key, "column", [str(known) for known in frame.columns])
+    _check_columns(frame, where or {})
     return rows_where(frame, **(where or {}))
+
+
+def _check_columns(frame: pd.DataFrame, named: Iterable[str]) -> None:
+    for key in named:
+        check_choice(key, "column", [str(known) for known in frame.columns])
 
 
 def _mark(index: int) -> str:

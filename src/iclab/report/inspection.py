@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 
 from iclab import __version__
 from iclab.foundations import atomic_path, normal_quantile, write_text
-from iclab.report.blocks import Blocks
-from iclab.report.pages import frame, written
+from iclab.report.blocks import Blocks, templates
+from iclab.report.pages import written
 from iclab.studies.drawing import CYCLE, label_short_log, panels
 from iclab.studies.study import Record
 
@@ -86,12 +86,8 @@ def write_inspection(
     page = directory / f"{name}.html"
     listed = [f"{name}/{key}.csv" for key in tables]
     nothing = {"first": None, "studies": [], "study": None}
-    shown = (
-        frame()
-        .get_template("inspection.html.j2")
-        .render(nothing, title=name, body=Markup(body), version=__version__, tables=listed)
-    )
-    write_text(page, shown)
+    whole = templates().get_template("inspection.html.j2")
+    write_text(page, whole.render(nothing, title=name, body=Markup(body), version=__version__, tables=listed))
     progress("page", 1, 1)
     return page
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
+from jinja2 import Environment, StrictUndefined, TemplateError
 from markupsafe import Markup
 
 from iclab.foundations import InvalidInputError, write_text
-from iclab.report.blocks import Blocks, Drawings, shown_value
+from iclab.report.blocks import Blocks, Drawings, shown_value, templates
 from iclab.report.markdown import to_html
 from iclab.studies.folder import Study
 from iclab.studies.results import Results
@@ -51,7 +51,7 @@ def write_report(
         If a page asks for what its record does not hold.
     """
     links = {study.name: f"{study.name}.html" for study, _ in results.finished}
-    templates = frame()
+    frames = templates()
     drawings = {} if drawings is None else drawings
     shared = {
         "provenance": results.provenance,
@@ -65,18 +65,18 @@ def write_report(
         blocks = Blocks(results.directory, drawings)
         body = written(study.page, f"the page of {study.name}", blocks, blocks.functions(study, record))
         shared["data"] = _listing(results.directory, study, record)
-        page = templates.get_template("study.html.j2").render(shared, record=record, study=study, body=Markup(body))
+        page = frames.get_template("study.html.j2").render(shared, record=record, study=study, body=Markup(body))
         write_text(results.directory / links[study.name], page)
     last = results.directory / next(reversed(links.values()), FIRST_PAGE)
     if first is not None:
         last = results.directory / FIRST_PAGE
-        write_text(last, _over(results, first, shared, templates, drawings))
+        write_text(last, _over(results, first, shared, frames, drawings))
     progress("report: written", len(results.finished), len(results.finished))
     return last
 
 
 def _over(
-    results: Results, first: tuple[str, str], shared: Mapping[str, Any], templates: Environment, drawings: Drawings
+    results: Results, first: tuple[str, str], shared: Mapping[str, Any], frames: Environment, drawings: Drawings
 ) -> str:
     """The page over all studies: its template gets the functions of each by name."""
     title, template = first
@@ -104,7 +104,7 @@ def _over(
         "fold": blocks.fold,
     }
     body = written(template, "the first page", blocks, functions)
-    return templates.get_template("first.html.j2").render(shared, title=title, body=Markup(body))
+    return frames.get_template("first.html.j2").render(shared, title=title, body=Markup(body))
 
 
 def written(template: str, what: str, blocks: Blocks, functions: Mapping[str, Any]) -> str:
@@ -134,13 +134,6 @@ def _settings(record: Record, settings: Mapping[str, str]) -> str:
     return "; ".join(f"{symbol} = {', '.join(map(str, value))}" for symbol, value in lists.items())
 
 
-def frame() -> Environment:
-    """Templates of whole pages."""
-    return Environment(
-        loader=PackageLoader("iclab.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-
-
 def _pending(results: Results) -> list[tuple[str, float | None]]:
     """Titles of what is still to come, and after how many minutes about."""
     passed, coming = 0.0, []
@@ -161,12 +154,3 @@ def _listing(directory: Path, study: Study, record: Record) -> str:
         f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1><ul>{items}</ul>',
     )
     return f"studies/{study.name}/index.html"
-
-
-def seeds_of(settings: Mapping[str, Any]) -> Sequence[tuple[str, Any]]:
-    """Every seed among a record's settings."""
-    return [
-        (key, value)
-        for key, value in settings.items()
-        if (key == "seed" or key.endswith(("_seed", "_seeds"))) and not key.startswith("n_")
-    ]

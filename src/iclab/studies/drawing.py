@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
@@ -85,6 +87,19 @@ def label_short_log(axis: Axis) -> None:
     axis.set_major_locator(MaxNLocator(5) if high < _LESS * low else LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def tick_at(ax: Axes, values: Iterable[float], form: str = "g") -> None:
+    """Ticks of the horizontal axis at the values that were used, as numbers, and none between."""
+    used = sorted(set(values))
+    ax.set_xticks(used, [f"{value:{form}}" for value in used])
+    ax.minorticks_off()
+
+
+def bars(value: Any, low: Any, high: Any) -> Any:
+    """Lengths of the bars from values to the ends of their intervals; none where an end lies on the wrong side."""
+    value, low, high = (np.asarray(each, float) for each in (value, low, high))
+    return np.clip([value - low, high - value], 0, None)
 
 
 def save_figure(figure: Figure, name: str, directory: Path) -> None:

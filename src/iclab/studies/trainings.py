@@ -16,8 +16,8 @@ from iclab.models import shipped_models
 from iclab.models.storage import MANIFEST
 from iclab.studies.executors import Done, Here, Task
 from iclab.studies.lab import Lab
-from iclab.training import Run, TrainingConfig, read_config, train, train_together
-from iclab.training.config import differences
+from iclab.training import Run, TrainingConfig, preset, read_config, train, train_together
+from iclab.training.config import differences, merge
 from iclab.training.metrics import METRICS
 from iclab.training.run import CONFIG
 from iclab.training.together import gains, likeness
@@ -70,6 +70,28 @@ class TrainingSettings:
     n_prompts: int = 1_000
     training_seeds: tuple[int, ...] = (0, 1, 2)
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class PresetSettings(TrainingSettings):
+    """Those of studies whose transformers differ in a few fields of a preset.
+
+    Attributes
+    ----------
+    dimension, n_train : int
+        d and N.
+    preset : str
+        Name of the training preset.
+    """
+
+    dimension: int = 5
+    n_train: int = 10
+    preset: str = "tiny"
+
+    def configuration(self, seed: int, **changes: Any) -> TrainingConfig:
+        """One training of the preset with changes, those of the profile last."""
+        sizes = {"dimension": self.dimension, "n_train": self.n_train, "seed": seed}
+        return preset(self.preset, **merge({**sizes, **changes}, self.overrides))
 
 
 @dataclass(frozen=True)

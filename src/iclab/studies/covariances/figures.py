@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import ACCENT, CYCLE, LSA, SECOND, THIRD, ZERO, label_short_log, panels
+from iclab.studies.drawing import ACCENT, CYCLE, LSA, SECOND, THIRD, ZERO, bars, label_short_log, panels, tick_at
 from iclab.studies.study import Record, at_last, where
 
 _TREATMENTS = {
@@ -77,10 +77,8 @@ def transformers(record: Record) -> Figure:
             at = np.array([laws.index(key) for key in zip(part["family"], part["cv2"], strict=True)]) + 0.12 * (i - 1.5)
             reach = normal_quantile() * part["stderr"].fillna(0.0)
             low, high = (part["error_low"] - reach).clip(lower=_FLOOR), part["error_high"] + reach
-            bars = np.clip([part["error"] - low, high - part["error"]], 0, None)
-            ax.errorbar(
-                at, part["error"], bars, color=color, marker=marker, markersize=4, linestyle="none", label=label
-            )
+            look = {"color": color, "marker": marker, "markersize": 4, "linestyle": "none", "label": label}
+            ax.errorbar(at, part["error"], bars(part["error"], low, high), **look)
         ax.set_yscale("log")
         ax.set_xticks(range(len(laws)), [_name(*key) for key in laws])
         ax.set_ylabel("error / zero predictor's")
@@ -100,10 +98,8 @@ def scales(record: Record) -> Figure:
                 shown = where(part, scaling=scaling).sort_values("scale")
                 label = _name(*key) if scaling == "none" else None
                 left.plot(shown["scale"], shown["error"], color=CYCLE[i], linestyle=line, marker=".", label=label)
-        ticks = sorted(own["scale"].unique())
         left.set(xscale="log", yscale="log", xlabel="factor c of the covariances", ylabel="error / zero predictor's")
-        left.set_xticks(ticks, [f"{c:g}" for c in ticks])
-        left.minorticks_off()
+        tick_at(left, own["scale"])
         label_short_log(left.yaxis)
         left.legend()
         _scaled(right, gpt2)

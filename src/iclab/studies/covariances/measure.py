@@ -35,8 +35,7 @@ from iclab.studies.covariances.layer import (
 )
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
-from iclab.studies.trainings import Job, Trained, TrainingSettings, trained
-from iclab.training import preset
+from iclab.studies.trainings import Job, PresetSettings, Trained, trained
 
 TITLE = "Training on varying covariances"
 # How a transformer's prompts are scaled.
@@ -50,13 +49,11 @@ Inputs: TypeAlias = Gaussian | RandomDiagonal
 
 
 @dataclass(frozen=True)
-class Settings(TrainingSettings):
-    """Sizes of the study.
+class Settings(PresetSettings):
+    """Sizes of the study; d and N are those of the transformers and of the layers that are held against them.
 
     Attributes
     ----------
-    dimension, n_train : int
-        d and N of the transformers, and of the layers that are held against them.
     cv2 : tuple of float
         Squared coefficients of variation of λ in the exact part; a family takes part where its E λ³ is finite.
     laws : tuple of (family, cv2)
@@ -65,14 +62,10 @@ class Settings(TrainingSettings):
         Test lengths M.
     scales : tuple of float
         Factors c of a model's own covariances at test.
-    preset : str
-        Training preset.
     noise : float
         Standard deviation of the label noise with which ridge is compared.
     """
 
-    dimension: int = 5
-    n_train: int = 10
     cv2: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 0.9, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
     laws: tuple[tuple[str, float], ...] = (
         ("gamma", 0.0),
@@ -83,7 +76,6 @@ class Settings(TrainingSettings):
     )
     lengths: tuple[int, ...] = (5, 10)
     scales: tuple[float, ...] = (1.0, 4.0, 9.0)
-    preset: str = "tiny"
     n_prompts: int = 4_000
     noise: float = 0.5
     training_seeds: tuple[int, ...] = (0, 1)
@@ -167,13 +159,7 @@ def _classical(settings: Settings, every: Sequence[Eigenvalues]) -> Iterator[Uni
 
 
 def _job(one: Eigenvalues, seed: int, settings: Settings, lab: Lab) -> Job:
-    config = preset(
-        settings.preset,
-        dimension=settings.dimension,
-        n_train=settings.n_train,
-        covariates=one.specification(settings.dimension),
-        **{"seed": seed, **settings.overrides},
-    )
+    config = settings.configuration(seed, covariates=one.specification(settings.dimension))
     return lab.job(f"{one}, seed {seed}", f"covariances-{one.family}-{one.cv2:g}-seed{seed}".replace(" ", "-"), config)
 
 

@@ -13,7 +13,7 @@ from iclab.flow.deep import GD_PLUS, INVARIANT
 from iclab.foundations import normal_quantile
 from iclab.studies.depth.contexts import ANISOTROPIC, IDENTITY, PLAIN, RANDOM, TRACE
 from iclab.studies.depth.references import DESCENT_BEST, DESCENT_ONE, NEWTON, PRECONDITIONED
-from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, panels
+from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, panels, tick_at
 from iclab.studies.study import Record, where
 
 _TITLES = {IDENTITY: "Λ = I", ANISOTROPIC: "Λ of condition 10", RANDOM: "random Λ"}
@@ -133,9 +133,7 @@ def scales(record: Record) -> Figure:
             ax.set(
                 xscale="log", yscale="log", xlabel="factor c of the covariance", title=f"trained on {_TITLES[inputs]}"
             )
-            ticks = sorted(own["c"].unique())
-            ax.set_xticks(ticks, [f"{c:g}" for c in ticks])
-            ax.minorticks_off()
+            tick_at(ax, own["c"])
         axes[0].set_ylabel("error / zero predictor's")
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure

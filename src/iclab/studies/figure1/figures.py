@@ -12,7 +12,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from iclab.foundations import normal_interval
-from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, ZERO, figure_style, label_short_log, panels, shade
+from iclab.studies.drawing import (
+    LEAST_SQUARES,
+    LIMIT,
+    LSA,
+    ZERO,
+    bars,
+    figure_style,
+    label_short_log,
+    panels,
+    shade,
+    tick_at,
+)
 from iclab.studies.figure1.questions import MATCH, SPIKE, SUCCESS
 from iclab.studies.measuring import TOKENS
 from iclab.studies.study import Record, where
@@ -79,9 +90,7 @@ def by_variance(record: Record) -> Figure:
             for line in lines:
                 ax.axhline(line, color=ZERO, linestyle=_ZERO, linewidth=1)
             ax.set(xscale="log", yscale="log", xlabel="variance c of the test inputs")
-            ticks = sorted(at_n["c"].unique())
-            ax.set_xticks(ticks, [f"{c:g}" for c in ticks])
-            ax.xaxis.minorticks_off()
+            tick_at(ax, at_n["c"])
         label_short_log(right.yaxis)
         left.set(title="error at M = N", ylabel="share of the zero predictor's error")
         right.set(title="rise beyond N", ylabel="error over (N, 1.5 N] / error at N")
@@ -136,9 +145,7 @@ def _model(ax: Axes, rows: pd.DataFrame, n: int, color: str) -> None:
 
 
 def _bars(ax: Axes, x: pd.Series, apart: float, ends: Sequence[Any], color: str) -> None:
-    value, low, high = (np.asarray(end, float) for end in ends)
-    bars = np.clip([value - low, high - value], 0, None)
-    ax.errorbar(x * apart, value, bars, color=color, marker="o", markersize=3.5, linewidth=1)
+    ax.errorbar(x * apart, ends[0], bars(*ends), color=color, marker="o", markersize=3.5, linewidth=1)
 
 
 def _label(record: Record, family: str, n: int) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import CYCLE, ZERO, figure_style, panels
+from iclab.studies.drawing import CYCLE, ZERO, figure_style, panels, tick_at
 from iclab.studies.initialisation.two_layer import DESCENT, ONE_LAYER
 from iclab.studies.study import Record, where
 
@@ -132,9 +132,7 @@ def sgd(record: Record) -> Figure:
             descent = runs.drop_duplicates("rate").sort_values("rate")
             ax.plot(descent["rate"], descent["descent_gap"], color=ZERO, linestyle=_DASHED, label="no noise")
             ax.set(xscale="log", yscale="log", title=f"{covariances} Λ", xlabel="step size η")
-            ticks = sorted(runs["rate"].unique())
-            ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            ax.xaxis.minorticks_off()
+            tick_at(ax, runs["rate"])
         axes[0].set_ylabel("distance from the flow")
         axes[0].legend()
     return figure

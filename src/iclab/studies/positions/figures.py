@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_interval
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, panels
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, bars, panels, tick_at
 from iclab.studies.study import Record, where
 
 _VARIANTS = {
@@ -93,11 +93,9 @@ def by_variance(record: Record) -> Figure:
                 jump.plot(x, rows["base"], color=color, linestyle=":", linewidth=1, label="" if i else "error at N")
         grid = np.array([1.0, float(variance["c"].max())])
         jump.plot(grid, float(variance["jump"].max()) * grid, color=ZERO, linestyle=(0, (4, 2)), label="∝ c")
-        ticks = sorted(variance["c"].unique())
         for ax in (ratio, jump):
             ax.set(xscale="log", yscale="log", xlabel="variance c of the test inputs")
-            ax.set_xticks(ticks, [f"{c:g}" for c in ticks])
-            ax.minorticks_off()
+            tick_at(ax, variance["c"])
             ax.legend(loc="best")
         ratio.axhline(1, color=ZERO, linewidth=0.8)
         ratio.set(title="ratio", ylabel="error just beyond N / error at N")
@@ -110,8 +108,16 @@ def _bars(ax: Axes, x: pd.Series, rows: pd.DataFrame, key: str, color: str, labe
     shown = value > 0
     edge = value[shown].min() / 10 if shown.any() else 1.0
     low, high = rows[f"{key}_low"].to_numpy(float).clip(min=edge), rows[f"{key}_high"].to_numpy(float)
-    bars = np.clip(np.vstack([value - low, high - value]), 0, None)[:, shown]
-    ax.errorbar(x[shown], value[shown], bars, color=color, marker="o", markersize=4, linewidth=1, label=label)
+    ax.errorbar(
+        x[shown],
+        value[shown],
+        bars(value, low, high)[:, shown],
+        color=color,
+        marker="o",
+        markersize=4,
+        linewidth=1,
+        label=label,
+    )
 
 
 def by_table(record: Record) -> Figure:
@@ -123,10 +129,9 @@ def by_table(record: Record) -> Figure:
             rows = where(table, treatment=treatment)
             for i, row in enumerate(rows.to_dict("records")):
                 x = scales.index(row["c"]) + 0.25 * (t - 1) + 0.02 * (i % 4 - 1.5)
-                value = row["against_c1"]
-                bars = np.clip([[value - row["against_c1_low"]], [row["against_c1_high"] - value]], 0, None)
-                color = _COLORS[row["family"]]
-                ax.errorbar([x], [value], bars, color=color, marker=mark, markersize=4, elinewidth=1)
+                ends = ([row[f"against_c1{end}"]] for end in ("", "_low", "_high"))
+                look = {"color": _COLORS[row["family"]], "marker": mark, "markersize": 4, "elinewidth": 1}
+                ax.errorbar([x], [row["against_c1"]], bars(*ends), **look)
             ax.plot([], [], color=ZERO, marker=mark, linestyle="", label=label)
         for family, color in _COLORS.items():
             ax.plot([], [], color=color, label=f"trained on {'Λ = I' if family == 'fixed' else 'random Λ'}")

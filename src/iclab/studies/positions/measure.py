@@ -33,8 +33,8 @@ from iclab.studies.measuring import (
 )
 from iclab.studies.positions.treatments import CHANGES, trained_rows, treated
 from iclab.studies.store import Unit
-from iclab.studies.trainings import Job, Trained, TrainingSettings, trained
-from iclab.training import TrainingConfig, preset
+from iclab.studies.trainings import Job, PresetSettings, Trained, trained
+from iclab.training import TrainingConfig
 
 TITLE = "The spike beyond the training length"
 VARIANTS = ("learned", "shifted", "none", "rotary", "alibi")
@@ -44,24 +44,17 @@ AS_TRAINED = "none"
 
 
 @dataclass(frozen=True)
-class Settings(TrainingSettings):
+class Settings(PresetSettings):
     """Sizes of the study.
 
     Attributes
     ----------
-    dimension, n_train : int
-        d and N.
-    preset : str
-        Name of the training preset.
     factor : int
         Test contexts go up to this times N.
     scales : tuple of float
         Factors c of the random test covariances, ascending from 1.
     """
 
-    dimension: int = 5
-    n_train: int = 10
-    preset: str = "tiny"
     n_prompts: int = 2_000
     factor: int = 3
     scales: tuple[float, ...] = (1.0, 4.0, 9.0)
@@ -118,15 +111,8 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
 
 def configuration(model: Model, settings: Settings) -> TrainingConfig:
     """What the study trains for a model: all alike but for the positions."""
-    given: dict[str, Any] = {
-        "dimension": settings.dimension,
-        "n_train": settings.n_train,
-        "covariates": COVARIATES[model.family],
-        "max_points": settings.n_points,
-        "seed": model.training_seed,
-        **settings.overrides,
-    }
-    return preset(settings.preset, **{**given, "model": {**given.get("model", {}), "positions": model.variant}})
+    given = {"covariates": COVARIATES[model.family], "max_points": settings.n_points}
+    return settings.configuration(model.training_seed, **given, model={"positions": model.variant})
 
 
 def _job(model: Model, settings: Settings, lab: Lab) -> Job:

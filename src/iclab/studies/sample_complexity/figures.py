@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, panels
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, panels, tick_at
 from iclab.studies.study import Record, where
 
 _STYLES = {
@@ -171,10 +171,8 @@ def _fixed_m(ax: Axes, exact: pd.DataFrame, measured: pd.DataFrame, d: int) -> N
 def _ticks(ax: Axes, values: pd.Series) -> None:
     """A logarithmic axis with ticks at the values used, at most six of them."""
     used = sorted(set(values))
-    shown = used[:: -(-len(used) // 6)]
     ax.set_xscale("log")
-    ax.set_xticks(shown, [f"{value:g}" for value in shown])
-    ax.minorticks_off()
+    tick_at(ax, used[:: -(-len(used) // 6)])
 
 
 FIGURES = {

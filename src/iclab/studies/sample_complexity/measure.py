@@ -35,20 +35,17 @@ from iclab.studies.sample_complexity.prompts import (
 )
 from iclab.studies.sample_complexity.tasks import judge, pooled_layer
 from iclab.studies.store import Unit
-from iclab.studies.trainings import Job, TrainingSettings, trained
-from iclab.training import preset
+from iclab.studies.trainings import Job, PresetSettings, trained
 
 TITLE = "Sample complexity: prompts, tasks and lengths"
 
 
 @dataclass(frozen=True)
-class Settings(TrainingSettings):
-    """Sizes of the study.
+class Settings(PresetSettings):
+    """Sizes of the study; d and N are those of the transformers and of the layers trained on pools of tasks.
 
     Attributes
     ----------
-    dimension, n_train : int
-        d and N of the transformers and of the layers trained on pools of tasks.
     layer_dimension, layer_n_train : int
         d and N of the layers trained on B prompts.
     prompts : tuple of int
@@ -71,12 +68,8 @@ class Settings(TrainingSettings):
         Lengths of the exact part.
     measured : tuple of int
         Lengths N and M of the layers trained by descent.
-    preset : str
-        Training preset of the transformers.
     """
 
-    dimension: int = 5
-    n_train: int = 10
     layer_dimension: int = 3
     layer_n_train: int = 12
     prompts: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -92,7 +85,6 @@ class Settings(TrainingSettings):
     n_grid: tuple[int, ...] = (5, 10, 20, 40, 80, 160, 320, 640, 1280)
     m_grid: tuple[int, ...] = (5, 10, 20, 40, 80, 160, 320, 640, 1280)
     measured: tuple[int, ...] = (5, 10, 20, 40, 80, 160)
-    preset: str = "tiny"
     n_prompts: int = 4_000
     training_seeds: tuple[int, ...] = (0,)
 
@@ -176,12 +168,6 @@ def _job(n_tasks: int | None, seed: int, settings: Settings, lab: Lab) -> Job:
     tasks: dict[str, Any] = {"kind": "linear"}
     if n_tasks is not None:
         tasks = {"kind": "finite_pool", "n_tasks": n_tasks, "dimension": settings.dimension, "seed": seed}
-    config = preset(
-        settings.preset,
-        dimension=settings.dimension,
-        n_train=settings.n_train,
-        prompts={"tasks": tasks, "noise": settings.noise},
-        **{"seed": seed, **settings.overrides},
-    )
+    config = settings.configuration(seed, prompts={"tasks": tasks, "noise": settings.noise})
     name = "fresh" if n_tasks is None else f"K{n_tasks}"
     return lab.job(f"{name}, seed {seed}", f"sample_complexity-{name}-seed{seed}", config)

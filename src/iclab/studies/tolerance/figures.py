@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from iclab.foundations import normal_interval
-from iclab.studies.drawing import PREDICTORS, ZERO, panels, shade
+from iclab.studies.drawing import PREDICTORS, ZERO, bars, panels, shade, tick_at
 from iclab.studies.study import Record, at_last, where
 from iclab.studies.tolerance.questions import TOLERANCE
 
@@ -101,10 +101,9 @@ def strength(record: Record) -> Figure:
             for name, color in colors.items():
                 _line(ax, _by_strength(where(cells, predictor=name), members), color)
             ax.axhline(1, color=ZERO, linestyle=(0, (4, 2)), linewidth=1)
-            values = sorted(set(members.values()))
+            values = members.values()
             ax.set(yscale="log", xscale="log" if min(values) > 0 else "linear", xlabel=label)
-            ax.set_xticks(values, [f"{value:.2g}" for value in values])
-            ax.minorticks_off()
+            tick_at(ax, values, ".2g")
         for ax in axes[:, 0]:
             ax.set_ylabel("error / zero predictor's")
         handles = [
@@ -140,8 +139,8 @@ def _line(ax: Axes, rows: pd.DataFrame, color: str) -> None:
     low, high = normal_interval(rows["relative"], errors)
     mean, low, high = (np.clip(np.asarray(end, float), _FLOOR, _CEILING) for end in (rows["relative"], low, high))
     style = "none" if len(exact) == len(rows) else "-"
-    bars = [mean - low, high - mean]
-    ax.errorbar(rows["strength"], mean, bars, color=color, marker="o", markersize=3.5, linestyle=style, linewidth=1)
+    look = {"color": color, "marker": "o", "markersize": 3.5, "linestyle": style, "linewidth": 1}
+    ax.errorbar(rows["strength"], mean, bars(mean, low, high), **look)
     line = (exact["exact"] / exact["zero"]).clip(_FLOOR, _CEILING)
     ax.plot(exact["strength"], line, color=color, linewidth=1.4)
 
