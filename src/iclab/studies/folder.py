@@ -176,7 +176,7 @@ def questions_of(
             raise InvalidInputError(f"the question {name} must map words to text in {path}; it is {said!r}.")
         for key in said:
             check_choice(key, f"word of the question {name}", (*_WORDS, "ask", "given", "cases", "thresholds"))
-    asks = {name: _answering(name, said, module) for name, said in entries.items()} | dict(others)
+    asks: dict[str, Any] = {name: _answering(name, said, module) for name, said in entries.items()} | dict(others)
     if wrong := [name for name, ask in asks.items() if ask is None or name not in entries]:
         raise InvalidInputError(
             f"every question must have its words in {path} and what answers it in the module beside; "

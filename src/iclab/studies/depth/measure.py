@@ -289,7 +289,7 @@ def _remedies(settings: Settings, lab: Lab) -> pd.DataFrame:
     plain = where(table, remedy=PLAIN, layers=1).set_index(key)
 
     def says(row: pd.Series) -> str | None:
-        low, high = normal_interval(row["gain"], row["gain_stderr"])
+        low, high = map(float, normal_interval(row["gain"], row["gain_stderr"]))
         return verdict(row, plain.loc[tuple(row[key])], low, high, settings.dimension) if low < high else None
 
     return table.assign(says=pd.Series([says(row) for _, row in table.iterrows()], index=table.index, dtype=object))

@@ -92,8 +92,8 @@ def overfitting(tables: Tables) -> Answer:
     met: list[bool] = []
     for _, row in rises[rises["layers"] > 1].iterrows():
         forms = (row["form"], narrower[row["against"]])
-        wide, narrow = (models.loc[(row["inputs"], LINEAR, form, False, row["layers"]), "train"] for form in forms)
-        met.append(wide < narrow)
+        both = np.array([models.loc[(row["inputs"], LINEAR, form, False, row["layers"]), "train"] for form in forms])
+        met.append(bool(both[0] < both[1]))
     return counted(met)
 
 

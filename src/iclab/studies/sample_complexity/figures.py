@@ -161,7 +161,7 @@ def _fixed_m(ax: Axes, exact: pd.DataFrame, measured: pd.DataFrame, d: int) -> N
         points = where(measured, M=m).groupby("N")["mean"].agg(["mean", "sem"]) / d
         reach = normal_quantile() * points["sem"]
         ax.errorbar(points.index, points["mean"], reach, color=CYCLE[i], fmt="o", markersize=3.5)
-        best = line.loc[line["error"].idxmin()]
+        best = line.sort_values("error", kind="stable").iloc[0]
         ax.plot(best["N"], best["error"] / d, color="black", marker="x", markersize=7, linestyle="none", zorder=5)
     _ticks(ax, own["N"])
     ax.set(yscale="log", xlabel="training length N", ylabel="error / d", title="Λ = I: the best N is M")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -59,8 +61,8 @@ def one_pass(tables: Tables) -> Answer:
     chosen = best_rates(tables["one_pass"])
     numbers: dict[str, float | Number] = {}
     for inputs, rows in chosen.groupby("inputs", sort=False):
-        last = at_last(rows, "n_prompts")["excess"]
-        least = at_last(where(tables["empirical"], inputs=inputs, kind=LINEAR), "n_prompts")["excess"]
+        last: Any = at_last(rows, "n_prompts")["excess"]
+        least: Any = at_last(where(tables["empirical"], inputs=inputs, kind=LINEAR), "n_prompts")["excess"]
         ratio = float(last.mean() / least.mean())
         error = ratio * float(np.hypot(last.sem() / last.mean(), least.sem() / least.mean()))
         numbers[f"{inputs}: ratio"] = Number(ratio, stderr=error if np.isfinite(error) else np.nan)
