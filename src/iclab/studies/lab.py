@@ -14,8 +14,7 @@ from iclab.studies.store import Store, Unit
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iclab.studies.trainings import Job, Threshold
-    from iclab.training import TrainingConfig
+    from iclab.studies.trainings import Job, Threshold, TrainingConfig
 
 # Gets what is being done, how much of it is done, and how much there is.
 Progress: TypeAlias = Callable[[str, int, int], None]
