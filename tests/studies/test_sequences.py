@@ -106,3 +106,27 @@ def test_phases_must_come_in_their_order():
     assert questions.phases(_phases([UNIFORM, BIGRAM, BIGRAM])).verdict is Verdict.REFUTED
     assert questions.phases(_phases([UNIGRAM, UNIFORM, BIGRAM])).verdict is Verdict.REFUTED
     assert questions.phases(_phases([UNIFORM, UNIGRAM])).verdict is Verdict.UNDECIDED
+
+
+def _mixtures(pool, counts):
+    """Divergences of models from a posterior over their pool and from counts, a seed each; all else is farther."""
+    rows = [
+        {"family": "chains", "tasks": NEW, "n_chains": 2, "training_seed": seed, "reference": name, "mean": mean}
+        for seed, both in enumerate(zip(pool, counts, strict=True))
+        for name, mean in zip((POOL_BIGRAM, BIGRAM, POOL_UNIGRAM, UNIGRAM), (*both, 9.0, 9.0), strict=True)
+    ]
+    return {"mixtures": pd.DataFrame(rows)}
+
+
+def test_what_models_are_nearest_to_is_decided_over_seeds():
+    """Three seeds that agree by the same ratio decide; a mean that is smaller by chance, a tie and one seed do not."""
+    for remembers, verdicts in ((True, ("CONFIRMED", "REFUTED")), (False, ("REFUTED", "CONFIRMED"))):
+
+        def ask(pool, counts, remembers=remembers):
+            return questions.nearest(_mixtures(pool, counts), family="chains", remembers=remembers).verdict
+
+        assert ask([0.1, 0.2, 0.3], [0.2, 0.41, 0.59]) is Verdict[verdicts[0]]
+        assert ask([0.2, 0.41, 0.59], [0.1, 0.2, 0.3]) is Verdict[verdicts[1]]
+        assert ask([0.1, 0.2, 0.3], [0.11, 0.3, 0.2]) is Verdict.UNDECIDED
+        assert ask([0.1, 0.2, 0.3], [0.1, 0.2, 0.3]) is Verdict.UNDECIDED
+        assert ask([0.1], [0.2]) is Verdict.UNDECIDED

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from iclab.foundations import mean_interval, normal_quantile
+from iclab.studies.contests import over_seeds
 from iclab.studies.folder import questions_of
 from iclab.studies.sequences.lines import (
     BIGRAM,
@@ -87,19 +88,23 @@ def above_bayes(tables: Tables) -> Answer:
 
 
 def nearest(tables: Tables, *, family: str, remembers: bool) -> Answer:
-    """Whether models of the smallest pool answer by a posterior over it, or those of the largest by counts."""
+    """Whether models of the smallest pool are nearer to a posterior over it, or those of the largest to counts.
+
+    Divergence from the nearest posterior over that from the nearest counts, seeds paired.
+    """
     rows = tables["mixtures"]
     rows = rows[(rows["family"] == family) & (rows["tasks"] == NEW) & (rows["reference"] != TRUTH)]
     sizes = rows["n_chains"]
     rows = rows[sizes == (sizes.min() if remembers else sizes.max())]
-    met, total = 0, 0
-    numbers: dict[str, float | Number] = {}
-    for _, own in rows.groupby("training_seed"):
-        chosen = str(own.loc[own["mean"].idxmin(), "reference"])
-        met, total = met + ((chosen in (POOL_UNIGRAM, POOL_BIGRAM)) == remembers), total + 1
-    for name, own in rows.groupby("reference"):
-        numbers[f"from {name}"] = float(own["mean"].mean())
-    return tally(met, total - met, **numbers)
+    wide = rows.pivot_table(index="training_seed", columns="reference", values="mean")
+    pool, counts = (
+        wide.reindex(columns=list(names)).min(axis=1) for names in ((POOL_UNIGRAM, POOL_BIGRAM), (UNIGRAM, BIGRAM))
+    )
+    ratio = over_seeds((pool / counts).to_numpy(float))
+    numbers: dict[str, float | Number] = {f"from {name}": float(wide[name].mean()) for name in wide}
+    nearer, farther = ratio.high < 1, ratio.low > 1
+    met, missed = (nearer, farther) if remembers else (farther, nearer)
+    return counted([met], [missed], **numbers, **{"pool over counts": ratio})
 
 
 def bayes_of_pools(tables: Tables) -> Answer:
