@@ -19,7 +19,7 @@ def test_every_corner_of_the_sliders_can_be_drawn(panel):
     for corner in itertools.product(*((slider.steps[0], slider.steps[-1]) for slider in panel.sliders)):
         results = panel.compute(dict(zip((slider.name for slider in panel.sliders), corner, strict=True)))
         assert np.all(np.isfinite(results[panel.lines[0].result]))
-        (rows,) = picture(panel, results).to_dict()["datasets"].values()
+        rows = picture(panel, results).chart["data"]["values"]
         first = panel.lines[0]
         assert np.size(results[first.result]) == 1 or first.label in {row["line"] for row in rows}
 

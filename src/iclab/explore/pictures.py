@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
 import numpy as np
-import pandas as pd
 
 from iclab.explore.panels import Panel
 
@@ -15,27 +15,58 @@ from iclab.explore.panels import Panel
 _LEAST = 1e-16
 
 
-def picture(panel: Panel, results: Mapping[str, Any]) -> alt.LayerChart:
+@dataclass(frozen=True)
+class Picture:
+    """A chart in the terms of Vega-Lite, which marimo brings along: nothing is drawn on this side."""
+
+    chart: dict[str, Any]
+
+    def _mime_(self) -> tuple[str, str]:
+        """What marimo shows."""
+        return "application/vnd.vegalite.v6+json", json.dumps(self.chart)
+
+
+def picture(panel: Panel, results: Mapping[str, Any]) -> Picture:
     """Lines of a panel over its axis, as wide as its place; what is infinite, unknown or zero is left out."""
     x = np.asarray(results[panel.across[0]], dtype=float)
-    parts = []
-    for line in panel.lines:
-        y = np.broadcast_to(np.asarray(results[line.result], dtype=float), x.shape)
-        parts.append(pd.DataFrame({"x": x, "y": y, "line": line.label}))
-    table = pd.concat(parts)
-    table = table[np.isfinite(table["y"])]  # before the largest is sought: it may be infinite
-    table = table[table["y"] > _LEAST * table["y"].abs().max()]
-    labels = [line.label for line in panel.lines]
-    colour = alt.Color("line:N", title=None, legend=alt.Legend(orient="top", columns=2)).scale(
-        domain=labels, range=[line.colour for line in panel.lines]
-    )
-    dash = alt.StrokeDash("line:N", legend=None).scale(
-        domain=labels, range=[[5, 4] if line.dashed else [1, 0] for line in panel.lines]
-    )
+    ys = {line.label: np.broadcast_to(np.asarray(results[line.result], dtype=float), x.shape) for line in panel.lines}
+    least = _LEAST * max((np.abs(y[np.isfinite(y)]).max(initial=0) for y in ys.values()), default=0)
+    rows = [
+        {"x": at, "y": value, "line": label}
+        for label, y in ys.items()
+        for at, value in zip(x.tolist(), y.tolist(), strict=True)
+        if np.isfinite(value) and value > least
+    ]
+    colours = {"domain": list(ys), "range": [line.colour for line in panel.lines]}
+    dashes = {"domain": list(ys), "range": [[5, 4] if line.dashed else [1, 0] for line in panel.lines]}
     axes = {
-        "x": alt.X("x:Q", title=panel.across[1]).scale(type="log", nice=False),
-        "y": alt.Y("y:Q", title=panel.upwards, axis=alt.Axis(format="~g")).scale(type="log"),
+        "x": {"field": "x", "type": "quantitative", "title": panel.across[1], "scale": {"type": "log", "nice": False}},
+        "y": {
+            "field": "y",
+            "type": "quantitative",
+            "title": panel.upwards,
+            "axis": {"format": "~g"},
+            "scale": {"type": "log"},
+        },
     }
-    lines = alt.Chart(table).mark_line(strokeWidth=2).encode(**axes, color=colour, strokeDash=dash)
-    points = alt.Chart(table).mark_point(opacity=0, size=60).encode(**axes, tooltip=["line", "x", "y"])
-    return alt.layer(lines, points).properties(width="container", height=300)
+    named = {"field": "line", "type": "nominal"}
+    legend = {"title": None, "legend": {"orient": "top", "columns": 2}}
+    line = {
+        "mark": {"type": "line", "strokeWidth": 2},
+        "encoding": {
+            **axes,
+            "color": {**named, **legend, "scale": colours},
+            "strokeDash": {**named, "legend": None, "scale": dashes},
+        },
+    }
+    told = [{"field": "line"}, {"field": "x", "type": "quantitative"}, {"field": "y", "type": "quantitative"}]
+    point = {"mark": {"type": "point", "opacity": 0, "size": 60}, "encoding": {**axes, "tooltip": told}}
+    return Picture(
+        {
+            "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+            "width": "container",
+            "height": 300,
+            "data": {"values": rows},
+            "layer": [line, point],
+        }
+    )

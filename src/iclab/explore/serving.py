@@ -20,7 +20,6 @@ def server() -> uvicorn.Server:
         If the extra ``explore`` is not installed.
     """
     try:
-        import altair  # noqa: F401
         import anywidget  # noqa: F401
         import marimo
         import uvicorn
