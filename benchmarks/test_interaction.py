@@ -19,7 +19,7 @@ def least(call):
 def test_a_change_at_fifty_dimensions(panel):
     """Bar: numbers and picture within a fifth of a second."""
     settings = panel.settings | {"dimension": 50}
-    seconds = least(lambda: picture(panel, panel.compute(settings)).to_json())
+    seconds = least(lambda: picture(panel, panel.compute(settings))._mime_())
     print(f"{panel.name}: {seconds:.3f} CPU seconds")
     assert seconds < 0.2
 
