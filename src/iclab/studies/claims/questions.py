@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
-from iclab.studies.claims.claim import OURS, PAPER, SUMMARY, Claim, rows_as
+from iclab.studies.claims.claim import Claim, rows_as
 from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED, Evidence, Outcome, verdict_of
 from iclab.studies.claims.table import CLAIMS
+from iclab.studies.folder import questions_of
 from iclab.studies.study import Answer, Question, Tables, Verdict, counted, tally, where
 
 _VERDICTS = {
@@ -45,23 +45,19 @@ def answer_on(claim: Claim, tables: Tables) -> Answer:
     return Answer(_VERDICTS[verdict_of(**evidence)], met, missed, undecided, numbers)
 
 
-def as_stated(origin: str) -> Callable[[Tables], Answer]:
+def as_stated(tables: Tables, *, origin: str) -> Answer:
     """How many claims of an origin hold as stated."""
-
-    def ask(tables: Tables) -> Answer:
-        found = verdicts_of(tables)
-        claims = [claim for claim in CLAIMS if claim.origin == origin]
-        verdicts = [found[claim.name] for claim in claims]
-        met, undecided = verdicts.count(HOLDS), verdicts.count(UNDECIDED)
-        slips = sum(claim.words.slip for claim, verdict in zip(claims, verdicts, strict=True) if verdict == ONLY_IF)
-        numbers = {
-            "only under a condition": verdicts.count(ONLY_IF),
-            "of these slips of citation, sign or wording": slips,
-            "do not hold": verdicts.count(FAILS),
-        }
-        return tally(met, len(claims) - met - undecided, undecided, **numbers)
-
-    return ask
+    found = verdicts_of(tables)
+    claims = [claim for claim in CLAIMS if claim.origin == origin]
+    verdicts = [found[claim.name] for claim in claims]
+    met, undecided = verdicts.count(HOLDS), verdicts.count(UNDECIDED)
+    slips = sum(claim.words.slip for claim, verdict in zip(claims, verdicts, strict=True) if verdict == ONLY_IF)
+    numbers = {
+        "only under a condition": verdicts.count(ONLY_IF),
+        "of these slips of citation, sign or wording": slips,
+        "do not hold": verdicts.count(FAILS),
+    }
+    return tally(met, len(claims) - met - undecided, undecided, **numbers)
 
 
 def recorded(tables: Tables) -> Answer:
@@ -71,33 +67,7 @@ def recorded(tables: Tables) -> Answer:
 
 
 QUESTIONS = (
-    Question(
-        "paper",
-        "The statements of the paper hold as they are stated.",
-        "Every piece of evidence on a statement within its limit.",
-        as_stated(PAPER),
-        "whole paper",
-        lead=True,
-    ),
-    Question(
-        "summary",
-        "So do those of its summary document.",
-        "Likewise.",
-        as_stated(SUMMARY),
-        "summary document",
-    ),
-    Question(
-        "beyond",
-        "So do ours that sharpen or extend it.",
-        "Likewise.",
-        as_stated(OURS),
-    ),
-    Question(
-        "recorded",
-        "Every verdict is the one recorded with the package.",
-        "Equal verdicts.",
-        recorded,
-    ),
+    *questions_of(globals()),
     *(
         Question(claim.name, claim.words.statement, claim.words.computed, partial(answer_on, claim), claim.words.source)
         for claim in CLAIMS

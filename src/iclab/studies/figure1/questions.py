@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from iclab.studies.folder import questions_of
-from iclab.studies.measuring import SIZE, TOKENS
+from iclab.studies.measuring import TOKENS
 from iclab.studies.study import Answer, Number, Tables, Verdict, cases, counted, where
 
 # The paper gives no numbers: an error below this fraction of the zero predictor's counts as success,
@@ -68,9 +68,4 @@ def learned(tables: Tables) -> Answer:
     return Answer(Verdict.MEASURED, int(models.sum()), int((~models).sum()), 0, numbers)
 
 
-QUESTIONS = questions_of(
-    globals(),
-    {
-        "size": (size, SIZE),
-    },
-)
+QUESTIONS = questions_of(globals())
