@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from iclab.flow.deep import FULL, GD_PLUS, INVARIANT, Contexts, Weights
-from iclab.foundations import check_integer, normal_interval
+from iclab.foundations import normal_interval
 from iclab.studies.depth.comparisons import HEAVY, comparisons, verdict
 from iclab.studies.depth.contexts import ANISOTROPIC, EVERY, OWN, PLAIN, covariates, draw
 from iclab.studies.depth.limit import limit_table
@@ -68,26 +69,18 @@ class Settings:
         Of prompts and starts.
     """
 
-    dimension: int = 5
-    n_train: int = 20
-    depths: tuple[int, ...] = (1, 2, 3, 4, 6)
-    form_depths: tuple[int, ...] = (1, 2, 3)
+    dimension: Annotated[int, Field(ge=2)] = 5
+    n_train: Annotated[int, Field(ge=2)] = 20
+    depths: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 3, 4, 6)
+    form_depths: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 3)
     laws: tuple[str, ...] = EVERY
-    n_starts: int = 20
-    n_prompts: int = 4_000
-    n_softmax_prompts: int = 400
-    n_queries: int = 8
-    n_test: int = 20_000
-    n_nearest: int = 400
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        least = {"dimension": 2, "n_train": 2, "n_starts": 5, "n_prompts": 50, "n_softmax_prompts": 50, "n_test": 2}
-        for name, minimum in {**least, "n_queries": 1, "n_nearest": 2, "seed": 0}.items():
-            check_integer(getattr(self, name), name, minimum=minimum)
-        for name in ("depths", "form_depths"):
-            for depth in getattr(self, name):
-                check_integer(depth, name, minimum=1)
+    n_starts: Annotated[int, Field(ge=5)] = 20
+    n_prompts: Annotated[int, Field(ge=50)] = 4_000
+    n_softmax_prompts: Annotated[int, Field(ge=50)] = 400
+    n_queries: Annotated[int, Field(ge=1)] = 8
+    n_test: Annotated[int, Field(ge=2)] = 20_000
+    n_nearest: Annotated[int, Field(ge=2)] = 400
+    seed: Annotated[int, Field(ge=0)] = 0
 
     @property
     def sizes(self) -> dict[str, int]:
