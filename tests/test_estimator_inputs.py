@@ -8,6 +8,7 @@ import torch
 from iclab.estimators import InContextClassifier, InContextRegressor
 from iclab.estimators.linear import triangular
 from iclab.foundations import InvalidInputError
+from iclab.models import Architecture, Transformer, TransformerPredictor
 
 
 @pytest.fixture
@@ -97,3 +98,9 @@ def test_many_rows_are_fitted_as_least_squares_fits_them(model):
     np.testing.assert_allclose(fitted.coef_, best[:-1], rtol=1e-4)
     residual = y - fitted.predict(X)
     assert residual @ residual < (1 + 1e-9) * np.square(y - A @ best).sum()
+
+
+def test_a_model_of_classes_is_no_regressor(data):
+    architecture = Architecture(dimension=4, max_points=61, width=8, head="classes", outputs=3)
+    with pytest.raises(InvalidInputError, match=r"must be a learner of numbers; .* take InContextClassifier"):
+        InContextRegressor(model=TransformerPredictor(Transformer(architecture))).fit(*data)

@@ -137,3 +137,13 @@ def test_queries_go_on_from_the_state_of_a_long_context(kind, embedding, example
     found = predictor.answer(xs, ys, queries)
     assert found.shape == (1, 4, 3)
     np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_a_class_outside_those_of_the_model_is_refused(wrong):
+    predictor = TransformerPredictor(
+        Transformer(Architecture(dimension=3, max_points=7, width=8, head="classes", outputs=3))
+    )
+    rng = np.random.default_rng(5)
+    with pytest.raises(InvalidInputError, match=r"ys must be classes 0 … 2, as there are 3; .* given"):
+        predictor.answer(rng.random((1, 2, 3)), np.array([[0, wrong]]), rng.random((4, 3)))

@@ -93,6 +93,20 @@ class Raises(Lstm):
     def forward(self, xs, ys):
         raise KeyError("nothing here")
 
+class Complex(Lstm):
+    def forward(self, xs, ys):
+        return super().forward(xs, ys) * (1 + 0j)
+
+class Lazy(Lstm):
+    def __init__(self, d):
+        super().__init__(d)
+        self.out = nn.LazyLinear(1)
+
+class Frozen(Lstm):
+    def __init__(self, d):
+        super().__init__(d)
+        self.requires_grad_(False)
+
 class Constant(Lstm):
     def forward(self, xs, ys):
         return torch.zeros_like(ys)
@@ -210,6 +224,9 @@ def test_it_is_a_model_of_the_scikit_learn_facade(module, tmp_path):
         ("Undefined", {"d": 3}, "must predict finite numbers"),
         ("Short", {"d": 3}, r"shape \(11, 11\), one answer per position; \(11, 10\) was returned"),
         ("Raises", {"d": 3}, "must map inputs and labels to predictions; KeyError"),
+        ("Complex", {"d": 3}, "must predict real numbers; complex64 was returned"),
+        ("Lazy", {"d": 3}, "must make a module whose weights have shapes"),
+        ("Frozen", {"d": 3}, "must have parameters that are trained; all are frozen"),
         ("Constant", {"d": 3}, "depend on none"),
         ("Lstm", {"d": 3, "depth": 2}, "must take the arguments given; TypeError"),
         ("Lstm", {"d": 4}, "must map inputs and labels to predictions; RuntimeError"),

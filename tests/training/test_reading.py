@@ -117,3 +117,11 @@ def test_arguments_that_no_file_keeps_are_refused(value):
     own = {"kind": "own", "object": "mine:Net", "arguments": {"size": value}}
     with pytest.raises(InvalidInputError, match="must be finite"):
         read_config({"preset": "tiny", "model": own})
+
+
+def test_keys_that_do_not_go_together_are_told_once():
+    """With the values at odds, and not with the whole of the part that holds them."""
+    with pytest.raises(InvalidInputError) as caught:
+        read_config({**BASE, "model": {"mixers": ["delta"], "attention": "linear"}})
+    assert str(caught.value).count("given") == 1
+    assert "layers" not in str(caught.value)

@@ -28,6 +28,7 @@ from iclab.evaluation.curves import predictions
 from iclab.foundations import InvalidInputError, check_real
 from iclab.predictors import Predictor
 from iclab.prompts import Prompts
+from iclab.prompts.labels import labels_of
 from iclab.targets import resolve
 
 __all__ = ["InContextRegressor"]
@@ -154,6 +155,12 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
             self.intercept_ = intercepts if self._several else float(intercepts[0])
             return self
         self._predictor = cast(Predictor, resolve(model, LINEAR, device=self.device, allow_code=self.allow_code))
+        stated = getattr(self._predictor, "architecture", self._predictor)
+        if hasattr(stated, "labels") and labels_of(stated).n_classes is not None:
+            raise InvalidInputError(
+                "model must be a learner of numbers; this one's labels are classes: take InContextClassifier, or train "
+                "one with model.head 'mean'."
+            )
         self._limits = fitting_limits(self._predictor, inputs)
         self._contexts = contexts_of(len(inputs), self._limits, weights, self.random_state)
         return self

@@ -13,6 +13,7 @@ import torch
 from pydantic import Field, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from iclab.foundations import InvalidInputError
 from iclab.foundations.own_code import CodeNotAllowedError, defined_at, import_object, own_errors
@@ -129,6 +130,13 @@ class OwnModule(nn.Module):
             raise InvalidInputError(
                 f"{architecture.object} must make a torch.nn.Module with parameters; a {type(net).__name__} was made."
             )
+        if any(isinstance(parameter, UninitializedParameter) for parameter in net.parameters()):
+            raise InvalidInputError(
+                f"{architecture.object} must make a module whose weights have shapes; some of a {type(net).__name__} "
+                "are made lazily: give their sizes."
+            )
+        if not any(parameter.requires_grad for parameter in net.parameters()):
+            raise InvalidInputError(f"{architecture.object} must have parameters that are trained; all are frozen.")
         self._hold(net)
 
     @classmethod
@@ -150,7 +158,7 @@ class OwnModule(nn.Module):
         Raises
         ------
         InvalidInputError
-            If it raises, or returns another shape.
+            If it raises, or returns another shape, or no real numbers.
         """
         del starts
         name = self.architecture.object
@@ -167,6 +175,11 @@ class OwnModule(nn.Module):
             raise InvalidInputError(
                 f"{name} must predict an array of shape {wanted}, one answer per position; {given} was returned"
                 f"{defined_at(self.net.forward)}."
+            )
+        if not said.is_floating_point():
+            kind = str(said.dtype).removeprefix("torch.")
+            raise InvalidInputError(
+                f"{name} must predict real numbers; {kind} was returned{defined_at(self.net.forward)}."
             )
         return said
 

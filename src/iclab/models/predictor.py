@@ -123,6 +123,10 @@ class TransformerPredictor:
             return one_by_one(self, xs, ys, queries, n_classes)
         real = Labels("real", 1) if n_classes is None else architecture.labels
         self._check(xs.shape[2], xs.shape[1] + 1, real)
+        if n_classes is not None and ys.size and not 0 <= ys.min() <= ys.max() < n_classes:
+            raise InvalidInputError(
+                f"ys must be classes 0 … {n_classes - 1}, as there are {n_classes}; {ys.min()} … {ys.max()} were given."
+            )
         parameter = next(self.model.parameters())
         size = min(_QUERIES, 1 << (len(queries) - 1).bit_length())  # few layouts: they are kept
         contexts = [

@@ -178,7 +178,9 @@ def _sentence(cls: type, error: Any, name: str) -> str:
     reason = reason_of(error)
     if isinstance(error.get("ctx", {}).get("error"), InvalidInputError):
         return f"{reason} (at {_where(location, name)})."
-    return f"{_where(location, name)} is not as it must be: {reason}; {error['input']!r} was given."
+    # What holds between keys is told with the values that do not go together, not with all of them.
+    given = "" if kind == "value_error" and isinstance(error["input"], Mapping) else f"; {error['input']!r} was given"
+    return f"{_where(location, name)} is not as it must be: {reason}{given}."
 
 
 def reason_of(error: Any) -> str:

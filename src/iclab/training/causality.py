@@ -79,7 +79,7 @@ def _closer(
 ) -> Iterator[tuple[Leak | None, str]]:
     """What is found in float64, and when; the weights are changed here."""
     model, rounding = _precise(config, model, rng)
-    rows = int(np.clip(_WORK // (2 * config.n_points * model.n_parameters), 2, min(config.n_points, _MOST)))
+    rows = int(np.clip(_WORK // (2 * config.n_points * max(1, model.n_parameters)), 2, min(config.n_points, _MOST)))
     order, drawn = rng.permutation(config.n_points), 0
     for moved, scale in _PROBES:
         if moved:
