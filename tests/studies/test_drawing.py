@@ -7,7 +7,16 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import FAMILY_SHADES, FORMATS, PREDICTORS, curves, save_figure, shade
+from iclab.studies.drawing import (
+    FAMILY_SHADES,
+    FORMATS,
+    PREDICTORS,
+    curves,
+    legend_below,
+    panels,
+    save_figure,
+    shade,
+)
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 SIGHT = {
@@ -76,3 +85,12 @@ def test_a_figure_is_drawn_once_for_every_file_and_has_the_same_bytes_again(tmp_
         first, second = ((tmp_path / f"{name}.{suffix}").read_bytes() for name in "ab")
         assert first.startswith(head)
         assert first == second
+
+
+def test_a_legend_names_the_lines_of_all_panels_once():
+    with panels((4, 2), 2) as (figure, axes):
+        for ax, labels in zip(axes, ("ab", "bc"), strict=True):
+            for label in labels:
+                ax.plot([0, 1], label=label)
+        legend_below(figure, 3)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]

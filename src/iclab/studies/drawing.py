@@ -191,8 +191,17 @@ def curves(
         if scale == "log" and high < _SHORT * low:
             label_short_log(axes[0].yaxis)
         if lines:
-            figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+            legend_below(figure, 3)
     return figure
+
+
+def legend_below(figure: Figure, columns: int, **options: Any) -> None:
+    """One legend below all panels, with every label once: panels need not show the same lines."""
+    known: dict[str, Any] = {}
+    for ax in figure.axes:
+        for line, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            known.setdefault(label, line)
+    figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=columns, **options)
 
 
 @contextmanager

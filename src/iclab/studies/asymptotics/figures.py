@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from iclab.foundations import normal_quantile
 from iclab.studies.asymptotics.measure import BEST, FIXED, RIDGELESS
 from iclab.studies.asymptotics.simulations import Cell
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, label_short_log, panels
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, label_short_log, legend_below, panels
 from iclab.studies.study import Record, where
 
 _PENALTIES = {
@@ -40,7 +40,7 @@ def double_descent(record: Record) -> Figure:
             ax.set(title=title, xlabel="prompts over d², τ", xscale="log", yscale="log", ylim=(0.04, _HIGHEST))
             label_short_log(ax.yaxis)
         axes[0].set_ylabel("E(ŷ − y)²")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+        legend_below(figure, 6)
     return figure
 
 
@@ -72,7 +72,7 @@ def lines(record: Record) -> Figure:
             ax.set(title=title, xlabel="1/d")
             ax.set_xlim(left=0)
         axes[0].set_ylabel("error over its limit")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        legend_below(figure, 3)
     return figure
 
 

@@ -6,7 +6,17 @@ from matplotlib.figure import Figure
 
 from iclab.studies.classification.bursts import TESTS
 from iclab.studies.classification.logistic import BAYES, MODE, MODEL, SPREAD, TRUE
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, label_short_log, panels
+from iclab.studies.drawing import (
+    ACCENT,
+    CYCLE,
+    LEAST_SQUARES,
+    LIMIT,
+    SECOND,
+    ZERO,
+    label_short_log,
+    legend_below,
+    panels,
+)
 from iclab.studies.study import Record, where
 
 
@@ -59,7 +69,7 @@ def bursts(record: Record) -> Figure:
             ax.axhline(1 / record.settings["bursts"]["n_labels"], color=ZERO, linewidth=0.8)
             ax.set(xlabel="burst", title=f"{count} classes", xticks=sorted(table["burst"].unique()))
         axes[0].set_ylabel("accuracy at the query")
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+        legend_below(figure, 5)
     return figure
 
 

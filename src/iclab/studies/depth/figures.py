@@ -13,7 +13,7 @@ from iclab.flow.deep import GD_PLUS, INVARIANT
 from iclab.foundations import normal_quantile
 from iclab.studies.depth.contexts import ANISOTROPIC, IDENTITY, PLAIN, RANDOM, TRACE
 from iclab.studies.depth.references import DESCENT_BEST, DESCENT_ONE, NEWTON, PRECONDITIONED
-from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, panels, tick_at
+from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, legend_below, panels, tick_at
 from iclab.studies.study import Record, where
 
 _TITLES = {IDENTITY: "Λ = I", ANISOTROPIC: "Λ of condition 10", RANDOM: "random Λ"}
@@ -56,7 +56,7 @@ def by_layers(record: Record) -> Figure:
         shown = models[["test", "median"]].to_numpy()
         axes[0].set_ylim(max(0.3 * _BOTTOM, 0.3 * float(shown.min())), min(3 * _TOP, max(10.0, 3 * float(shown.max()))))
         axes[0].set_ylabel("error / zero predictor's")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        legend_below(figure, 4)
     return figure
 
 
@@ -135,7 +135,7 @@ def scales(record: Record) -> Figure:
             )
             tick_at(ax, own["c"])
         axes[0].set_ylabel("error / zero predictor's")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        legend_below(figure, 4)
     return figure
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from iclab.studies.contests import BAYES
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, figure_style
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, figure_style, legend_below
 from iclab.studies.function_classes.measure import CLASSES, LABELS, POSTERIOR
 from iclab.studies.study import Record
 
@@ -33,8 +34,9 @@ def _panels(names: Sequence[str]) -> Callable[[Record], Figure]:
                     line = rows[rows["predictor"] == reference]
                     ax.plot(line["position"], line["mean"], "--", color=color, linewidth=1, label=reference)
                 ax.set(title=name, yscale="log", xlabel="examples")
+                ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             figure.axes[0].set_ylabel("squared error")
-            figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+            legend_below(figure, 4)
         return figure
 
     return draw
@@ -59,8 +61,7 @@ def read_outs(record: Record) -> Figure:
             ax.set(title=name, yscale="log", xlabel="blocks passed")
             ax.set_xticks(range(last + 1), [*map(str, range(last)), "answer"])
         figure.axes[0].set_ylabel("distance / mean squared target")
-        known = {label: line for ax in figure.axes for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-        figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=6)
+        legend_below(figure, 6)
     return figure
 
 

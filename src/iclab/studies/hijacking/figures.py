@@ -6,7 +6,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, SECOND, THIRD, label_short_log, panels
+from iclab.studies.drawing import (
+    ACCENT,
+    CYCLE,
+    LEAST_SQUARES,
+    LSA,
+    SECOND,
+    THIRD,
+    label_short_log,
+    legend_below,
+    panels,
+)
 from iclab.studies.hijacking.exact import CLASSICAL
 from iclab.studies.study import Record, where
 
@@ -26,9 +36,7 @@ def sizes(record: Record) -> Figure:
         left.set(xlabel="changed labels", ylabel="size / standard deviation of a label", xscale="log", yscale="log")
         label_short_log(left.xaxis)
         right.set(xlabel="position of the one changed label")
-        handles, labels = left.get_legend_handles_labels()
-        more = right.get_legend_handles_labels()
-        figure.legend([*handles, *more[0]], [*labels, *more[1]], loc="outside lower center", ncols=4)
+        legend_below(figure, 4)
     return figure
 
 
@@ -64,7 +72,7 @@ def robustness(record: Record) -> Figure:
             ax.plot(squares["budget"], squares["error"], color=LEAST_SQUARES, linestyle="--", label="least squares")
             ax.set(title=title, xlabel="budget ε of the attacker", yscale="log", ylim=(5e-3, 20))
         left.set_ylabel("error / d under attack")
-        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        legend_below(figure, 3)
     return figure
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, panels
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, legend_below, panels
 from iclab.studies.in_probability.measure import LAYER
 from iclab.studies.study import Record, at_last, where
 
@@ -28,7 +28,7 @@ def quantiles(record: Record) -> Figure:
             title = "N = M = ∞" if np.isinf(ratio) else f"N = M = {ratio:g}d"
             ax.set(title=title, xscale="log", yscale="log", xlabel="dimension d")
         axes[0].set_ylabel("error / d given Λ")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+        legend_below(figure, 5)
     return figure
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import CYCLE, panels
+from iclab.studies.drawing import CYCLE, legend_below, panels
 from iclab.studies.layers.measure import best
 from iclab.studies.study import Record, at_last, where
 
@@ -23,7 +23,7 @@ def steps(record: Record) -> Figure:
                 ax.plot(ordered["block"], ordered["setting"], "o-", color=color, markersize=3.5, label=model)
             ax.set(title=title, xlabel="blocks passed", yscale="linear" if family == "newton" else "log")
         figure.axes[0].set_ylabel("nearest number of steps")
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        legend_below(figure, 2)
     return figure
 
 
@@ -43,7 +43,7 @@ def probes(record: Record) -> Figure:
                     ax.fill_between(line["block"] + 1, line["r2"] - reach, line["r2"] + reach, color=color, alpha=0.15)
             ax.set(title=names.get(target, target), xlabel="blocks passed", ylim=(-0.1, 1.02))
         axes[0].set_ylabel("R² on prompts left out")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        legend_below(figure, 2)
     return figure
 
 

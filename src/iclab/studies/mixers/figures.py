@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LSA, SECOND, THIRD, ZERO, panels
+from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LSA, SECOND, THIRD, ZERO, legend_below, panels
 from iclab.studies.study import Record
 
 _COLORS = {"bayes": SECOND, "least squares": LEAST_SQUARES, "lsa": LSA, "lasso-0.1": THIRD}
@@ -48,8 +48,7 @@ def _problems(wanted: Sequence[str]) -> Callable[[Record], Figure]:
                 ax.set(title=name, xscale="log", xlabel="score at N")
             axes[0].set_yticks(range(len(models)), models)
             axes[0].invert_yaxis()
-            known = {text: line for ax in axes for line, text in zip(*ax.get_legend_handles_labels(), strict=True)}
-            figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=4)
+            legend_below(figure, 4)
         return figure
 
     return draw

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import wilson_interval
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, panels
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, legend_below, panels
 from iclab.studies.plateaus.measure import RATES
 from iclab.studies.plateaus.problems import FIXED, NARROW, NOISY, WIDE
 from iclab.studies.study import Record, where
@@ -40,7 +40,7 @@ def loss(record: Record) -> Figure:
             ax.set_ylabel("E(ŷ − w'x)²")
         figure.axes[0].plot([], [], color=LIMIT, linestyle="--", label="predicted time")
         figure.axes[0].plot([], [], color=ZERO, linestyle=":", label="predicted height")
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        legend_below(figure, 4)
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_interval
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, bars, panels, tick_at
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, bars, legend_below, panels, tick_at
 from iclab.studies.study import Record, where
 
 _VARIANTS = {
@@ -69,7 +69,7 @@ def _two(record: Record, key: str, labels: Mapping[str, str], title: str) -> Fig
             ax.set_xlim(0, float(curves["position"].max()))
         axes[0].set_ylim(bottom=_FLOOR)
         axes[0].set_ylabel("squared error / d")
-        figure.legend(*axes[0].get_legend_handles_labels(), title=title, loc="outside lower center", ncols=6)
+        legend_below(figure, 6, title=title)
     return figure
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, panels, tick_at
+from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, legend_below, panels, tick_at
 from iclab.studies.study import Record, where
 
 _STYLES = {
@@ -120,7 +120,7 @@ def tasks(record: Record) -> Figure:
             ax.set_xticks(ticks, [f"{x:g}" if x < endless else "∞" for x in ticks], rotation=60)
             ax.minorticks_off()
             ax.set_xlabel("training tasks K")
-        figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+        legend_below(figure, 5)
     return figure
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import CYCLE, panels
+from iclab.studies.drawing import CYCLE, legend_below, panels
 from iclab.studies.sequences.lines import BIGRAM, NEW, POOL, POOL_BIGRAM, POOL_UNIGRAM, UNIFORM, UNIGRAM
 from iclab.studies.sequences.models import TRUTH
 from iclab.studies.study import Record
@@ -57,9 +57,7 @@ def pools(record: Record) -> Figure:
             row[0].set_ylabel("mean divergence, nats")
         for ax in axes[-1]:
             ax.set_xlabel("size of the pool")
-        # The family with the most strategies names them all.
-        named = max(axes[:, 0], key=lambda ax: len(ax.get_legend_handles_labels()[0]))
-        figure.legend(*named.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        legend_below(figure, 4)
     return figure
 
 

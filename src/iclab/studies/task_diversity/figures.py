@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iclab.studies.drawing import ACCENT, CYCLE, LIMIT, SECOND, ZERO, panels
+from iclab.studies.drawing import ACCENT, CYCLE, LIMIT, SECOND, ZERO, legend_below, panels
 from iclab.studies.study import Record, where
 from iclab.studies.task_diversity.lines import FRESH, POOL
 from iclab.studies.task_diversity.models import LABELS
@@ -45,7 +45,7 @@ def places(record: Record) -> Figure:
             _places(ax, where(models, tasks=tasks))
             ax.set(xlabel="tasks M of the pool", title=_TITLES[tasks])
         figure.axes[0].set_ylabel("relative distance: 0 ridge, 1 dMMSE")
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+        legend_below(figure, 6)
     return figure
 
 
@@ -76,7 +76,7 @@ def along(record: Record) -> Figure:
             ax.axhline(HALF, color=ZERO, linewidth=0.8)
             ax.set(xscale="log", xlabel="step", title=_TITLES[tasks], ylim=(-0.5, 1.5))
         figure.axes[0].set_ylabel("relative distance: 0 ridge, 1 dMMSE")
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+        legend_below(figure, 6)
     return figure
 
 
