@@ -90,6 +90,19 @@ def relative_distances(
     ------
     InvalidInputError
         If a number is out of range, there is no model, or a prediction does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from iclab.inspect import relative_distances
+    >>> from iclab.predictors import FinitePoolBayes, Ridge
+    >>> from iclab.prompts import Gaussian, Linear, PromptDistribution
+    >>> pool, law = FinitePoolBayes(np.eye(2), 0.5), PromptDistribution(Gaussian(np.eye(2)), Linear(), 0.5)
+    >>> def mixed(prompts):
+    ...     return 0.25 * pool(prompts) + 0.75 * Ridge(0.25)(prompts)
+    >>> table = relative_distances({0: mixed}, pool, Ridge(0.25), {"new": law}, 5, n_prompts=16, seed=0)
+    >>> table["relative"].round(9).tolist()
+    [0.25]
     """
     import pandas as pd
 
