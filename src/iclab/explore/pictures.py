@@ -23,7 +23,7 @@ class Picture:
 
     def _mime_(self) -> tuple[str, str]:
         """What marimo shows."""
-        return "application/vnd.vegalite.v6+json", json.dumps(self.chart)
+        return "application/vnd.vegalite.v5+json", json.dumps(self.chart)
 
 
 def picture(panel: Panel, results: Mapping[str, Any]) -> Picture:
@@ -63,7 +63,7 @@ def picture(panel: Panel, results: Mapping[str, Any]) -> Picture:
     point = {"mark": {"type": "point", "opacity": 0, "size": 60}, "encoding": {**axes, "tooltip": told}}
     return Picture(
         {
-            "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+            "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
             "width": "container",
             "height": 300,
             "data": {"values": rows},
