@@ -1,7 +1,7 @@
 """One contract for every study: it runs, goes on, draws, renders, and each of its questions can be answered otherwise.
 
 All run at smoke size, once, by the command line, in minutes:
-``pytest -n 2 --dist loadgroup -m slow tests/contracts/test_studies.py``.
+``pytest -n 2 --dist loadscope -m slow tests/contracts/test_studies.py``.
 """
 
 import ast
@@ -41,23 +41,13 @@ def _shares(n: int) -> dict[str, int]:
 SHARES = _shares(2)
 
 
-def _each(names, argument):
-    """A parametrisation that sends every share to one process, where its studies are run once."""
-    marked = {name: pytest.mark.xdist_group(f"share {SHARES[name]}") for name in names}
-    return pytest.mark.parametrize(argument, [pytest.param(name, marks=mark) for name, mark in marked.items()])
-
-
-@pytest.fixture(scope="session")
-def folder_of(tmp_path_factory):
-    """The folder in which a study was run at smoke size, with the others of its share."""
-
-    @cache
-    def run(share):
-        directory = tmp_path_factory.mktemp("studies") / "smoke"
-        _reproduce(share, directory)
-        return directory
-
-    return lambda name: run(SHARES[name])
+def pytest_generate_tests(metafunc):
+    """Studies of the class's share, or one of each location."""
+    names = [name for name in STUDIES if metafunc.cls and SHARES[name] == metafunc.cls.share]
+    if "name" in metafunc.fixturenames:
+        metafunc.parametrize("name", names)
+    if "location" in metafunc.fixturenames:
+        metafunc.parametrize("location", {STUDIES[name].location: name for name in names}.values())
 
 
 def _reproduce(share: int, directory: Path) -> None:
@@ -71,19 +61,6 @@ def _record(folder: Path, study: Study) -> Record:
     found = Record.load(folder / "studies" / study.name, study.code, study.questions)
     assert found is not None
     return found
-
-
-@pytest.mark.slow
-@_each(STUDIES, "name")
-def test_tables_are_tidy(folder_of, name):
-    """Columns are named, and of one type each; answers are there for every question."""
-    record = _record(folder_of(name), STUDIES[name])
-    for key, table in record.tables.items():
-        assert all(isinstance(column, str) for column in table.columns), key
-        for column in filter(lambda column: pd.api.types.is_object_dtype(table[column]), table.columns):
-            assert len({type(value) for value in table[column].dropna()}) <= 1, (key, column)
-    assert set(record.answers) == {question.name for question in STUDIES[name].questions}
-    assert all(isinstance(answer, Answer) for answer in record.answers.values())
 
 
 def _moved(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -138,52 +115,74 @@ def _answers_otherwise(question, record, moved) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # of tables that no study measures
-@_each({study.location: name for name, study in STUDIES.items()}.values(), "name")
-def test_every_question_would_be_answered_otherwise_by_other_numbers(folder_of, name):
-    """In some record of its location: a smoke run may leave a question of one record without cases."""
-    studies = [study for study in STUDIES.values() if study.location == STUDIES[name].location]
-    fixed = {question.name for study in studies for question in study.questions}
-    for study in studies:
-        record = _record(folder_of(name), study)
-        moved = cache(lambda name, tables=record.tables: tuple(_moved(tables[name])))
-        fixed -= {q.name for q in study.questions if q.name in fixed and _answers_otherwise(q, record, moved)}
-    assert not fixed, f"no change of a number changes the answer to {fixed}"
+class Contract:
+    """What holds for every study of a share; a class, so that ``--dist loadscope`` runs the share in one process."""
+
+    share: int
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def folder(request, tmp_path_factory):
+        """The folder in which the studies of the share were run at smoke size."""
+        directory = tmp_path_factory.mktemp("studies") / "smoke"
+        _reproduce(request.cls.share, directory)
+        return directory
+
+    def test_tables_are_tidy(self, folder, name):
+        """Columns are named, and of one type each; answers are there for every question."""
+        record = _record(folder, STUDIES[name])
+        for key, table in record.tables.items():
+            assert all(isinstance(column, str) for column in table.columns), key
+            for column in filter(lambda column: pd.api.types.is_object_dtype(table[column]), table.columns):
+                assert len({type(value) for value in table[column].dropna()}) <= 1, (key, column)
+        assert set(record.answers) == {question.name for question in STUDIES[name].questions}
+        assert all(isinstance(answer, Answer) for answer in record.answers.values())
+
+    @pytest.mark.filterwarnings("ignore")  # of tables that no study measures
+    def test_every_question_would_be_answered_otherwise_by_other_numbers(self, folder, location):
+        """In some record of its location: a smoke run may leave a question of one record without cases."""
+        studies = [study for study in STUDIES.values() if study.location == STUDIES[location].location]
+        fixed = {question.name for study in studies for question in study.questions}
+        for study in studies:
+            record = _record(folder, study)
+            moved = cache(lambda name, tables=record.tables: tuple(_moved(tables[name])))
+            fixed -= {q.name for q in study.questions if q.name in fixed and _answers_otherwise(q, record, moved)}
+        assert not fixed, f"no change of a number changes the answer to {fixed}"
+
+    def test_pages_are_whole(self, folder, name):
+        page = (folder / f"{name}.html").read_text(encoding="utf-8")
+        assert "<!--block" not in page
+        body = re.sub(
+            r"<table.*?</table>|<math.*?</math>|<footer.*?</footer>", " ", page[page.index("<main>") :], flags=re.S
+        )
+        prose = re.findall(r"<(?:p|li)\b[^>]*>(.*?)</(?:p|li)>", body, flags=re.S)
+        assert len(re.sub(r"<[^>]*>", " ", " ".join(prose)).split()) <= 600
+        for figure in STUDIES[name].figures:
+            if f'id="{figure}"' in page:
+                assert (folder / "figures" / f"{figure}.svg").exists()
+        for target in re.findall(r'href="([^"#:]+)"', page):
+            assert (folder / target).exists(), target
+
+    def test_a_finished_folder_is_read_again_and_its_tables_are_equal(self, folder, monkeypatch):
+        monkeypatch.setattr(blocks, "save_figure", lambda *_: None)  # those that are there serve the pages of this test
+
+        def content():
+            return {path: path.read_bytes() for path in (folder / "studies").rglob("*.csv")}
+
+        before, units = content(), {path: path.stat().st_mtime_ns for path in (folder / "units").iterdir()}
+        (folder / "report.html").unlink()
+        _reproduce(self.share, folder)
+        assert (folder / "report.html").exists()
+        assert {path: path.stat().st_mtime_ns for path in (folder / "units").iterdir()} == units
+        assert content() == before
 
 
-@pytest.mark.slow
-@_each(STUDIES, "name")
-def test_pages_are_whole(folder_of, name):
-    folder = folder_of(name)
-    page = (folder / f"{name}.html").read_text(encoding="utf-8")
-    assert "<!--block" not in page
-    body = re.sub(
-        r"<table.*?</table>|<math.*?</math>|<footer.*?</footer>", " ", page[page.index("<main>") :], flags=re.S
-    )
-    prose = re.findall(r"<(?:p|li)\b[^>]*>(.*?)</(?:p|li)>", body, flags=re.S)
-    assert len(re.sub(r"<[^>]*>", " ", " ".join(prose)).split()) <= 600
-    for figure in STUDIES[name].figures:
-        if f'id="{figure}"' in page:
-            assert (folder / "figures" / f"{figure}.svg").exists()
-    for target in re.findall(r'href="([^"#:]+)"', page):
-        assert (folder / target).exists(), target
+class TestFirstShare(Contract):
+    share = 0
 
 
-@pytest.mark.slow
-@_each({share: name for name, share in SHARES.items()}.values(), "name")
-def test_a_finished_folder_is_read_again_and_its_tables_are_equal(folder_of, name, monkeypatch):
-    folder = folder_of(name)
-    monkeypatch.setattr(blocks, "save_figure", lambda *_: None)  # those that are there serve the pages of this test
-
-    def content():
-        return {path: path.read_bytes() for path in (folder / "studies").rglob("*.csv")}
-
-    before, units = content(), {path: path.stat().st_mtime_ns for path in (folder / "units").iterdir()}
-    (folder / "report.html").unlink()
-    _reproduce(SHARES[name], folder)
-    assert (folder / "report.html").exists()
-    assert {path: path.stat().st_mtime_ns for path in (folder / "units").iterdir()} == units
-    assert content() == before
+class TestSecondShare(Contract):
+    share = 1
 
 
 @pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)

@@ -18,8 +18,8 @@ from iclab.report.markdown import to_html, to_inline
 from iclab.studies.drawing import curves as draw_curves
 from iclab.studies.drawing import save_figure
 from iclab.studies.folder import Study, own_code
+from iclab.studies.rows import where as rows_where
 from iclab.studies.study import Answer, Question, Record, Verdict, as_number, get_table
-from iclab.studies.study import where as rows_where
 
 TONES = {
     Verdict.CONFIRMED: "good",

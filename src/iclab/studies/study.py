@@ -25,6 +25,8 @@ from iclab.foundations import (
     read_json,
     write_json,
 )
+from iclab.studies.rows import at_last
+from iclab.studies.rows import where as rows_where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -271,30 +273,6 @@ def get_table(tables: Tables, name: str, columns: tuple[str, ...] = ()) -> pd.Da
     return table[list(columns)] if columns else table
 
 
-def where(table: pd.DataFrame, /, **values: Any) -> pd.DataFrame:
-    """The rows whose columns have the given values, or one of the given values.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Any.
-    **values
-        Column to its value, or to a list or tuple of values.
-    """
-    for column, value in values.items():
-        known = table[column]
-        table = table[known.isin(value) if isinstance(value, list | tuple) else known == value]
-    return table
-
-
-_where = where
-
-
-def at_last(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The rows with the largest value of a column, such as the longest prompts."""
-    return table[table[column] == table[column].max()]
-
-
 def as_number(value: float | Number) -> Number:
     """A number with its uncertainty, unknown for a plain one."""
     return value if isinstance(value, Number) else Number(float(value))
@@ -369,7 +347,7 @@ def cases_of(
     last : str
         Column of whose values only the largest counts.
     """
-    rows = _where(tables[table], **(where or {}))
+    rows = rows_where(tables[table], **(where or {}))
     return cases(at_last(rows, last) if last else rows, statistic, line, above=not below)
 
 

@@ -13,7 +13,8 @@ from iclab.foundations import normal_quantile
 from iclab.studies.asymptotics.measure import BEST, FIXED, RIDGELESS
 from iclab.studies.asymptotics.simulations import Cell
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, label_short_log, legend_below, panels
-from iclab.studies.study import Record, where
+from iclab.studies.rows import where
+from iclab.studies.study import Record
 
 _PENALTIES = {
     RIDGELESS: (ACCENT, "-", "no penalty"),

@@ -10,7 +10,8 @@ from iclab.foundations import normal_interval
 from iclab.studies.asymptotics.measure import BEST, RIDGELESS
 from iclab.studies.asymptotics.simulations import ERRORS, Cell
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Tables, at_last, cases, counted, tally, where
+from iclab.studies.rows import at_last, where
+from iclab.studies.study import Answer, Tables, cases, counted, tally
 
 # Standard errors within which an intercept meets its limit.
 AGREEMENT = 4.0

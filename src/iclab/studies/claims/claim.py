@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass as validated
 from iclab.foundations import InvalidInputError
 from iclab.studies.claims.bench import Bench
 from iclab.studies.claims.evidence import HOLDS, ONLY_IF, Evidence, Measured, Quantity, criterion_of, verdict_of
-from iclab.studies.study import where
+from iclab.studies.rows import where
 
 PAPER, SUMMARY, OURS = "paper", "summary", "iclab"
 # A check yields comparisons (name, found, stated) and numbers (name, value), under the names that its words announce.

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from iclab.foundations import format_number
 from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED
-from iclab.studies.study import where
+from iclab.studies.rows import where
 
 _STYLES = {HOLDS: "green", ONLY_IF: "yellow", FAILS: "red", UNDECIDED: "magenta"}
 _LESS = ["claim", "section"]

@@ -8,7 +8,8 @@ from iclab.studies.claims.claim import Claim, rows_as
 from iclab.studies.claims.evidence import FAILS, HOLDS, ONLY_IF, UNDECIDED, Evidence, Outcome, verdict_of
 from iclab.studies.claims.table import CLAIMS
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Question, Tables, Verdict, counted, tally, where
+from iclab.studies.rows import where
+from iclab.studies.study import Answer, Question, Tables, Verdict, counted, tally
 
 _VERDICTS = {
     HOLDS: Verdict.CONFIRMED,

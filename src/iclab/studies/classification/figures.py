@@ -17,7 +17,8 @@ from iclab.studies.drawing import (
     legend_below,
     panels,
 )
-from iclab.studies.study import Record, where
+from iclab.studies.rows import where
+from iclab.studies.study import Record
 
 
 def clusters(record: Record) -> Figure:

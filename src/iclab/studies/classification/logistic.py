@@ -13,7 +13,7 @@ from iclab.models import load
 from iclab.predictors import EnumerationBayes, LogisticRegression, Predictor, TrueLaw
 from iclab.predictors.features import LinearMap
 from iclab.prompts import Binary, Gaussian, Linear, PromptDistribution
-from iclab.studies.study import where
+from iclab.studies.rows import where
 from iclab.studies.trainings import Trained
 
 MODEL, TRUE, BAYES, MODE, SPREAD = "model", "true law", "Bayes", "logistic regression", "with its spread"

@@ -9,7 +9,8 @@ from iclab.foundations import normal_quantile
 from iclab.studies.classification.bursts import OWN, SHOWN
 from iclab.studies.classification.logistic import BAYES, BESIDE, MODE, MODEL
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, counted, mean_over, number_in, where
+from iclab.studies.rows import where
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, mean_over, number_in
 
 # Accuracy that is near to Bayes, as a distance; and the share of labels that are
 # right.

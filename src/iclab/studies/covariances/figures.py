@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
 from iclab.studies.drawing import ACCENT, CYCLE, LSA, SECOND, THIRD, ZERO, bars, label_short_log, panels, tick_at
-from iclab.studies.study import Record, at_last, where
+from iclab.studies.rows import at_last, where
+from iclab.studies.study import Record
 
 _TREATMENTS = {
     ("own", "none"): ("as trained", LSA, "-"),

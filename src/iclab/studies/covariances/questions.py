@@ -15,7 +15,8 @@ from iclab.studies.covariances.layer import (
     RIDGE,
 )
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, where
+from iclab.studies.rows import at_last, where
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted
 
 # A training has learned when its error on prompts like its own is at most this part of the zero predictor's.
 LEARNED = 0.1

@@ -29,8 +29,8 @@ from iclab.studies.depth.models import LINEAR, PAPER, SOFTMAX, Learner, Model
 from iclab.studies.depth.references import Reference, references
 from iclab.studies.depth.remedies import remedies_table
 from iclab.studies.lab import Lab
+from iclab.studies.rows import where
 from iclab.studies.store import Unit, several
-from iclab.studies.study import where
 from iclab.theory import minimum_loss
 
 TITLE = "Depth, softmax and remedies"

@@ -26,7 +26,8 @@ from iclab.studies.depth.measures import BATCHES
 from iclab.studies.depth.models import CONVERGED, LINEAR, SOFTMAX
 from iclab.studies.depth.references import LEAST_SQUARES
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, where
+from iclab.studies.rows import at_last, where
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted
 
 # Standard errors within which a fit agrees with its exact minimum.
 AGREES = 3.0

@@ -26,7 +26,8 @@ from iclab.studies.drawing import (
 )
 from iclab.studies.figure1.questions import MATCH, SPIKE, SUCCESS
 from iclab.studies.measuring import TOKENS
-from iclab.studies.study import Record, where
+from iclab.studies.rows import where
+from iclab.studies.study import Record
 
 FAMILIES = ("fixed", "random")
 _DASHES = {"fixed": (0, (6, 2)), "random": (0, (2, 1.5))}

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from iclab.studies.folder import questions_of
 from iclab.studies.measuring import TOKENS
-from iclab.studies.study import Answer, Number, Tables, Verdict, cases, counted, where
+from iclab.studies.rows import where
+from iclab.studies.study import Answer, Number, Tables, Verdict, cases, counted
 
 # The paper gives no numbers: an error below this fraction of the zero predictor's counts as success,
 SUCCESS = 0.25

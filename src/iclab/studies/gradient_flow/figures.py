@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.studies.drawing import ACCENT, CYCLE, LIMIT, SECOND, ZERO, panels
-from iclab.studies.study import Record, where
+from iclab.studies.rows import where
+from iclab.studies.study import Record
 
 _TITLES = {"fixed covariance": "fixed Λ", "random covariances": "random Λ"}
 _THEOREMS = {"fixed covariance": "Theorem 4", "random covariances": "Theorem 8"}

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Tables, tally, where
+from iclab.studies.rows import where
+from iclab.studies.study import Answer, Tables, tally
 
 # Below these, relative differences are the rounding of the computation, and of a rate read off at late times.
 ROUNDING, RATE_ROUNDING = 1e-10, 1e-3

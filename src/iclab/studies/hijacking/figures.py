@@ -18,7 +18,8 @@ from iclab.studies.drawing import (
     panels,
 )
 from iclab.studies.hijacking.exact import CLASSICAL
-from iclab.studies.study import Record, where
+from iclab.studies.rows import where
+from iclab.studies.study import Record
 
 
 def sizes(record: Record) -> Figure:

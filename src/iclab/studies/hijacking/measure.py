@@ -22,8 +22,8 @@ from iclab.studies.hijacking.gradients import attack_model, moved_by
 from iclab.studies.hijacking.hardening import exact_layers, hardened_errors, job, squares_under_attack
 from iclab.studies.hijacking.prompt_attacks import REACHED
 from iclab.studies.lab import Lab
+from iclab.studies.rows import where
 from iclab.studies.store import Unit
-from iclab.studies.study import where
 from iclab.studies.trainings import shipped, trained
 
 TITLE = "Hijacking: labels that force a prediction"

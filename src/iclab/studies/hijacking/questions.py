@@ -8,7 +8,8 @@ import pandas as pd
 from iclab.foundations import normal_interval
 from iclab.studies.folder import questions_of
 from iclab.studies.hijacking.exact import CLASSICAL
-from iclab.studies.study import Answer, Tables, cases, counted, tally, where
+from iclab.studies.rows import where
+from iclab.studies.study import Answer, Tables, cases, counted, tally
 
 # Share of prompts that counts as nearly all, and as most.
 NEARLY_ALL, MOST = 0.9, 0.5

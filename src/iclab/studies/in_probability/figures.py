@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, legend_below, panels
 from iclab.studies.in_probability.measure import LAYER
-from iclab.studies.study import Record, at_last, where
+from iclab.studies.rows import at_last, where
+from iclab.studies.study import Record
 
 # Errors below this lie on the edge.
 _FLOOR = 1e-4

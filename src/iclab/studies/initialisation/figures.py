@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from iclab.foundations import normal_quantile
 from iclab.studies.drawing import CYCLE, ZERO, figure_style, panels, tick_at
 from iclab.studies.initialisation.two_layer import DESCENT, ONE_LAYER
-from iclab.studies.study import Record, where
+from iclab.studies.rows import where
+from iclab.studies.study import Record
 
 _MARKERS = "osD^vPX<>"
 _DASHED = (0, (4, 2))

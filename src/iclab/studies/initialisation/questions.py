@@ -12,7 +12,8 @@ from iclab.foundations.exponents import regressed
 from iclab.studies.folder import questions_of
 from iclab.studies.initialisation.descent import SETTLED
 from iclab.studies.initialisation.two_layer import DESCENT, ONE_LAYER, SLACK, SPAN
-from iclab.studies.study import Answer, Number, Tables, counted, tally, where
+from iclab.studies.rows import where
+from iclab.studies.study import Answer, Number, Tables, counted, tally
 
 # Powers of the step size and of the batch size in the distance from the flow, if noise is small and independent.
 RATE_POWER, BATCH_POWER = 0.5, -0.5

@@ -15,8 +15,8 @@ import pandas as pd
 from iclab.flow import TwoLayerPath, TwoLayerRisk, TwoLayerWeights, two_layer_runs
 from iclab.foundations import Estimate, wilson_interval
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
+from iclab.studies.rows import where
 from iclab.studies.store import several
-from iclab.studies.study import where
 from iclab.theory import minimizer, minimum_loss
 
 DIMENSION, N_TRAIN = 2, 20

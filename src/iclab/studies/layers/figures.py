@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from iclab.foundations import normal_quantile
 from iclab.studies.drawing import CYCLE, legend_below, panels
 from iclab.studies.layers.measure import best
-from iclab.studies.study import Record, at_last, where
+from iclab.studies.rows import at_last, where
+from iclab.studies.study import Record
 
 _FAMILIES = {"newton": "Newton", "gradient_descent": "gradient descent"}
 

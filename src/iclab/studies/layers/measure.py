@@ -12,8 +12,8 @@ from pydantic import Field
 
 from iclab.predictors.registry import shipped_models
 from iclab.studies.lab import Lab
+from iclab.studies.rows import where
 from iclab.studies.store import Unit, several
-from iclab.studies.study import where
 
 TITLE = "Inside the pretrained models, layer by layer"
 DEFAULT = tuple(

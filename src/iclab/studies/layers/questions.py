@@ -9,7 +9,8 @@ import pandas as pd
 
 from iclab.studies.folder import questions_of
 from iclab.studies.layers.measure import best, by_model
-from iclab.studies.study import Answer, Tables, at_last, counted, tally, where
+from iclab.studies.rows import at_last, where
+from iclab.studies.study import Answer, Tables, counted, tally
 
 # Correlation of the best number of Newton's steps with the block, from which on it grows linearly.
 LINEAR = 0.95

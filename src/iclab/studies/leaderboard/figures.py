@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from iclab.studies.drawing import ACCENT, SECOND, ZERO, panels
 from iclab.studies.leaderboard.recipes import GARG, OURS
-from iclab.studies.study import Record, at_last, where
+from iclab.studies.rows import at_last, where
+from iclab.studies.study import Record
 
 _COLORS = {OURS: ACCENT, GARG: SECOND}
 _OTHERS = "#9a9a9a"

@@ -19,7 +19,7 @@ import pandas as pd
 from iclab.foundations import InvalidInputError, check_choice
 from iclab.studies.lab import Lab
 from iclab.studies.leaderboard.recipes import GARG, OURS, RECIPES, configuration
-from iclab.studies.study import where
+from iclab.studies.rows import where
 from iclab.studies.trainings import Job, Threshold
 from iclab.training import Run
 

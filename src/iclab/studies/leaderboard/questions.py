@@ -6,7 +6,8 @@ import numpy as np
 
 from iclab.studies.folder import questions_of
 from iclab.studies.leaderboard.recipes import OURS
-from iclab.studies.study import Answer, Tables, cases, counted, where
+from iclab.studies.rows import where
+from iclab.studies.study import Answer, Tables, cases, counted
 
 # How many times the steps of ours another recipe must take.
 TENFOLD = 10.0

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LSA, ZERO, label_short_log, panels
-from iclab.studies.study import Record, where
+from iclab.studies.rows import where
+from iclab.studies.study import Record
 
 
 def by_loops(record: Record) -> Figure:

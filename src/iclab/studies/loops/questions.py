@@ -5,7 +5,8 @@ from __future__ import annotations
 from iclab.studies.contests import hold, over_seeds
 from iclab.studies.folder import questions_of
 from iclab.studies.loops.measure import LOOPED
-from iclab.studies.study import Answer, Tables, at_last, where
+from iclab.studies.rows import at_last, where
+from iclab.studies.study import Answer, Tables
 
 # Ratio of errors up to which a looped model is as good as an untied one.
 AS_GOOD = 1.5

@@ -10,7 +10,8 @@ from iclab.foundations import wilson_interval
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, SECOND, ZERO, legend_below, panels
 from iclab.studies.plateaus.measure import RATES
 from iclab.studies.plateaus.problems import FIXED, NARROW, NOISY, WIDE
-from iclab.studies.study import Record, where
+from iclab.studies.rows import where
+from iclab.studies.study import Record
 
 _TITLES = {FIXED: "fixed Λ", NOISY: "fixed Λ, label noise", NARROW: "random Λ, narrow", WIDE: "random Λ, wide"}
 

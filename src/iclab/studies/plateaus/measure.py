@@ -29,8 +29,8 @@ from iclab.studies.plateaus.problems import (
     followed,
     merged,
 )
+from iclab.studies.rows import where
 from iclab.studies.store import Unit, several
-from iclab.studies.study import where
 
 TITLE = "Plateaus with separate keys and queries"
 # Heads and starts of Zhang et al. (2025); in two dimensions, the size of the starts.

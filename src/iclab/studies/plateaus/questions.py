@@ -8,7 +8,8 @@ from iclab.foundations import Vector, wilson_interval
 from iclab.studies.folder import questions_of
 from iclab.studies.plateaus.measure import PAIR_SCALE
 from iclab.studies.plateaus.problems import FIXED, NEAR
-from iclab.studies.study import Answer, Number, Tables, counted, tally, where
+from iclab.studies.rows import where
+from iclab.studies.study import Answer, Number, Tables, counted, tally
 
 ZHANG = "Zhang et al. 2025"
 # The published formula at N = 31, evaluated by others; relative distances that count as meeting a prediction.

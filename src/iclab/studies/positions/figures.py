@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from iclab.foundations import normal_interval
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, bars, legend_below, panels, tick_at
-from iclab.studies.study import Record, where
+from iclab.studies.rows import where
+from iclab.studies.study import Record
 
 _VARIANTS = {
     "learned": "learned",

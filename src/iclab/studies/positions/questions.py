@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Tables, Verdict, cases, where
+from iclab.studies.rows import where
+from iclab.studies.study import Answer, Tables, Verdict, cases
 
 # Over this times the error at N, the error beyond N counts as a spike.
 SPIKE = 2.0

@@ -13,8 +13,8 @@ from iclab.prompts import GARG
 from iclab.studies.lab import Lab
 from iclab.studies.robustness.judging import judge
 from iclab.studies.robustness.recipes import DEFAULT, FACTORS, configuration
+from iclab.studies.rows import where
 from iclab.studies.store import Unit
-from iclab.studies.study import where
 from iclab.studies.trainings import Job, trained
 
 TITLE = {"robustness": "Robustness under shifts, and what buys it"}

@@ -12,7 +12,8 @@ from matplotlib.ticker import NullFormatter
 
 from iclab.foundations import normal_quantile
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, LIMIT, LSA, SECOND, ZERO, legend_below, panels, tick_at
-from iclab.studies.study import Record, where
+from iclab.studies.rows import where
+from iclab.studies.study import Record
 
 _STYLES = {
     "GPT-2": (ACCENT, "o"),

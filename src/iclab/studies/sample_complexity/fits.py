@@ -10,7 +10,7 @@ import pandas as pd
 
 from iclab.foundations.exponents import exponents
 from iclab.prompts import Gaussian
-from iclab.studies.study import where
+from iclab.studies.rows import where
 from iclab.theory import expected_risk
 
 # Excess over the gain of the minimiser above which the leading term does not speak yet.

@@ -9,10 +9,11 @@ import pandas as pd
 
 from iclab.foundations import normal_quantile
 from iclab.studies.folder import questions_of
+from iclab.studies.rows import at_last, where
 from iclab.studies.sample_complexity.fits import best_rates
 from iclab.studies.sample_complexity.prompts import FIXED, LINEAR
 from iclab.studies.sample_complexity.tasks import FRESH, MODEL, POOL, RIDGE
-from iclab.studies.study import Answer, Number, Tables, Verdict, at_last, counted, where
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted
 
 # Share of bootstrap samples of the prompts from which on a nearest algorithm is named.
 CERTAIN = 0.95

@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 
 from iclab.foundations import normal_quantile
 from iclab.studies.drawing import LEAST_SQUARES, LIMIT, LSA, panels
+from iclab.studies.rows import where
 from iclab.studies.shifts.questions import TOLERANCE
-from iclab.studies.study import Record, where
+from iclab.studies.study import Record
 
 # Light to dark with the test length M.
 _SHADES = {"LSA": ("#9adfc6", "#22b589", "#00694d"), "least squares": ("#c4c4c4", "#7d7d7d", "#000000")}

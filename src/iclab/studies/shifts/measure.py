@@ -22,8 +22,8 @@ from iclab.foundations import Matrix
 from iclab.predictors import LeastSquares, TrainedLSA
 from iclab.prompts import Cubic, Gaussian, IndependentQueries, Linear, LinearPlusQuadratic, PromptDistribution
 from iclab.studies.lab import Lab
+from iclab.studies.rows import where
 from iclab.studies.store import Unit
-from iclab.studies.study import where
 from iclab.theory import cubic_law, minimizer, optimal_learner, quadratic_law, shift_risk, theorem5_risk
 
 TITLE = "Behaviour under shifts (§4.2)"

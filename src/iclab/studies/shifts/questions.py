@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from iclab.studies.folder import questions_of
+from iclab.studies.rows import where
 from iclab.studies.shifts.measure import LEAST_SQUARES, LSA, UNSHIFTED
-from iclab.studies.study import Answer, Tables, counted, where
+from iclab.studies.study import Answer, Tables, counted
 
 # A learner tolerates a shift when its error, less what no linear predictor can avoid and divided by the zero
 # estimator's error, exceeds the unshifted one by at most this, at M = N and every parameter.

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.studies.drawing import ACCENT, CYCLE, LIMIT, SECOND, ZERO, legend_below, panels
-from iclab.studies.study import Record, where
+from iclab.studies.rows import where
+from iclab.studies.study import Record
 from iclab.studies.task_diversity.lines import FRESH, POOL
 from iclab.studies.task_diversity.models import LABELS
 from iclab.studies.task_diversity.thresholds import HALF

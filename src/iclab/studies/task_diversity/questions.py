@@ -6,7 +6,8 @@ import numpy as np
 
 from iclab.foundations import normal_quantile, student_quantile
 from iclab.studies.folder import questions_of
-from iclab.studies.study import Answer, Number, Tables, Verdict, counted, mean_over, number_in, where
+from iclab.studies.rows import where
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, mean_over, number_in
 from iclab.studies.task_diversity.lines import EXCESS, FRESH, RIDGE
 from iclab.studies.task_diversity.models import LABELS
 from iclab.studies.task_diversity.thresholds import HALF

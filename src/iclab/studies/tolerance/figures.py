@@ -14,7 +14,8 @@ from matplotlib.patches import Patch
 
 from iclab.foundations import normal_interval
 from iclab.studies.drawing import PREDICTORS, ZERO, bars, panels, shade, tick_at
-from iclab.studies.study import Record, at_last, where
+from iclab.studies.rows import at_last, where
+from iclab.studies.study import Record
 from iclab.studies.tolerance.questions import TOLERANCE
 
 # One hue from light to dark: the order survives grey print and every kind of colour blindness.

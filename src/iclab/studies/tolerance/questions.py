@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from iclab.studies.folder import questions_of
+from iclab.studies.rows import where
 from iclab.studies.shifts import questions as shifts
-from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally, where
+from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
 from iclab.studies.tolerance.views import BENIGN
 
 TOLERANCE = shifts.TOLERANCE

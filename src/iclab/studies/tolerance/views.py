@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from iclab.studies.study import at_last, where
+from iclab.studies.rows import at_last, where
 
 # What the paper says that the layer tolerates; the rest are other inputs.
 BENIGN = ("task", "labels", "query")
