@@ -251,13 +251,11 @@ def _named(targets: str | Sequence[str] | Mapping[str, str | Quantity]) -> dict[
 
 def _known(name: Any) -> Quantity:
     """The quantity of a name; one who writes the symbol of a quantity is told its name."""
-    meant = _SYMBOLS.get(name.lower()) if isinstance(name, str) else None
-    try:
-        return QUANTITIES[check_choice(name, "a target, where it is no function of prompts,", QUANTITIES)]
-    except InvalidInputError as error:
-        if meant is None:
-            raise
-        raise InvalidInputError(f"{str(error).partition(' Did you')[0]} Did you mean {meant!r}?") from None
+    if isinstance(name, str) and (meant := _SYMBOLS.get(name.lower())):
+        raise InvalidInputError(
+            f"a target must be one of {', '.join(QUANTITIES)}; {name!r} was given. Did you mean {meant!r}?"
+        )
+    return QUANTITIES[check_choice(name, "a target, where it is no function of prompts,", QUANTITIES)]
 
 
 def _places(positions: Sequence[int] | None, n_points: int, at: str) -> list[int]:
