@@ -214,6 +214,15 @@ def test_fixed_covariances_keep_their_plateaus(n_train):
         assert len(set(predicted.heads)) == 4
 
 
+def test_the_first_drops_are_the_first_of_all():
+    start = FactoredHeads.random(5, 1, 4, 1e-3, 0)
+    every = predicted_drops(start, ZHANG, 32)
+    for most in (1, 3, 9):
+        first = predicted_drops(start, ZHANG, 32, most=most)
+        for part, one_more in (("times", 0), ("heads", 0), ("directions", 0), ("errors", 1)):
+            np.testing.assert_array_equal(getattr(first, part), getattr(every, part)[: most + one_more])
+
+
 def test_fewer_heads_than_directions_stop_at_their_level():
     levels = plateau_losses(ZHANG, 32)
     start = FactoredHeads.random(2, 1, 4, 0.02, 0)
@@ -296,6 +305,8 @@ def test_bad_input():
         predicted_drops(FactoredHeads.random(2, 1, 3, 1.0, 0), LAWS["fixed"], 6)
     with pytest.raises(InvalidInputError, match="commute"):
         predicted_drops(FactoredHeads.random(2, 1, 3, 0.01, 0), LAWS["wishart"], 6)
+    with pytest.raises(InvalidInputError, match="most must be at least 1"):
+        predicted_drops(FactoredHeads.random(2, 1, 3, 0.01, 0), LAWS["fixed"], 6, most=0)
     with pytest.raises(InvalidInputError, match="rule must be one of"):
         head_descent(start, ZHANG, 6, 0.1, 1, rule="lion")
     with pytest.raises(InvalidInputError, match="momentum must be below 1"):

@@ -48,7 +48,7 @@ def reproduce(
     check_choice(profile, "profile", PROFILE_NAMES)
     parts = choose(REGISTRY, listed(only, "--only"))
     count = joblib.cpu_count() if workers is None else check_integer(workers, "--workers", minimum=1)
-    drawings: dict = {}  # type: ignore[type-arg]
+    made: dict = {}  # type: ignore[type-arg]
     with Reporter() as progress, workplace(count) as place:
         results = run_all(
             parts,
@@ -57,9 +57,9 @@ def reproduce(
             progress,
             registry=REGISTRY,
             workplace=place,
-            after=lambda results: write_report(results, first=first_page(), drawings=drawings),
+            after=lambda results: write_report(results, first=first_page(), made=made),
         )
-        page = write_report(results, progress, first_page(), drawings)
+        page = write_report(results, progress, first_page(), made)
     say(page)
     differing = [name for _, record in results.finished for name in disagreements(record.tables)]
     if differing:

@@ -23,7 +23,7 @@ from jaxtyping import Float64, Int64
 from scipy.integrate import quad, solve_ivp
 
 from iclab.flow.heads import FactoredHeads, HeadsLoss
-from iclab.foundations import InvalidInputError, Vector
+from iclab.foundations import InvalidInputError, Vector, check_integer
 from iclab.theory import CovarianceLaw, TrainLength
 
 # The value v, over that of a head that has learned, at which a head is told to be on its way.
@@ -60,7 +60,12 @@ class PredictedDrops:
 
 
 def predicted_drops(
-    initial: FactoredHeads, covariates: CovarianceLaw, n_train: TrainLength, noise_variance: float = 0.0
+    initial: FactoredHeads,
+    covariates: CovarianceLaw,
+    n_train: TrainLength,
+    noise_variance: float = 0.0,
+    *,
+    most: int | None = None,
 ) -> PredictedDrops:
     """Times, heads and directions of the drops of :func:`head_flow` from small weights of rank one.
 
@@ -72,6 +77,8 @@ def predicted_drops(
         Start, of rank one, in dimension d; small beside the weights of the minimum.
     covariates, n_train, noise_variance
         As in :func:`head_flow`, with covariances that commute.
+    most : int, optional
+        How many drops are predicted, the first ones; all when omitted.
 
     Returns
     -------
@@ -80,7 +87,8 @@ def predicted_drops(
     Raises
     ------
     InvalidInputError
-        If the rank is not one, the weights are not small, the covariances do not commute, or dimensions differ.
+        If the rank is not one, the weights are not small, the covariances do not commute, dimensions differ, or
+        ``most`` is below 1.
     """
     loss = HeadsLoss(covariates, n_train, noise_variance)
     loss.check(initial.dimension)
@@ -96,7 +104,7 @@ def predicted_drops(
         _Head(float(v), (k + q) / 2, (k - q) / 2)
         for v, k, q in zip(start.values, start.keys[:, 0], start.queries[:, 0], strict=True)
     ]
-    drops, kept = _learned(heads, loss)
+    drops, kept = _learned(heads, loss, math.inf if most is None else check_integer(most, "most", minimum=1))
     drive = _drive(loss)
     gains = drive * np.diagonal(loss.target)
     falls = np.cumsum([0.0, *(gains[direction] for _, _, direction in drops)])
@@ -114,8 +122,8 @@ def _drive(loss: HeadsLoss) -> Vector:
     return np.diagonal(loss.decay) * np.diagonal(loss.target)
 
 
-def _learned(heads: list[_Head], loss: HeadsLoss) -> tuple[list[tuple[float, int, int]], bool]:
-    """Time, head and coordinate of every drop, and whether heads keep what they learn."""
+def _learned(heads: list[_Head], loss: HeadsLoss, most: float) -> tuple[list[tuple[float, int, int]], bool]:
+    """Time, head and coordinate of every drop, or of the first ones, and whether heads keep what they learn."""
     drive, target = _drive(loss), np.diagonal(loss.target)
     grown = np.cbrt(target)  # v of a head that has learned a direction: V = vkq and v² = k² = q²
     size, small = max(head.size(drive) for head in heads), _GROWN * float(grown.min(initial=np.inf, where=drive > 0))
@@ -127,7 +135,7 @@ def _learned(heads: list[_Head], loss: HeadsLoss) -> tuple[list[tuple[float, int
     left: dict[int, _Head] = dict(enumerate(heads))
     mutual = np.sqrt(loss.decay * loss.decay.T)
     clock, drops, kept = 0.0, list[tuple[float, int, int]](), True
-    while drive.any() and left and kept:
+    while drive.any() and left and kept and len(drops) < most:
         ends: dict[int, tuple[float, int]] = {index: head.escape(drive, small) for index, head in left.items()}
         (wait, direction), winner = min((end, index) for index, end in ends.items())
         if math.isinf(wait):
@@ -135,7 +143,7 @@ def _learned(heads: list[_Head], loss: HeadsLoss) -> tuple[list[tuple[float, int
         wait = max(wait + _AHEAD / float(drive[direction] * grown[direction]), 0.0)
         clock += wait
         drops.append((clock, winner, direction))
-        left = {index: head.advanced(drive, wait) for index, head in left.items() if index != winner}
+        left = left if len(drops) == most else {i: left[i].advanced(drive, wait) for i in left if i != winner}
         drive = np.where(np.arange(len(drive)) == direction, 0.0, drive)
         kept = bool((mutual[direction] * target[direction] > drive)[drive > 0].all())
     return drops, kept
@@ -155,8 +163,9 @@ class _Head:
         if size == 0:
             return math.inf, 0
         t, s, v = self._follow(drive, math.inf, max(limit, 2 * size))
-        _, force = self._force(drive, s)
-        key = np.where(drive > 0, np.abs(self.p * np.exp(drive * s) + self.m * np.exp(-drive * s)), 0.0)
+        up, down = self._parts(drive, s)
+        force = float(drive @ (up**2 - down**2))
+        key = np.where(drive > 0, np.abs(up + down), 0.0)
         return t + v / force, int(np.argmax(key))  # v̇ = ξv², so that 1/(ξv) = v/v̇ are left
 
     def advanced(self, drive: Vector, wait: float) -> _Head:
@@ -164,39 +173,41 @@ class _Head:
         if wait == 0 or self.size(drive) == 0:
             return self
         _, s, v = self._follow(drive, wait, math.inf)
-        return _Head(v, self.p * np.exp(drive * s), self.m * np.exp(-drive * s))
+        return _Head(v, *self._parts(drive, s))
 
     def size(self, drive: Vector) -> float:
         """Largest weight that the drive reaches."""
         along = drive > 0
         return float(max(abs(self.v), np.abs(self.p[along]).max(initial=0.0), np.abs(self.m[along]).max(initial=0.0)))
 
-    def _force(self, drive: Vector, s: float) -> tuple[float, float]:
-        with np.errstate(over="ignore"):
-            up, down = (self.p * np.exp(drive * s)) ** 2, (self.m * np.exp(-drive * s)) ** 2
-        return float(drive @ (up + down)), float(drive @ (up - down))
+    def _parts(self, drive: Vector, s: float) -> tuple[Vector, Vector]:
+        """p and m at s, which grow and shrink."""
+        along = drive * s
+        return self.p * np.exp(along), self.m * np.exp(-along)
 
     def _follow(self, drive: Vector, wait: float, limit: float) -> tuple[float, float, float]:
         """Time, s and v where ``wait`` is over or |v| reaches ``limit``."""
         size = self.size(drive)  # times scale with 1/size, and s not at all
 
         def velocity(t: float, y: np.ndarray) -> np.ndarray:
-            return np.array([y[1], self._force(drive, y[0])[1] / size**2])
+            up, down = self._parts(drive, y[0])
+            return np.array([y[1], drive @ (up**2 - down**2) / size**2])
 
         def grown(t: float, y: np.ndarray) -> float:
             return abs(y[1]) * size - limit
 
         grown.terminal = True  # type: ignore[attr-defined]
         end = wait * size if math.isfinite(wait) else 1e6 / float(drive[drive > 0].min())
-        path = solve_ivp(
-            velocity,
-            (0.0, end),
-            [0.0, self.v / size],
-            method="DOP853",
-            rtol=1e-8,
-            atol=1e-10,
-            events=grown if math.isfinite(limit) else None,
-        )
+        with np.errstate(over="ignore"):  # trial steps that are far too long
+            path = solve_ivp(
+                velocity,
+                (0.0, end),
+                [0.0, self.v / size],
+                method="DOP853",
+                rtol=1e-8,
+                atol=1e-10,
+                events=grown if math.isfinite(limit) else None,
+            )
         s, v = path.y[:, -1]
         t = float(path.t[-1]) / size
         if math.isfinite(limit) and abs(v) * size < 0.9 * limit:

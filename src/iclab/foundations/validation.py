@@ -131,6 +131,8 @@ def check_reals(value: ArrayLike, name: str) -> np.ndarray:
     InvalidInputError
         As ``check_kind``, or if a number is complex, as NumPy would drop half of it, or beyond double precision.
     """
+    if type(value) is np.ndarray and value.dtype == np.float64:  # as within integrators, millions of times
+        return value
     given: Any = check_kind(value, name)
     try:
         if np.iscomplexobj(given):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -32,10 +33,19 @@ TONES = {
 OPEN_ROWS, BROAD_COLUMNS = 16, 8
 
 
-# The identity of a record and a figure's file name to that record and the picture.
-Drawings: TypeAlias = dict[tuple[int, str], tuple[Record, str]]
+# The identity of a record and the name of a file to that record and what was made of it: a picture, a page's text.
+Made: TypeAlias = dict[tuple[int, str], tuple[Record, str]]
 
 
+def once(made: Made, record: Record, name: str, make: Callable[[], str]) -> str:
+    """What is made of a record for a file: only the first time, though the report grows by other records."""
+    key = id(record), name
+    if key not in made:
+        made[key] = record, make()
+    return made[key][1]
+
+
+@cache
 def templates() -> Environment:
     """Of blocks and of whole pages."""
     return Environment(
@@ -51,12 +61,12 @@ class Blocks:
     ----------
     directory : Path
         Folder of the results, for figures.
-    drawings : dict
-        What is drawn already, by record and file name: a report that grows draws every figure once.
+    made : dict
+        What is made already, by record and file name: a report that grows draws every figure once.
     """
 
     directory: Path
-    drawings: Drawings = field(default_factory=dict)
+    made: Made = field(default_factory=dict)
     _blocks: list[str] = field(default_factory=list)
     _templates: Environment = field(default_factory=templates)
 
@@ -194,16 +204,18 @@ class Blocks:
 
     def drawn(self, record: Record, draw: Callable[[], Any], name: str, title: str, *, alt: str, caption: str) -> str:
         """A drawing of a record, kept as files beside the page."""
-        key = id(record), name
-        if key not in self.drawings:
+
+        def picture() -> str:
             figure = draw()
             if not hasattr(figure, "savefig"):
                 raise InvalidInputError(f"the figure {name} must be one of Matplotlib; it is {type(figure).__name__}.")
             save_figure(figure, name, self.directory / "figures")
             svg = (self.directory / "figures" / f"{name}.svg").read_bytes()
-            self.drawings[key] = record, "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+            return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+
+        uri = once(self.made, record, f"{name}.svg", picture)
         texts = {"title": to_inline(title), "alt": alt or title, "caption": to_inline(caption)}
-        return self._add("figure.html.j2", name=name, uri=self.drawings[key][1], **texts)
+        return self._add("figure.html.j2", name=name, uri=uri, **texts)
 
     def fold(self, title: str, *, open: bool = False, caller: Callable[[], str] | None = None) -> str:  # noqa: A002
         """Text that opens on demand."""

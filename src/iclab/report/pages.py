@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from jinja2 import Environment, StrictUndefined, TemplateError
 from markupsafe import Markup
 
 from iclab.foundations import InvalidInputError, write_text
-from iclab.report.blocks import Blocks, Drawings, shown_value, templates
+from iclab.report.blocks import Blocks, Made, once, shown_value, templates
 from iclab.report.markdown import to_html
 from iclab.studies.folder import Study
 from iclab.studies.results import Results
@@ -25,7 +26,7 @@ def write_report(
     results: Results,
     progress: Callable[[str, int, int], None] = lambda *_: None,
     first: tuple[str, str] | None = None,
-    drawings: Drawings | None = None,
+    made: Made | None = None,
 ) -> Path:
     """Draw every figure of the finished studies, and write a page for each and one over them.
 
@@ -37,8 +38,8 @@ def write_report(
         Called with (what is being drawn, done, total).
     first : (str, str), optional
         Title and template of the page over them; without it a lone study's page is all.
-    drawings : dict, optional
-        The same for every report of one folder that grows: then each figure is drawn once.
+    made : dict, optional
+        The same for every report of one folder that grows: then each figure is drawn, and each study's text set, once.
 
     Returns
     -------
@@ -52,7 +53,7 @@ def write_report(
     """
     links = {study.name: f"{study.name}.html" for study, _ in results.finished}
     frames = templates()
-    drawings = {} if drawings is None else drawings
+    made = {} if made is None else made
     shared = {
         "provenance": results.provenance,
         "studies": [(study, record.title) for study, record in results.finished],
@@ -62,25 +63,28 @@ def write_report(
     }
     for i, (study, record) in enumerate(results.finished):
         progress(f"report: {record.title}", i, len(results.finished))
-        blocks = Blocks(results.directory, drawings)
-        body = written(study.page, f"the page of {study.name}", blocks, blocks.functions(study, record))
+        body = once(made, record, links[study.name], partial(_body, results.directory, made, study, record))
         shared["data"] = _listing(results.directory, study, record)
         page = frames.get_template("study.html.j2").render(shared, record=record, study=study, body=Markup(body))
         write_text(results.directory / links[study.name], page)
     last = results.directory / next(reversed(links.values()), FIRST_PAGE)
     if first is not None:
         last = results.directory / FIRST_PAGE
-        write_text(last, _over(results, first, shared, frames, drawings))
+        write_text(last, _over(results, first, shared, frames, made))
     progress("report: written", len(results.finished), len(results.finished))
     return last
 
 
-def _over(
-    results: Results, first: tuple[str, str], shared: Mapping[str, Any], frames: Environment, drawings: Drawings
-) -> str:
+def _body(directory: Path, made: Made, study: Study, record: Record) -> str:
+    """The page of a study as HTML, without what stands around it."""
+    blocks = Blocks(directory, made)
+    return written(study.page, f"the page of {study.name}", blocks, blocks.functions(study, record))
+
+
+def _over(results: Results, first: tuple[str, str], shared: Mapping[str, Any], frames: Environment, made: Made) -> str:
     """The page over all studies: its template gets the functions of each by name."""
     title, template = first
-    blocks = Blocks(results.directory, drawings)
+    blocks = Blocks(results.directory, made)
     by_name = {study.name: blocks.functions(study, record) for study, record in results.finished}
     finished = {study.name: (study, record) for study, record in results.finished}
 

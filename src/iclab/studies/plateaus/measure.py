@@ -149,7 +149,7 @@ def order(ratio: float, n_heads: int, scale: float, n: int, n_followed: int) -> 
     law, first, agreed = Gaussian(np.diag([1.0, 1 / ratio])), 0, 0
     for seed in range(n):
         start = FactoredHeads.random(n_heads, 1, 2, scale, seed)
-        predicted = predicted_drops(start, law, N_TRAIN)
+        predicted = predicted_drops(start, law, N_TRAIN, most=None if seed < n_followed else 1)
         direction = int(predicted.directions[0])
         first += direction == 0
         if seed < n_followed:
