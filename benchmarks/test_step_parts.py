@@ -34,7 +34,7 @@ def rate(dtype):
 
 def parts_of(step, batch):
     """CPU seconds of forward and backward by part, of the optimiser, and of what is left of a whole step."""
-    tensors = step._tensors(batch)
+    tensors = step.tensors(batch)
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True, with_flops=True) as found:
         step.backward(*tensors)
     events = found.key_averages()

@@ -89,7 +89,7 @@ class Settings(TrainingSettings):
 
     dimensions: tuple[int, ...] = (50, 100, 200)
     exponents: tuple[float, ...] = (0.1, 0.3, 0.6)
-    matrix_seeds: tuple[int, ...] = (0, 1, 2, 3)
+    matrix_seeds: tuple[int, ...] = tuple(range(12))
     regression: Regression = Regression()
     bursts: Bursts = Bursts()
     steps: int = 800
@@ -102,7 +102,7 @@ class Settings(TrainingSettings):
     )
     model: Mapping[str, Any] = field(default_factory=lambda: {"width": 32, "layers": 2, "heads": 1})
     regression_model: Mapping[str, Any] = field(default_factory=lambda: {"embedding": "stacked"})
-    n_clusters: int = 2_000
+    n_clusters: int = 20_000
 
 
 def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
