@@ -40,7 +40,7 @@ def _problems(wanted: Sequence[str]) -> Callable[[Record], Figure]:
     def draw(record: Record) -> Figure:
         rows = record.tables["board"]
         names = [name for name in wanted if (rows["problem"] == name).any()]
-        models = list(dict.fromkeys(rows["model"]))
+        models = list(dict.fromkeys(rows.loc[rows["problem"].isin(names), "model"]))
         size = (0.9 + 2.6 * max(1, len(names)), 1.6 + 0.28 * len(models))
         with panels(size, len(names) or 1, sharey=True) as (figure, axes):
             for ax, name in zip(axes, names, strict=bool(names)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -85,6 +86,8 @@ class Settings(TrainingSettings):
         d and N.
     layers, models, problems : tuple of str
         Which layers, models and problems.
+    on_linear : tuple of str
+        More models, of linear functions alone: what several layers add to the one that has an exact learner.
     layer_steps, steps : int
         Of the trainings of one layer, and of models.
     """
@@ -94,6 +97,7 @@ class Settings(TrainingSettings):
     layers: tuple[str, ...] = tuple(LAYERS)
     models: tuple[str, ...] = tuple(MODELS)
     problems: tuple[str, ...] = tuple(PROBLEMS)
+    on_linear: tuple[str, ...] = ()
     layer_steps: int = 3000
     steps: int = 1500
     n_prompts: int = 2000
@@ -110,9 +114,10 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         stderr, exact (the expected error of the learner that the layer can be), learner (its error on the same
         prompts), ratio (of mean to learner where exact is positive).
     """
-    beside = {f"{p}: {m}": BESIDE[p] for p in settings.problems for m in settings.models}
+    pairs = _pairs(settings)
+    beside = {f"{p}: {m}": BESIDE[p] for p, m in pairs}
     errors = contest(changes(settings), beside, settings, lab)
-    labels = {f"{p}: {m}": {"problem": p, "model": m} for p in settings.problems for m in settings.models}
+    labels = {f"{p}: {m}": {"problem": p, "model": m} for p, m in pairs}
     return {
         "errors": errors,
         "board": board(errors, labels, ("problem", "model")),
@@ -133,12 +138,14 @@ def changes(settings: Settings) -> dict[str, dict[str, Any]]:
         }
         for name in settings.layers
     }
-    cases = {
-        f"{p}: {m}": merge({**common, **_case(p, m, settings)}, settings.overrides)
-        for p in settings.problems
-        for m in settings.models
-    }
+    cases = {f"{p}: {m}": merge({**common, **_case(p, m, settings)}, settings.overrides) for p, m in _pairs(settings)}
     return {**bare, **cases}
+
+
+def _pairs(settings: Settings) -> list[tuple[str, str]]:
+    """Each problem with each of its models."""
+    pairs = [*product(settings.problems, settings.models), *(("linear", model) for model in settings.on_linear)]
+    return list(dict.fromkeys(pairs))
 
 
 def _case(problem: str, model: str, settings: Settings) -> dict[str, Any]:
