@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
-from threadpoolctl import threadpool_limits
 
 from iclab.foundations import InvalidInputError, check_covariance
+from iclab.foundations.threads import on_one_thread
 from iclab.prompts import Gaussian
 from iclab.theory import optimal_learner
 
@@ -151,7 +151,7 @@ def triangular(values: Float64[np.ndarray, "n c"]) -> Float64[np.ndarray, "r c"]
     """
     columns = values.shape[1]
     size = max(_ROWS, 4 * columns)
-    with threadpool_limits(1, user_api="blas"):
+    with on_one_thread("blas"):
         while len(values) > columns:
             parts = [values[start : start + size] for start in range(0, len(values), size)]
             values = np.concatenate([np.asarray(np.linalg.qr(part, mode="r")) for part in parts])

@@ -23,9 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from threadpoolctl import threadpool_limits
-
 from iclab.foundations import InvalidInputError
+from iclab.foundations.threads import on_one_thread
 from iclab.studies.folder import load_package, own_code
 
 # Seconds that interrupted trainings have to save themselves, and between looks at what is under way.
@@ -255,7 +254,7 @@ def perform(task: Task) -> Any:
 @contextmanager
 def one_thread() -> Generator[None]:
     """One thread, and so the same bits, whichever process computes."""
-    with threadpool_limits(1):
+    with on_one_thread():
         torch = sys.modules.get("torch")
         threads = torch.get_num_threads() if torch else 1
         if torch:
