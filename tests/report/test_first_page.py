@@ -65,15 +65,28 @@ def thresholds() -> pd.DataFrame:
     return pd.DataFrame([dict.fromkeys(names, 1.0)])
 
 
-def page(records: dict[str, Record], folder: Path, *names: str) -> str:
-    finished = [(STUDIES[name], records[name]) for name in names]
-    pending = [(study, 2.0) for study in REGISTRY if study.paper and study.name not in names]
-    return write_report(Results(folder, PROVENANCE, finished, pending), first=first_page()).read_text()
+@pytest.fixture(scope="module")
+def made() -> dict:
+    """What pages share: each figure is drawn for the first of them."""
+    return {}
+
+
+@pytest.fixture
+def page(records, made, tmp_path):
+    """Writes the first page over some records."""
+
+    def write(*names: str) -> str:
+        finished = [(STUDIES[name], records[name]) for name in names]
+        pending = [(study, 2.0) for study in REGISTRY if study.paper and study.name not in names]
+        results = Results(tmp_path, PROVENANCE, finished, pending)
+        return write_report(results, first=first_page(), made=made).read_text()
+
+    return write
 
 
 @pytest.mark.parametrize("names", [(), ("claims",), ("shifts",)])
-def test_any_part_makes_a_page(records, tmp_path, names) -> None:
-    text = page(records, tmp_path, *names)
+def test_any_part_makes_a_page(page, names) -> None:
+    text = page(*names)
     for name in ("gradient-flow", "shifts"):
         assert (f'id="{name}-overview"' in text) is (name in names)
         assert (f'href="{name}.html"' in text) is (name in names)
@@ -82,15 +95,15 @@ def test_any_part_makes_a_page(records, tmp_path, names) -> None:
     assert all((STUDIES[name].title in text.split("Still to come")[1]) for name in ("figure1", "initialisation"))
 
 
-def test_pictures_come_before_questions_and_questions_before_claims(records, tmp_path) -> None:
-    text = page(records, tmp_path, "claims", "gradient-flow", "shifts")
+def test_pictures_come_before_questions_and_questions_before_claims(page) -> None:
+    text = page("claims", "gradient-flow", "shifts")
     parts = ('id="gradient-flow-overview"', 'id="shifts-overview"', 'class="scroll answers"', "<details>")
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
 
 
-def test_claims_that_do_not_hold_come_first_and_formulas_are_set(records, tmp_path) -> None:
-    folds = page(records, tmp_path, "claims").split("<details>")[1:4]
+def test_claims_that_do_not_hold_come_first_and_formulas_are_set(page) -> None:
+    folds = page("claims").split("<details>")[1:4]
     assert ["does not hold" in fold for fold in folds] == [True, True, False]
     assert all(condition in folds[0] for condition in ("z is three", "does not hold"))
     assert "Section 1: 1 of 2" in folds[1]

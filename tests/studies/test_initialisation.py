@@ -12,7 +12,7 @@ from iclab.studies.lab import Lab
 from iclab.studies.study import Verdict, ask
 
 SCALED = {0.0: (Problem("fixed", 5, 20, 10.0), Problem("random", 5, 20, 1.0)), MOVED: (Problem("fixed", 2, 20, 1.0),)}
-RATIOS, BATCHES = (0.5, 2.0, 8.0), (2, 8, 32)
+RATIOS, BATCHES = (0.5, 2.0), (2, 8, 32)
 SPANS = {"fixed": {"span": 30.0, "sgd_span": 1.0}, "random": {"span": 15.0, "sgd_span": 0.25}}
 
 
