@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_a_language_gpt2_becomes_a_start_with_a_new_read_in(tmp_path, prompts):
     for other in (0, 7):
         with pytest.raises(InvalidInputError, match=f"must be the 3 of .*; {other} was given"):
             from_hugging_face(tmp_path / "ours", dimension=other)
-    with pytest.raises(InvalidInputError, match="only a GPT-2"):
+    with pytest.raises(InvalidInputError, match=r"only a GPT-2 .*'stacked'"):
         to_hugging_face(Transformer(Architecture.lsa(3, 7)), tmp_path / "out")
 
 
@@ -204,13 +205,47 @@ def test_the_hub_folder_is_a_model_of_ours(tmp_path, randomised, prompts):
     assert "More Information" not in page
 
 
+def licence_on(folder):
+    return yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])["license"]
+
+
+def test_a_card_of_the_hub_names_the_licence_of_the_package_for_its_own_models_alone(tmp_path, randomised):
+    ships = load("gpt2-d20-identity")
+    mine = TransformerPredictor(randomised(Architecture.gpt2(3, 3, 7)))
+    save_model(mine.model, tmp_path / "saved", texts={"README.md": "# mine\n"})
+    for predictor, named, licence in (
+        (ships, None, "apache-2.0"),
+        (mine, None, "unknown"),
+        (load(tmp_path / "saved"), None, "unknown"),
+        (load(tmp_path / "saved"), "mit", "mit"),
+        (mine, "mit", "mit"),
+    ):
+        folder = tmp_path / "hub"
+        HubPredictor(predictor, licence=named).save_pretrained(folder)
+        assert licence_on(folder) == licence
+        # What a card says of weights goes with them, until their owner says otherwise.
+        HubPredictor.from_pretrained(str(folder)).save_pretrained(tmp_path / "again")
+        assert licence_on(tmp_path / "again") == licence
+        HubPredictor(load(folder), licence="cc-by-4.0").save_pretrained(folder)
+        assert licence_on(folder) == "cc-by-4.0"
+        shutil.rmtree(folder), shutil.rmtree(tmp_path / "again")
+    with torch.no_grad():
+        ships.model.read_out.bias += 1
+    HubPredictor(ships).save_pretrained(tmp_path / "tuned")
+    assert licence_on(tmp_path / "tuned") == "unknown"
+    with pytest.raises(InvalidInputError, match="licence must be an identifier"):
+        HubPredictor(mine, licence="MIT licence")
+
+
 def test_a_saved_model_goes_to_the_hub_with_all_that_is_known_of_it(tmp_path, randomised):
     model = randomised(Architecture.gpt2(3, 3, 7), torch.float32)
     texts = {"README.md": "# mine\n", "config.yaml": "n_train: 4\n", "metrics.jsonl": "{}\n"}
     save_model(model, tmp_path / "mine", card={"note": 1}, texts=texts, half=True)
     HubPredictor(load(tmp_path / "mine")).save_pretrained(tmp_path / "hub")
     for path in (tmp_path / "mine").iterdir():
-        assert (tmp_path / "hub" / path.name).read_bytes() == path.read_bytes()
+        if path.name not in ("README.md", "manifest.json"):
+            assert (tmp_path / "hub" / path.name).read_bytes() == path.read_bytes()
+    assert (tmp_path / "hub/README.md").read_text().endswith("\n" + texts["README.md"])
     # What is told of these weights does not hold for others.
     changed = load(tmp_path / "mine")
     with torch.no_grad():

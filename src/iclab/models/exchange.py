@@ -13,6 +13,7 @@ import json
 import pickle
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,12 @@ from iclab.models.gpt2_fields import check_gpt2
 from iclab.models.own import Model
 from iclab.models.storage import built, load_tensors
 from iclab.models.transformer import Transformer
+from iclab.predictors.registry import shipped_models
 from iclab.prompts.reading import validated
 
 READ = "read.safetensors"
+# The licence of models that ship with the package, and the hub's word for one that nobody has named.
+_SHIPPED, _UNKNOWN = "apache-2.0", "unknown"
 # Ours to the names in Garg et al.'s configurations, and the tags that these carry.
 _GARG_SIZES = {
     "dimension": "n_dims",
@@ -235,6 +239,33 @@ def from_hugging_face(
     return model
 
 
+def licence_of(folder: Path | None, named: str | None = None) -> str:
+    """The licence that a card names for weights: that of the package for a model that ships, else what the owner says.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the weights were loaded from, unchanged.
+    named : str, optional
+        What their owner says, as Hugging Face calls it, such as "mit".
+
+    Returns
+    -------
+    str
+        An identifier of Hugging Face; "unknown" where nobody has named one.
+
+    Raises
+    ------
+    InvalidInputError
+        If ``named`` is no identifier.
+    """
+    if named is None:
+        return _SHIPPED if folder in shipped_models().values() else _UNKNOWN
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", named):
+        raise InvalidInputError(f"licence must be an identifier of Hugging Face, such as apache-2.0; got {named!r}.")
+    return named
+
+
 def to_hugging_face(model: Model, folder: str | Path, *, texts: Mapping[str, str] | None = None) -> None:
     """Write a GPT-2 as a Hugging Face folder, with its read-in and read-out beside it.
 
@@ -267,7 +298,12 @@ def to_hugging_face(model: Model, folder: str | Path, *, texts: Mapping[str, str
         activation=architecture.activation,
     )
     if architecture != plain:
-        raise InvalidInputError(f"only a GPT-2 can be written for Hugging Face; {architecture} was given.")
+        other = next(
+            f"{field.name} {getattr(architecture, field.name)!r}"
+            for field in fields(architecture)
+            if getattr(architecture, field.name) != getattr(plain, field.name)
+        )
+        raise InvalidInputError(f"only a GPT-2 can be written for Hugging Face; this model has {other}.")
     folder = user_path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} must be new or empty, so that nothing is lost; it holds something.")

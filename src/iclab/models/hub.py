@@ -9,16 +9,27 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from huggingface_hub import ModelHubMixin, snapshot_download
+from huggingface_hub import ModelCard, ModelHubMixin, snapshot_download
 from jaxtyping import Float64, Int64
 
 from iclab.foundations import PromptLabels
 from iclab.models.architecture import Architecture
+from iclab.models.exchange import licence_of
 from iclab.models.own import Model, OwnModel, OwnModule
 from iclab.models.predictor import TransformerPredictor, load
-from iclab.models.storage import CONFIG, MANIFEST, describe, listed_files, read_model, save_model, verify
+from iclab.models.storage import (
+    CONFIG,
+    MANIFEST,
+    describe,
+    listed_files,
+    read_model,
+    replace_text,
+    save_model,
+    verify,
+)
 from iclab.prompts import Prompts
 
+_PAGE = "README.md"
 # For a model that comes without a card of its own.
 _CARD = """---
 {{ card_data }}
@@ -48,10 +59,19 @@ class HubPredictor(ModelHubMixin, library_name="iclab", tags=["in-context-learni
     ----------
     predictor : TransformerPredictor
         What ``iclab.models.load`` returns.
+    licence : str, optional
+        Of the weights, for the card, as Hugging Face calls it, such as "mit". When omitted it is that of the package
+        for a model that ships with it, else what the card says already, else "unknown".
+
+    Raises
+    ------
+    InvalidInputError
+        If ``licence`` is no identifier.
     """
 
-    def __init__(self, predictor: TransformerPredictor) -> None:
+    def __init__(self, predictor: TransformerPredictor, *, licence: str | None = None) -> None:
         self.predictor = predictor
+        self._licence = None if licence is None else licence_of(None, licence)
         # What the mixin writes as config.json, instead of the arguments of this constructor.
         self._hub_mixin_config = {"architecture": describe(predictor.architecture)}
 
@@ -97,6 +117,26 @@ class HubPredictor(ModelHubMixin, library_name="iclab", tags=["in-context-learni
             for name in files:
                 if not (save_directory / name).exists() or not (save_directory / name).samefile(source / name):
                     shutil.copy(source / name, save_directory / name)
+            # The card that comes with the model, else one that was written there by hand or by an earlier call.
+            for page in (source / _PAGE, save_directory / _PAGE):
+                if page.is_file():
+                    text = str(self._with_fields(page.read_text(encoding="utf-8"), origin))
+                    replace_text(save_directory, _PAGE, text)
+                    break
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """The card of a model that comes without one."""
+        return self._with_fields(str(super().generate_model_card(*args, **kwargs)), None)
+
+    def _with_fields(self, page: str, origin: Path | None) -> ModelCard:
+        """A card with the fields that the hub reads; those that it has stay, unless another licence was named."""
+        card = ModelCard(page if page.startswith("---\n") else f"---\n{{}}\n---\n\n{page.lstrip()}")
+        for name, value in self._hub_mixin_info.model_card_data.to_dict().items():
+            if card.data.get(name) is None:
+                card.data[name] = value
+        if self._licence is not None or card.data.get("license") is None:
+            card.data["license"] = licence_of(origin, self._licence)
+        return card
 
     @classmethod
     def _from_pretrained(

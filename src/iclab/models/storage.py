@@ -72,7 +72,17 @@ def write_folder(
         for name, text in {**written, **(texts or {})}.items():
             (temporary / name).write_text(text, encoding="utf-8", newline="\n")
         sums = {path.name: _checksum(path) for path in sorted(temporary.iterdir())}
-        (temporary / MANIFEST).write_text(json.dumps({"sha256": sums}, indent=2) + "\n", encoding="utf-8")
+        _write_sums(temporary, sums)
+
+
+def replace_text(folder: Path, name: str, text: str) -> None:
+    """Write a text into a folder that ``write_folder`` wrote, and its checksum where the manifest lists the file."""
+    sums = listed_files(folder)
+    (folder / name).unlink(missing_ok=True)  # a copy of a file that may not be written may not be written either
+    (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    if name in sums:
+        (folder / MANIFEST).unlink()
+        _write_sums(folder, {**sums, name: _checksum(folder / name)})
 
 
 def verify(folder: Path) -> str | None:
@@ -333,6 +343,10 @@ def read_mapping(path: Path) -> dict[str, Any]:
 def describe(architecture: Architecture | OwnModel) -> dict[str, Any]:
     """The architecture as JSON-serialisable values."""
     return plain(architecture)
+
+
+def _write_sums(folder: Path, sums: Mapping[str, str]) -> None:
+    (folder / MANIFEST).write_text(json.dumps({"sha256": dict(sums)}, indent=2) + "\n", encoding="utf-8")
 
 
 def _checksum(path: Path) -> str:

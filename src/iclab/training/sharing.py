@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 from iclab.foundations import InvalidInputError
 from iclab.foundations.documents import read_document, read_text
 from iclab.models import Architecture, TransformerPredictor
+from iclab.models.exchange import licence_of
 from iclab.models.storage import CARD, CONFIG
-from iclab.predictors.registry import shipped_models
 from iclab.training.card import bare_page_of, page_of
 from iclab.training.config import write_yaml
 from iclab.training.metrics import METRICS
 from iclab.training.run import Run
 
 EVALUATION = "evaluation.csv"
-# The hub's word for a licence that nobody has named, and that of the models which ship with the package.
-_UNKNOWN, _SHIPPED = "unknown", "apache-2.0"
 
 
 def shared_texts(
@@ -47,10 +43,7 @@ def shared_texts(
         If ``licence`` is no identifier, or a file of the model is damaged.
     """
     folder, model, architecture = predictor.folder, predictor.model, predictor.architecture
-    if licence is None:
-        licence = _SHIPPED if folder in shipped_models().values() else _UNKNOWN
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
-        raise InvalidInputError(f"licence must be an identifier of Hugging Face, such as apache-2.0; got {licence!r}.")
+    licence = licence_of(folder, licence)
     if not isinstance(architecture, Architecture):
         raise InvalidInputError("only a GPT-2 can be written for Hugging Face; a module of your own was given.")
     home = None if folder is None else folder.parent.parent if folder.parent.name == "checkpoints" else folder
