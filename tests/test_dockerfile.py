@@ -32,6 +32,12 @@ def test_what_is_copied_exists_and_is_all_that_an_installation_reads():
     assert {"pyproject.toml", "src", PROJECT["readme"], *PROJECT["license-files"]} <= COPIED
 
 
+def test_the_context_holds_what_is_copied_and_nothing_else():
+    rules = [line for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if not line.startswith("#")]
+    assert rules[0] == "*"
+    assert {rule[1:] for rule in rules if rule.startswith("!")} == COPIED
+
+
 def test_what_is_installed_exists():
     (line,) = (line for line in LINES if "pip install" in line)
     words = shlex.split(line)
