@@ -256,6 +256,27 @@ def test_a_saved_model_goes_to_the_hub_with_all_that_is_known_of_it(tmp_path, ra
     assert load(tmp_path / "hub").n_train == 4
 
 
+def test_the_page_of_a_model_is_its_owners_to_rewrite(tmp_path, randomised):
+    model = randomised(Architecture.gpt2(3, 3, 7), torch.float32)
+    save_model(model, tmp_path / "mine", texts={"README.md": "# mine\n", "config.yaml": "n_train: 4\n"})
+    (tmp_path / "mine" / "README.md").write_text("# rewritten\n")
+    HubPredictor(load(tmp_path / "mine")).save_pretrained(tmp_path / "hub")
+    assert (tmp_path / "hub" / "README.md").read_text().endswith("\n# rewritten\n")
+    assert (tmp_path / "hub" / "config.yaml").exists()
+    (tmp_path / "mine" / "README.md").unlink()
+    HubPredictor(load(tmp_path / "mine")).save_pretrained(tmp_path / "other")
+    assert load(tmp_path / "other").model.read_out.bias == model.read_out.bias
+    # A page elsewhere is none, and would be shared with the model.
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "mine" / "README.md").symlink_to(tmp_path / "secret")
+    with pytest.raises(InvalidInputError, match=r"README\.md"):
+        load(tmp_path / "mine")
+    (tmp_path / "mine" / "README.md").unlink()
+    (tmp_path / "mine" / "config.yaml").write_text("n_train: 5\n")
+    with pytest.raises(InvalidInputError, match="checksum"):
+        load(tmp_path / "mine")
+
+
 def test_a_model_of_the_hub_is_a_regressor_like_any_other(tmp_path, randomised):
     model = randomised(Architecture.gpt2(3, 3, 7), torch.float32)
     model.n_train = 4

@@ -20,6 +20,7 @@ from iclab.models.predictor import TransformerPredictor, load
 from iclab.models.storage import (
     CONFIG,
     MANIFEST,
+    PAGE,
     describe,
     listed_files,
     read_model,
@@ -29,7 +30,6 @@ from iclab.models.storage import (
 )
 from iclab.prompts import Prompts
 
-_PAGE = "README.md"
 # For a model that comes without a card of its own.
 _CARD = """---
 {{ card_data }}
@@ -118,10 +118,10 @@ class HubPredictor(ModelHubMixin, library_name="iclab", tags=["in-context-learni
                 if not (save_directory / name).exists() or not (save_directory / name).samefile(source / name):
                     shutil.copy(source / name, save_directory / name)
             # The card that comes with the model, else one that was written there by hand or by an earlier call.
-            for page in (source / _PAGE, save_directory / _PAGE):
+            for page in (source / PAGE, save_directory / PAGE):
                 if page.is_file():
                     text = str(self._with_fields(page.read_text(encoding="utf-8"), origin))
-                    replace_text(save_directory, _PAGE, text)
+                    replace_text(save_directory, PAGE, text)
                     break
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
@@ -175,4 +175,5 @@ def _files(folder: Path) -> set[str]:
     """Names of the files that make up a saved model."""
     if not (folder / MANIFEST).is_file():
         return set()
-    return {MANIFEST, *(name for name in listed_files(folder) if Path(name).name == name)}
+    listed = (name for name in listed_files(folder) if Path(name).name == name)
+    return {MANIFEST, *(name for name in listed if name != PAGE or (folder / name).is_file())}

@@ -1,7 +1,8 @@
 """Models on disk: a folder of safetensors and JSON with a manifest of checksums; no pickle.
 
 A folder is written under a temporary name, flushed, and renamed, and its manifest lists the SHA-256 of every
-file. So it is either whole or recognisably not: ``verify`` says what is wrong with it.
+file. So it is either whole or recognisably not: ``verify`` says what is wrong with it. Its page is prose, which whoever
+shares the model may rewrite or remove.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ WEIGHTS = "model.safetensors"
 ARCHITECTURE = "architecture.json"
 CARD = "card.json"
 CONFIG = "config.yaml"
+PAGE = "README.md"
 # Types of weights, most bytes of a header, and most passes through one block.
 _REAL = ("F16", "BF16", "F32", "F64")
 _HEADER, _LOOPS = 1 << 23, 10_000
@@ -89,7 +91,9 @@ def verify(folder: Path) -> str | None:
     """What is wrong with a folder that ``write_folder`` wrote, in words; None if it is whole."""
     try:
         for name, expected in listed_files(folder).items():
-            if _checksum(plain_file(folder, name)) != expected:
+            if name == PAGE and not os.path.lexists(folder / name):
+                continue
+            if _checksum(plain_file(folder, name)) != expected and name != PAGE:
                 return f"{name} does not match its checksum"
     except InvalidInputError as error:
         return str(error).rstrip(".")
