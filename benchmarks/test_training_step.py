@@ -29,6 +29,7 @@ ROUNDS = 7
 # theirs as tokens in turn, ours as columns of x and y: as many tokens, of which half are queries that no other token
 # sees, and attention is linear. Ours on tokens in turn, with softmax, is GPT-2 itself and timed as well.
 LEAST_RATIO = {"bfloat16": 2.4, "float32": 1.4}
+# Drawing a batch takes 2 to 4 ms, however short the step: 6 % of one of 53 ms.
 MOST_HOST_SHARE = 0.08
 
 

@@ -165,9 +165,11 @@ class Contract:
             if f'id="{figure}"' in page:
                 assert (folder / "figures" / f"{figure}.svg").exists()
         for target in re.findall(r'href="([^"#:]+)"', page):
-            # Of a figure, the file that was saved.
             path = folder / target
-            assert (path.with_suffix(".svg") if path.parent.name == "figures" else path).exists(), target
+            if path.parent.name == "figures":  # of its formats, the one that was saved
+                assert path.suffix[1:] in drawing.FORMATS, target
+                path = path.with_suffix(".svg")
+            assert path.exists(), target
 
     def test_a_finished_folder_is_read_again_and_its_tables_are_equal(self, folder, monkeypatch):
         monkeypatch.setattr(blocks, "save_figure", lambda *_: None)  # those that are there serve the pages of this test

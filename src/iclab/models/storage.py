@@ -93,7 +93,8 @@ def verify(folder: Path) -> str | None:
         for name, expected in listed_files(folder).items():
             if name == PAGE and not os.path.lexists(folder / name):
                 continue
-            if _checksum(plain_file(folder, name)) != expected and name != PAGE:
+            path = plain_file(folder, name)
+            if name != PAGE and _checksum(path) != expected:
                 return f"{name} does not match its checksum"
     except InvalidInputError as error:
         return str(error).rstrip(".")
