@@ -59,6 +59,12 @@ def test_cost_counts_prompts_and_products():
     assert [duration(seconds) for seconds in (5, 100, 1e5)] == ["5 s", "2 min", "27.8 h"]
 
 
+def test_only_what_grows_with_prompts_is_scaled_up(monkeypatch):
+    monkeypatch.setattr("iclab.training.cost._seconds", lambda config, state, step, size: 0.5 + 0.01 * size)
+    config = preset("small", dimension=20, n_train=40, batch_size=256)
+    assert estimate_cost(config).step_seconds == pytest.approx(0.5 + 0.01 * 256)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -15,6 +15,7 @@ from iclab.models.own import make
 from iclab.models.shapes import without_numbers
 from iclab.models.transformer import Transformer
 from iclab.training.batches import Batches
+from iclab.training.checkpoint import State
 from iclab.training.config import TrainingConfig
 from iclab.training.cuda_graphs import step_of
 from iclab.training.distributed import World
@@ -22,9 +23,9 @@ from iclab.training.memory import keep_memory
 from iclab.training.precision import decided
 from iclab.training.step import new_state
 
-# Multiply-adds of a step that is timed, on the CPU and on a GPU, and weights of a model that is made for it: five such
-# steps take a second or less.
-_TIMED_ON_CPU, _TIMED_ON_GPU = 1e9, 1e11
+# Multiply-adds of a step that is timed, on the CPU and on a GPU, and weights of a model that is made for it: eight
+# such steps take three seconds or less.
+_TIMED_ON_CPU, _TIMED_ON_GPU = 6e9, 1e11
 _MADE = 2e7
 # Seconds that drawing the prompts of such a step may take.
 _DRAWN = 0.3
@@ -61,7 +62,7 @@ class Cost:
 
 
 def estimate_cost(config: TrainingConfig) -> Cost:
-    """Cost of a training, from five steps on its longest prompts with scratch weights.
+    """Cost of a training, from a few steps on its longest prompts with scratch weights.
 
     Of large batches fewer prompts are timed; what is too large for that is counted, not timed.
     """
@@ -109,7 +110,7 @@ def _layer(architecture: Architecture, kind: str) -> Architecture:
 
 
 def _timed(config: TrainingConfig, step: int, per_token: float, weights: float) -> float:
-    """Seconds of a step, scaled up from one of fewer prompts where they are many."""
+    """Seconds of a step, extrapolated from two of fewer prompts where they are many."""
     config = decided(config)
     device = torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
     budget = _TIMED_ON_CPU if device.type == "cpu" else _TIMED_ON_GPU
@@ -127,19 +128,30 @@ def _timed(config: TrainingConfig, step: int, per_token: float, weights: float) 
     size = min(size, int(_DRAWN // _drawn(small, step)))
     if size < 1:
         return math.nan
-    small = small.with_(batch_size=size)
-    state = new_state(small)
-    move = step_of(small, state, World())
-    seconds = 0.0
-    with Batches(small, World()) as batches:
+    state = new_state(small.with_(batch_size=size))
+    if size == batch:
+        return _seconds(small, state, step, size)
+    # What a step costs whatever its prompts are (the optimiser) is not scaled up with them.
+    fewer = size // 4
+    rest = _seconds(small, state, step, fewer) if fewer else 0.0
+    timed = _seconds(small, state, step, size)
+    return timed + max(0.0, timed - rest) * (batch - size) / (size - fewer)
+
+
+def _seconds(config: TrainingConfig, state: State, step: int, size: int) -> float:
+    """Seconds of a step of so many prompts, the best of three rounds after steps that also plan memory and kernels."""
+    config = config.with_(batch_size=size)
+    move = step_of(config, state, World())
+    best = math.inf
+    with Batches(config, World()) as batches:
         drawn = batches.draw(step)
-        for timed in (2, 3):  # the first ones also plan memory and kernels, and on a GPU record them
+        for steps in (2, 1, 1, 1):  # on a GPU the first ones record
             began = time.perf_counter()
-            for _ in range(timed):
+            for _ in range(steps):
                 move(drawn)
             float(drawn.loss)  # waits for a GPU
-            seconds = (time.perf_counter() - began) / timed
-    return seconds * batch / size
+            best = min(best, (time.perf_counter() - began) / steps)
+    return best
 
 
 def _drawn(config: TrainingConfig, step: int) -> float:
