@@ -136,11 +136,7 @@ def lemma_27_citations(bench: Bench) -> Items:
         product = written_gamma(cov, problem.n_train) @ cov
         U = bench.matrix(d)
         yield "definite", np.min(np.diagonal(product)), np.max(np.diagonal(product))
-        yield (
-            "definite",
-            np.trace(product @ U @ cov @ U.T),
-            np.linalg.norm(product) * np.linalg.norm(U @ cov @ U.T),
-        )
+        yield ("definite", np.trace(product @ U @ cov @ U.T), np.linalg.norm(product) * np.linalg.norm(U @ cov @ U.T))
         A, B = bench.rng.standard_normal((2, d, d))
         A, B = A + A.T, B + B.T
         yield "indefinite", np.trace(A @ B), float(np.linalg.norm(A) * np.linalg.norm(B))

@@ -50,12 +50,7 @@ class LinearPrompts:
 
     @classmethod
     def build(
-        cls,
-        covariance: Matrix,
-        n: int,
-        *,
-        query_covariance: Matrix | None = None,
-        weight_root: Matrix | None = None,
+        cls, covariance: Matrix, n: int, *, query_covariance: Matrix | None = None, weight_root: Matrix | None = None
     ) -> LinearPrompts:
         """The rule for x_i ~ N(0, covariance), w ~ N(0, RR') with R = ``weight_root`` (I when omitted)."""
         d = covariance.shape[0]

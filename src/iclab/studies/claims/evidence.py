@@ -127,11 +127,7 @@ def equal(
 
 
 def at_most(
-    obtained: Obtained = "closed form",
-    *,
-    strict: bool = False,
-    tolerance: float = EXACT_TOLERANCE,
-    under: bool = False,
+    obtained: Obtained = "closed form", *, strict: bool = False, tolerance: float = EXACT_TOLERANCE, under: bool = False
 ) -> Criterion:
     """In pairs (smaller, larger) the first is at most the second; arrays compare entry by entry.
 
@@ -147,11 +143,7 @@ def at_most(
 
 
 def positive(
-    obtained: Obtained = "closed form",
-    *,
-    strict: bool = True,
-    tolerance: float = EXACT_TOLERANCE,
-    under: bool = False,
+    obtained: Obtained = "closed form", *, strict: bool = True, tolerance: float = EXACT_TOLERANCE, under: bool = False
 ) -> Criterion:
     """In pairs (value, size) the value is positive, or unless ``strict`` nonnegative: the margin is value / size.
 

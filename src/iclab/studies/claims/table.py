@@ -107,11 +107,7 @@ def select(only: str | Sequence[str] | None = None) -> list[Claim]:
 
 
 def check_claims(
-    *,
-    seed: int = 0,
-    effort: str = "full",
-    progress: Progress | None = None,
-    only: str | Sequence[str] | None = None,
+    *, seed: int = 0, effort: str = "full", progress: Progress | None = None, only: str | Sequence[str] | None = None
 ) -> dict[str, pd.DataFrame]:
     """Check every claim of the paper.
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from iclab.flow.deep import FULL, GD_PLUS, INVARIANT
 from iclab.foundations import normal_quantile
-from iclab.studies.depth.models import LINEAR, PAPER, SOFTMAX, Learner
+from iclab.studies.depth.models import LINEAR, MAIN, PAPER, SOFTMAX, Learner
 from iclab.studies.depth.references import DESCENT_BEST, DESCENT_ONE, NEWTON, ONE_LAYER
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
@@ -22,15 +22,8 @@ HEAVY = 0.5
 _SIDE = 0.975
 # What is compared: with the depth before, with tied layers, with one exact layer, with linear attention, with wider or
 # other forms; and with as many steps of classical algorithms, whose names stand for themselves.
-DEEPER, FREE, EXACT, KERNEL, LABELS, ALL, AS_IT_STANDS = (
-    "depth before",
-    "tied",
-    "exact layer",
-    "linear",
-    "GD++ form",
-    "invariant form",
-    "usual stacking",
-)
+DEEPER, FREE, EXACT, KERNEL = "depth before", "tied", "exact layer", "linear"
+LABELS, ALL, AS_IT_STANDS = "GD++ form", "invariant form", "usual stacking"
 FAMILIES = (DESCENT_BEST, DESCENT_ONE, NEWTON)
 
 
@@ -43,8 +36,8 @@ class Comparison(NamedTuple):
 
 
 def main_model(attention: str, tied: bool, layers: int) -> Learner:
-    """Linear attention in the GD++ form, softmax attention in the invariant one."""
-    return Learner(attention, INVARIANT if attention == SOFTMAX else GD_PLUS, tied, layers)
+    """A model in the form that stands for its attention."""
+    return Learner(attention, MAIN[attention], tied, layers)
 
 
 def comparisons(depths: Sequence[int], form_depths: Sequence[int]) -> Iterator[Comparison]:

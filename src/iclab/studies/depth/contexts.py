@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -75,3 +76,22 @@ def draw(
     """Contexts of linear tasks w ~ N(0, I)."""
     distribution = PromptDistribution(inputs, Linear(), noise)
     return Contexts.of(distribution.sample(n_prompts, n_train + n_queries, seed=seed, stream=stream), n_train)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Which contexts learners are fitted on."""
+
+    inputs: str
+    dimension: int
+    n_train: int
+    n_queries: int
+    n_prompts: int
+    seed: int
+
+
+@lru_cache(maxsize=4)
+def training(sample: Sample, noise: float = 0.0) -> Contexts:
+    """The contexts of a sample."""
+    law, sizes = covariates(sample.inputs, sample.dimension), (sample.n_train, sample.n_prompts, sample.n_queries)
+    return draw(law, *sizes, seed=sample.seed, stream="training", noise=noise)

@@ -9,9 +9,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from iclab.flow.deep import GD_PLUS, INVARIANT
+from iclab.flow.deep import GD_PLUS
 from iclab.foundations import normal_quantile
 from iclab.studies.depth.contexts import ANISOTROPIC, IDENTITY, PLAIN, RANDOM, TRACE
+from iclab.studies.depth.models import MAIN, tying
 from iclab.studies.depth.references import DESCENT_BEST, DESCENT_ONE, NEWTON, PRECONDITIONED
 from iclab.studies.drawing import ACCENT, LEAST_SQUARES, LIMIT, LSA, SECOND, THIRD, ZERO, legend_below, panels, tick_at
 from iclab.studies.rows import where
@@ -62,14 +63,14 @@ def by_layers(record: Record) -> Figure:
 
 
 def _law(ax: Axes, models: pd.DataFrame, errors: pd.DataFrame) -> None:
-    main = models[models["form"] == models["attention"].map({"linear": GD_PLUS, "softmax": INVARIANT})]
+    main = models[models["form"] == models["attention"].map(MAIN)]
     for (attention, tied), (color, line, marker) in _STYLES.items():
         rows = where(main, attention=attention, tied=tied).sort_values("layers")
         if rows.empty:
             continue
         mean, bars = _bars(rows["test"], rows["test_stderr"])
         look = {"color": color, "marker": marker}
-        label = f"{attention}, {'tied' if tied else 'untied'}"
+        label = f"{attention}, {tying(tied)}"
         ax.errorbar(rows["layers"], mean, bars, linestyle=line, markersize=5, elinewidth=0.9, label=label, **look)
         median = rows["median"].clip(_BOTTOM, _TOP)
         ax.plot(rows["layers"], median, linestyle="none", markersize=3.5, markerfacecolor="white", **look)
@@ -118,8 +119,8 @@ def scales(record: Record) -> Figure:
     with panels((8.0, 4.4), len(shown), sharey=True) as (figure, axes):
         for ax, inputs in zip(axes, shown, strict=True):
             own = where(errors, inputs=inputs, test="own", tied=False)
-            for attention, form, base in (("linear", GD_PLUS, ACCENT), ("softmax", INVARIANT, SECOND)):
-                rows = where(own, learner=attention, form=form)
+            for attention, base in (("linear", ACCENT), ("softmax", SECOND)):
+                rows = where(own, learner=attention, form=MAIN[attention])
                 depths = sorted(rows["layers"].unique())
                 for i, depth in enumerate(depths):
                     part = where(rows, layers=depth).sort_values("c")
@@ -145,7 +146,6 @@ def remedies(record: Record) -> Figure:
     table = record.tables["remedies"]
     rows = table[(table["inputs"] == (RANDOM if RANDOM in set(table["inputs"]) else IDENTITY)) & (table["scale"] == 1)]
     kinds = list(rows[["remedy", "layers"]].drop_duplicates().itertuples(index=False, name=None))
-    words = {PLAIN: "plain", TRACE: "trace", "coordinates": "coordinates", "whitened": "whitened"}
     places = np.arange(len(kinds))[::-1]
     with panels((6.4, 3.4)) as (figure, ax):
         for i, (noise, part) in enumerate(rows.groupby("noise")):
@@ -153,7 +153,7 @@ def remedies(record: Record) -> Figure:
             look = {"linestyle": "none", "marker": "os"[i % 2], "markersize": 5, "color": (ACCENT, SECOND)[i % 2]}
             bars = [np.minimum(reach, 0.9 * error), reach]
             ax.errorbar(error, places + 0.12 - 0.24 * i, xerr=bars, label=f"label noise {noise:g}", **look)
-        ax.set_yticks(places, [f"{words[remedy]}, L = {layers}" for remedy, layers in kinds])
+        ax.set_yticks(places, [f"{'plain' if kind == PLAIN else kind}, L = {layers}" for kind, layers in kinds])
         ax.set(xscale="log", xlabel="error / zero predictor's")
         ax.legend()
     return figure
@@ -169,7 +169,7 @@ def algorithms(record: Record) -> Figure:
         for ax, inputs in zip(axes, laws, strict=True):
             used |= _grid(ax, where(nearest, inputs=inputs), models)
             ax.set_title(_TITLES[inputs])
-        axes[0].set_yticks(range(len(models)), [f"{a}, {'tied' if t else 'untied'}, L = {n}" for a, t, n in models])
+        axes[0].set_yticks(range(len(models)), [f"{a}, {tying(t)}, L = {n}" for a, t, n in models])
         patches = [Patch(facecolor=c, edgecolor=ZERO, label=name) for name, c in _FAMILIES.items() if name in used]
         figure.legend(handles=patches, loc="outside lower center", ncols=5)
     return figure

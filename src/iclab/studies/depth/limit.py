@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.special import roots_genlaguerre
 
 from iclab.flow.deep import DESCENT, GD_PLUS, Run, best, gain, gain_gradient, search
+from iclab.studies.depth.models import of_scalars
 
 # Gauss-Laguerre with so many nodes integrates the error of at most so many layers exactly.
 _NODES, DEEPEST = 100, 4
@@ -31,14 +32,11 @@ def trace_limit(dimension: int) -> float:
 
 def limit_table(depths: Sequence[int], n_starts: int, seed: int) -> pd.DataFrame:
     """Form, tied, layers, error (over E tr Λ), exact (closed form where known), near (runs within 1 % of the best)."""
-    nodes, weights = roots_genlaguerre(_NODES, 1.0)
-    kept = weights > 0
-    nodes, weights = nodes[kept], weights[kept]
     rows = []
     for layers in (depth for depth in depths if depth <= DEEPEST):
         for name in (DESCENT, GD_PLUS):
             for tied in (False, True) if layers > 1 else (False,):
-                runs = _fit(nodes, weights, layers, tied, name == GD_PLUS, n_starts, seed)
+                runs = _fit(layers, 1 if tied else layers, name == GD_PLUS, n_starts, seed)
                 found = best(runs).loss
                 exact = descent_limit(layers) if (name == DESCENT and not tied) or layers == 1 else np.nan
                 near = sum(run.loss < 1.01 * found for run in runs)
@@ -46,21 +44,17 @@ def limit_table(depths: Sequence[int], n_starts: int, seed: int) -> pd.DataFrame
     return pd.DataFrame(rows, columns=["form", "tied", "layers", "error", "exact", "near", "n_starts"])
 
 
-def _fit(
-    nodes: np.ndarray, weights: np.ndarray, layers: int, tied: bool, curved: bool, n_starts: int, seed: int
-) -> list[Run]:
-    rows = 1 if tied else layers
-    rng = np.random.default_rng([seed, layers, rows, int(curved)])
+def _fit(layers: int, rows: int, curved: bool, n_starts: int, seed: int) -> list[Run]:
+    nodes, weights = roots_genlaguerre(_NODES, 1.0)
+    nodes, weights = nodes[weights > 0], weights[weights > 0]
 
-    def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        given = theta.reshape(rows, -1)
-        each = np.broadcast_to(given if curved else np.column_stack([np.zeros(rows), given]), (layers, 2))
+    def risk(each: np.ndarray) -> tuple[float, np.ndarray]:
         left = 1 - nodes * gain(each, nodes)
-        gradient = gain_gradient(each, nodes, -2 * weights * nodes * left)[:, 0 if curved else 1 :]
-        return float(weights @ left**2), (gradient.sum(axis=0) if tied else gradient).ravel()
+        return float(weights @ left**2), gain_gradient(each, nodes, -2 * weights * nodes * left)
 
-    starts = []
+    rng, starts = np.random.default_rng([seed, layers, rows, int(curved)]), []
     for _ in range(n_starts):
         rates = 0.3 * np.exp(rng.normal(0, 0.8, rows))
         starts.append(np.column_stack([rng.normal(-0.1, 0.1, rows), rates])[:, 0 if curved else 1 :].ravel())
+    objective = of_scalars(risk, layers, rows, curved=curved)
     return search(starts, objective, objective, brief=100, polish=n_starts, iterations=1000)

@@ -10,27 +10,25 @@ on the same contexts (``references``). ``measures`` compares all on fresh prompt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from iclab.flow.deep import FULL, GD_PLUS, INVARIANT, Contexts, Weights
+from iclab.flow.deep import FULL, GD_PLUS, INVARIANT
 from iclab.foundations import normal_interval
 from iclab.studies.depth.comparisons import HEAVY, comparisons, verdict
-from iclab.studies.depth.contexts import ANISOTROPIC, EVERY, OWN, PLAIN, covariates, draw
+from iclab.studies.depth.contexts import ANISOTROPIC, EVERY, OWN, PLAIN, Sample, covariates, training
 from iclab.studies.depth.limit import limit_table
-from iclab.studies.depth.measures import compare_all, nearest, stationarity
-from iclab.studies.depth.models import LINEAR, PAPER, SOFTMAX, Learner, Model
-from iclab.studies.depth.references import Reference, references
+from iclab.studies.depth.measures import measured, nearest, stationarity
+from iclab.studies.depth.models import LINEAR, MAIN, PAPER, SOFTMAX, Learner, Model
 from iclab.studies.depth.remedies import remedies_table
 from iclab.studies.lab import Lab
 from iclab.studies.rows import where
-from iclab.studies.store import Unit, several
+from iclab.studies.store import Unit
 from iclab.theory import minimum_loss
 
 TITLE = "Depth, softmax and remedies"
@@ -39,8 +37,6 @@ NOISES = (0.0, 0.5)
 # Deeper remedies explode on rare prompts under random covariances.
 _REMEDY_LAYERS = (1, 2)
 _KEY = ["learner", "form", "tied", "layers"]
-# A model and the numbers that it was fitted to.
-Fitted: TypeAlias = "Mapping[Model, Weights]"
 
 
 @dataclass(frozen=True)
@@ -82,15 +78,10 @@ class Settings:
     n_nearest: Annotated[int, Field(ge=2)] = 400
     seed: Annotated[int, Field(ge=0)] = 0
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """What training contexts depend on, besides their number."""
-        return {"d": self.dimension, "n_train": self.n_train, "n_queries": self.n_queries, "seed": self.seed}
-
-    @property
-    def classical(self) -> dict[str, Any]:
-        """What classical learners are fitted on."""
-        return {**self.sizes, "n_prompts": self.n_prompts, "depths": self.depths}
+    def sample(self, inputs: str, attention: str = LINEAR) -> Sample:
+        """Training contexts of an attention."""
+        n_prompts = self.n_softmax_prompts if attention == SOFTMAX else self.n_prompts
+        return Sample(inputs, self.dimension, self.n_train, self.n_queries, n_prompts, self.seed)
 
 
 def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
@@ -104,31 +95,39 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     """
     fits = _fit_all(settings, lab)
     known = {model: model.weights(np.asarray(_best(runs)["theta"]), settings.dimension) for model, runs in fits.items()}
-    fresh = _measured(known, settings, lab)
-    errors = fresh["errors"]
-    compared = [model for model in known if model.attention != PAPER and model.form == _main_form(model.attention)]
-    units = [
-        Unit(
-            nearest_of,
-            {"model": m, "weights": known[m], "n": settings.n_nearest, **settings.classical},
-            f"algorithm of {m}",
-        )
-        for m in compared
-    ]
-    found = lab.named_tables(units, "nearest algorithm")
+
+    def units(function: Callable[..., pd.DataFrame], label: str, models: Iterable[Model], **more: Any) -> list[Unit]:
+        """Of every model, by its weights and the sample on which classical learners are fitted."""
+        each = [(m, {"model": m, "weights": known[m], "sample": settings.sample(m.inputs), **more}) for m in models]
+        return [Unit(function, given, f"{label} of {model}") for model, given in each]
+
+    main = [model for model in known if model.form == MAIN.get(model.attention)]
     curved = [Model(inputs, LINEAR, GD_PLUS, False, L) for inputs in settings.laws for L in settings.form_depths]
-    sizes = {"n_prompts": settings.n_prompts, **settings.sizes}
-    slopes = [Unit(stationary, {"model": m, "weights": known[m], **sizes}, f"derivatives of {m}") for m in curved]
+    fresh = [
+        Unit(
+            measured,
+            {
+                "sample": settings.sample(inputs),
+                "fitted": [(model, weights) for model, weights in known.items() if model.inputs == inputs],
+                "scales": SCALES,
+                **{name: getattr(settings, name) for name in ("depths", "form_depths", "n_test")},
+            },
+            f"fresh prompts, {inputs}",
+        )
+        for inputs in settings.laws
+    ]
+    tables = lab.named_tables(fresh, "errors")
+    errors = tables["errors"]
+    algorithms = units(nearest, "algorithm", main, depths=settings.depths, n=settings.n_nearest)
+    ended = [runs.drop(columns="theta").assign(**asdict(model)) for model, runs in fits.items()]
     return {
         "models": _models_table(fits, errors, settings),
-        "fits": pd.concat(
-            [runs.drop(columns="theta").assign(**asdict(model)) for model, runs in fits.items()], ignore_index=True
-        ),
+        "fits": pd.concat(ended, ignore_index=True),
         "errors": errors,
-        "compared": _with_verdicts(fresh["pairs"], errors, settings),
+        "compared": _with_verdicts(tables["pairs"], errors, settings),
         "shifted": _shifted(errors),
-        **found,
-        "stationarity": lab.rows(slopes, "stationarity"),
+        **lab.named_tables(algorithms, "nearest algorithm"),
+        "stationarity": lab.rows(units(stationarity, "derivatives", curved), "stationarity"),
         "remedies": _remedies(settings, lab),
         "limit": lab.table(
             limit_table, "N → ∞", depths=settings.depths, n_starts=settings.n_starts, seed=settings.seed
@@ -150,10 +149,6 @@ def _models(inputs: str, settings: Settings) -> Iterator[Model]:
             yield Model(inputs, PAPER, INVARIANT, False, layers)
 
 
-def _main_form(attention: str) -> str:
-    return INVARIANT if attention == SOFTMAX else GD_PLUS
-
-
 def _fit_all(settings: Settings, lab: Lab) -> dict[Model, pd.DataFrame]:
     """Every model's runs; each begins at what is fitted before it on the same inputs, other inputs go side by side."""
     fits: dict[str, dict[Model, pd.DataFrame]] = {inputs: {} for inputs in settings.laws}
@@ -164,9 +159,8 @@ def _fit_all(settings: Settings, lab: Lab) -> dict[Model, pd.DataFrame]:
                 {
                     "model": model,
                     "before": [(other, _best(runs)["theta"]) for other, runs in fits[model.inputs].items()],
-                    "n_prompts": settings.n_softmax_prompts if model.attention == SOFTMAX else settings.n_prompts,
+                    "sample": settings.sample(model.inputs, model.attention),
                     "n_starts": settings.n_starts,
-                    **settings.sizes,
                 },
                 f"fit of {model}",
             )
@@ -177,103 +171,22 @@ def _fit_all(settings: Settings, lab: Lab) -> dict[Model, pd.DataFrame]:
     return {model: runs for mine in fits.values() for model, runs in mine.items()}
 
 
-def fit(
-    model: Model,
-    before: Sequence[tuple[Model, Sequence[float]]],
-    n_prompts: int,
-    n_starts: int,
-    d: int,
-    n_train: int,
-    n_queries: int,
-    seed: int,
-) -> pd.DataFrame:
+def fit(model: Model, before: Sequence[tuple[Model, Sequence[float]]], sample: Sample, n_starts: int) -> pd.DataFrame:
     """Runs of L-BFGS of one model."""
-    known = {other: other.weights(np.asarray(theta), d) for other, theta in before}
-    contexts = training(model.inputs, n_prompts, d, n_train, n_queries, seed)
-    return model.fit(contexts, known, n_starts, seed)
-
-
-@lru_cache(maxsize=4)
-def training(inputs: str, n_prompts: int, d: int, n_train: int, n_queries: int, seed: int) -> Contexts:
-    """Training contexts."""
-    return draw(covariates(inputs, d), n_train, n_prompts, n_queries, seed=seed, stream="training")
-
-
-@lru_cache(maxsize=4)
-def classical(
-    inputs: str, d: int, n_train: int, n_queries: int, seed: int, n_prompts: int, depths: tuple[int, ...]
-) -> list[Reference]:
-    """Classical learners, their constants fitted on the training contexts."""
-    return references(inputs, training(inputs, n_prompts, d, n_train, n_queries, seed), depths, seed)
+    known = {other: other.weights(np.asarray(theta), sample.dimension) for other, theta in before}
+    return model.fit(training(sample), known, n_starts, sample.seed)
 
 
 def _best(runs: pd.DataFrame) -> pd.Series:
     return runs[runs["polished"]].sort_values("loss", kind="stable").iloc[0]
 
 
-def _measured(known: Fitted, settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
-    """Tables ``errors`` and ``pairs``."""
-    units = [
-        Unit(
-            measured,
-            {
-                "inputs": inputs,
-                "fitted": [(model, weights) for model, weights in known.items() if model.inputs == inputs],
-                "form_depths": settings.form_depths,
-                "n_test": settings.n_test,
-                **settings.classical,
-            },
-            f"fresh prompts, {inputs}",
-        )
-        for inputs in settings.laws
-    ]
-    return lab.named_tables(units, "errors")
-
-
-def measured(
-    inputs: str, fitted: Sequence[tuple[Model, Weights]], form_depths: tuple[int, ...], n_test: int, **sizes: Any
-) -> pd.DataFrame:
-    """Errors and paired differences."""
-    errors, pairs = compare_all(
-        inputs,
-        dict(fitted),
-        classical(inputs, **sizes),
-        list(comparisons(sizes["depths"], form_depths)),
-        dimension=sizes["d"],
-        n_train=sizes["n_train"],
-        scales=SCALES,
-        n_test=n_test,
-        seed=sizes["seed"],
-    )
-    return several({"errors": errors, "pairs": pairs})
-
-
-def nearest_of(model: Model, weights: Weights, n: int, **sizes: Any) -> pd.DataFrame:
-    """The nearest classical learner by position, and all distances."""
-    found = classical(model.inputs, **sizes)
-    verdicts, distances = nearest(model, weights, found, sizes["d"], sizes["n_train"], n, sizes["seed"])
-    return several({"nearest": verdicts, "distances": distances})
-
-
-def stationary(model: Model, weights: Weights, n_prompts: int, **sizes: Any) -> pd.DataFrame:
-    """Derivatives of the risk at a fit."""
-    return stationarity(model, weights, training(model.inputs, n_prompts, **sizes))
-
-
 def _remedies(settings: Settings, lab: Lab) -> pd.DataFrame:
     """Remedies, and at scale 1 what the gain over one plain layer says."""
+    given = {"layers": _REMEDY_LAYERS, "noises": NOISES, "scales": SCALES}
+    given |= {"n_test": settings.n_test, "n_starts": settings.n_starts}
     units = [
-        Unit(
-            remedies_table,
-            {
-                "inputs": inputs,
-                "dimension": settings.dimension,
-                "n_train": settings.n_train,
-                **{"layers": _REMEDY_LAYERS, "noises": NOISES, "scales": SCALES},
-                **{name: getattr(settings, name) for name in ("n_prompts", "n_queries", "n_test", "n_starts", "seed")},
-            },
-            f"remedies, {inputs}",
-        )
+        Unit(remedies_table, {"sample": settings.sample(inputs), **given}, f"remedies, {inputs}")
         for inputs in settings.laws
         if inputs != ANISOTROPIC  # scalars are the optimum by symmetry under the other distributions only
     ]
@@ -310,9 +223,7 @@ def _with_verdicts(pairs: pd.DataFrame, errors: pd.DataFrame, settings: Settings
 
 def _shifted(errors: pd.DataFrame) -> pd.DataFrame:
     """Untied models under every shift of their inputs, beside their own error and median."""
-    main = errors[
-        ~errors["tied"].astype(bool) & (errors["form"] == errors["learner"].map({LINEAR: GD_PLUS, SOFTMAX: INVARIANT}))
-    ]
+    main = errors[~errors["tied"].astype(bool) & (errors["form"] == errors["learner"].map(MAIN))]
     home = (main["test"] == OWN) & (main["c"] == 1)
     key = ["inputs", "learner", "layers"]
     own = main[home].set_index(key)[["error", "median"]].add_prefix("own_")
@@ -327,22 +238,15 @@ def _models_table(fits: Mapping[Model, pd.DataFrame], errors: pd.DataFrame, sett
         exact = np.nan
         if model.layers == 1 and model.attention == LINEAR:
             exact = 2 * minimum_loss(covariates(model.inputs, d), settings.n_train) / d
+        near = runs["polished"] & (runs["loss"] <= 1.01 * found["loss"])
         rows.append(
             {
                 **asdict(model),
                 "numbers": model.rows * model.form_in(d).size,
-                "train": 2 * found["loss"] / d,
-                "train_stderr": 2 * found["stderr"] / d,
-                "test": at["error"],
-                "test_stderr": at["stderr"],
-                "median": at["median"],
-                "worst": at["worst"],
-                "exact": exact,
-                "n_starts": len(runs),
-                "polished": int(runs["polished"].sum()),
-                "near": int((runs["polished"] & (runs["loss"] <= 1.01 * found["loss"])).sum()),
-                "slope": found["slope"],
-                "n": int(at["n"]),
+                **{"train": 2 * found["loss"] / d, "train_stderr": 2 * found["stderr"] / d},
+                **{"test": at["error"], "test_stderr": at["stderr"], "median": at["median"], "worst": at["worst"]},
+                **{"exact": exact, "n_starts": len(runs), "polished": int(runs["polished"].sum())},
+                **{"near": int(near.sum()), "slope": found["slope"], "n": int(at["n"])},
             }
         )
     return pd.DataFrame(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,11 @@ from iclab.flow.deep import Contexts, MomentRisk, SpectralRisk, Weights
 from iclab.foundations import PromptLabels, normal_quantile, standard_error, wilson_interval
 from iclab.predictors import Predictor
 from iclab.prompts import Linear, PromptDistribution, Prompts, RandomDiagonal
-from iclab.studies.depth.comparisons import CUT, Comparison
-from iclab.studies.depth.contexts import HOME, covariates, draw, tests
+from iclab.studies.depth.comparisons import CUT, comparisons
+from iclab.studies.depth.contexts import HOME, Sample, covariates, draw, tests, training
 from iclab.studies.depth.models import Learner, Model
-from iclab.studies.depth.references import Reference, candidates
+from iclab.studies.depth.references import Reference, classical
+from iclab.studies.store import several
 
 _Errors = Float64[np.ndarray, " n"]
 # Part of the prompts whose share in the mean error tells how heavy the tail is.
@@ -26,7 +27,7 @@ BATCHES = 50
 
 
 def errors_on(
-    contexts: Contexts, fitted: Mapping[Model, Weights], found: Sequence[Reference]
+    contexts: Contexts, fitted: Sequence[tuple[Model, Weights]], found: Sequence[Reference]
 ) -> dict[Learner, _Errors]:
     """Squared errors (ŷ − y)² on the same contexts."""
     spectral, merged = SpectralRisk(contexts), MomentRisk(contexts)
@@ -34,47 +35,44 @@ def errors_on(
     with np.errstate(over="ignore", invalid="ignore"):
         for reference in found:
             errors[reference.learner] = 2 * reference.errors(spectral, merged)
-        for model, weights in fitted.items():
+        for model, weights in fitted:
             errors[model.learner] = 2 * model.risk(contexts).each(weights)
     return {name: np.minimum(np.nan_to_num(own, nan=CUT, posinf=CUT), CUT) for name, own in errors.items()}
 
 
-def compare_all(
-    inputs: str,
-    fitted: Mapping[Model, Weights],
-    found: Sequence[Reference],
-    pairs: Sequence[Comparison],
-    *,
-    dimension: int,
-    n_train: int,
+def measured(
+    sample: Sample,
+    fitted: Sequence[tuple[Model, Weights]],
+    depths: tuple[int, ...],
+    form_depths: tuple[int, ...],
     scales: Sequence[float],
     n_test: int,
-    seed: int,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> pd.DataFrame:
     """Errors under every test, and differences on prompts like those of training.
 
     Returns
     -------
-    (DataFrame, DataFrame)
-        Errors: inputs, test, c, learner, form, tied, layers, error (over E tr Λ of the test), stderr, median, worst
-        (share of the mean that the worst 0.1 % of prompts carry), n. Pairs: inputs, against, learner, form, tied,
-        layers (of the first), difference (mean error of the first less the second's), stderr, low, high (95 %), better
-        (share of prompts on which the first has the smaller error), better_low, better_high, n.
+    DataFrame
+        Two in one. ``errors``: inputs, test, c, learner, form, tied, layers, error (over E tr Λ of the test), stderr,
+        median, worst (share of the mean that the worst 0.1 % of prompts carry), n. ``pairs``: inputs, against, learner,
+        form, tied, layers (of the first), difference (mean error of the first less the second's), stderr, low, high
+        (95 %), better (share of prompts on which the first has the smaller error), better_low, better_high, n.
     """
+    inputs, found = sample.inputs, classical(sample, depths)
     rows: list[dict[str, Any]] = []
     compared: list[dict[str, Any]] = []
-    for test, law in tests(inputs, dimension, scales).items():
+    for test, law in tests(inputs, sample.dimension, scales).items():
         trace = float(np.sum(law.moments(1)) if isinstance(law, RandomDiagonal) else np.trace(law.covariance))
-        contexts = draw(law, n_train, n_test, 1, seed=seed)
+        contexts = draw(law, sample.n_train, n_test, 1, seed=sample.seed)
         errors = {name: values / trace for name, values in errors_on(contexts, fitted, found).items()}
         for learner, values in errors.items():
             rows.append({"inputs": inputs, **test._asdict(), **learner._asdict(), **_summary(values)})
         if test == HOME:
             compared = [
                 {"inputs": inputs, "against": against, **first._asdict(), **_difference(errors[first], errors[second])}
-                for against, first, second in pairs
+                for against, first, second in comparisons(depths, form_depths)
             ]
-    return pd.DataFrame(rows), pd.DataFrame(compared)
+    return several({"errors": pd.DataFrame(rows), "pairs": pd.DataFrame(compared)})
 
 
 def _summary(values: _Errors) -> dict[str, float]:
@@ -97,15 +95,18 @@ def _difference(a: _Errors, b: _Errors) -> dict[str, float]:
     return {"difference": mean, "stderr": stderr, **ends, "better_low": low, "better_high": high, "n": len(a)}
 
 
-def nearest(
-    model: Model, weights: Weights, found: Sequence[Reference], dimension: int, n_train: int, n_prompts: int, seed: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The nearest classical learner by position, and the distances to every one."""
-    named = {f"{learner.learner} {learner.layers}": learner for learner in candidates(found)}
-    classical = {f"{key.learner} {key.layers}": _cut(each) for key, each in candidates(found).items()}
-    distribution = PromptDistribution(covariates(model.inputs, dimension), Linear())
+def nearest(model: Model, weights: Weights, sample: Sample, depths: tuple[int, ...], n: int) -> pd.DataFrame:
+    """The nearest classical learner by position, and the distances to every one, in two tables."""
+    named = {f"{each.learner.learner} {each.learner.layers}": each for each in classical(sample, depths)}
+    candidates = {name: _cut(each.predictor) for name, each in named.items() if each.predictor is not None}
+    distribution = PromptDistribution(covariates(model.inputs, sample.dimension), Linear())
     result = nearest_algorithm(
-        _cut(model.predictor(weights)), classical, {"own": distribution}, n_train + 1, n_prompts=n_prompts, seed=seed
+        _cut(model.predictor(weights)),
+        candidates,
+        {"own": distribution},
+        sample.n_train + 1,
+        n_prompts=n,
+        seed=sample.seed,
     )
     own = {"inputs": model.inputs, **model.learner._asdict()}
 
@@ -113,12 +114,13 @@ def nearest(
         """Names of learners as their families and steps, behind the model's own columns."""
         table = frame[frame["position"] > 0].drop(columns=["distribution", "ties"], errors="ignore")
         for column in columns:
-            keys = [named.get(str(name), Learner(str(name))) for name in table[column]]
+            keys = [named[name].learner if name in named else Learner(str(name)) for name in table[column]]
             table[column] = [key.learner for key in keys]
             table[f"{column}_steps"] = [key.layers for key in keys]
         return pd.concat([pd.DataFrame(own, index=table.index), table], axis=1).reset_index(drop=True)
 
-    return typed(result.verdicts, "nearest", "closest"), typed(result.distances, "candidate")
+    verdicts, distances = typed(result.verdicts, "nearest", "closest"), typed(result.distances, "candidate")
+    return several({"nearest": verdicts, "distances": distances})
 
 
 def _cut(predictor: Predictor) -> Predictor:
@@ -131,7 +133,7 @@ def _cut(predictor: Predictor) -> Predictor:
     return kept
 
 
-def stationarity(model: Model, weights: Weights, contexts: Contexts) -> pd.DataFrame:
+def stationarity(model: Model, weights: Weights, sample: Sample) -> pd.DataFrame:
     """Derivatives of the risk by every entry of all merged weights at a fit, on its contexts in batches.
 
     Those that the form leaves free vanish; those that the form fixes vanish in the mean where a symmetry says so.
@@ -141,7 +143,8 @@ def stationarity(model: Model, weights: Weights, contexts: Contexts) -> pd.DataF
     DataFrame
         Inputs, layers, layer, matrix, row, column, slope (derivative of log risk), stderr, z, n.
     """
-    size, batches = len(contexts) // BATCHES, []
+    contexts, batches = training(sample), []
+    size = len(contexts) // BATCHES
     for start in range(0, size * BATCHES, size):
         some = slice(start, start + size)
         part = Contexts(contexts.xs[some], contexts.ys[some], contexts.queries[some], contexts.targets[some])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from iclab.flow.deep import (
-    DESCENT,
     FULL,
     GD_PLUS,
     INVARIANT,
@@ -26,20 +25,21 @@ from iclab.flow.deep import (
     last_rows,
     search,
 )
-from iclab.foundations import PromptInputs, PromptLabels
+from iclab.foundations import PromptInputs, PromptLabels, standard_error
 from iclab.predictors.base import apply, counts, sums_before
 from iclab.prompts import Prompts
 from iclab.studies.depth.contexts import ANISOTROPIC
 
 # Linear, softmax, or linear with the query among the keys and read with sign +1, as (3) and (6) have it.
 LINEAR, SOFTMAX, PAPER = "linear", "softmax", "as in (3)"
+# The form that stands for an attention among those of every depth.
+MAIN = {LINEAR: GD_PLUS, SOFTMAX: INVARIANT}
 # A run that ends with such a loss has no standard error.
 _EXPLODED = 1e20
 # Iterations of the first and second round, runs of the second round: few numbers, or many.
 _EFFORT = {"brief": 60, "polish": 6, "iterations": 400}
 _MODERATE = {"brief": 40, "polish": 2, "iterations": 200}
 _SOFTMAX = {"brief": 40, "polish": 2, "iterations": 150}
-EFFORTS = (_EFFORT, _MODERATE, _SOFTMAX)
 # The first round sees one in so many contexts.
 FEWER = 8
 # Largest |∂ log loss/∂θ| up to which a fit passes for an optimum.
@@ -56,32 +56,48 @@ class Learner(NamedTuple):
     layers: int = 0
 
 
+def tying(tied: bool) -> str:
+    """The word for layers that share their weights, or do not."""
+    return "tied" if tied else "untied"
+
+
+def of_scalars(
+    risk: Callable[[np.ndarray], tuple[float, np.ndarray]], layers: int, rows: int, *, curved: bool = True
+) -> Objective:
+    """A risk of (β, a) per layer as a function of those of ``rows`` layers, 1 if tied; β = 0 unless ``curved``."""
+
+    def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        given = theta.reshape(rows, -1)
+        each = given if curved else np.column_stack([np.zeros(rows), given])
+        loss, gradient = risk(np.broadcast_to(each, (layers, 2)))
+        gradient = gradient[:, 0 if curved else 1 :]
+        return loss, (gradient.sum(axis=0) if rows < layers else gradient).ravel()
+
+    return objective
+
+
+def of_weights(risk: MomentRisk | TokenRisk, shape: Form, layers: int, rows: int) -> Objective:
+    """A risk of all weights as a function of the free numbers of ``rows`` layers, 1 if tied."""
+
+    def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        loss, gradient = risk(shape.weights(theta, layers))
+        return loss, shape.pull_back(gradient, rows)
+
+    return objective
+
+
 @dataclass(frozen=True)
 class Model:
-    """L layers of attention.
+    """L layers of attention."""
 
-    Attributes
-    ----------
-    inputs : str
-        What they are trained on.
-    attention : str
-        LINEAR, SOFTMAX or PAPER.
-    form : str
-        Which weights are free.
-    tied : bool
-        Whether all layers share their weights.
-    layers : int
-        L.
-    """
-
-    inputs: str
-    attention: str
-    form: str
-    tied: bool
-    layers: int
+    inputs: str  # What they are trained on
+    attention: str  # LINEAR, SOFTMAX or PAPER
+    form: str  # Which weights are free
+    tied: bool  # Whether all layers share their weights
+    layers: int  # L
 
     def __str__(self) -> str:
-        return f"{self.inputs} {self.attention} {self.form} {'tied' if self.tied else 'untied'} {self.layers}"
+        return f"{self.inputs} {self.attention} {self.form} {tying(self.tied)} {self.layers}"
 
     @property
     def learner(self) -> Learner:
@@ -124,29 +140,12 @@ class Model:
 
     @property
     def _spectral(self) -> bool:
-        return self.attention == LINEAR and self.form in (GD_PLUS, DESCENT) and self.inputs != ANISOTROPIC
+        return self.attention == LINEAR and self.form == GD_PLUS and self.inputs != ANISOTROPIC
 
     def _objective(self, contexts: Contexts, shape: Form) -> Objective:
-        layers, rows = self.layers, self.rows
         if self._spectral:
-            spectral = SpectralRisk(contexts)
-
-            def of_scalars(theta: np.ndarray) -> tuple[float, np.ndarray]:
-                each = theta.reshape(rows, -1)
-                if each.shape[1] == 1:  # descent: β = 0
-                    each = np.column_stack([np.zeros(rows), each])
-                risk, gradient = spectral(np.broadcast_to(each, (layers, 2)))
-                gradient = gradient[:, 2 - shape.size :]
-                return risk, (gradient.sum(axis=0, keepdims=True) if rows < layers else gradient).ravel()
-
-            return of_scalars
-        merged = self.risk(contexts)
-
-        def of_weights(theta: np.ndarray) -> tuple[float, np.ndarray]:
-            risk, gradient = merged(shape.weights(theta, layers))
-            return risk, shape.pull_back(gradient, rows)
-
-        return of_weights
+            return of_scalars(SpectralRisk(contexts), self.layers, self.rows)
+        return of_weights(self.risk(contexts), shape, self.layers, self.rows)
 
     def _warm(self, known: Mapping[Model, Weights], dimension: int, rng: np.random.Generator) -> list[Weights]:
         """Starts from what is fitted: a narrower form, the same tied, a shallower one with layers that do little."""
@@ -195,22 +194,13 @@ class Model:
         risk, dimension = self.risk(contexts), contexts.xs.shape[2]
         rows: list[dict[str, Any]] = []
         for start, (run, kind) in enumerate(zip(runs, kinds, strict=True)):
-            each = np.array([np.nan, np.nan])
+            stderr = np.nan
             if run.polished and run.loss < _EXPLODED:
-                each = risk.each(self.weights(run.theta, dimension))
-            rows.append(
-                {
-                    "start": start,
-                    "kind": kind,
-                    "loss": run.loss,
-                    "stderr": float(np.std(each, ddof=1) / np.sqrt(len(each))),
-                    "evaluations": run.evaluations,
-                    "polished": run.polished,
-                    "slope": run.slope,
-                    "theta": run.theta.tolist(),
-                }
-            )
-        return pd.DataFrame(rows)
+                stderr = float(standard_error(risk.each(self.weights(run.theta, dimension))))
+            found = {**vars(run), "theta": run.theta.tolist()}
+            rows.append({"start": start, "kind": kind, "stderr": stderr, **found})
+        columns = ["start", "kind", "loss", "stderr", "evaluations", "polished", "slope", "theta"]
+        return pd.DataFrame(rows, columns=columns)
 
     def predictor(self, weights: Weights) -> DeepLinear | DeepSoftmax:
         """The fitted model at every position, ρ = i examples at position i."""

@@ -10,16 +10,7 @@ from scipy.stats import t as student
 
 from iclab.flow.deep import GD_PLUS
 from iclab.foundations import normal_quantile
-from iclab.studies.depth.comparisons import (
-    ALL,
-    BETTER,
-    LABELS,
-    UNDECIDED,
-    WORSE,
-    beyond_cut,
-    least,
-    verdict,
-)
+from iclab.studies.depth.comparisons import ALL, BETTER, LABELS, UNDECIDED, WORSE, beyond_cut, least, verdict
 from iclab.studies.depth.contexts import OWN, RANDOM
 from iclab.studies.depth.limit import descent_limit
 from iclab.studies.depth.measures import BATCHES
@@ -43,29 +34,19 @@ def _counted(says: pd.Series, **numbers: float | Number) -> Answer:
     return counted(known == BETTER, known == WORSE, **numbers)
 
 
-def _untied_limits(tables: Tables) -> pd.DataFrame:
-    limit = tables["limit"]
-    return where(limit, form=GD_PLUS, tied=False).sort_values("layers")
-
-
 def lessens(tables: Tables) -> Answer:
     """Whether every further untied layer lowers the least error found as N → ∞ under random covariances."""
-    untied = _untied_limits(tables)
-    steps = np.diff(untied["error"])
-    last = untied.iloc[-1]
-    numbers = {
-        "one layer": float(untied["error"].iloc[0]),
-        f"{last['layers']} layers": float(last["error"]),
-        f"{last['layers']} steps of descent": descent_limit(int(last["layers"])),
-    }
-    return counted(steps < 0, **numbers)
+    untied = where(tables["limit"], form=GD_PLUS, tied=False).sort_values("layers")
+    error, deepest = untied["error"], int(untied["layers"].iloc[-1])
+    numbers = {"one layer": float(error.iloc[0]), f"{deepest} layers": float(error.iloc[-1])}
+    numbers[f"{deepest} steps of descent"] = descent_limit(deepest)
+    return counted(np.diff(error) < 0, **numbers)
 
 
 def learned(tables: Tables) -> Answer:
     """Whether untied linear layers of random covariances beat the zero predictor in the mean on fresh prompts."""
-    rows = where(tables["models"], inputs=RANDOM, attention=LINEAR, form=GD_PLUS, tied=False).rename(
-        columns={"test": "error", "test_stderr": "stderr"}
-    )
+    rows = where(tables["models"], inputs=RANDOM, attention=LINEAR, form=GD_PLUS, tied=False)
+    rows = rows.rename(columns={"test": "error", "test_stderr": "stderr"})
     reach = normal_quantile() * rows["stderr"]
     lower = np.maximum(rows["error"] - reach, [least(row) for _, row in rows.iterrows()])
     below, above = rows["error"] + reach < 1, lower > 1
@@ -111,15 +92,10 @@ def shifts(tables: Tables) -> Answer:
     shifted = tables["shifted"].set_index(["inputs", "layers", "test", "c"])
     linear, soft = (where(shifted, learner=name) for name in (LINEAR, SOFTMAX))
     soft = soft.loc[linear.index]
-    doubled = [
-        float(((rows["error"] <= 2 * rows["own_error"]) & (rows["median"] <= 2 * rows["own_median"])).sum())
-        for rows in (linear, soft)
-    ]
-    numbers = {
-        "smaller medians": float((linear["median"] < soft["median"]).sum()),
-        "at most doubled, linear": doubled[0],
-        "at most doubled, softmax": doubled[1],
-    }
+    numbers = {"smaller medians": float((linear["median"] < soft["median"]).sum())}
+    for name, rows in (("linear", linear), ("softmax", soft)):
+        doubled = (rows["error"] <= 2 * rows["own_error"]) & (rows["median"] <= 2 * rows["own_median"])
+        numbers[f"at most doubled, {name}"] = float(doubled.sum())
     return counted(linear["error"] < soft["error"], **numbers)
 
 
@@ -129,16 +105,16 @@ def fourfold(tables: Tables) -> Answer:
     there = where(errors, test=OWN, c=4, form=GD_PLUS, learner=LINEAR, tied=False)
     trace = 4 * _dimension(tables)
     said: list[str] = []
-    medians: list[float] = []
+    fall = 0
     for _, rows in there.groupby("inputs", sort=False):
         ordered = [row for _, row in rows.sort_values("layers").iterrows()]
         for before, after in pairwise(ordered):
             reach = normal_quantile() * (before["stderr"] + after["stderr"])  # at least that of the pairs
             difference = after["error"] - before["error"]
             said.append(verdict(after, before, difference - reach, difference + reach, trace))
-            medians.append(float(after["median"] - before["median"]))
+            fall += after["median"] < before["median"]
     cut = sum(beyond_cut(row, trace) > 0 for _, row in there.iterrows())
-    numbers = {"medians that fall": float(np.sum(np.array(medians) < 0)), "means that cut errors set": float(cut)}
+    numbers = {"medians that fall": float(fall), "means that cut errors set": float(cut)}
     return _counted(pd.Series(said, dtype=object), **numbers)
 
 
@@ -183,8 +159,7 @@ def symmetric(tables: Tables, *, which: str) -> Answer:
         return Answer(Verdict.UNDECIDED)
     # |z| that the largest of so many exceeds in 5 % of cases, by Student's distribution of the batches' mean.
     bound = float(student.isf(LEVEL / 2 / len(z), BATCHES - 1))
-    numbers = {"largest |z|": float(z.max()), "bound": bound}
-    return counted(z <= bound, **numbers)
+    return counted(z <= bound, **{"largest |z|": float(z.max()), "bound": bound})
 
 
 QUESTIONS = questions_of(globals())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float64
@@ -23,43 +24,26 @@ from iclab.predictors import (
     TrainedLSA,
     Zero,
 )
-from iclab.studies.depth.contexts import ANISOTROPIC, covariates
-from iclab.studies.depth.models import Learner
+from iclab.studies.depth.contexts import ANISOTROPIC, Sample, covariates, training
+from iclab.studies.depth.models import Learner, of_scalars, of_weights
 from iclab.theory import minimizer, optimal_learner
 
 _Gain = Callable[[Float64[np.ndarray, "B d"]], Float64[np.ndarray, "B d"]]
 # One layer at the minimum of Theorem 4 or 8.
 ONE_LAYER, LEAST_SQUARES, RIDGE = "exact layer", "least squares", "ridge"
-DESCENT_ONE, DESCENT_BEST, CURVED, NEWTON, PRECONDITIONED = (
-    "descent, one rate",
-    "descent, best rates",
-    "GD++",
-    "Newton",
-    "preconditioned descent",
-)
+DESCENT_ONE, DESCENT_BEST, CURVED, NEWTON = "descent, one rate", "descent, best rates", "GD++", "Newton"
+PRECONDITIONED = "preconditioned descent"
 _PENALTY = 1.0
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A classical learner.
+    """A classical learner."""
 
-    Attributes
-    ----------
-    learner : Learner
-        Its name, and the number k of its steps as ``layers``; 0 where there is none.
-    gain : callable, optional
-        H.
-    layers : ndarray, optional
-        Merged weights instead, where no H exists.
-    predictor : callable, optional
-        The same at every position, a candidate for what a model implements.
-    """
-
-    learner: Learner
-    gain: _Gain | None = None
-    layers: Weights | None = None
-    predictor: Predictor | None = None
+    learner: Learner  # Its name, and the number k of its steps as ``layers``; 0 where there is none
+    predictor: Predictor | None = None  # At every position, a candidate for what a model implements
+    gain: _Gain | None = None  # H
+    layers: Weights | None = None  # Merged weights instead, where no H exists
 
     def errors(self, spectral: SpectralRisk, merged: MomentRisk) -> Float64[np.ndarray, " B"]:
         """½ (ŷ − y)² on the contexts of both risks, which are the same."""
@@ -69,63 +53,49 @@ class Reference:
         return merged.each(self.layers)
 
 
+@lru_cache(maxsize=4)
+def classical(sample: Sample, depths: tuple[int, ...]) -> list[Reference]:
+    """All of them, constants fitted on the contexts of a sample."""
+    return references(sample.inputs, training(sample), depths, sample.seed)
+
+
 def references(inputs: str, contexts: Contexts, depths: Sequence[int], seed: int) -> list[Reference]:
     """All of them, constants fitted on the contexts."""
     n_train, dimension = contexts.xs.shape[1:]
-    spectral = SpectralRisk(contexts)
-    theorem = minimizer(covariates(inputs, dimension), n_train)
+    law, spectral = covariates(inputs, dimension), SpectralRisk(contexts)
     one = np.zeros((1, 2, dimension + 1, dimension + 1))
     one[0, 0, -1, -1] = -1.0
-    one[0, 1, :-1, :-1] = optimal_learner(covariates(inputs, dimension), n_train)
+    one[0, 1, :-1, :-1] = optimal_learner(law, n_train)
     found = [
-        Reference(Learner("zero"), gain=np.zeros_like, predictor=Zero()),
-        Reference(Learner("averaging"), gain=np.ones_like, predictor=Averaging()),
-        Reference(Learner(ONE_LAYER), layers=one, predictor=TrainedLSA(theorem)),
-        Reference(Learner(LEAST_SQUARES), gain=_least_squares, predictor=LeastSquares()),
-        Reference(
-            Learner(RIDGE),
-            gain=lambda lam: 1 / (lam + _PENALTY / n_train),
-            predictor=Ridge(_PENALTY),
-        ),
+        Reference(Learner("zero"), Zero(), np.zeros_like),
+        Reference(Learner("averaging"), Averaging(), np.ones_like),
+        Reference(Learner(ONE_LAYER), TrainedLSA(minimizer(law, n_train)), layers=one),
+        Reference(Learner(LEAST_SQUARES), LeastSquares(), _least_squares),
+        Reference(Learner(RIDGE), Ridge(_PENALTY), lambda lam: 1 / (lam + _PENALTY / n_train)),
     ]
     for k in depths:
-        rate, curvature = _constants(spectral, k, seed)
-        plain = _constants(spectral, k, seed, curved=False)[0]
-        coefficients = spectral.best_polynomial(k - 1)
-        found += [
-            Reference(
-                Learner(DESCENT_ONE, layers=k),
-                gain=lambda lam, a=plain, k=k: gain(np.tile([0.0, a], (k, 1)), lam),
-                predictor=GradientDescent(k, plain),
-            ),
-            Reference(
-                Learner(DESCENT_BEST, layers=k),
-                gain=lambda lam, c=coefficients: np.polynomial.polynomial.polyval(lam, c),
-            ),
-            Reference(
-                Learner(CURVED, layers=k),
-                gain=lambda lam, a=rate, g=curvature, k=k: gain(np.tile([-g / a, a], (k, 1)), lam),
-                # At one step it is descent.
-                predictor=GradientDescentPlusPlus(k, rate, curvature) if k > 1 else None,
-            ),
-            Reference(Learner(NEWTON, layers=k), gain=lambda lam, k=k: _newton(lam, k), predictor=Newton(k)),
-        ]
+        found += _of_steps(spectral, k, seed)
         if inputs == ANISOTROPIC:
             layers = _preconditioned(contexts, k)
-            preconditioner = layers[0, 1, :-1, :-1]
-            found.append(
-                Reference(
-                    Learner(PRECONDITIONED, layers=k),
-                    layers=layers,
-                    predictor=GradientDescent(k, 1.0, preconditioner),
-                )
-            )
+            descent = GradientDescent(k, 1.0, layers[0, 1, :-1, :-1])
+            found.append(Reference(Learner(PRECONDITIONED, layers=k), descent, layers=layers))
     return found
 
 
-def candidates(found: Sequence[Reference]) -> dict[Learner, Predictor]:
-    """Those that answer at every position."""
-    return {reference.learner: reference.predictor for reference in found if reference.predictor is not None}
+def _of_steps(spectral: SpectralRisk, k: int, seed: int) -> list[Reference]:
+    """Those that take k steps in units of Λ̂'s eigenvalues."""
+    rate, curvature = _constants(spectral, k, seed)
+    plain = _constants(spectral, k, seed, curved=False)[0]
+    coefficients = spectral.best_polynomial(k - 1)
+    # At one step GD++ is descent.
+    curved = GradientDescentPlusPlus(k, rate, curvature) if k > 1 else None
+    named: dict[str, tuple[Predictor | None, _Gain]] = {
+        DESCENT_ONE: (GradientDescent(k, plain), lambda lam: gain(np.tile([0.0, plain], (k, 1)), lam)),
+        DESCENT_BEST: (None, lambda lam: np.polynomial.polynomial.polyval(lam, coefficients)),
+        CURVED: (curved, lambda lam: gain(np.tile([-curvature / rate, rate], (k, 1)), lam)),
+        NEWTON: (Newton(k), lambda lam: _newton(lam, k)),
+    }
+    return [Reference(Learner(name, layers=k), *found) for name, found in named.items()]
 
 
 def _least_squares(lam: Float64[np.ndarray, "B d"]) -> Float64[np.ndarray, "B d"]:
@@ -144,12 +114,7 @@ def _newton(lam: Float64[np.ndarray, "B d"], steps: int) -> Float64[np.ndarray, 
 def _constants(spectral: SpectralRisk, steps: int, seed: int, curved: bool = True) -> tuple[float, float]:
     """Rate and curvature of k equal steps with the smallest risk; curvature 0 unless ``curved``."""
     rng = np.random.default_rng([seed, steps, int(curved)])
-
-    def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        layer = theta if curved else np.array([0.0, theta[0]])
-        risk, gradient = spectral(np.tile(layer, (steps, 1)))
-        return risk, gradient.sum(axis=0)[0 if curved else 1 :]
-
+    objective = of_scalars(spectral, steps, 1, curved=curved)
     starts = [np.array([rng.normal(-0.2, 0.1), 0.5 * np.exp(rng.normal(0, 0.5))]) for _ in range(4)]
     starts = starts if curved else [start[1:] for start in starts]
     theta = best(search(starts, objective, objective, brief=15, polish=1, iterations=200)).theta
@@ -159,11 +124,7 @@ def _constants(spectral: SpectralRisk, steps: int, seed: int, curved: bool = Tru
 
 def _preconditioned(contexts: Contexts, steps: int) -> Weights:
     """k equal steps of descent with the best diagonal preconditioner."""
-    shape, risk = form(DESCENT, contexts.xs.shape[2], diagonal=True), MomentRisk(contexts)
-
-    def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = risk(shape.weights(theta, steps))
-        return value, shape.pull_back(gradient, 1)
-
+    shape = form(DESCENT, contexts.xs.shape[2], diagonal=True)
+    objective = of_weights(MomentRisk(contexts), shape, steps, 1)
     starts = [np.full(shape.size, rate) for rate in (0.3, 0.8)]
     return shape.weights(best(search(starts, objective, objective, brief=15, polish=1, iterations=80)).theta, steps)

@@ -6,7 +6,7 @@ by √(tr Λ̂/d) or each coordinate by √Λ̂_ii does not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,26 +14,16 @@ from scipy.optimize import minimize_scalar
 
 from iclab.flow.deep import Contexts, SpectralRisk, best, gain, search
 from iclab.foundations import standard_error
-from iclab.studies.depth.contexts import COORDINATES, PLAIN, TRACE, covariates, draw, normalised
+from iclab.studies.depth.comparisons import CUT
+from iclab.studies.depth.contexts import COORDINATES, PLAIN, TRACE, Sample, covariates, draw, normalised, training
+from iclab.studies.depth.models import of_scalars
 
 WHITENED = "whitened"
-# Where a polynomial leaves the range of floating point.
-_CUT = 1e50
+Losses = Callable[[Contexts], np.ndarray]
 
 
 def remedies_table(
-    inputs: str,
-    dimension: int,
-    n_train: int,
-    layers: Sequence[int],
-    noises: Sequence[float],
-    scales: Sequence[float],
-    *,
-    n_prompts: int,
-    n_queries: int,
-    n_test: int,
-    n_starts: int,
-    seed: int,
+    sample: Sample, layers: Sequence[int], noises: Sequence[float], scales: Sequence[float], n_test: int, n_starts: int
 ) -> pd.DataFrame:
     """Errors of every remedy, its scalars fitted on a training sample, on fresh prompts of covariance cΛ.
 
@@ -48,83 +38,68 @@ def remedies_table(
     """
     rows = []
     for noise in noises:
-        train = draw(
-            covariates(inputs, dimension), n_train, n_prompts, n_queries, seed=seed, stream="training", noise=noise
-        )
-        tests = {
-            c: draw(covariates(inputs, dimension, c), n_train, n_test, 1, seed=seed, noise=noise * np.sqrt(c))
-            for c in scales
-        }
+        train = training(sample, noise)
+        tests = {c: _fresh(sample, c, n_test, noise * np.sqrt(c)) for c in scales}
         plain: dict[float, np.ndarray] = {}
         for remedy in (PLAIN, TRACE, COORDINATES, WHITENED):
             for depth in layers if remedy != WHITENED else (1,):
-                of_test = _fitted(train, remedy, depth, n_starts, seed)
+                if remedy == WHITENED:
+                    losses = _whitened(train)
+                else:
+                    losses = _fitted(train, remedy, depth, n_starts, sample.seed)
                 for c, test in tests.items():
                     with np.errstate(over="ignore", invalid="ignore"):
-                        errors = np.minimum(np.nan_to_num(2 * of_test(test) / (c * dimension), nan=_CUT), _CUT)
-                    if remedy == PLAIN and depth == 1:
-                        plain[c] = errors
-                    difference = errors - plain[c]
-                    rows.append(
-                        {
-                            "inputs": inputs,
-                            "noise": noise,
-                            "remedy": remedy,
-                            "layers": depth,
-                            "scale": c,
-                            "error": errors.mean(),
-                            "stderr": float(standard_error(errors)),
-                            "median": np.median(errors),
-                            "gain": difference.mean(),
-                            "gain_stderr": float(standard_error(difference)),
-                            "better": float(np.mean(difference < 0)),
-                            "n": n_test,
-                        }
-                    )
+                        errors = np.minimum(np.nan_to_num(2 * losses(test) / (c * sample.dimension), nan=CUT), CUT)
+                    difference = errors - plain.setdefault(c, errors)  # the first are those of one plain layer
+                    own = {"inputs": sample.inputs, "noise": noise, "remedy": remedy, "layers": depth, "scale": c}
+                    error = {"error": errors.mean(), "stderr": standard_error(errors), "median": np.median(errors)}
+                    gained = {"gain": difference.mean(), "gain_stderr": standard_error(difference)}
+                    rows.append({**own, **error, **gained, "better": np.mean(difference < 0), "n": n_test})
     return pd.DataFrame(rows)
 
 
-def _fitted(train: Contexts, remedy: str, layers: int, n_starts: int, seed: int):
-    """Fit the remedy's scalars, and return its ½ (ŷ − y)² on other contexts."""
-    if remedy == WHITENED:
-        risk = SpectralRisk(train)
+def _fresh(sample: Sample, c: float, n_test: int, noise: float) -> Contexts:
+    law = covariates(sample.inputs, sample.dimension, c)
+    return draw(law, sample.n_train, n_test, 1, seed=sample.seed, noise=noise)
 
-        def of_penalty(logarithm: float) -> float:
-            inverse = 1 / (risk.eigenvalues + np.exp(logarithm))
-            scale = _best_scale(risk, inverse)
-            return float(np.mean(risk.losses(scale * inverse)))
 
-        mu = float(np.exp(minimize_scalar(of_penalty, bounds=(-20.0, 2.0), method="bounded").x))
-        scale = _best_scale(risk, 1 / (risk.eigenvalues + mu))
+def _whitened(train: Contexts) -> Losses:
+    """Fit the penalty of whitening, and return its ½ (ŷ − y)² on other contexts."""
+    risk = SpectralRisk(train)
 
-        def whitened(contexts: Contexts) -> np.ndarray:
-            found = SpectralRisk(contexts)
-            return found.losses(scale / (found.eigenvalues + mu))
+    def gains(mu: float) -> np.ndarray:
+        inverse = 1 / (risk.eigenvalues + mu)
+        return _best_scale(risk, inverse) * inverse
 
-        return whitened
-    risk = SpectralRisk(normalised(train, remedy))
-    few = SpectralRisk(normalised(train.first(max(len(train) // 8, 2)), remedy))
+    def of_penalty(logarithm: float) -> float:
+        return float(np.mean(risk.losses(gains(np.exp(logarithm)))))
+
+    mu = float(np.exp(minimize_scalar(of_penalty, bounds=(-20.0, 2.0), method="bounded").x))
+    scale = _best_scale(risk, 1 / (risk.eigenvalues + mu))
+
+    def losses(contexts: Contexts) -> np.ndarray:
+        found = SpectralRisk(contexts)
+        return found.losses(scale / (found.eigenvalues + mu))
+
+    return losses
+
+
+def _fitted(train: Contexts, remedy: str, layers: int, n_starts: int, seed: int) -> Losses:
+    """Fit layers on normalised inputs, and return their ½ (ŷ − y)² on other contexts."""
+    some = train.first(max(len(train) // 8, 2))
+    few, every = (of_scalars(SpectralRisk(normalised(each, remedy)), layers, layers) for each in (some, train))
     rng = np.random.default_rng([seed, layers])
     starts = [
         np.column_stack([rng.normal(-0.2, 0.2, layers), 0.6 * np.exp(rng.normal(0, 0.6, layers))]).ravel()
         for _ in range(n_starts)
     ]
+    constants = best(search(starts, few, every, brief=60, polish=3, iterations=300)).theta.reshape(layers, 2)
 
-    def objective(of: SpectralRisk):
-        def value(theta: np.ndarray) -> tuple[float, np.ndarray]:
-            loss, gradient = of(theta.reshape(layers, 2))
-            return loss, gradient.ravel()
-
-        return value
-
-    theta = best(search(starts, objective(few), objective(risk), brief=60, polish=3, iterations=300)).theta
-    constants = theta.reshape(layers, 2)
-
-    def fitted(contexts: Contexts) -> np.ndarray:
+    def losses(contexts: Contexts) -> np.ndarray:
         found = SpectralRisk(normalised(contexts, remedy))
         return found.losses(gain(constants, found.eigenvalues))
 
-    return fitted
+    return losses
 
 
 def _best_scale(risk: SpectralRisk, gains: np.ndarray) -> float:
