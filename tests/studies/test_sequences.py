@@ -92,9 +92,10 @@ def test_a_strategy_is_no_distance_from_itself():
     assert table["mean"].tolist() == pytest.approx([0], abs=1e-12)
 
 
-def _phases(nearest):
+def _phases(nearest, stderr=0.1):
+    own = {"model": "attention only", "training_seed": 0, "stderr": stderr}
     rows = [
-        {"model": "attention only", "training_seed": 0, "step": step, "reference": name, "mean": float(name != best)}
+        {**own, "step": step, "reference": name, "mean": float(name != best)}
         for step, best in enumerate(nearest)
         for name in (UNIFORM, UNIGRAM, BIGRAM)
     ]
@@ -106,6 +107,13 @@ def test_phases_must_come_in_their_order():
     assert questions.phases(_phases([UNIFORM, BIGRAM, BIGRAM])).verdict is Verdict.REFUTED
     assert questions.phases(_phases([UNIGRAM, UNIFORM, BIGRAM])).verdict is Verdict.REFUTED
     assert questions.phases(_phases([UNIFORM, UNIGRAM])).verdict is Verdict.UNDECIDED
+
+
+def test_a_strategy_is_nearest_by_more_than_chance():
+    """A distance of 1 is seen beyond 1.96 √2 standard errors."""
+    ordered = [UNIFORM, UNIGRAM, BIGRAM]
+    assert questions.phases(_phases(ordered, 0.35)).verdict is Verdict.CONFIRMED
+    assert questions.phases(_phases(ordered, 0.37)).verdict is Verdict.UNDECIDED
 
 
 def _mixtures(pool, counts):

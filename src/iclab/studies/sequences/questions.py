@@ -34,20 +34,28 @@ def _ends(tables: Tables) -> pd.DataFrame:
     return rows[rows["step"] == rows["step"].max()]
 
 
+def _nearest(rows: pd.DataFrame) -> pd.Series:
+    """The strategy that a model is nearest to at every step where it is by a 95 % interval over prompts, by step."""
+    rows = rows[rows["reference"].isin(PHASES)].sort_values(["step", "mean"])
+    two = rows.groupby("step", sort=False).head(2).groupby("step")
+    gap, reach = two["mean"].agg(np.ptp), normal_quantile() * two["stderr"].agg(np.linalg.norm)
+    return two["reference"].first()[gap > reach]
+
+
 def phases(tables: Tables) -> Answer:
     """Trainings whose nearest strategy is uniform, then unigram, then bigram; undecided while bigram is not reached."""
     met = missed = undecided = 0
     numbers: dict[str, float | Number] = {}
     for (model, seed), rows in tables["phases"].groupby(["model", "training_seed"], sort=False):
-        wide = rows[rows["reference"].isin(PHASES)].pivot_table(index="step", columns="reference", values="mean")
-        nearest = wide.idxmin(axis=1).tolist()
-        first = [nearest.index(name) if name in nearest else -1 for name in PHASES]
-        holds, ended = min(first) >= 0 and first == sorted(first), nearest[-1] == BIGRAM
+        nearest = _nearest(rows)
+        first = [nearest.index[nearest == name].min() for name in PHASES]  # NaN where there is none
+        ended = nearest.size > 0 and nearest.iloc[-1] == BIGRAM
+        holds = first == sorted(first) and not np.isnan(first).any()
         met, missed = met + (holds and ended), missed + (ended and not holds)
         undecided += not ended
         for name, at in zip(PHASES[1:], first[1:], strict=True):
-            if at >= 0:
-                numbers[f"{model}, seed {seed}: {name} from step"] = float(wide.index[at])
+            if not np.isnan(at):
+                numbers[f"{model}, seed {seed}: {name} from step"] = float(at)
     return tally(met, missed, undecided, **numbers)
 
 
