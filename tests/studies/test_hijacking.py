@@ -9,10 +9,17 @@ from torch import nn
 
 from iclab.foundations import InvalidInputError
 from iclab.models import Architecture, Transformer
-from iclab.studies.hijacking.exact import CLASSICAL, attack_classical, prompts_of, sizes
+from iclab.studies.hijacking.exact import (
+    CLASSICAL,
+    attack_classical,
+    exact_layers,
+    prompts_of,
+    sizes,
+    squares_under_attack,
+)
 from iclab.studies.hijacking.gradients import _forced, worst_errors
 from iclab.studies.hijacking.hardened import Hardened
-from iclab.studies.hijacking.hardening import exact_layers, job, squares_under_attack
+from iclab.studies.hijacking.measure import Settings, job
 from iclab.studies.lab import Lab
 from iclab.theory import label_influence, minimal_label_attack
 from iclab.training.causality import check_causal
@@ -70,8 +77,8 @@ def test_training_meets_attacked_labels_within_the_budget_and_evaluation_does_no
 
 def test_a_module_trained_on_attacked_labels_is_checked_as_it_predicts(tmp_path):
     """The attacker raises the error, and so knows the labels; nothing else may."""
-    sizes = {"model": {"width": 8, "layers": 1, "heads": 1}}
-    check_causal(job(1.0, 1, 0, 2, 4, "tiny", sizes, Lab(tmp_path, lambda *_: None)).config)
+    settings = Settings(hard_dimension=2, hard_n_train=4, overrides={"model": {"width": 8, "layers": 1, "heads": 1}})
+    check_causal(job(1.0, settings, Lab(tmp_path, lambda *_: None)).config)
 
 
 def test_a_budget_of_zero_is_the_plain_model():

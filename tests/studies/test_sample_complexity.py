@@ -4,16 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from iclab.studies.sample_complexity import lengths
 from iclab.studies.sample_complexity.fits import measured_exponents
-from iclab.studies.sample_complexity.lengths import (
-    best_lengths,
-    bounded,
-    coefficients_of,
-    exact_part,
-    measured_part,
-    slopes_of,
-)
-from iclab.studies.sample_complexity.prompts import FIXED, LINEAR, RANDOM, WHOLE, empirical_part
+from iclab.studies.sample_complexity.prompts import FIXED, LINEAR, RANDOM, WHOLE, empirical
 from iclab.studies.sample_complexity.questions import bound, nearest, power
 from iclab.studies.sample_complexity.tasks import pooled_layer
 from iclab.studies.study import Verdict
@@ -47,7 +40,7 @@ def tables(measured):
 
 @pytest.mark.parametrize("kind", [LINEAR, WHOLE])
 def test_excess_is_never_negative_and_shrinks(kind):
-    table = empirical_part(FIXED, kind, 2, 20, (256, 2048), 4, 0)
+    table = empirical(FIXED, kind, 2, 20, (256, 2048), 4, 0)
     assert (table["excess"] >= 0).all()
     means = table.groupby("n_prompts")["excess"].mean()
     assert means[2048] < means[256] / 3
@@ -64,25 +57,25 @@ def test_layer_on_a_pool_is_best_there_and_worse_elsewhere():
 
 def test_lengths_in_closed_form():
     d, grid = 3, (3, 6, 24, 96)
-    exact = exact_part(d, grid, grid)
-    own = exact[exact["condition"] == 1]
+    table = lengths.exact(d, grid, grid)
+    own = table[table["condition"] == 1]
     for _, row in own.iterrows():
         k = 1 / (1 + (d + 1) / row["N"])
         assert row["error"] == pytest.approx(d * ((1 - k) ** 2 + k**2 * (d + 1) / row["M"]))
-    slopes = slopes_of(exact)
+    slopes = lengths.slopes_of(table)
     above = slopes[slopes["what"] == "above"]["slope"].dropna()
     np.testing.assert_allclose(above, -1.0, atol=1e-9)
-    assert exact[exact["inputs"] == RANDOM]["limit"].iloc[0] == pytest.approx(d / 3)
+    assert table[table["inputs"] == RANDOM]["limit"].iloc[0] == pytest.approx(d / 3)
 
 
 def test_the_best_training_length_is_the_test_length():
-    table = best_lengths(3, (2, 5, 40, 400), (2, 5, 40))
+    table = lengths.best_lengths(3, (2, 5, 40, 400), (2, 5, 40))
     assert (table["best_N"] == table["M"]).all()
     assert (table["error_at_largest_N"] > table["error"]).all()
 
 
 def test_corollary_6_speaks_of_fixed_covariances_only():
-    table = bounded(exact_part(3, (3, 40), (3, 40)), 3)
+    table = lengths.exact(3, (3, 40), (3, 40))
     fixed = table["inputs"] == FIXED
     assert table["bound"].notna().equals(fixed)
     assert (table[fixed]["error"] <= table[fixed]["bound"]).all()
@@ -91,7 +84,7 @@ def test_corollary_6_speaks_of_fixed_covariances_only():
 
 
 def test_leading_coefficients_of_the_lengths():
-    table = coefficients_of(4)
+    table = lengths.coefficients(4)
     np.testing.assert_allclose(table["N2_floor"], table["sum_of_squares"], rtol=0.05)
     np.testing.assert_allclose(table["M_above_floor"], table["bound_M"], rtol=0.05)
     assert (table["bound_N2"] >= table["sum_of_squares"] * (1 - 1e-12)).all()
@@ -100,7 +93,7 @@ def test_leading_coefficients_of_the_lengths():
 
 
 def test_trained_layers_have_the_exact_errors():
-    table = measured_part(2, (4, 12), 2_000, 0)
+    table = lengths.measured(2, (4, 12), 2_000, 0)
     assert table["trained_excess"].max() < 1e-10
     pairs = table.groupby(["N", "M"]).agg(mean=("mean", "mean"), error=("mean", "sem"), exact=("exact", "first"))
     assert ((pairs["mean"] - pairs["exact"]).abs() < 5 * pairs["error"]).all()
@@ -120,7 +113,7 @@ def test_transformers_are_held_against_the_bayes_predictors(tables):
 
 def test_exponents_of_the_tables_are_those_of_power_laws(tables):
     """Excess 3/B times a sample's own factor, in each of the replicates."""
-    empirical = pd.DataFrame(
+    table = pd.DataFrame(
         [
             (FIXED, LINEAR, size, sample, (1 + sample) * 3 / size, 0.01)
             for size in (64, 128, 256)
@@ -128,7 +121,7 @@ def test_exponents_of_the_tables_are_those_of_power_laws(tables):
         ],
         columns=["inputs", "kind", "n_prompts", "sample", "excess", "relative"],
     )
-    found = measured_exponents({**tables, "empirical": empirical}, 2)
+    found = measured_exponents({**tables, "empirical": table}, 2)
     row = found[(found["quantity"] == "empirical minimiser")].iloc[0]
     np.testing.assert_allclose([row["value"], row["low"], row["high"]], -1, atol=1e-9)
     assert (row["fitted_from"], row["fitted_to"], row["n"]) == (64, 256, 4)
@@ -153,9 +146,9 @@ def test_an_exponent_is_held_against_what_is_expected(tables, low, high, verdict
 
 def test_the_bound_flips_where_an_error_exceeds_it(tables):
     assert bound(tables).verdict is Verdict.CONFIRMED
-    exact = tables["exact"].copy()
-    exact.loc[0, "error"] = 2 * exact.loc[0, "bound"]
-    answer = bound({**tables, "exact": exact})
+    table = tables["exact"].copy()
+    table.loc[0, "error"] = 2 * table.loc[0, "bound"]
+    answer = bound({**tables, "exact": table})
     assert (answer.verdict, answer.missed) == (Verdict.IN_PART, 1)
     assert answer.numbers["largest error / bound"] == pytest.approx(2)
 

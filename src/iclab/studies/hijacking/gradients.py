@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from iclab.foundations import Vector
+from iclab.foundations import mean_interval, standard_error
 from iclab.models import TransformerPredictor, load
 from iclab.prompts import Prompts
-from iclab.studies.hijacking.exact import learner, prompts_of
+from iclab.studies.hijacking.exact import REACHED, Forced, attacked, learner, prompts_of, relabelled, targets_of
 from iclab.studies.hijacking.hardened import directions, projected
-from iclab.studies.hijacking.prompt_attacks import REACHED, Forced, attacked, targets_of
 from iclab.studies.trainings import Trained
 
 # One step changes the labels by at most this, in standard deviations of a label.
@@ -28,17 +29,21 @@ def attack_model(
     Every step is the smallest change that reaches the target to first order; the nearest prediction is kept.
     """
     predictor, prompts = load(model.path), prompts_of(dimension, m, n_prompts, seed)
-    points, labels = (torch.tensor(part, dtype=torch.float32) for part in (prompts.xs, prompts.ys))
-    clean, slope = _answer(predictor, points, labels)
-    target = targets_of(clean.double().numpy(), dimension)
+    points, labels = _single(prompts.xs), _single(prompts.ys)
+    said, slope = _answer(predictor, points, labels)
+    clean = said.double().numpy()
+    target = targets_of(clean, dimension)
     strongest = torch.nn.functional.one_hot(slope.abs().argmax(1), m + 1).to(slope)
     found = {
-        kind: _forced(predictor, points, labels, torch.tensor(target, dtype=torch.float32), allowed, n_steps)
+        kind: _forced(predictor, points, labels, _single(target), allowed, n_steps)
         for kind, allowed in (("one", strongest), ("all", torch.ones_like(slope)))
     }
-    table = attacked(name, prompts.ys[:, :m], clean.double().numpy(), target, found)
-    first = pd.DataFrame({f"slope{j}": np.tile(slope[:, j].double().numpy(), len(found)) for j in range(m)})
-    return pd.concat([table, first], axis="columns")
+    table = attacked(name, prompts.ys[:, :m], clean, target, found)
+    return table.assign(**{f"slope{j}": np.tile(slope[:, j].double().numpy(), len(found)) for j in range(m)})
+
+
+def _single(values: np.ndarray) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)
 
 
 def _answer(predictor: TransformerPredictor, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,10 +58,8 @@ def _answer(predictor: TransformerPredictor, points: Tensor, labels: Tensor) -> 
 def _forced(
     predictor: TransformerPredictor, points: Tensor, labels: Tensor, target: Tensor, allowed: Tensor, n_steps: int
 ) -> Forced:
-    change = torch.zeros_like(labels)
-    best, nearest = change, torch.full_like(target, torch.inf)
-    longest = _LONGEST * points.shape[2] ** 0.5
-    said = target
+    best = change = torch.zeros_like(labels)
+    nearest, longest = torch.full_like(target, torch.inf), _LONGEST * points.shape[2] ** 0.5
     for _ in range(n_steps + 1):
         said, slope = _answer(predictor, points, labels + change)
         gap = target - said
@@ -78,8 +81,7 @@ def worst_errors(
 
     Projected gradient ascent from no change and, up and down, from the first gradient; a lower bound of the maximum.
     """
-    points, labels = (torch.tensor(part, dtype=torch.float32) for part in (prompts.xs, prompts.ys))
-    truth = torch.tensor(prompts.targets[:, -1], dtype=torch.float32)
+    points, labels, truth = _single(prompts.xs), _single(prompts.ys), _single(prompts.targets[:, -1])
     said, slope = _answer(predictor, points, labels)
     worst = (said - truth).square()
     for sign in (1.0, -1.0) if budget > 0 else ():
@@ -100,10 +102,32 @@ def moved_by(
     """What a learner predicts from labels that attack others: attack, prompt, change of its prediction."""
     prompts = prompts_of(dimension, m, n_prompts, seed)
     predictor = learner(target, dimension, m) if isinstance(target, str) else load(target.path)
-    clean = predictor(prompts)[:, m]
-    rows: list[pd.DataFrame] = []
+    clean, tables = predictor(prompts)[:, m], list[pd.DataFrame]()
     for attack, labels in attacks.items():
-        changed = np.column_stack([np.array(labels), prompts.ys[:, m]])
-        said: Vector = predictor(Prompts(prompts.xs, changed, prompts.xs, prompts.targets))[:, m]
-        rows.append(pd.DataFrame({"attack": attack, "prompt": np.arange(n_prompts), "change": said - clean}))
-    return pd.concat(rows, ignore_index=True)
+        change = predictor(relabelled(prompts, np.array(labels)))[:, m] - clean
+        tables.append(pd.DataFrame({"attack": attack, "prompt": np.arange(n_prompts), "change": change}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def hardened_errors(
+    models: Mapping[str, Trained],
+    m: int,
+    dimension: int,
+    budgets: Sequence[float],
+    n_prompts: int,
+    n_steps: int,
+    seed: int,
+) -> pd.DataFrame:
+    """GPT-2 trained for every budget, under every budget: error / d, and its difference from the one never attacked."""
+    prompts, rows = prompts_of(dimension, m, n_prompts, seed), []
+    plain: dict[float, np.ndarray] = {}
+    for trained, model in models.items():
+        predictor = load(model.path, allow_code=True)
+        for budget in budgets:
+            errors = worst_errors(predictor, prompts, budget, n_steps) / dimension
+            difference = errors - plain.setdefault(budget, errors)
+            low, high = mean_interval(difference) if difference.any() else (0.0, 0.0)
+            row = {"trained": float(trained), "budget": budget, "error": errors.mean(), "n": n_prompts}
+            row |= {"stderr": float(standard_error(errors)), "median": np.median(errors)}
+            rows.append({**row, "change": difference.mean(), "change_low": low, "change_high": high})
+    return pd.DataFrame(rows)

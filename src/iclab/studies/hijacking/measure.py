@@ -17,20 +17,29 @@ from pydantic import Field
 from scipy.special import bdtrik
 
 from iclab.foundations import Vector, wilson_interval
-from iclab.studies.hijacking.exact import CLASSICAL, LEAST_SQUARES, attack_classical, sizes
-from iclab.studies.hijacking.gradients import attack_model, moved_by
-from iclab.studies.hijacking.hardening import exact_layers, hardened_errors, job, squares_under_attack
-from iclab.studies.hijacking.prompt_attacks import REACHED
+from iclab.prompts.specification import plain, validated
+from iclab.studies.hijacking.exact import (
+    CLASSICAL,
+    LEAST_SQUARES,
+    REACHED,
+    attack_classical,
+    exact_layers,
+    sizes,
+    squares_under_attack,
+)
+from iclab.studies.hijacking.gradients import attack_model, hardened_errors, moved_by
 from iclab.studies.lab import Lab
 from iclab.studies.rows import where
 from iclab.studies.store import Unit
-from iclab.studies.trainings import shipped, trained
+from iclab.studies.trainings import Job, shipped, trained
+from iclab.training import TrainingConfig, preset
 
 TITLE = "Hijacking: labels that force a prediction"
 # Shipped models have 20 dimensions.
 DIMENSION = 20
 # An attack on one learner has fooled another if it moves it by this part of the wanted change.
 FOOLED = 0.5
+_HARDENED = "iclab.studies.hijacking.hardened:Hardened"
 
 
 @dataclass(frozen=True)
@@ -92,53 +101,44 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         to first order for models); ``inputs``: learner, changed, size, reached, n; ``attacks``: learner, trained, kind
         (one label or all), reached with ends, size, ratio (to that of least squares, median) with ends, n;
         ``transfer``: source, target, trained pair, kind, moved (median), fooled with ends, n; ``layers``,
-        ``squares``, ``hardened``: as in ``hardening``.
+        ``squares``, ``hardened``: see the functions that make them.
     """
-    m, sample = settings.m, {"n_prompts": settings.n_prompts, "seed": settings.seed}
-    shape = {"dimension": DIMENSION, "m": m}
-    units = [
-        Unit(sizes, {"name": name, **shape, "n_prompts": settings.n_exact, "seed": settings.seed}, f"sizes, {name}")
-        for name in CLASSICAL
-    ]
-    tables = lab.named_tables(units, "exact attacks")
-    tables = {name: tables[name] for name in ("numbers", "positions", "inputs")}
-    known = {model.path.name: model for model in shipped()}
+    m, known = settings.m, {model.path.name: model for model in shipped()}
     names = list(known) if settings.models is None else list(settings.models)
-    attack = [Unit(attack_classical, {"name": name, **shape, **sample}, f"attacks on {name}") for name in CLASSICAL]
-    attack += [
-        Unit(
-            attack_model,
-            {"model": known[name], "name": name, **shape, **sample, "n_steps": settings.n_steps},
-            f"attacks on {name}",
-        )
-        for name in names
-    ]
-    found = dict(zip([*CLASSICAL, *names], lab.tables(attack, "gradient attacks"), strict=True))
-    first = [first_order(name, found[name], m) for name in names]
-    tables["positions"] = pd.concat([tables["positions"], *first], ignore_index=True)
-    tables["attacks"] = summaries(found)
+    shape, seed = {"dimension": DIMENSION, "m": m}, {"seed": settings.seed}
+    sample, steps = {**shape, **seed, "n_prompts": settings.n_prompts}, {"n_steps": settings.n_steps}
+    exactly = {**shape, **seed, "n_prompts": settings.n_exact}
+    units = [Unit(sizes, {"name": name, **exactly}, f"sizes, {name}") for name in CLASSICAL]
+    tables = lab.named_tables(units, "exact attacks")
+    attacks: dict[str, tuple[Any, Mapping[str, Any]]] = {name: (attack_classical, {}) for name in CLASSICAL}
+    attacks |= {name: (attack_model, {"model": known[name], **steps}) for name in names}
+    units = [Unit(how, {"name": x, **sample, **given}, f"attacks on {x}") for x, (how, given) in attacks.items()]
+    found = dict(zip(attacks, lab.tables(units, "gradient attacks"), strict=True))
     labels = {
         f"{name} {kind}": rows[[f"y{j}" for j in range(m)]].to_numpy().tolist()
         for name, whole in found.items()
         for kind, rows in whole.groupby("kind")
     }
-    targets: list[Any] = [*CLASSICAL, *(known[name] for name in names)]
-    asked = [
-        Unit(moved_by, {"target": target, "attacks": labels, **shape, **sample}, f"transfer to {name}")
-        for name, target in zip(found, targets, strict=True)
+    units = [
+        Unit(moved_by, {"target": known.get(name, name), "attacks": labels, **sample}, f"transfer to {name}")
+        for name in found
     ]
-    moved = dict(zip(found, lab.tables(asked, "transfer"), strict=True))
-    tables["transfer"] = transfer(found, moved)
-    return tables | hardened(settings, lab)
+    moved = dict(zip(found, lab.tables(units, "transfer"), strict=True))
+    first = [first_order(name, found[name], m) for name in names]
+    return {
+        "numbers": tables["numbers"],
+        "positions": pd.concat([tables["positions"], *first], ignore_index=True),
+        "inputs": tables["inputs"],
+        "attacks": summaries(found),
+        "transfer": transfer(found, moved),
+        **hardened(settings, lab),
+    }
 
 
 def hardened(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     """Train on attacked prompts, and attack what was trained."""
     d, n = settings.hard_dimension, settings.hard_n_train
-    jobs = {
-        budget: job(budget, settings.ascent, settings.seed, d, n, settings.preset, settings.overrides, lab)
-        for budget in settings.budgets
-    }
+    jobs = {budget: job(budget, settings, lab) for budget in settings.budgets}
     lab.train(list(jobs.values()))
     tests = {"budgets": settings.test_budgets, "dimension": d, "n_prompts": settings.n_hard, "seed": settings.seed}
     models = {f"{budget:g}": trained(one) for budget, one in jobs.items()}
@@ -150,6 +150,18 @@ def hardened(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     }
 
 
+def job(budget: float, settings: Settings, lab: Lab) -> Job:
+    """A training whose labels are attacked with this budget; with budget 0 the same module, unattacked."""
+    sizes = {"dimension": settings.hard_dimension, "n_train": settings.hard_n_train, "seed": settings.seed}
+    base = preset(settings.preset, **{**sizes, **settings.overrides})
+    arguments = {"budget": budget, "ascent": settings.ascent, **plain(base.model)}
+    data = base.as_dict() | {"model": {"kind": "own", "object": _HARDENED, "arguments": arguments}}
+    config = validated(TrainingConfig, data, f"the preset {settings.preset}", allow_code=[_HARDENED])
+    return lab.job(
+        f"budget {budget:g}, seed {settings.seed}", f"hijacking-budget{budget:g}-seed{settings.seed}", config
+    )
+
+
 def first_order(name: str, rows: pd.DataFrame, m: int) -> pd.DataFrame:
     """Sizes of one-label attacks by position, from the gradient at the prompt as it is."""
     slopes = where(rows, kind="all")[[f"slope{j}" for j in range(m)]].abs().to_numpy()
@@ -158,43 +170,40 @@ def first_order(name: str, rows: pd.DataFrame, m: int) -> pd.DataFrame:
 
 def summaries(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Per learner and kind: how often the target is reached, at what size, and at which part of least squares' size."""
-    rows: list[dict[str, Any]] = []
+    rows = []
     for name, whole in found.items():
         for kind, one in whole.groupby("kind", sort=False):
-            reached = (one["moved"] - 1).abs() <= REACHED
-            base = found[LEAST_SQUARES]
-            ratio = one["size"].to_numpy() / where(base, kind=kind)["size"].to_numpy()
-            low, high = wilson_interval(int(reached.sum()), len(one))
+            reached, size = (one["moved"] - 1).abs() <= REACHED, one["size"].to_numpy()
+            ratio = size / where(found[LEAST_SQUARES], kind=kind)["size"].to_numpy()
             row = {"learner": name, "trained": name not in CLASSICAL, "kind": kind, "n": len(one)}
-            row |= {"reached": float(reached.mean()), "reached_low": float(low), "reached_high": float(high)}
-            row |= {"size": float(np.median(one["size"][reached])) / math.sqrt(DIMENSION) if reached.any() else np.nan}
+            row |= _share("reached", reached)
+            row |= {"size": np.median(size[reached]) / math.sqrt(DIMENSION) if reached.any() else np.nan}
             # A target that is not reached takes more than was tried.
             rows.append(row | _median("ratio", np.where(reached, ratio, np.inf)))
     return pd.DataFrame(rows)
 
 
-def _median(name: str, values: Vector) -> dict[str, float]:
+def _share(name: str, cases: pd.Series[bool]) -> dict[str, Any]:
+    """A share with Wilson's 95 % interval."""
+    low, high = wilson_interval(int(cases.sum()), len(cases))
+    return {name: cases.mean(), f"{name}_low": low, f"{name}_high": high}
+
+
+def _median(name: str, values: Vector) -> dict[str, Any]:
     """A median with its 95 % interval from order statistics."""
     ordered = np.concatenate([[-np.inf], np.sort(values), [np.inf]])
     low, high = (int(np.ceil(bdtrik(level, len(values), 0.5))) for level in (0.025, 0.975))
-    return {
-        name: float(np.median(values)),
-        f"{name}_low": float(ordered[low]),
-        f"{name}_high": float(ordered[high + 1]),
-    }
+    return {name: float(np.median(values)), f"{name}_low": ordered[low], f"{name}_high": ordered[high + 1]}
 
 
 def transfer(found: Mapping[str, pd.DataFrame], moved: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Of every source's attacks on every target: how far it is moved, over what was wanted."""
-    rows: list[dict[str, Any]] = []
+    rows = []
     for source, whole in found.items():
         for kind, one in whole.groupby("kind", sort=False):
             for target, changes in moved.items():
                 change = where(changes, attack=f"{source} {kind}")["change"].to_numpy()
-                share = change / one["wanted"].to_numpy()
-                fooled = int((share >= FOOLED).sum())
-                low, high = wilson_interval(fooled, len(share))
-                row = {"source": source, "target": target, "kind": kind, "moved": float(np.median(share))}
-                row |= {"fooled": fooled / len(share), "fooled_low": float(low), "fooled_high": float(high)}
-                rows.append(row | {"n": len(share)})
+                share = change / one["wanted"]
+                row = {"source": source, "target": target, "kind": kind, "moved": share.median()}
+                rows.append({**row, **_share("fooled", share >= FOOLED), "n": len(share)})
     return pd.DataFrame(rows)

@@ -17,27 +17,20 @@ NEARLY_ALL, MOST = 0.9, 0.5
 OVERLOOKED = 5.0
 
 
-def attacks(tables: Tables, kind: str, *, trained: bool) -> pd.DataFrame:
-    """Attacks of a kind on trained models or classical learners."""
-    rows = tables["attacks"]
-    return where(rows, kind=kind, trained=trained)
-
-
 def exact(tables: Tables) -> Answer:
-    """Classical learners that predict the target from the label that was solved for, on every prompt."""
-    rows = attacks(tables, "one", trained=False)
-    return counted(rows["reached"] == 1, **{"largest_size": float(rows["size"].max())})
+    rows = where(tables["attacks"], kind="one", trained=False)
+    return counted(rows["reached"] == 1, largest_size=rows["size"].max())
 
 
 def reached(tables: Tables, kind: str) -> Answer:
     """Trained models that are forced on nearly every prompt. A better attacker may force more: none is a miss."""
-    rows = attacks(tables, kind, trained=True)
+    rows = where(tables["attacks"], kind=kind, trained=True)
     return _found(rows["reached_low"] > NEARLY_ALL, rows["reached"])
 
 
 def smaller(tables: Tables) -> Answer:
     """Sizes over those of least squares. A better attacker may find smaller ones: none is a miss."""
-    rows = attacks(tables, "all", trained=True)
+    rows = where(tables["attacks"], kind="all", trained=True)
     return _found(rows["ratio_high"] < 1, rows["ratio"])
 
 
@@ -47,7 +40,6 @@ def _found(met: pd.Series[bool], values: pd.Series[float]) -> Answer:
 
 
 def every_position(tables: Tables) -> Answer:
-    """Largest size of an attack on one label, by position, over that at the median position; per trained model."""
     rows = tables["positions"]
     sizes = rows[~rows["learner"].isin(CLASSICAL)].groupby("learner")["size"]
     ratio = sizes.max() / sizes.median()
@@ -65,7 +57,6 @@ def between(tables: Tables, *, kind: str, sources: str = "models", targets: str 
 
 
 def layer_pays(tables: Tables) -> Answer:
-    """The exact layer trained for a budget: less error under it and more without, than the one trained without."""
     rows = tables["layers"].set_index(["trained", "budget"])["error"]
     budgets = [budget for budget in tables["layers"]["budget"].unique() if budget > 0]
     met = sum(bool(rows[b, b] < rows[0.0, b] and rows[b, 0.0] > rows[0.0, 0.0]) for b in budgets)
@@ -74,7 +65,6 @@ def layer_pays(tables: Tables) -> Answer:
 
 
 def hardened(tables: Tables, *, budget: str, above: bool = False) -> Answer:
-    """Change of the error against GPT-2 that was never attacked, on the same prompts, at budgets of test."""
     rows = tables["hardened"]
     tested, trained = rows["budget"], rows["trained"]
     chosen = {"of training": tested == trained, "larger": tested > trained, "none": tested == 0}[budget]
@@ -82,17 +72,13 @@ def hardened(tables: Tables, *, budget: str, above: bool = False) -> Answer:
 
 
 def beside_squares(tables: Tables) -> Answer:
-    """Attacked error of hardened GPT-2 less that of least squares, at the budgets of training.
-
-    Both are of the same prompts; their errors are taken as independent, which widens the interval if they are alike.
-    """
+    # Of the same prompts; taken as independent, which widens the interval if they are alike.
     rows = tables["hardened"]
-    rows = rows[(rows["trained"] > 0) & (rows["trained"] == rows["budget"])]
-    base = tables["squares"].set_index("budget").loc[rows["budget"]]
-    less = rows["error"].to_numpy() - base["error"].to_numpy()
-    low, high = normal_interval(less, np.hypot(rows["stderr"].to_numpy(), base["stderr"].to_numpy()))
-    ratio = rows["error"].to_numpy() / base["error"].to_numpy()
-    numbers = {"largest_part_of_least_squares": float(np.max(ratio))} if len(rows) else {}
+    rows = rows[(rows["trained"] > 0) & (rows["trained"] == rows["budget"])].set_index("budget")
+    base = tables["squares"].set_index("budget").loc[rows.index]
+    less = rows["error"] - base["error"]
+    low, high = normal_interval(less, np.hypot(rows["stderr"], base["stderr"]))
+    numbers = {"largest_part_of_least_squares": (rows["error"] / base["error"]).max()} if len(rows) else {}
     return cases(pd.DataFrame({"less": less, "less_low": low, "less_high": high}), "less", 0.0, above=False, **numbers)
 
 

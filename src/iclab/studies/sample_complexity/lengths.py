@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,9 @@ from iclab.evaluation.curves import SquaredErrors
 from iclab.flow import gradient_descent
 from iclab.foundations.exponents import local_slopes
 from iclab.predictors import TrainedLSA
-from iclab.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
+from iclab.prompts import Gaussian, Linear, PromptDistribution
+from iclab.studies.measuring import Covariates, Panel
+from iclab.studies.rows import at_last
 from iclab.studies.sample_complexity.prompts import FIXED, RANDOM
 from iclab.theory import (
     assumption3,
@@ -32,7 +35,7 @@ from iclab.theory import (
     random_theta,
 )
 
-_GROUPS = 20
+_GROUPS, _CHUNK = 20, 200
 _SIGMA = 0.4
 
 
@@ -42,126 +45,97 @@ class Inputs(NamedTuple):
     inputs: str
     condition: float
 
-    def covariates(self, dimension: int) -> Gaussian | RandomDiagonal:
+    def covariates(self, dimension: int) -> Covariates:
         """Of trace d, on average if random."""
-        if self.inputs == RANDOM:
-            return RandomDiagonal.exponential(dimension)
-        if self.condition == 1:
-            return Gaussian.isotropic(dimension)
-        return Gaussian(np.diag(geometric_spectrum(dimension, self.condition)))
+        if self.condition > 1:
+            return Gaussian(np.diag(geometric_spectrum(dimension, self.condition)))
+        return Panel(self.inputs, 1.0).covariates(dimension)
 
 
 EVERY = (Inputs(FIXED, 1.0), Inputs(FIXED, 10.0), Inputs(FIXED, 100.0), Inputs(RANDOM, math.nan))
-_KEY = ["inputs", "condition"]
 
 
-def exact_part(dimension: int, n_grid: Sequence[int], m_grid: Sequence[int]) -> pd.DataFrame:
-    """Exact errors: inputs, condition, N, M (∞ included), error, limit (N = M = ∞), excess over the limit."""
+def exact(dimension: int, n_grid: Sequence[int], m_grid: Sequence[int]) -> pd.DataFrame:
+    """Exact errors: inputs, condition, N, M (∞ included), error, limit (N = M = ∞), excess over it, and a bound.
+
+    The bound is Corollary 6's; NaN where Λ is random, of which it does not speak.
+    """
     rows = []
     for one in EVERY:
         law = one.covariates(dimension)
         limit = expected_risk(law, math.inf, math.inf)
-        for n in n_grid:
-            for m in (*m_grid, math.inf):
-                error = expected_risk(law, n, m)
-                rows.append((*one, float(n), float(m), error, limit, error - limit))
-    return pd.DataFrame(rows, columns=[*_KEY, "N", "M", "error", "limit", "excess"])
-
-
-def bounded(exact: pd.DataFrame, dimension: int) -> pd.DataFrame:
-    """The exact errors with Corollary 6's bound beside them; NaN where Λ is random, of which it does not speak."""
-    laws = {one: one.covariates(dimension) for one in EVERY if one.inputs == FIXED}
-
-    def bound(inputs: str, condition: float, n: float, m: float) -> float:
-        law = laws.get(Inputs(inputs, condition))
-        if not isinstance(law, Gaussian):
-            return math.nan
-        return corollary6_bound(law.covariance, int(n), m if math.isinf(m) else int(m))
-
-    keys = zip(*(exact[column] for column in (*_KEY, "N", "M")), strict=True)
-    return exact.assign(bound=[bound(*key) for key in keys])
+        for n, m in product(n_grid, (*m_grid, math.inf)):
+            error = expected_risk(law, n, m)
+            row = {**one._asdict(), "N": float(n), "M": float(m), "error": error, "limit": limit}
+            bound = corollary6_bound(law.covariance, n, m) if isinstance(law, Gaussian) else math.nan
+            rows.append({**row, "excess": error - limit, "bound": bound})
+    return pd.DataFrame(rows)
 
 
 def slopes_of(exact: pd.DataFrame) -> pd.DataFrame:
     """Local exponents: of the floor M = ∞ in N, of what is above it in M, and on the diagonal N = M; less the limit."""
     parts = []
-    for key, rows in exact.groupby(_KEY, sort=False, dropna=False):
-        floor = rows[np.isinf(rows["M"])].sort_values("N")
-        diagonal = rows[rows["N"] == rows["M"]].sort_values("N")
-        n = float(floor["N"].max())
-        column = rows[(rows["N"] == n) & np.isfinite(rows["M"])].sort_values("M")
-        above = column["error"] - float(floor["error"].iloc[-1])
+    for (inputs, condition), rows in exact.sort_values(["N", "M"]).groupby(list(Inputs._fields), dropna=False):
+        floor, diagonal = rows[np.isinf(rows["M"])], rows[rows["N"] == rows["M"]]
+        longest = at_last(rows[np.isfinite(rows["M"])], "N")
         for what, x, values in (
             ("floor", floor["N"], floor["excess"]),
-            ("above", column["M"], above),
+            ("above", longest["M"], longest["error"] - float(floor["error"].iloc[-1])),
             ("diagonal", diagonal["N"], diagonal["excess"]),
         ):
-            columns = {**dict(zip(_KEY, key, strict=True)), "what": what, "x": x.to_numpy(), "value": values.to_numpy()}
-            parts.append(pd.DataFrame(columns).assign(slope=local_slopes(x, values)))
+            own = {"inputs": inputs, "condition": condition, "what": what, "x": x, "value": values}
+            parts.append(pd.DataFrame({**own, "slope": local_slopes(x, values)}))
     return pd.concat(parts, ignore_index=True)
 
 
-def coefficients_of(dimension: int) -> pd.DataFrame:
+def coefficients(dimension: int) -> pd.DataFrame:
     """Leading coefficients for every fixed Λ, from the theory at huge lengths, from the formula, and in the bound."""
-    rows = []
-    huge = 10**5
+    rows, huge = [], 10**5
     for one in EVERY:
         law = one.covariates(dimension)
-        if not isinstance(law, Gaussian):
-            continue
-        l = np.diagonal(law.covariance)  # noqa: E741
-        t = float(l.sum())
-        formula = float(np.sum((l + t) ** 2 / l))
-        floor = expected_risk(law, huge, math.inf)
-        first = expected_risk(law, huge, 1) - floor
-        rows.append((*one, floor * huge**2, formula, corollary6_floor(law.covariance, 1), first, (dimension + 1) * t))
-    names = [*_KEY, "N2_floor", "sum_of_squares", "bound_N2", "M_above_floor", "bound_M"]
-    return pd.DataFrame(rows, columns=names)
+        if isinstance(law, Gaussian):
+            spectrum = np.diagonal(law.covariance)
+            trace, floor = float(spectrum.sum()), expected_risk(law, huge, math.inf)
+            row = {**one._asdict(), "N2_floor": floor * huge**2}
+            row |= {"sum_of_squares": float(np.sum((spectrum + trace) ** 2 / spectrum))}
+            row |= {"bound_N2": corollary6_floor(law.covariance, 1)}
+            row |= {"M_above_floor": expected_risk(law, huge, 1) - floor}
+            rows.append({**row, "bound_M": (dimension + 1) * trace})
+    return pd.DataFrame(rows)
 
 
 def best_lengths(dimension: int, n_grid: Sequence[int], m_grid: Sequence[int]) -> pd.DataFrame:
     """For every M the best N of the grid, and the error at the largest N."""
     rows = []
-    for one in EVERY:
-        law = one.covariates(dimension)
-        for m in m_grid:
-            candidates = sorted({*n_grid, m - 1, m, m + 1} - {0})
-            errors = [expected_risk(law, n, m) for n in candidates]
-            best = int(np.argmin(errors))
-            rows.append((*one, m, candidates[best], errors[best], errors[-1], max(candidates)))
-    names = [*_KEY, "M", "best_N", "error", "error_at_largest_N", "largest_N"]
-    return pd.DataFrame(rows, columns=names)
+    for one, m in product(EVERY, m_grid):
+        candidates = sorted({*n_grid, m - 1, m, m + 1} - {0})
+        errors = [expected_risk(one.covariates(dimension), n, m) for n in candidates]
+        best = int(np.argmin(errors))
+        row = {**one._asdict(), "M": m, "best_N": candidates[best], "error": errors[best]}
+        rows.append({**row, "error_at_largest_N": errors[-1], "largest_N": candidates[-1]})
+    return pd.DataFrame(rows)
 
 
-def measured_part(dimension: int, lengths: Sequence[int], n_prompts: int, seed: int) -> pd.DataFrame:
+def measured(dimension: int, lengths: Sequence[int], n_prompts: int, seed: int) -> pd.DataFrame:
     """Monte Carlo errors of layers trained by gradient descent (Λ = I) at every N, at every M, in groups of prompts.
 
-    Returns
-    -------
-    DataFrame
-        N, M, group, mean, exact (error of the minimiser), n (prompts in the group), trained_excess (of the loss at
-        the end of descent).
+    Beside the exact error of the minimiser, and the excess of the loss at the end of descent.
     """
     covariates = Gaussian.isotropic(dimension)
     initial = assumption3(random_theta(dimension, seed), _SIGMA)
     rate = 0.5 / math.sqrt(dimension)  # half of what is stable on (u, U)
-    layers, left = [], []
-    for n in lengths:
-        path = gradient_descent(initial, covariates, n, rate, 600, record_every=600)
-        layers.append((str(n), TrainedLSA(path.parameters())))
-        left.append(float(path.excess[-1]))
-    measure = SquaredErrors(tuple(layers))
-    distribution = PromptDistribution(covariates, Linear())
-    count = max(2, n_prompts // _GROUPS)
+    paths = {n: gradient_descent(initial, covariates, n, rate, 600, record_every=600) for n in lengths}
+    errors = SquaredErrors(tuple((str(n), TrainedLSA(path.parameters())) for n, path in paths.items()))
+    distribution, count = PromptDistribution(covariates, Linear()), max(2, n_prompts // _GROUPS)
     rows = []
     for group in range(_GROUPS):
-        means = []
-        for start in range(0, count, 200):
-            size = min(200, count - start)
+        sums = []
+        for start in range(0, count, _CHUNK):
+            size = min(_CHUNK, count - start)
             prompts = distribution.sample(size, max(lengths) + 1, seed=seed, start=group * count + start)
-            means.append(size * measure(prompts)[:, :, list(lengths)].mean(axis=0))
-        mean = np.sum(means, axis=0) / count
-        for i, n in enumerate(lengths):
-            for j, m in enumerate(lengths):
-                rows.append((n, m, group, mean[i, j], expected_risk(covariates, n, m), count, left[i]))
-    return pd.DataFrame(rows, columns=["N", "M", "group", "mean", "exact", "n", "trained_excess"])
+            sums.append(size * errors(prompts)[:, :, list(lengths)].mean(axis=0))
+        mean = np.sum(sums, axis=0) / count
+        for (i, n), (j, m) in product(enumerate(lengths), repeat=2):
+            row = {"N": n, "M": m, "group": group, "mean": mean[i, j], "exact": expected_risk(covariates, n, m)}
+            rows.append({**row, "n": count, "trained_excess": float(paths[n].excess[-1])})
+    return pd.DataFrame(rows)

@@ -12,28 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from iclab.flow import excess_coefficient
 from iclab.studies.lab import Lab
+from iclab.studies.sample_complexity import lengths, prompts, tasks
 from iclab.studies.sample_complexity.fits import measured_exponents
-from iclab.studies.sample_complexity.lengths import (
-    best_lengths,
-    bounded,
-    coefficients_of,
-    exact_part,
-    measured_part,
-    slopes_of,
-)
-from iclab.studies.sample_complexity.prompts import (
-    FIXED,
-    LINEAR,
-    RANDOM,
-    WHOLE,
-    covariates_of,
-    empirical_part,
-    noise_part,
-    one_pass_part,
-)
-from iclab.studies.sample_complexity.tasks import judge, pooled_layer
 from iclab.studies.store import Unit
 from iclab.studies.trainings import Job, PresetSettings, trained
 
@@ -95,67 +76,56 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of DataFrame
-        ``empirical``, ``one_pass`` and ``noise`` (one row per sample; see ``prompts``), ``leading`` (inputs, value,
-        stderr, n), ``pooled_layer`` and ``transformers`` (see ``tasks``; with n_tasks, NaN for fresh tasks, and
-        training_seed), ``exact``, ``slopes``, ``coefficients``, ``best_lengths`` and ``measured`` (see
-        ``lengths``), and ``exponents`` (see ``fits``).
+        ``empirical``, ``one_pass``, ``noise`` and ``leading``: see ``prompts``; ``pooled_layer`` and ``transformers``:
+        see ``tasks``, with n_tasks, NaN for fresh tasks, and training_seed; ``exact``, ``slopes``, ``coefficients``,
+        ``best_lengths`` and ``measured``: see ``lengths``; ``exponents``: see ``fits``.
     """
     tables = lab.named_tables(list(_parts(settings)), "computing")
-    tables["exact"] = bounded(tables["exact"], settings.dimension)
-    tables["slopes"] = slopes_of(tables["exact"])
+    tables["slopes"] = lengths.slopes_of(tables["exact"])
     tables["transformers"] = _transformers(settings, lab)
     tables["exponents"] = measured_exponents(tables, settings.dimension)
     return tables
 
 
 def _parts(settings: Settings) -> Iterator[Unit]:
-    """What needs no transformer."""
-    d, n, seed = settings.layer_dimension, settings.layer_n_train, settings.seed
-    sizes, samples = {"dimension": d, "n_train": n, "seed": seed}, max(2, settings.n_samples // 2)
+    """What needs no transformer; each function makes the table of its name."""
+
+    def unit(function: Callable[..., pd.DataFrame], **given: Any) -> Unit:
+        name = function.__name__
+        return Unit(function, given, f"{name} {given.get('inputs', '')}".strip(), table=name)
+
+    layer = {"dimension": settings.layer_dimension, "n_train": settings.layer_n_train, "seed": settings.seed}
+    few = {"n_samples": max(2, settings.n_samples // 2)}
     # Full minimisation needs several prompts per parameter to stay near the minimum it starts from.
-    enough = tuple(size for size in settings.prompts if size >= 16 * (d + 1) ** 2)
-
-    def unit(function: Callable[..., pd.DataFrame], table: str, **arguments: Any) -> Unit:
-        return Unit(function, arguments, f"{table} {arguments.get('inputs', '')}".strip(), table=table)
-
-    for inputs in (FIXED, RANDOM):
-        mine = {"inputs": inputs, **sizes}
-        count = settings.n_samples
-        yield unit(empirical_part, "empirical", kind=LINEAR, prompts=settings.prompts, n_samples=count, **mine)
+    enough = tuple(size for size in settings.prompts if size >= 16 * (settings.layer_dimension + 1) ** 2)
+    for inputs, slower in ((prompts.FIXED, 1), (prompts.RANDOM, 4)):
+        mine, sizes = {"inputs": inputs, **layer}, {"prompts": settings.prompts}
+        yield unit(prompts.empirical, kind=prompts.LINEAR, n_samples=settings.n_samples, **sizes, **mine)
         if enough:
-            yield unit(empirical_part, "empirical", kind=WHOLE, prompts=enough, n_samples=samples, **mine)
-        yield unit(leading, "leading", **mine)
-        rates = settings.rates if inputs == FIXED else tuple(rate / 4 for rate in settings.rates)
-        steps = {"batches": settings.batches, "rates": rates, "n_samples": samples}
-        yield unit(one_pass_part, "one_pass", prompts=settings.prompts, **steps, **mine)
-    steps = {"batches": settings.noise_batches, "rates": settings.noise_rates, "n_samples": samples}
-    yield unit(noise_part, "noise", **steps, **sizes)
-    layer = {"dimension": settings.dimension, "n_train": settings.n_train, "noise": settings.noise, "seed": seed}
-    yield unit(pooled_layer, "pooled_layer", tasks=settings.layer_tasks, n_pools=settings.n_pools, **layer)
-    grid = {"dimension": settings.dimension, "n_grid": settings.n_grid, "m_grid": settings.m_grid}
-    yield unit(exact_part, "exact", **grid)
-    yield unit(coefficients_of, "coefficients", dimension=settings.dimension)
-    yield unit(best_lengths, "best_lengths", **grid)
-    tested = {"dimension": settings.dimension, "n_prompts": settings.n_prompts, "seed": seed}
-    yield unit(measured_part, "measured", lengths=settings.measured, **tested)
-
-
-def leading(inputs: str, dimension: int, n_train: int, seed: int) -> pd.DataFrame:
-    """The leading coefficient of the empirical minimiser's excess, with its standard error."""
-    found = excess_coefficient(covariates_of(inputs, dimension), dimension, n_train, seed)
-    return pd.DataFrame([{"inputs": inputs, "value": found.value, "stderr": found.standard_error, "n": found.n}])
+            yield unit(prompts.empirical, kind=prompts.WHOLE, prompts=enough, **few, **mine)
+        yield unit(prompts.leading, **mine)
+        rates = tuple(rate / slower for rate in settings.rates)
+        yield unit(prompts.one_pass, batches=settings.batches, rates=rates, **sizes, **few, **mine)
+    yield unit(prompts.noise, batches=settings.noise_batches, rates=settings.noise_rates, **few, **layer)
+    own, drawn = {"dimension": settings.dimension}, {"seed": settings.seed}
+    pools = {"n_pools": settings.n_pools, "n_train": settings.n_train, "noise": settings.noise}
+    yield unit(tasks.pooled_layer, tasks=settings.layer_tasks, **pools, **own, **drawn)
+    grid = {"n_grid": settings.n_grid, "m_grid": settings.m_grid}
+    yield unit(lengths.exact, **grid, **own)
+    yield unit(lengths.coefficients, **own)
+    yield unit(lengths.best_lengths, **grid, **own)
+    yield unit(lengths.measured, lengths=settings.measured, n_prompts=settings.n_prompts, **own, **drawn)
 
 
 def _transformers(settings: Settings, lab: Lab) -> pd.DataFrame:
     """Transformers trained on pools of K tasks, judged on their pools and on fresh tasks."""
     jobs = {(k, seed): _job(k, seed, settings, lab) for k in settings.tasks for seed in settings.training_seeds}
     lab.train(list(jobs.values()))
-    sizes = {"dimension": settings.dimension, "n_train": settings.n_train, "noise": settings.noise}
-    sizes |= {"n_prompts": settings.n_prompts, "seed": settings.seed}
+    given = {name: getattr(settings, name) for name in ("dimension", "n_train", "noise", "n_prompts", "seed")}
     units = [
         Unit(
-            judge,
-            {"model": trained(job), "n_tasks": k, "pool_seed": seed, **sizes},
+            tasks.judge,
+            {"model": trained(job), "n_tasks": k, "pool_seed": seed, **given},
             job.label,
             {"n_tasks": k, "training_seed": seed},
         )
@@ -165,9 +135,9 @@ def _transformers(settings: Settings, lab: Lab) -> pd.DataFrame:
 
 
 def _job(n_tasks: int | None, seed: int, settings: Settings, lab: Lab) -> Job:
-    tasks: dict[str, Any] = {"kind": "linear"}
+    name, law = "fresh", {"kind": "linear"}
     if n_tasks is not None:
-        tasks = {"kind": "finite_pool", "n_tasks": n_tasks, "dimension": settings.dimension, "seed": seed}
-    config = settings.configuration(seed, prompts={"tasks": tasks, "noise": settings.noise})
-    name = "fresh" if n_tasks is None else f"K{n_tasks}"
+        pool = {"n_tasks": n_tasks, "dimension": settings.dimension, "seed": seed}
+        name, law = f"K{n_tasks}", {"kind": "finite_pool", **pool}
+    config = settings.configuration(seed, prompts={"tasks": law, "noise": settings.noise})
     return lab.job(f"{name}, seed {seed}", f"sample_complexity-{name}-seed{seed}", config)

@@ -11,63 +11,63 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from iclab.flow import empirical_minimizer, empirical_minimizer_of_all, gradient_flow, stochastic_gradient_descent
-from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts, RandomDiagonal
-from iclab.theory import (
-    PopulationLoss,
-    assumption3,
-    learner_loss,
-    minimizer,
-    minimum_loss,
-    population_loss,
-    random_theta,
+from iclab import theory
+from iclab.flow import (
+    empirical_minimizer,
+    empirical_minimizer_of_all,
+    excess_coefficient,
+    gradient_flow,
+    stochastic_gradient_descent,
 )
+from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
+from iclab.studies.measuring import COVARIATES, Covariates, Panel
 
 # Inputs with Λ = I, or with Λ = diag(λ), λ_i ~ Exponential(1) per prompt.
-FIXED, RANDOM = "identity", "random-exponential"
+FIXED, RANDOM = COVARIATES.values()
 # What is fitted: the learner K, with a = b = 0, or all parameters.
 LINEAR, WHOLE = "learner", "all"
-LAST, AVERAGE = "last", "average"
 _SIGMA = 0.4
 # Flow's time of the comparisons with SGD, and of its wandering around the minimum.
 _SPAN, _STATIONARY_SPAN = 4.0, 8.0
 
 
-def covariates_of(inputs: str, dimension: int) -> Gaussian | RandomDiagonal:
-    """The distribution of x by its name."""
-    return Gaussian.isotropic(dimension) if inputs == FIXED else RandomDiagonal.exponential(dimension)
+def _problem(inputs: str, dimension: int, n_train: int) -> tuple[Covariates, float, float]:
+    """The distribution of x, the layer's least loss, and its gain: ½ E tr Λ less that."""
+    covariates = Panel(inputs, 1.0).covariates(dimension)
+    best = theory.minimum_loss(covariates, n_train)
+    return covariates, best, dimension / 2 - best
 
 
-def empirical_part(
+def empirical(
     inputs: str, kind: str, dimension: int, n_train: int, prompts: Sequence[int], n_samples: int, seed: int
 ) -> pd.DataFrame:
-    """Excess over Theorem 4's (Theorem 8's) loss of empirical minimisers on B prompts.
+    """Excess over Theorem 4's (Theorem 8's) loss of empirical minimisers on B prompts, and relative to the gain.
 
-    Returns
-    -------
-    DataFrame
-        inputs, kind, n_prompts, sample, excess, relative (over the gain of the minimiser); smaller samples are the
-        beginnings of larger ones.
+    Smaller samples are the beginnings of larger ones.
     """
-    covariates = covariates_of(inputs, dimension)
-    distribution = PromptDistribution(covariates, Linear())
-    best = minimum_loss(covariates, n_train)
-    gain = dimension / 2 - best  # ½ E tr Λ less the minimum
-    start = minimizer(covariates, n_train)
+    covariates, best, gain = _problem(inputs, dimension, n_train)
+    distribution, start = PromptDistribution(covariates, Linear()), theory.minimizer(covariates, n_train)
     rows = []
     for sample in range(n_samples):
         whole = distribution.sample(max(prompts), n_train + 1, seed=1000 * seed + sample, stream="training")
         for size in prompts:
             part = Prompts(whole.xs[:size], whole.ys[:size], whole.queries[:size], whole.targets[:size])
             if kind == LINEAR:
-                loss = learner_loss(empirical_minimizer(part), covariates, n_train)
+                loss = theory.learner_loss(empirical_minimizer(part), covariates, n_train)
             else:
-                loss = population_loss(empirical_minimizer_of_all(part, start), covariates, n_train)
-            rows.append((inputs, kind, size, sample, loss - best, (loss - best) / gain))
-    return pd.DataFrame(rows, columns=["inputs", "kind", "n_prompts", "sample", "excess", "relative"])
+                loss = theory.population_loss(empirical_minimizer_of_all(part, start), covariates, n_train)
+            rows.append({"inputs": inputs, "kind": kind, "n_prompts": size, "sample": sample, "excess": loss - best})
+    table = pd.DataFrame(rows)
+    return table.assign(relative=table["excess"] / gain)
 
 
-def one_pass_part(
+def leading(inputs: str, dimension: int, n_train: int, seed: int) -> pd.DataFrame:
+    """The leading coefficient of the empirical minimiser's excess, with its standard error."""
+    found = excess_coefficient(_problem(inputs, dimension, n_train)[0], dimension, n_train, seed)
+    return pd.DataFrame([{"inputs": inputs, "value": found.value, "stderr": found.standard_error, "n": found.n}])
+
+
+def one_pass(
     inputs: str,
     dimension: int,
     n_train: int,
@@ -79,16 +79,11 @@ def one_pass_part(
 ) -> pd.DataFrame:
     """Excess of SGD that sees every prompt once, from Assumption 3, after B prompts, by batch size and rate.
 
-    Returns
-    -------
-    DataFrame
-        inputs, batch, rate, iterate (the last, or the average over the second half of the steps), n_prompts, sample,
-        excess, relative; infinite where a run diverged.
+    Of the last iterate, and of the average over the second half of the steps; infinite where a run diverged.
     """
-    covariates = covariates_of(inputs, dimension)
-    loss, best = PopulationLoss(covariates, n_train), minimum_loss(covariates, n_train)
-    gain = dimension / 2 - best
-    initial = assumption3(random_theta(dimension, seed), _SIGMA)
+    covariates, best, gain = _problem(inputs, dimension, n_train)
+    loss = theory.PopulationLoss(covariates, n_train)
+    initial = theory.assumption3(theory.random_theta(dimension, seed), _SIGMA)
     rows = []
     for batch, rate, sample in product(batches, rates, range(n_samples)):
         sizes = [size for size in prompts if size >= 2 * batch]
@@ -101,39 +96,30 @@ def one_pass_part(
             if not path.diverged:
                 iterates = [path.vectors[count], path.vectors[count // 2 : count + 1].mean(axis=0)]
                 excess = np.asarray(loss.values(np.array(iterates))) - best
-            for iterate, value in zip((LAST, AVERAGE), excess, strict=True):
-                rows.append((inputs, batch, rate, iterate, size, sample, value, value / gain))
-    names = ["inputs", "batch", "rate", "iterate", "n_prompts", "sample", "excess", "relative"]
-    return pd.DataFrame(rows, columns=names)
+            for iterate, value in zip(("last", "average"), excess, strict=True):
+                row = {"inputs": inputs, "batch": batch, "rate": rate, "iterate": iterate, "n_prompts": size}
+                rows.append(row | {"sample": sample, "excess": value, "relative": value / gain})
+    return pd.DataFrame(rows)
 
 
-def noise_part(
+def noise(
     dimension: int, n_train: int, batches: Sequence[int], rates: Sequence[float], n_samples: int, seed: int
 ) -> pd.DataFrame:
     """SGD's noise for Λ = I: distance to the flow at a fixed time, and the excess at which it wanders.
 
-    Returns
-    -------
-    DataFrame
-        batch_size, rate, sample, squared_gap (to the flow, from Assumption 3, at a fixed time), excess (mean over the
-        second half of a run from the minimum).
+    The distance is from Assumption 3, the excess a mean over the second half of a run from the minimum.
     """
     covariates = Gaussian.isotropic(dimension)
-    initial = assumption3(random_theta(dimension, seed), _SIGMA)
+    initial = theory.assumption3(theory.random_theta(dimension, seed), _SIGMA)
     end = gradient_flow(initial, covariates, n_train, _SPAN).parameters(_SPAN).vector
-    minimum = minimizer(covariates, n_train)
+    minimum = theory.minimizer(covariates, n_train)
     rows = []
-    for rate in rates:
-        for size in batches:
-            for sample in range(n_samples):
-                arguments = {"batch_size": size, "seed": 1000 * seed + sample}
-                steps = round(_SPAN / rate)
-                path = stochastic_gradient_descent(
-                    initial, covariates, n_train, rate, steps, record_every=steps, **arguments
-                )
-                gap = np.inf if path.diverged else float(np.sum((path.vectors[-1] - end) ** 2))
-                steps = round(_STATIONARY_SPAN / rate)
-                path = stochastic_gradient_descent(minimum, covariates, n_train, rate, steps, **arguments)
-                excess = np.inf if path.diverged else float(path.excess[steps // 2 :].mean())
-                rows.append((size, rate, sample, gap, excess))
-    return pd.DataFrame(rows, columns=["batch_size", "rate", "sample", "squared_gap", "excess"])
+    for rate, size, sample in product(rates, batches, range(n_samples)):
+        drawn = {"batch_size": size, "seed": 1000 * seed + sample}
+        steps, later = round(_SPAN / rate), round(_STATIONARY_SPAN / rate)
+        path = stochastic_gradient_descent(initial, covariates, n_train, rate, steps, record_every=steps, **drawn)
+        rest = stochastic_gradient_descent(minimum, covariates, n_train, rate, later, **drawn)
+        gap = np.inf if path.diverged else float(np.sum((path.vectors[-1] - end) ** 2))
+        excess = np.inf if rest.diverged else float(rest.excess[later // 2 :].mean())
+        rows.append({"batch_size": size, "rate": rate, "sample": sample, "squared_gap": gap, "excess": excess})
+    return pd.DataFrame(rows)

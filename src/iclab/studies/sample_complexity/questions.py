@@ -27,18 +27,16 @@ _ROUNDING = 1 + 1e-12
 
 
 def bound(tables: Tables) -> Answer:
-    """Whether the error is at most Corollary 6's bound, over fixed Λ, N and M."""
     rows = tables["exact"].dropna(subset="bound")
     ratio = rows["error"] / rows["bound"]
-    return counted(ratio <= _ROUNDING, **{"largest error / bound": float(ratio.max())})
+    return counted(ratio <= _ROUNDING, **{"largest error / bound": ratio.max()})
 
 
 def best(tables: Tables) -> Answer:
-    """Whether the best N is M, and what the longest N costs."""
     rows = tables["best_lengths"]
     cost = rows["error_at_largest_N"] / rows["error"]
     isotropic = cost[(rows["inputs"] == FIXED) & (rows["condition"] == 1)]
-    numbers = {"largest cost of the longest N": float(cost.max()), "for Λ = I": float(isotropic.max())}
+    numbers = {"largest cost of the longest N": cost.max(), "for Λ = I": isotropic.max()}
     return counted(rows["best_N"] == rows["M"], **numbers)
 
 
@@ -48,20 +46,16 @@ def power(tables: Tables, *, quantities: tuple[str, ...]) -> Answer:
     rows = rows[rows["quantity"].isin(quantities) & rows["expected"].notna()]
     sharp = rows["high"] - rows["low"] <= VAGUE
     inside = (rows["low"] <= rows["expected"]) & (rows["expected"] <= rows["high"])
-    numbers = {
-        ", ".join(str(row[key]) for key in ("quantity", "inputs", "kind", "variable") if isinstance(row[key], str)): (
-            Number(row["value"], row["low"], row["high"])
-        )
-        for row in rows.to_dict("records")
-    }
+    numbers: dict[str, float | Number] = {}
+    for row in rows.to_dict("records"):
+        name = [row[key] for key in ("quantity", "inputs", "kind", "variable") if isinstance(row[key], str)]
+        numbers[", ".join(name)] = Number(row["value"], row["low"], row["high"])
     return counted(sharp & inside, ~inside, **numbers)
 
 
 def one_pass(tables: Tables) -> Answer:
-    """Excess of one pass of SGD, with the best of its choices, over the empirical minimiser's at the largest B."""
-    chosen = best_rates(tables["one_pass"])
     numbers: dict[str, float | Number] = {}
-    for inputs, rows in chosen.groupby("inputs", sort=False):
+    for inputs, rows in best_rates(tables["one_pass"]).groupby("inputs", sort=False):
         last: Any = at_last(rows, "n_prompts")["excess"]
         least: Any = at_last(where(tables["empirical"], inputs=inputs, kind=LINEAR), "n_prompts")["excess"]
         ratio = float(last.mean() / least.mean())
@@ -71,30 +65,25 @@ def one_pass(tables: Tables) -> Answer:
 
 
 def enough(tables: Tables) -> Answer:
-    """From which K on the layer trained on a pool loses less than a tenth of the zero predictor's error."""
-    pooled = tables["pooled_layer"]
-    dimension = _trace(tables)
-    means = pooled.groupby("n_tasks")["excess"].mean() / dimension
+    # (d + 1) tr Λ is the coefficient of 1/M for Λ = I, and the trace is d.
+    coefficient = float(where(tables["coefficients"], condition=1)["bound_M"].iloc[0])
+    dimension = (np.sqrt(1 + 4 * coefficient) - 1) / 2
+    means = tables["pooled_layer"].groupby("n_tasks")["excess"].mean() / dimension
     # From the last K with a larger excess on, not from the first with a smaller one.
     small = means[(means < TENTH)[::-1].cummin()[::-1]]
     numbers = {"K": float(small.index.min()), "K / d": float(small.index.min() / dimension)} if len(small) else {}
     return Answer(Verdict.MEASURED, numbers=numbers)
 
 
-def _trace(tables: Tables) -> float:
-    """d: (d + 1) tr Λ is the coefficient of 1/M for Λ = I, and the trace is d."""
-    coefficient = float(tables["coefficients"].query("condition == 1")["bound_M"].iloc[0])
-    return (np.sqrt(1 + 4 * coefficient) - 1) / 2
-
-
 def _at_n(tables: Tables) -> pd.DataFrame:
-    return at_last(tables["transformers"], "position")
+    """GPT-2 and what stands beside it at M = N, for finite K."""
+    rows = at_last(tables["transformers"], "position")
+    return rows[np.isfinite(rows["n_tasks"])]
 
 
 def nearest(tables: Tables) -> Answer:
-    """Whether ridge is the nearest algorithm on fresh tasks, by finite K; uncertain ones are undecided."""
-    at = _at_n(tables)
-    rows = at[(at["tasks"] == FRESH) & (at["predictor"] != MODEL) & np.isfinite(at["n_tasks"])]
+    rows = where(_at_n(tables), tasks=FRESH)
+    rows = rows[rows["predictor"] != MODEL]
     means = rows.groupby(["n_tasks", "predictor"]).agg(distance=("distance", "mean"), share=("frequency", "min"))
     chosen = means.loc[means.groupby("n_tasks")["distance"].idxmin()].reset_index()
     certain, ridge = chosen["share"] >= CERTAIN, chosen["predictor"] == RIDGE
@@ -103,9 +92,7 @@ def nearest(tables: Tables) -> Answer:
 
 
 def known(tables: Tables) -> Answer:
-    """Whether GPT-2's error on its pool is below that on fresh tasks, by K."""
-    at = _at_n(tables)
-    own = at[(at["predictor"] == MODEL) & np.isfinite(at["n_tasks"])]
+    own = where(_at_n(tables), predictor=MODEL)
     own = own.groupby(["tasks", "n_tasks"]).agg({"error": "mean", "stderr": "max"})
     pool, fresh = own.loc[POOL], own.loc[FRESH]
     gap, reach = fresh["error"] - pool["error"], normal_quantile() * np.hypot(pool["stderr"], fresh["stderr"])
@@ -114,26 +101,18 @@ def known(tables: Tables) -> Answer:
 
 
 def agreement(tables: Tables) -> Answer:
-    """Whether layers trained by descent have the exact errors of the minimiser."""
-    pairs = (
-        tables["measured"]
-        .groupby(["N", "M"])
-        .agg(mean=("mean", "mean"), error=("mean", "sem"), exact=("exact", "first"))
-    )
-    z = (pairs["mean"] - pairs["exact"]) / pairs["error"]
-    return counted(z.abs() <= FAR, **{"farthest, in standard errors": float(z.iloc[int(z.abs().argmax())])})
+    groups = tables["measured"].groupby(["N", "M"])
+    z = (groups["mean"].mean() - groups["exact"].first()) / groups["mean"].sem()
+    return counted(z.abs() <= FAR, **{"farthest, in standard errors": z.iloc[int(z.abs().argmax())]})
 
 
 def floor(tables: Tables) -> Answer:
-    """Local exponents at the ends of the grid: of the floor in N, and on the diagonal."""
-    slopes = tables["slopes"]
-    numbers: dict[str, float | Number] = {}
-    for condition, rows in where(slopes, inputs=FIXED, what="floor").groupby("condition"):
-        numbers[f"floor in N, condition {condition:g}"] = float(rows["slope"].iloc[-1])
-    diagonal = where(slopes, inputs=FIXED, condition=1, what="diagonal")
-    numbers["on N = M, condition 1"] = float(diagonal["slope"].iloc[-1])
-    limit = tables["exact"][tables["exact"]["inputs"] != FIXED]["limit"]
-    numbers["limit for random Λ"] = float(limit.iloc[0])
+    slopes, numbers = where(tables["slopes"], inputs=FIXED), {}
+    for condition, rows in where(slopes, what="floor").groupby("condition"):
+        numbers[f"floor in N, condition {condition:g}"] = rows["slope"].iloc[-1]
+    numbers["on N = M, condition 1"] = where(slopes, condition=1, what="diagonal")["slope"].iloc[-1]
+    exact = tables["exact"]
+    numbers["limit for random Λ"] = exact[exact["inputs"] != FIXED]["limit"].iloc[0]
     return Answer(Verdict.MEASURED, numbers=numbers)
 
 

@@ -8,6 +8,7 @@ d, while the Bayes predictor of the pool, dMMSE, answers fresh tasks with tasks 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -28,28 +29,22 @@ def pooled_layer(
 ) -> pd.DataFrame:
     """Exact errors, at M = N, of the layer of least loss (a = b = 0) trained on pools of K tasks.
 
-    Returns
-    -------
-    DataFrame
-        n_tasks, sample (of the pool), pool and fresh (its errors on tasks of the pool and on new ones), infinite_pool
-        (what the layer trained on all tasks has on the pool), excess (on fresh tasks over that layer's).
+    On tasks of the pool and on fresh ones, and what the layer trained on all tasks has: on the pool, and less on fresh.
     """
     identity = np.eye(dimension)
     law, variance = Gaussian(identity), noise**2
-    general = optimal_learner(law, n_train, variance)
 
     def risk(learner: np.ndarray, moment: np.ndarray) -> float:
         return shift_risk(learner, identity, identity, n_train, moment, variance)
 
-    best = risk(general, identity)
-    rows = []
-    for count in tasks:
-        for sample in range(n_pools):
-            moment = FinitePool.gaussian(count, dimension, seed=1000 * seed + sample).weight_moment(dimension)
-            learner = optimal_learner(law, n_train, variance, moment)
-            fresh = risk(learner, identity)
-            rows.append((count, sample, risk(learner, moment), fresh, risk(general, moment), fresh - best))
-    return pd.DataFrame(rows, columns=["n_tasks", "sample", "pool", "fresh", "infinite_pool", "excess"])
+    general, rows = optimal_learner(law, n_train, variance), []
+    for count, sample in product(tasks, range(n_pools)):
+        moment = FinitePool.gaussian(count, dimension, seed=1000 * seed + sample).weight_moment(dimension)
+        learner = optimal_learner(law, n_train, variance, moment)
+        errors = {"pool": risk(learner, moment), "fresh": risk(learner, identity)}
+        row = {"n_tasks": count, "sample": sample, **errors, "infinite_pool": risk(general, moment)}
+        rows.append({**row, "excess": errors["fresh"] - risk(general, identity)})
+    return pd.DataFrame(rows)
 
 
 def judge(
@@ -62,21 +57,10 @@ def judge(
     n_prompts: int,
     seed: int,
 ) -> pd.DataFrame:
-    """A transformer trained on a pool of K tasks, on tasks of the pool and on fresh ones.
+    """Errors / d of a transformer trained on a pool of K tasks, on tasks of the pool and on fresh ones.
 
-    Parameters
-    ----------
-    model : Trained
-        The transformer.
-    n_tasks : int or None
-        K; None for fresh tasks throughout, for which dMMSE is ridge.
-
-    Returns
-    -------
-    DataFrame
-        tasks, position, predictor, error (/d), stderr, n; for the classical ones also distance (mean squared
-        difference from the model over the mean squared target), distance_stderr, frequency (share of bootstrap
-        samples in which it is the nearest).
+    None are fresh tasks throughout, for which dMMSE is ridge. Classical learners have a distance too (mean squared
+    difference from the model over the mean squared target), and the share of bootstrap samples in which it is least.
     """
     covariates = Gaussian.isotropic(dimension)
     network = load(model.path, device="auto")
@@ -89,11 +73,10 @@ def judge(
         distributions = {POOL: PromptDistribution(covariates, pool, noise), **distributions}
         moment = pool.weight_moment(dimension)
     candidates[LSA] = TrainedLSA(minimizer(covariates, n_train, noise**2, moment))
-    errors = compare({MODEL: network, **candidates}, distributions, n_train + 1, n_prompts=n_prompts, seed=seed)
-    found = nearest_algorithm(network, candidates, distributions, n_train + 1, n_prompts=n_prompts, seed=seed)
-    distances = found.distances.rename(columns={"candidate": "predictor", "stderr": "distance_stderr"})
-    errors = errors.rename(columns={"mean": "error"})
-    errors[["error", "stderr"]] /= dimension
-    keys = ["predictor", "distribution", "position"]
-    table = errors.merge(distances.drop(columns="n"), on=keys, how="left")
-    return table.rename(columns={"distribution": "tasks"})
+    given = (distributions, n_train + 1)
+    errors = compare({MODEL: network, **candidates}, *given, n_prompts=n_prompts, seed=seed)
+    found = nearest_algorithm(network, candidates, *given, n_prompts=n_prompts, seed=seed).distances.drop(columns="n")
+    distances = found.rename(columns={"candidate": "predictor", "stderr": "distance_stderr"})
+    table = errors.merge(distances, on=["predictor", "distribution", "position"], how="left")
+    table[["mean", "stderr"]] /= dimension
+    return table.rename(columns={"distribution": "tasks", "mean": "error"})
