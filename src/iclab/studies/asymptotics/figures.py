@@ -29,9 +29,8 @@ KAPPA = 0.5
 
 def double_descent(record: Record) -> Figure:
     """ICL and IDG by τ at κ = .5: three penalties as lines, simulations as points."""
-    curves = record.tables["curves"]
-    points = record.tables["simulations"]
-    points = points[(points["kappa"] == KAPPA) & (points["penalty"] == 0) & points["training"].isna()]
+    curves, points = record.tables["curves"], where(record.tables["simulations"], kappa=KAPPA, penalty=0)
+    points = points[points["training"].isna()]
     with panels((8.0, 3.4), 2, sharey=True) as (figure, axes):
         for ax, (name, title) in zip(axes, _ERRORS.items(), strict=True):
             for penalty, (color, style, label) in _PENALTIES.items():
@@ -46,9 +45,7 @@ def double_descent(record: Record) -> Figure:
 
 
 def _simulated(ax: Axes, rows: pd.DataFrame) -> None:
-    dimensions = sorted(rows["dimension"].unique())
-    shown = (dimensions[0], dimensions[-1])
-    for d, fill in zip(shown, ("white", LIMIT), strict=True):
+    for d, fill in ((rows["dimension"].min(), "white"), (rows["dimension"].max(), LIMIT)):
         one = where(rows, dimension=d)
         reach = normal_quantile() * one["stderr"]
         ax.errorbar(one["tau"], one["value"], reach, fmt="o", color=LIMIT, mfc=fill, markersize=5, label=f"d = {d}")
@@ -108,9 +105,8 @@ def mismatch(record: Record) -> Figure:
                 ax.plot(one["training"], one["icl"], ".-", color=color, label=f"test {test:g}".replace("-", "−"))
                 same = where(one, training=test)
                 ax.plot(same["training"], same["icl"], "o", color=color, markersize=9, mfc="none")
-            ax.set(
-                title=f"α = {alpha:g}, τ = {tau:g}, κ = {kappa:g}", xlabel="exponent of training tasks", ylabel="ICL"
-            )
+            ax.set(title=f"α = {alpha:g}, τ = {tau:g}, κ = {kappa:g}", ylabel="ICL")
+            ax.set_xlabel("exponent of training tasks")
             ax.legend(loc="best")
     return figure
 
@@ -120,10 +116,9 @@ def depth(record: Record) -> Figure:
     table = record.tables["depth"]
     with panels((8.0, 3.4)) as (figure, ax):
         for color, (alpha, rows) in zip(CYCLE, table.groupby("alpha"), strict=False):
-            ax.plot(
-                rows["layers"], rows["untied"].clip(lower=1e-6), "o-", color=color, label=f"α = {alpha:g}", markersize=4
-            )
-            ax.plot(rows["layers"], rows["tied"].clip(lower=1e-6), "s--", color=color, mfc="white", markersize=4)
+            untied, tied = rows["untied"].clip(lower=1e-6), rows["tied"].clip(lower=1e-6)
+            ax.plot(rows["layers"], untied, "o-", color=color, label=f"α = {alpha:g}", markersize=4)
+            ax.plot(rows["layers"], tied, "s--", color=color, mfc="white", markersize=4)
         ax.set(xscale="log", yscale="log", xlabel="layers L", ylabel="E(ŷ − w'x)²", ylim=(1e-6, 1))
         label_short_log(ax.xaxis)
         ax.legend(loc="lower left")

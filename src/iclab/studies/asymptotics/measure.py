@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any
+from itertools import product
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -70,15 +71,11 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         (exponents), icl; ``simulations`` and ``intercepts``: as ``simulations.simulated`` and ``.intercepts``;
         ``exact``: alpha, dimension, exact (the minimiser's error), limit, ratio; ``depth``: as ``published.depths``.
     """
-    units = [
-        Unit(
-            simulated,
-            {"cell": cell, "dimension": d, "n_runs": n, "seed": 1000 * i + settings.seed},
-            f"simulation {i + 1}, d = {d}",
-        )
-        for i, cell in enumerate(CELLS)
-        for d, n in zip(settings.dimensions, settings.n_runs, strict=True)
-    ]
+    sizes = list(zip(settings.dimensions, settings.n_runs, strict=True))
+    units = []
+    for (i, cell), (d, n) in product(enumerate(CELLS), sizes):
+        given = {"cell": cell, "dimension": d, "n_runs": n, "seed": 1000 * i + settings.seed}
+        units.append(Unit(simulated, given, f"simulation {i + 1}, d = {d}"))
     simulations = lab.rows(units, "simulating")
     curves = [
         Unit(curve, {"kappa": kappa, "penalty": penalty, "n_tau": settings.n_tau}, f"curve {kappa:g} {penalty}")
@@ -99,18 +96,16 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
 
 def curve(kappa: float, penalty: str, n_tau: int) -> pd.DataFrame:
     """Errors by τ from .1 to 100, without penalty, with a fixed one, or with the best one for ICL."""
-    rows: list[dict[str, Any]] = []
     half = np.geomspace(1.0, 10.0, n_tau // 2 + 1)
     taus = {*(1 / half).tolist(), *(half**2).tolist()}
     if penalty != BEST:  # denser around the threshold τ = 1, where nothing happens at the best penalty
         taus |= {0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.2, 1.3}
+    rows = []
     for tau in sorted(taus):
-        strength = {RIDGELESS: 0.0, FIXED: FIXED_PENALTY}.get(penalty)
-        if strength is None:
-            strength = _best_penalty(tau, kappa)
+        strength = _best_penalty(tau, kappa) if penalty == BEST else FIXED_PENALTY if penalty == FIXED else 0.0
         limit = ridge_asymptotics(ALPHA, tau, kappa, NOISE, strength)
         row = {"kappa": kappa, "penalty": penalty, "tau": tau, "icl": limit.icl, "idg": limit.idg}
-        rows.append(row | {"strength": strength})
+        rows.append({**row, "strength": strength})
     return pd.DataFrame(rows)
 
 
@@ -131,12 +126,9 @@ def _best_penalty(tau: float, kappa: float) -> float:
 def gaps() -> pd.DataFrame:
     """ICL − IDG with infinitely many prompts, by the number of tasks and the length of prompts."""
     kappas, alphas = (0.2, 0.5, 0.8, 0.9, 1.0, 1.1, 1.25, 2.0, 4.0, 8.0), (1.0, 10.0, 100.0, 1e4, 1e6)
-    rows = [
-        {"kappa": kappa, "alpha": alpha, "gap": ridgeless_asymptotics(alpha, math.inf, kappa, NOISE).task_gap}
-        for kappa in kappas
-        for alpha in alphas
-    ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(product(kappas, alphas), columns=["kappa", "alpha"])
+    limits = (ridgeless_asymptotics(alpha, math.inf, kappa, NOISE) for kappa, alpha in product(kappas, alphas))
+    return table.assign(gap=[limit.task_gap for limit in limits])
 
 
 def mismatch() -> pd.DataFrame:
@@ -153,12 +145,11 @@ def mismatch() -> pd.DataFrame:
 
 def exact(dimensions: tuple[int, ...]) -> pd.DataFrame:
     """The minimiser of Theorem 4 with label noise in d dimensions, and its limit: τ = κ = ∞."""
-    rows: list[dict[str, Any]] = []
-    for alpha in (2, 10):
+    rows = []
+    for alpha, d in product((2, 10), dimensions):
         limit = ridgeless_asymptotics(alpha, math.inf, math.inf, NOISE).icl
-        for d in dimensions:
-            # x ~ N(0, I): labels, and their noise, are d times those of x ~ N(0, I/d) and |w|² = d.
-            s2, law, n = NOISE * d, Gaussian.isotropic(d), alpha * d
-            value = expected_risk(law, n, n, noise_variance=s2, training_noise_variance=s2) / d + NOISE
-            rows.append({"alpha": float(alpha), "dimension": d, "exact": value, "limit": limit, "ratio": value / limit})
+        # x ~ N(0, I): labels, and their noise, are d times those of x ~ N(0, I/d) and |w|² = d.
+        s2, law, n = NOISE * d, Gaussian.isotropic(d), alpha * d
+        value = expected_risk(law, n, n, noise_variance=s2, training_noise_variance=s2) / d + NOISE
+        rows.append({"alpha": float(alpha), "dimension": d, "exact": value, "limit": limit, "ratio": value / limit})
     return pd.DataFrame(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -49,11 +50,9 @@ def published() -> pd.DataFrame:
 
 
 def _row(quantity: str, printed: str, ours: float, **where: Any) -> dict[str, Any]:
-    unit = 10.0 ** -len(printed.partition(".")[2])
-    gap = abs(ours - float(printed)) / unit
-    empty: dict[str, Any] = {"source": "", "quantity": quantity, "alpha": np.nan, "tau": np.nan, "kappa": np.nan}
-    numbers = {"layers": None, "printed": float(printed), "ours": ours, "unit": unit, "gap": gap}
-    return {**empty, **numbers, **where}
+    unit, number = 10.0 ** -len(printed.partition(".")[2]), float(printed)
+    known = {"source": "", "quantity": quantity, "alpha": np.nan, "tau": np.nan, "kappa": np.nan, "layers": None}
+    return {**known, **where, "printed": number, "ours": ours, "unit": unit, "gap": abs(ours - number) / unit}
 
 
 def depths(alphas: tuple[float, ...], layers: tuple[int, ...]) -> pd.DataFrame:
@@ -62,15 +61,13 @@ def depths(alphas: tuple[float, ...], layers: tuple[int, ...]) -> pd.DataFrame:
     The integrals are adaptive, the untied polynomial solves normal equations of moments, the tied rate is searched for;
     nothing is shared with ``depth_asymptotics``. The normal equations are too ill-conditioned beyond 4 layers.
     """
-    rows: list[dict[str, Any]] = []
-    for alpha in alphas:
-        for L in layers:
-            limit = depth_asymptotics(alpha, L)
-            row = {"alpha": alpha, "layers": L, "untied": limit.untied, "tied": limit.tied, "rate": limit.rate}
-            integrals = {"untied_integral": np.nan, "tied_integral": np.nan}
-            if L <= 4:
-                integrals = {"untied_integral": _untied(alpha, L), "tied_integral": _tied(alpha, L)}
-            rows.append({**row, **integrals, "floor": limit.floor})
+    rows = []
+    for alpha, L in product(alphas, layers):
+        limit = depth_asymptotics(alpha, L)
+        row = {"alpha": alpha, "layers": L, "untied": limit.untied, "tied": limit.tied, "rate": limit.rate}
+        row |= {"untied_integral": _untied(alpha, L) if L <= 4 else np.nan}
+        row |= {"tied_integral": _tied(alpha, L) if L <= 4 else np.nan}
+        rows.append({**row, "floor": limit.floor})
     return pd.DataFrame(rows)
 
 

@@ -11,7 +11,7 @@ from iclab.studies.asymptotics.measure import BEST, RIDGELESS
 from iclab.studies.asymptotics.simulations import ERRORS, Cell
 from iclab.studies.folder import questions_of
 from iclab.studies.rows import at_last, where
-from iclab.studies.study import Answer, Tables, cases, counted, tally
+from iclab.studies.study import Answer, Tables, cases, counted
 
 # Standard errors within which an intercept meets its limit.
 AGREEMENT = 4.0
@@ -26,43 +26,33 @@ RISE, FALL = (0.85, 0.99), (1.01, 1.5)
 
 
 def printed(tables: Tables, *, source: str) -> Answer:
-    """Whether ours rounds to what was printed."""
-    rows = where(tables["published"], source=source)
+    gaps = where(tables["published"], source=source)["gap"]
     # Half a unit of the last digit, and rounding.
-    return counted(rows["gap"] <= 0.5 + 1e-6, largest_gap=float(rows["gap"].max()))
+    return counted(gaps <= 0.5 + 1e-6, largest_gap=gaps.max())
 
 
 def threshold(tables: Tables) -> Answer:
-    """For every κ and error without penalty: rising before τ = 1, infinite there, falling beyond."""
-    met = total = 0
-    curves = tables["curves"]
-    for _, rows in where(curves, penalty=RIDGELESS).groupby("kappa"):
-        ordered = rows.sort_values("tau")
-        tau = ordered["tau"].to_numpy()
-        for name in ERRORS[: 1 if np.isinf(ordered["kappa"].iloc[0]) else None]:
-            values = ordered[name].to_numpy()
-            before, beyond = (values[(tau >= low) & (tau <= high)] for low, high in (RISE, FALL))
-            rises, falls = bool((np.diff(before) > 0).all()), bool((np.diff(beyond) < 0).all())
-            met += rises and falls and bool(np.isinf(values[tau == 1]).all())
-            total += 1
-    return tally(met, total - met)
+    met: list[bool] = []
+    for kappa, rows in where(tables["curves"], penalty=RIDGELESS).sort_values("tau").groupby("kappa"):
+        tau = rows["tau"]
+        for name in ERRORS[:1] if kappa == np.inf else ERRORS:
+            before, beyond = (rows.loc[(tau >= low) & (tau <= high), name] for low, high in (RISE, FALL))
+            rises, falls = (np.diff(before) > 0).all(), (np.diff(beyond) < 0).all()
+            met.append(bool(rises and falls and np.isinf(rows.loc[tau == 1, name]).all()))
+    return counted(met)
 
 
 def monotone(tables: Tables) -> Answer:
-    """With the best penalty, ICL falls with every step of τ."""
-    curves = tables["curves"]
-    groups = [rows.sort_values("tau") for _, rows in where(curves, penalty=BEST).groupby("kappa")]
-    met = sum(bool((np.diff(rows["icl"]) <= ROUNDING * rows["icl"].iloc[1:]).all()) for rows in groups)
-    return tally(met, len(groups) - met, largest_penalty=float(max(rows["strength"].max() for rows in groups)))
+    curves = where(tables["curves"], penalty=BEST).sort_values("tau")
+    met = [(np.diff(icl) <= ROUNDING * icl.iloc[1:]).all() for _, icl in curves.groupby("kappa")["icl"]]
+    return counted(met, largest_penalty=curves["strength"].max())
 
 
 def transition(tables: Tables) -> Answer:
-    """At the largest α the gap is gone where κ > 1 and stays where κ < 1."""
     rows = at_last(tables["gaps"], "alpha")
     rows = rows[rows["kappa"] != 1]
-    right = (rows["gap"] < VANISHED) == (rows["kappa"] > 1)
-    numbers = {f"gap at κ = {kappa:g}": float(gap) for kappa, gap in rows[["kappa", "gap"]].itertuples(index=False)}
-    return counted(right, **numbers)
+    numbers = {f"gap at κ = {kappa:g}": gap for kappa, gap in zip(rows["kappa"], rows["gap"], strict=True)}
+    return counted((rows["gap"] < VANISHED) == (rows["kappa"] > 1), **numbers)
 
 
 def distinct(rows: pd.DataFrame) -> pd.DataFrame:
@@ -71,13 +61,12 @@ def distinct(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def limits(tables: Tables) -> Answer:
-    """Intercepts in 1/d against the limits."""
     rows = distinct(tables["intercepts"])
     numbers = {
-        "largest_z": float(rows["z"].abs().max()),
-        "largest_relative_difference": float((rows["intercept"] / rows["limit"] - 1).abs().max()),
-        "largest_relative_standard_error": float((rows["stderr"] / rows["limit"]).max()),
-        "intercepts_below_the_limit": int((rows["z"] < 0).sum()),
+        "largest_z": rows["z"].abs().max(),
+        "largest_relative_difference": (rows["intercept"] / rows["limit"] - 1).abs().max(),
+        "largest_relative_standard_error": (rows["stderr"] / rows["limit"]).max(),
+        "intercepts_below_the_limit": (rows["z"] < 0).sum(),
     }
     return counted(rows["z"].abs() < AGREEMENT, **numbers)
 
@@ -96,27 +85,23 @@ def parabolas(tables: Tables) -> Answer:
 
 
 def lines(tables: Tables) -> Answer:
-    """Whether lines in 1/d fit the simulations."""
     rows = distinct(tables["intercepts"])
     chance = np.asarray(chi2.sf(rows["chi_square"].to_numpy(), rows["freedom"].to_numpy()))
-    return counted(chance > FIT, smallest_probability=float(chance.min()))
+    return counted(chance > FIT, smallest_probability=chance.min())
 
 
 def above(tables: Tables) -> Answer:
-    """Simulated errors over their limits."""
     rows = distinct(tables["simulations"])
-    low, high = normal_interval(rows["value"] / rows["limit"], rows["stderr"] / rows["limit"])
-    return cases(pd.DataFrame({"x": rows["value"] / rows["limit"], "x_low": low, "x_high": high}), "x", 1.0)
+    x, stderr = rows["value"] / rows["limit"], rows["stderr"] / rows["limit"]
+    low, high = normal_interval(x, stderr)
+    return cases(pd.DataFrame({"x": x, "x_low": low, "x_high": high}), "x", 1.0)
 
 
 def approach(tables: Tables) -> Answer:
-    """Exact errors of the layer: d times their distance from the limit tends to a constant."""
-    met: list[bool] = []
-    for _, rows in tables["exact"].sort_values("dimension").groupby("alpha"):
-        scaled = (rows["ratio"] - 1) * rows["dimension"]
-        met.append(bool(abs(scaled.iloc[-1] / scaled.iloc[-2] - 1) < STEADY))
-    ratios = tables["exact"]["ratio"]
-    return counted(met, lowest_ratio=float(ratios.min()), highest_ratio=float(ratios.max()))
+    rows = tables["exact"].sort_values("dimension")
+    groups = rows.assign(scaled=(rows["ratio"] - 1) * rows["dimension"]).groupby("alpha")["scaled"]
+    met = [abs(scaled.iloc[-1] / scaled.iloc[-2] - 1) < STEADY for _, scaled in groups]
+    return counted(met, lowest_ratio=rows["ratio"].min(), highest_ratio=rows["ratio"].max())
 
 
 def _by_test(tables: Tables) -> list[pd.DataFrame]:
@@ -132,21 +117,18 @@ def matched(tables: Tables) -> Answer:
 
 
 def diversity(tables: Tables) -> Answer:
-    """Isotropic training tasks are better than the most concentrated ones for one test and worse for another."""
     gain = np.array([rows["icl"].iloc[-1] - rows["icl"].iloc[0] for rows in _by_test(tables)])
     helps, harms = int((gain > 0).sum()), int((gain < 0).sum())
     return counted([helps > 0, harms > 0], **{"tests where diversity helps": helps, "tests where it harms": harms})
 
 
 def integrals(tables: Tables) -> Answer:
-    """Errors of depth from orthogonal polynomials against integrals of the density."""
     rows = tables["depth"].dropna()
     gaps = pd.concat([(rows[f"{name}_integral"] / rows[name] - 1).abs() for name in ("untied", "tied")])
-    return counted(gaps < SAME, largest_relative_difference=float(gaps.max()))
+    return counted(gaps < SAME, largest_relative_difference=gaps.max())
 
 
 def deeper(tables: Tables) -> Answer:
-    """More layers lower both errors, and layers of their own are better than one repeated."""
     met: list[bool] = []
     for _, rows in tables["depth"].sort_values("layers").groupby("alpha"):
         deep = rows[rows["layers"] > 1]

@@ -56,34 +56,30 @@ def simulated(cell: Cell, dimension: int, n_runs: int, seed: int) -> pd.DataFram
     """Errors of ``n_runs`` fits in d dimensions, a row for ICL and one for IDG."""
     given: dict[str, Any] = {}
     if not math.isnan(cell.training):
-        covariances = tasks(cell.training, dimension), tasks(cell.test, dimension)
-        given = dict(zip(("training_covariance", "test_covariance"), covariances, strict=True))
-    ratios = (cell.alpha, cell.tau, cell.kappa, NOISE)
+        given["training_covariance"] = tasks(cell.training, dimension)
+        given["test_covariance"] = tasks(cell.test, dimension)
+    ratios, limit = (cell.alpha, cell.tau, cell.kappa, NOISE), cell.limit
     # Another seed for every dimension: estimates on one line are independent.
     found = simulate_attention(dimension, *ratios, cell.penalty, n_runs=n_runs, seed=seed + dimension, **given)
-    limit = cell.limit
-    rows: list[dict[str, Any]] = []
+    rows = []
     for name in ERRORS:
         estimate: Estimate = getattr(found, name)
         numbers = {"value": estimate.value, "stderr": estimate.standard_error, "n": estimate.n}
         row = {**cell._asdict(), "error": name, "dimension": dimension, **numbers, "limit": getattr(limit, name)}
-        rows.append(row | {"prompts": found.n_prompts})
+        rows.append({**row, "prompts": found.n_prompts})
     return pd.DataFrame(rows)
 
 
 def intercepts(rows: pd.DataFrame) -> pd.DataFrame:
     """Per cell and error: the intercept in 1/d of a line, its distance z from the limit, and the line's χ²."""
-    found: list[dict[str, Any]] = []
+    found = []
     keys = [*Cell._fields, "error"]
     for values, one in rows.groupby(keys, sort=False, dropna=False):
-        estimates = [
-            Estimate(value, stderr, n, 0)
-            for value, stderr, n in one[["value", "stderr", "n"]].itertuples(index=False, name=None)
-        ]
-        line = extrapolate([int(d) for d in one["dimension"]], estimates)
-        limit = float(one["limit"].iloc[0])
+        each = zip(one["value"], one["stderr"], one["n"], strict=True)
+        estimates = [Estimate(value, stderr, n, 0) for value, stderr, n in each]
+        line, limit = extrapolate(one["dimension"].tolist(), estimates), float(one["limit"].iloc[0])
         row = dict(zip(keys, values, strict=True)) | {"limit": limit, "intercept": line.value}
         row |= {"stderr": line.standard_error, "z": (line.value - limit) / line.standard_error}
         row |= {"chi_square": line.chi_square, "freedom": line.degrees_of_freedom}
-        found.append(row | {"over": float(one.sort_values("dimension")["value"].iloc[-1]) / limit})
+        found.append({**row, "over": float(one.sort_values("dimension")["value"].iloc[-1]) / limit})
     return pd.DataFrame(found)

@@ -5,39 +5,39 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
-from iclab.foundations import InvalidInputError, check_choice, check_real
+from iclab.foundations import check_choice, check_real
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.prompts.specification import build_law
 
-# From cv² to {name, parameters} of scipy.stats, and the cv² from which on E λ³ is infinite.
-_Parameters: TypeAlias = Callable[[float], dict[str, str | float]]
+
+class _Family(NamedTuple):
+    """From cv² to {name, parameters} of scipy.stats and to E λ³, and the cv² from which on that is infinite."""
+
+    law: Callable[[float], dict[str, Any]]
+    third: Callable[[float], float]
+    end: float = math.inf
 
 
-def _gamma(v: float) -> dict[str, str | float]:
-    return {"name": "gamma", "a": 1 / v, "scale": v}
+def _pareto(v: float) -> float:
+    return 1 + math.sqrt(1 + 1 / v)
 
 
-def _lognormal(v: float) -> dict[str, str | float]:
-    return {"name": "lognorm", "s": math.sqrt(math.log1p(v)), "scale": 1 / math.sqrt(1 + v)}
-
-
-def _inverse_gamma(v: float) -> dict[str, str | float]:
-    shape = 2 + 1 / v
-    return {"name": "invgamma", "a": shape, "scale": shape - 1}
-
-
-def _pareto(v: float) -> dict[str, str | float]:
-    shape = 1 + math.sqrt(1 + 1 / v)
-    return {"name": "pareto", "b": shape, "scale": (shape - 1) / shape}
-
-
-_FAMILIES: dict[str, tuple[_Parameters, float]] = {
-    "gamma": (_gamma, math.inf),
-    "lognormal": (_lognormal, math.inf),
-    "inverse gamma": (_inverse_gamma, 1.0),
-    "Pareto": (_pareto, 1 / 3),
+_FAMILIES = {
+    "gamma": _Family(lambda v: {"name": "gamma", "a": 1 / v, "scale": v}, lambda v: (1 + v) * (1 + 2 * v)),
+    "lognormal": _Family(
+        lambda v: {"name": "lognorm", "s": math.sqrt(math.log1p(v)), "scale": 1 / math.sqrt(1 + v)},
+        lambda v: (1 + v) ** 3,
+    ),
+    "inverse gamma": _Family(
+        lambda v: {"name": "invgamma", "a": 2 + 1 / v, "scale": 1 + 1 / v}, lambda v: (1 + v) ** 2 / (1 - v), 1.0
+    ),
+    "Pareto": _Family(
+        lambda v: {"name": "pareto", "b": _pareto(v), "scale": (_pareto(v) - 1) / _pareto(v)},
+        lambda v: (_pareto(v) - 1) ** 3 / (_pareto(v) ** 2 * (_pareto(v) - 3)),
+        1 / 3,
+    ),
 }
 FAMILIES = tuple(_FAMILIES)
 
@@ -67,22 +67,12 @@ class Eigenvalues:
     @property
     def known(self) -> bool:
         """Whether E λ³ is finite, so that Theorem 8 speaks of it."""
-        return self.cv2 < _FAMILIES[self.family][1]
+        return self.cv2 < _FAMILIES[self.family].end
 
     @property
-    def parameters(self) -> dict[str, str | float]:
-        """As a distribution of scipy.stats: its name and parameters.
-
-        Raises
-        ------
-        InvalidInputError
-            For the point mass, which is none.
-        """
-        if self.cv2 == 0:
-            raise InvalidInputError(
-                "cv2 must be greater than 0 for a distribution of scipy.stats; 0 is the point mass at 1."
-            )
-        return _FAMILIES[self.family][0](self.cv2)
+    def parameters(self) -> dict[str, Any]:
+        """As a distribution of scipy.stats, its name and parameters; the point mass is none."""
+        return _FAMILIES[self.family].law(self.cv2)
 
     def covariates(self, dimension: int, scale: float = 1.0) -> Gaussian | RandomDiagonal:
         """Inputs with covariance scale · diag(λ_1, …, λ_d) drawn per prompt."""
@@ -99,24 +89,11 @@ class Eigenvalues:
     @property
     def moments(self) -> tuple[float, float, float]:
         """E λ, E λ² and E λ³ in closed form; infinite where they do not exist."""
-        v = self.cv2
-        third = {
-            "gamma": (1 + v) * (1 + 2 * v),
-            "lognormal": (1 + v) ** 3,
-            "inverse gamma": (1 + v) ** 2 / (1 - v) if v < 1 else math.inf,
-            "Pareto": _pareto_third(v) if v < 1 / 3 else math.inf,
-        }[self.family]
-        return 1.0, 1 + v, third
+        third = _FAMILIES[self.family].third(self.cv2) if self.cv2 and self.known else math.inf
+        return 1.0, 1 + self.cv2, third if self.cv2 else 1.0
 
     @property
     def biased_cv2(self) -> float:
         """cv² of λ under its distribution weighted by λ, E λ³ E λ/(E λ²)² − 1: what the layer's limit depends on."""
         first, second, third = self.moments
         return third * first / second**2 - 1
-
-
-def _pareto_third(v: float) -> float:
-    if v == 0:
-        return 1.0
-    b = 1 + math.sqrt(1 + 1 / v)
-    return (b - 1) ** 3 / (b**2 * (b - 3))

@@ -21,8 +21,11 @@ _TREATMENTS = {
     ("scaled", "trace"): ("trained with trace matched", ACCENT, "--"),
     ("scaled", "coordinates"): ("trained with coordinates matched", ACCENT, ":"),
 }
-_SCALINGS = {"inputs": ("inputs", THIRD, "^"), "trace": ("inputs, labels", ACCENT, "o"), "coordinates": (
-    "coordinates, labels", SECOND, "s")}  # fmt: skip
+_SCALINGS = {
+    "inputs": ("inputs", THIRD, "^"),
+    "trace": ("inputs, labels", ACCENT, "o"),
+    "coordinates": ("coordinates, labels", SECOND, "s"),
+}
 _PREDICTORS = (
     ("GPT-2", "own", "GPT-2, inputs as in training", ACCENT, "o"),
     ("GPT-2", "identity", "GPT-2, Λ = I", THIRD, "D"),
@@ -115,8 +118,7 @@ def _scaled(ax: Axes, gpt2: pd.DataFrame) -> None:
         after = where(gpt2, scaling=scaling).set_index(keys)["error"].loc[before.index]
         ax.plot(before, after, color=color, marker=marker, markersize=4, linestyle="none", label=label, alpha=0.85)
         values.append(after)
-    low, high = float(min(v.min() for v in values)), float(max(v.max() for v in values))
-    span = np.array([low / 1.3, high * 1.3])
+    span = np.array([np.min(values) / 1.3, np.max(values) * 1.3])
     ax.plot(span, span, color=ZERO, linewidth=1, zorder=0)
     ax.set(xscale="log", yscale="log", xlabel="error as it is", ylabel="error with prompts scaled")
     for axis in (ax.xaxis, ax.yaxis):

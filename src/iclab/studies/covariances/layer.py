@@ -43,46 +43,25 @@ LEAST_SQUARES, RIDGE, LSA, GPT2 = "least squares", "ridge = Bayes", "linear laye
 def layer_errors(eigenvalues: Eigenvalues, coupling: str, dimension: int, lengths: Sequence[float]) -> pd.DataFrame:
     """Exact error/d at M = N on prompts with these eigenvalues, by training and by scaling of the prompts.
 
-    Parameters
-    ----------
-    eigenvalues : Eigenvalues
-        Of λ, at test.
-    coupling : {INDEPENDENT, COMMON}
-        Λ = diag(λ_1, …, λ_d) with independent λ_i, or Λ = λI.
-    dimension : int
-        d.
-    lengths : sequence of int or math.inf
-        N = M.
-
-    Returns
-    -------
-    DataFrame
-        family, cv2, biased_cv2, coupling, n, trained, scaling, coefficient (the k of K = kI), error.
+    ``coupling`` says whether Λ = diag(λ_1, …, λ_d) with independent λ_i, or Λ = λI; ``coefficient`` is the k of K = kI.
     """
-    test = _covariances(eigenvalues, coupling, dimension)
-    one = eigenvalues.covariates(dimension) if coupling == INDEPENDENT else Gaussian.isotropic(dimension)
+    test, identity = _covariances(eigenvalues, coupling, dimension), Gaussian.isotropic(dimension)
+    one = eigenvalues.covariates(dimension) if coupling == INDEPENDENT else identity
     rows = []
     for n in lengths:
         scaled = {TRACE: trace_scaling(one, n)}
         if coupling == INDEPENDENT:
             scaled[COORDINATES] = coordinate_scaling(one, n)
-        for trained, source in ((OWN, test), (IDENTITY, Gaussian.isotropic(dimension))):
+        for trained, source in ((OWN, test), (IDENTITY, identity)):
             learner = optimal_learner(source, n)
             k = float(np.trace(learner)) / dimension
             rows.append((n, trained, NONE, k, learner_risk(learner, test, n)))
             rows += [(n, trained, scaling, k, risk(k)) for scaling, risk in scaled.items()]
         rows += [(n, RETRAINED, scaling, risk.best, risk.minimum) for scaling, risk in scaled.items()]
-    table = pd.DataFrame(rows, columns=["n", "trained", "scaling", "coefficient", "error"])
-    table["error"] /= dimension
-    table["n"] = table["n"].astype(float)
-    for column, value in (
-        ("coupling", coupling),
-        ("biased_cv2", eigenvalues.biased_cv2),
-        ("cv2", eigenvalues.cv2),
-        ("family", eigenvalues.family),
-    ):
-        table.insert(0, column, value)
-    return table
+    law = {"family": eigenvalues.family, "cv2": eigenvalues.cv2, "biased_cv2": eigenvalues.biased_cv2}
+    own = pd.DataFrame(rows, columns=["n", "trained", "scaling", "coefficient", "error"]).astype({"n": float})
+    own["error"] /= dimension
+    return pd.DataFrame({**law, "coupling": coupling, **own})
 
 
 def _covariances(eigenvalues: Eigenvalues, coupling: str, dimension: int) -> CovarianceLaw:
@@ -113,15 +92,12 @@ def classical_errors(
 ) -> pd.DataFrame:
     """Measured errors/d of least squares, of ridge with the Bayes penalty and of the layer, on the same prompts.
 
-    Returns
-    -------
-    DataFrame
-        family, cv2, noise, position, predictor, mean, stderr, n, exact (of the layer).
+    Beside them the exact ones of the layer.
     """
     covariates = eigenvalues.covariates(dimension)
-    layer = minimizer(covariates, n_train, noise**2)
+    layer = TrainedLSA(minimizer(covariates, n_train, noise**2))
     classical = (RIDGE, Ridge.bayes(noise)) if noise else (LEAST_SQUARES, LeastSquares())
-    measure = SquaredErrors((classical, (LSA, TrainedLSA(layer))))
+    measure = SquaredErrors((classical, (LSA, layer)))
     distribution = PromptDistribution(covariates, Linear(), noise)
     points = max(lengths) + 1
     [found] = accumulate(measure, distribution, points, n_prompts=n_prompts, seed=seed, summaries=(Moments,))
@@ -129,9 +105,8 @@ def classical_errors(
     for m in lengths:
         exact = expected_risk(covariates, n_train, m, noise_variance=noise**2, training_noise_variance=noise**2)
         for i, (name, _) in enumerate(measure.predictors):
-            value = exact / dimension if name == LSA else math.nan
-            mean, stderr = float(found.mean[i, m]), float(found.stderr[i, m])
-            key = (eigenvalues.family, eigenvalues.cv2, noise, m, name)
-            rows.append((*key, mean / dimension, stderr / dimension, found.n, value))
-    names = ["family", "cv2", "noise", "position", "predictor", "mean", "stderr", "n", "exact"]
-    return pd.DataFrame(rows, columns=names)
+            row = {"family": eigenvalues.family, "cv2": eigenvalues.cv2, "noise": noise, "position": m}
+            row |= {"predictor": name, "mean": float(found.mean[i, m]) / dimension}
+            row |= {"stderr": float(found.stderr[i, m]) / dimension, "n": found.n}
+            rows.append({**row, "exact": exact / dimension if name == LSA else math.nan})
+    return pd.DataFrame(rows)

@@ -8,44 +8,32 @@ shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from iclab.foundations import standard_error
 from iclab.models import load
-from iclab.predictors import LeastSquares, Predictor, Rescaled
-from iclab.prompts import Gaussian, Linear, PromptDistribution, RandomDiagonal
+from iclab.predictors import LeastSquares, Rescaled
+from iclab.predictors.rescaled import Scaling
+from iclab.prompts import Linear, PromptDistribution
+from iclab.studies.covariances import layer
 from iclab.studies.covariances.eigenvalues import FAMILIES, Eigenvalues
-from iclab.studies.covariances.layer import (
-    COMMON,
-    COORDINATES,
-    GPT2,
-    INDEPENDENT,
-    LEAST_SQUARES,
-    LSA,
-    NONE,
-    TRACE,
-    classical_errors,
-    layer_errors,
-    layer_on,
-)
 from iclab.studies.lab import Lab
+from iclab.studies.measuring import CHUNK, Covariates
 from iclab.studies.store import Unit
 from iclab.studies.trainings import Job, PresetSettings, Trained, trained
 
 TITLE = "Training on varying covariances"
 # How a transformer's prompts are scaled.
-_SCALINGS: Mapping[str, Callable[[Predictor], Rescaled]] = {
-    "inputs": lambda model: Rescaled(model, "inputs"),
-    TRACE: lambda model: Rescaled(model, "inputs and labels"),
-    COORDINATES: lambda model: Rescaled(model, "coordinates"),
+_SCALINGS: Mapping[str, Scaling] = {
+    "inputs": "inputs",
+    layer.TRACE: "inputs and labels",
+    layer.COORDINATES: "coordinates",
 }
-_CHUNK = 500
-Inputs: TypeAlias = Gaussian | RandomDiagonal
 
 
 @dataclass(frozen=True)
@@ -83,7 +71,7 @@ class Settings(PresetSettings):
     @property
     def sample(self) -> dict[str, Any]:
         """What test prompts depend on."""
-        return {"d": self.dimension, "lengths": self.lengths, "n_prompts": self.n_prompts, "seed": self.seed}
+        return {"dimension": self.dimension, "lengths": self.lengths, "n_prompts": self.n_prompts, "seed": self.seed}
 
 
 class Test(NamedTuple):
@@ -92,11 +80,13 @@ class Test(NamedTuple):
     inputs: str
     scale: float
 
-    def covariates(self, eigenvalues: Eigenvalues, dimension: int) -> Inputs:
+    def __str__(self) -> str:
+        return f"{self.inputs} {self.scale:g}"
+
+    def covariates(self, eigenvalues: Eigenvalues, dimension: int) -> Covariates:
         """The distribution of x."""
-        if self.inputs == "own":
-            return eigenvalues.covariates(dimension, self.scale)
-        return Gaussian.isotropic(dimension, self.scale)
+        law = eigenvalues if self.inputs == "own" else Eigenvalues("gamma", 0.0)
+        return law.covariates(dimension, self.scale)
 
 
 def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
@@ -117,45 +107,37 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     }
     jobs = {(one, seed): _job(one, seed, settings, lab) for one in every for seed in settings.training_seeds}
     lab.train(list(jobs.values()))
+    units: list[Unit] = []
     pairs = [(one, test) for one in every for test in _tests(one, settings)]
-    cases = [(one, test, seed) for one, test in pairs for seed in settings.training_seeds]
-    units = [
-        Unit(
-            judge,
-            {"eigenvalues": one, "test": test, "model": trained(jobs[one, seed]), **settings.sample},
-            f"{one} seed {seed} on {test.inputs} {test.scale:g}",
-        )
-        for one, test, seed in cases
-    ]
-    judged = dict(zip(cases, lab.tables(units, "testing"), strict=True))
-    parts: list[pd.DataFrame] = []
     for one, test in pairs:
-        exact = exact_errors(one, test, settings.n_train, settings.lengths, settings.dimension)
-        parts.append(exact.assign(training_seed=None))
-        parts += [judged[one, test, seed].assign(training_seed=seed) for seed in settings.training_seeds]
-    tables["models"] = pd.concat(parts, ignore_index=True).astype({"training_seed": "Int64"})
+        sizes = {"lengths": settings.lengths, "dimension": settings.dimension}
+        given = {"one": one, "test": test, "n_train": settings.n_train, **sizes}
+        units.append(Unit(exact_errors, given, f"layer {one} on {test}", {"training_seed": None}))
+        for seed in settings.training_seeds:
+            given = {"one": one, "test": test, "model": trained(jobs[one, seed]), **settings.sample}
+            units.append(Unit(judge, given, f"{one} seed {seed} on {test}", {"training_seed": seed}))
+    tables["models"] = lab.rows(units, "testing").astype({"training_seed": "Int64"})
     tables["means"] = _over_seeds(tables["models"])
     return tables
 
 
 def _layers(settings: Settings) -> Iterator[Unit]:
     lengths = [settings.n_train, 4 * settings.n_train, np.inf]
-    for coupling in (INDEPENDENT, COMMON):
+    for coupling in (layer.INDEPENDENT, layer.COMMON):
         for family in FAMILIES:
             for v in settings.cv2:
                 if (one := Eigenvalues(family, v)).known:
                     given = {"eigenvalues": one, "coupling": coupling, "lengths": lengths}
-                    yield Unit(layer_errors, {**given, "dimension": settings.dimension}, f"layer {one} {coupling}")
+                    yield Unit(
+                        layer.layer_errors, {**given, "dimension": settings.dimension}, f"layer {one} {coupling}"
+                    )
 
 
 def _classical(settings: Settings, every: Sequence[Eigenvalues]) -> Iterator[Unit]:
-    sizes = {"dimension": settings.dimension, "n_train": settings.n_train, "lengths": settings.lengths}
-    sizes |= {"n_prompts": settings.n_prompts, "seed": settings.seed}
     for one in every:
         for noise in (0.0, settings.noise):
-            yield Unit(
-                classical_errors, {"eigenvalues": one, "noise": noise, **sizes}, f"classical {one} noise {noise:g}"
-            )
+            given = {"eigenvalues": one, "noise": noise, "n_train": settings.n_train, **settings.sample}
+            yield Unit(layer.classical_errors, given, f"classical {one} noise {noise:g}")
 
 
 def _job(one: Eigenvalues, seed: int, settings: Settings, lab: Lab) -> Job:
@@ -168,50 +150,49 @@ def _tests(one: Eigenvalues, settings: Settings) -> list[Test]:
     return [*(Test("own", c) for c in settings.scales), *([Test("identity", 1.0)] if one.cv2 > 0 else [])]
 
 
-def exact_errors(one: Eigenvalues, test: Test, n_train: int, lengths: Sequence[int], d: int) -> pd.DataFrame:
+def exact_errors(one: Eigenvalues, test: Test, n_train: int, lengths: Sequence[int], dimension: int) -> pd.DataFrame:
     """The layer trained with these eigenvalues, in the form of the models' table; gains are exact too."""
-    covariates = test.covariates(one, d)
+    covariates, zero = test.covariates(one, dimension), test.scale * dimension
     rows: list[tuple[Any, ...]] = []
     for m in lengths:
-        plain = layer_on(one, n_train, covariates, m, NONE, d) / (test.scale * d)
-        for scaling in (NONE, TRACE, COORDINATES):
-            error = layer_on(one, n_train, covariates, m, scaling, d) / (test.scale * d)
-            rows.append((LSA, m, scaling, error, np.nan, 0, plain - error, np.nan))
+        plain = layer.layer_on(one, n_train, covariates, m, layer.NONE, dimension) / zero
+        for scaling in (layer.NONE, layer.TRACE, layer.COORDINATES):
+            error = layer.layer_on(one, n_train, covariates, m, scaling, dimension) / zero
+            rows.append((layer.LSA, m, scaling, error, np.nan, 0, plain - error, np.nan))
     return _tidy(rows, one, test)
 
 
 def judge(
-    eigenvalues: Eigenvalues, test: Test, model: Trained, d: int, lengths: Sequence[int], n_prompts: int, seed: int
+    one: Eigenvalues, test: Test, model: Trained, dimension: int, lengths: Sequence[int], n_prompts: int, seed: int
 ) -> pd.DataFrame:
     """Errors over the zero predictor's of a transformer, plain and scaled, and of least squares; paired gains."""
     transformer = load(model.path, device="auto")
-    distribution = PromptDistribution(test.covariates(eigenvalues, d), Linear())
+    scaled = {scaling: Rescaled(transformer, how) for scaling, how in _SCALINGS.items()}
+    distribution = PromptDistribution(test.covariates(one, dimension), Linear())
     found: dict[tuple[str, int, str], list[np.ndarray]] = {}
-    for start in range(0, n_prompts, _CHUNK):
-        count = min(_CHUNK, n_prompts - start)
+    for start in range(0, n_prompts, CHUNK):
+        count = min(CHUNK, n_prompts - start)
         prompts = distribution.sample(count, max(lengths) + 1, seed=seed, start=start)
         plain, squares = transformer(prompts), LeastSquares()(prompts)
         for m in lengths:
-            predicted = {(LEAST_SQUARES, m, NONE): squares[:, m], (GPT2, m, NONE): plain[:, m]}
-            predicted |= {(GPT2, m, scaling): make(transformer).at(prompts, m) for scaling, make in _SCALINGS.items()}
+            predicted = {(layer.LEAST_SQUARES, m, layer.NONE): squares[:, m], (layer.GPT2, m, layer.NONE): plain[:, m]}
+            predicted |= {(layer.GPT2, m, scaling): rescaled.at(prompts, m) for scaling, rescaled in scaled.items()}
             for key, values in predicted.items():
-                error = (values - prompts.targets[:, m]) ** 2 / (test.scale * d)
+                error = (values - prompts.targets[:, m]) ** 2 / (test.scale * dimension)
                 found.setdefault(key, []).append(error)
-    errors = {key: np.concatenate(blocks) for key, blocks in found.items()}
     rows: list[tuple[Any, ...]] = []
+    errors = {key: np.concatenate(blocks) for key, blocks in found.items()}
     for (predictor, m, scaling), values in errors.items():
-        gain = errors[predictor, m, NONE] - values
+        gain = errors[predictor, m, layer.NONE] - values
         spread = float(standard_error(values)), float(standard_error(gain))
         rows.append((predictor, m, scaling, values.mean(), spread[0], len(values), gain.mean(), spread[1]))
-    return _tidy(rows, eigenvalues, test)
+    return _tidy(rows, one, test)
 
 
 def _tidy(rows: list[tuple[Any, ...]], one: Eigenvalues, test: Test) -> pd.DataFrame:
     names = ["predictor", "position", "scaling", "error", "stderr", "n", "gain", "gain_stderr"]
-    table = pd.DataFrame(rows, columns=names)
-    for i, (column, value) in enumerate({"family": one.family, "cv2": one.cv2, **test._asdict()}.items()):
-        table.insert(i, column, value)
-    return table
+    law = {"family": one.family, "cv2": one.cv2, **test._asdict()}
+    return pd.DataFrame({**law, **pd.DataFrame(rows, columns=names)})
 
 
 def _over_seeds(models: pd.DataFrame) -> pd.DataFrame:
@@ -220,19 +201,16 @@ def _over_seeds(models: pd.DataFrame) -> pd.DataFrame:
     ``stderr`` is the largest over the seeds, ``error_low`` and ``error_high`` span the seeds.
     """
     keys = ["family", "cv2", "inputs", "scale", "predictor", "position", "scaling"]
-    return (
-        models.groupby(keys, sort=False)
-        .agg(
-            error=("error", "mean"),
-            error_low=("error", "min"),
-            error_high=("error", "max"),
-            stderr=("stderr", "max"),
-            n=("n", "max"),
-            seeds=("error", "size"),
-            gain=("gain", "mean"),
-            gain_stderr=("gain_stderr", "max"),
-            least_gain=("gain", "min"),
-            largest_gain=("gain", "max"),
-        )
-        .reset_index()
-    )
+    summaries = {
+        "error": ("error", "mean"),
+        "error_low": ("error", "min"),
+        "error_high": ("error", "max"),
+        "stderr": ("stderr", "max"),
+        "n": ("n", "max"),
+        "seeds": ("error", "size"),
+        "gain": ("gain", "mean"),
+        "gain_stderr": ("gain_stderr", "max"),
+        "least_gain": ("gain", "min"),
+        "largest_gain": ("gain", "max"),
+    }
+    return models.groupby(keys, sort=False).agg(**summaries).reset_index()

@@ -6,14 +6,7 @@ import numpy as np
 import pandas as pd
 
 from iclab.foundations import normal_quantile
-from iclab.studies.covariances.layer import (
-    GPT2,
-    INDEPENDENT,
-    LSA,
-    NONE,
-    OWN,
-    RIDGE,
-)
+from iclab.studies.covariances.layer import GPT2, INDEPENDENT, LSA, NONE, OWN, RIDGE
 from iclab.studies.folder import questions_of
 from iclab.studies.rows import at_last, where
 from iclab.studies.study import Answer, Number, Tables, Verdict, counted
@@ -41,60 +34,49 @@ def lower(tables: Tables) -> Answer:
     met = int((runs["error"] + reach < runs["layer"]).sum())
     missed = int((runs["error"] - reach > runs["layer"]).sum())
     varying = runs[runs["cv2"] > 0]
-    numbers: dict[str, float | Number] = {"learned": int(varying["learned"].sum()), "of": len(varying)}
+    numbers: dict[str, float | Number] = {"learned": varying["learned"].sum(), "of": len(varying)}
     learned = varying.loc[varying["learned"], "error"]
-    if len(learned):
-        numbers["GPT-2"] = Number(float(learned.mean()), float(learned.min()), float(learned.max()))
-    layer = varying["layer"]
-    numbers["linear layer"] = Number(float(layer.mean()), float(layer.min()), float(layer.max()))
+    for name, errors in (("GPT-2", learned), ("linear layer", varying["layer"])):
+        if len(errors):
+            numbers[name] = Number(float(errors.mean()), float(errors.min()), float(errors.max()))
     denied = Verdict.REFUTED if runs["learned"].any() else Verdict.UNDECIDED
     verdict = Verdict.CONFIRMED if met == len(runs) else Verdict.IN_PART if met else denied
     return Answer(verdict, met, missed, len(runs) - met - missed, numbers)
 
 
 def _limits(tables: Tables) -> pd.DataFrame:
-    layer = tables["layer"]
-    independent = layer[(layer["coupling"] == INDEPENDENT) & np.isinf(layer["n"])]
-    return where(independent, trained=OWN, scaling=NONE)
+    return where(tables["layer"], coupling=INDEPENDENT, n=np.inf, trained=OWN, scaling=NONE)
 
 
 def limit(tables: Tables) -> Answer:
-    """Whether the layer's limit is cv_λ²/(1 + cv_λ²)."""
     limits = _limits(tables)
     off = (limits["error"] - limits["biased_cv2"] / (1 + limits["biased_cv2"])).abs()
-    numbers: dict[str, float | Number] = {"largest deviation": float(off.max())}
     exponential = where(limits, family="gamma", cv2=1)["error"]
-    if len(exponential):
-        numbers["limit for Exp(1)"] = float(exponential.iloc[0])
-    return counted(off <= EXACT, **numbers)
+    numbers = {"limit for Exp(1)": exponential.iloc[0]} if len(exponential) else {}
+    return counted(off <= EXACT, **{"largest deviation": off.max()}, **numbers)
 
 
 def variance(tables: Tables) -> Answer:
-    """Whether eigenvalues of one variance leave one error."""
     limits = _limits(tables)
     spans = limits[limits["cv2"] > 0].groupby("cv2")["error"].agg(["min", "max", "size"])
     spans = spans[spans["size"] > 1]
     widest = (spans["max"] / spans["min"]).max() if len(spans) else np.nan
-    return counted(spans["max"] - spans["min"] <= EXACT, **{"largest ratio": float(widest)})
+    return counted(spans["max"] - spans["min"] <= EXACT, **{"largest ratio": widest})
 
 
 def _at_n(tables: Tables) -> pd.DataFrame:
     """Errors of the layer at the smallest N = M by distribution (rows), training and scaling (columns)."""
-    layer = tables["layer"]
-    rows = layer[(layer["coupling"] == INDEPENDENT) & (layer["n"] == layer["n"].min()) & (layer["cv2"] > 0)]
-    return rows.pivot_table(index=["family", "cv2"], columns=["trained", "scaling"], values="error")
+    rows = where(tables["layer"], coupling=INDEPENDENT, n=tables["layer"]["n"].min())
+    return rows[rows["cv2"] > 0].pivot_table(index=["family", "cv2"], columns=["trained", "scaling"], values="error")
 
 
-def helps(tables: Tables, *, trained: str, scaling: str, against: str = OWN) -> Answer:
-    """Whether scaled prompts have a lower error than a plain layer's, by distribution of λ."""
+def helps(tables: Tables, *, trained: str, scaling: str) -> Answer:
     table = _at_n(tables)
-    ratio = table[trained, scaling] / table[against, NONE]
-    numbers = {"lowest ratio": float(ratio.min()), "highest ratio": float(ratio.max())}
-    return counted(table[trained, scaling] < table[against, NONE], **numbers)
+    ratio = table[trained, scaling] / table[OWN, NONE]
+    return counted(ratio < 1, **{"lowest ratio": ratio.min(), "highest ratio": ratio.max()})
 
 
 def spread(tables: Tables) -> Answer:
-    """Whether GPT-2's error grows from the first distribution to the last, in every seed and beyond its errors."""
     runs = own_runs(tables["models"])
     first, last = (getattr(runs.groupby("training_seed"), end)() for end in ("first", "last"))
     change, factors = last["error"] - first["error"], last["error"] / first["error"]
@@ -104,7 +86,6 @@ def spread(tables: Tables) -> Answer:
 
 
 def gains(tables: Tables, *, scaling: str) -> Answer:
-    """Whether scaling prompts lowers GPT-2's error, by training and test inputs; a case holds in every seed."""
     runs = where(at_last(tables["models"], "position"), predictor=GPT2, scaling=scaling)
     reach = normal_quantile() * runs["gain_stderr"]
     runs = runs.assign(better=runs["gain"] > reach, worse=runs["gain"] < -reach)
@@ -115,7 +96,6 @@ def gains(tables: Tables, *, scaling: str) -> Answer:
 
 
 def agreement(tables: Tables) -> Answer:
-    """Whether the layer's measured errors agree with the exact ones."""
     classical = tables["classical"]
     scored = classical[np.isfinite(classical["exact"]) & (classical["stderr"] > 0)]
     z = (scored["mean"] - scored["exact"]) / scored["stderr"]
@@ -124,7 +104,6 @@ def agreement(tables: Tables) -> Answer:
 
 
 def noisy(tables: Tables) -> Answer:
-    """How many times the error of ridge the layer has, with label noise."""
     rows = at_last(tables["classical"], "position")
     table = rows[rows["noise"] > 0].pivot_table(index=["family", "cv2"], columns="predictor", values="mean")
     ratio = table[LSA] / table[RIDGE]

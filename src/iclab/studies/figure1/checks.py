@@ -8,7 +8,7 @@ of Welch and Satterthwaite).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from iclab.foundations import standard_error, student_interval, welch_freedom
-from iclab.studies.measuring import Panel, resampling
+from iclab.studies.measuring import FAMILIES, Panel, resampling
 
 CONFIDENCE = 0.99
 RESAMPLES = 1000
@@ -54,62 +54,38 @@ def weigh(errors: ErrorsByModel, panels: Sequence[Panel], n_train: Sequence[int]
         and the ends of its interval of level ``CONFIDENCE``.
     """
     low, *high = [panel for panel in panels if panel.inputs == "random-exponential"]
-    rises = _log_rises(errors, seed)
+    last = [low, *high][-1]
+    fixed, random = ([n for n in n_train if (family, n, low) in errors] for family in FAMILIES)
+    rises, jumps = _log_rises(errors, seed), {key: beyond - at for key, (beyond, at) in _beyond(errors).items()}
+    tested_beyond = dict.fromkeys((family, n) for family, n, _ in rises)
+
+    def at(family: str, n: int, panel: Panel, position: int) -> Float64[np.ndarray, "S B"]:
+        return errors[family, n, panel][..., position]
+
+    def relative(observation: str, family: str, n: int, panel: Panel) -> Check:
+        return _mean(observation, at(family, n, panel, n) / panel.c, family, n, panel)
+
     checks = [
-        *_relative("succeeds", errors, "fixed", n_train, [low]),
-        *_relative("fails", errors, "fixed", n_train, high),
-        *_random_is_better(errors, n_train, high),
-        *_relative("short_of_least_squares", errors, "random", n_train, high[-1:]),
-        *_longer_is_better(errors, n_train, low),
+        *(relative("succeeds", "fixed", n, low) for n in fixed),
+        *(relative("fails", "fixed", n, panel) for panel in high for n in fixed),
+        *(
+            _mean("random_is_better", at("fixed", n, panel, n), "both", n, panel, minus=at("random", n, panel, n))
+            for panel in high
+            for n in fixed
+            if n in random
+        ),
+        *(relative("short_of_least_squares", "random", n, panel) for panel in high[-1:] for n in random),
+        *(
+            _mean("longer_is_better", at("random", n, low, n), "random", n, low, minus=at("random", longer, low, n))
+            | {"longer": longer}
+            for n, longer in pairwise(random)
+        ),
         *(_ratio("rises", logs, *key) for key, logs in rises.items()),
-        *_ratio_shrinks(rises, low, [low, *high][-1]),
-        *_difference_shrinks(errors, low, [low, *high][-1]),
+        *(_ratio("ratio_shrinks", rises[f, n, low] - rises[f, n, last], f, n, last) for f, n in tested_beyond),
+        *(_mean("difference_shrinks", jumps[f, n, low] - jumps[f, n, last], f, n, last) for f, n in tested_beyond),
     ]
     table = pd.DataFrame(checks, columns=list(COLUMNS))
     return table.astype({"n_train": "int64", "longer": "Int64", **dict.fromkeys(COLUMNS[5:], "float64")})
-
-
-def _relative(
-    observation: str, errors: ErrorsByModel, family: str, n_train: Sequence[int], panels: Sequence[Panel]
-) -> Iterator[Check]:
-    """Error at M = N over the zero predictor's."""
-    for panel in panels:
-        for n in _lengths(errors, n_train, family):
-            yield _mean(observation, errors[family, n, panel][..., n] / panel.c, family, n, panel)
-
-
-def _random_is_better(errors: ErrorsByModel, n_train: Sequence[int], panels: Sequence[Panel]) -> Iterator[Check]:
-    """Error at M = N of the model trained on the fixed covariance minus that of the other."""
-    for panel in panels:
-        for n in _lengths(errors, n_train, "fixed", "random"):
-            fixed, random = (errors[family, n, panel][..., n] for family in ("fixed", "random"))
-            yield _mean("random_is_better", fixed, "both", n, panel, minus=random)
-
-
-def _longer_is_better(errors: ErrorsByModel, n_train: Sequence[int], own: Panel) -> Iterator[Check]:
-    """Error of the shorter-trained model minus that of the longer-trained one, both at M = the shorter N."""
-    for short, long in pairwise(_lengths(errors, n_train, "random")):
-        shorter, longer = (errors["random", n, own][..., short] for n in (short, long))
-        yield _mean("longer_is_better", shorter, "random", short, own, minus=longer) | {"longer": long}
-
-
-def _ratio_shrinks(rises: LogRises, low: Panel, high: Panel) -> Iterator[Check]:
-    """Error beyond N over that at N: this ratio at the smallest c over that at the largest."""
-    for family, n in dict.fromkeys((family, n) for family, n, _ in rises):
-        yield _ratio("ratio_shrinks", rises[family, n, low] - rises[family, n, high], family, n, high)
-
-
-def _difference_shrinks(errors: ErrorsByModel, low: Panel, high: Panel) -> Iterator[Check]:
-    """Error beyond N less that at N: this difference at the smallest c minus that at the largest."""
-    rises = {key: beyond - at for key, (beyond, at) in _beyond(errors).items()}
-    for family, n in dict.fromkeys((family, n) for family, n, _ in rises):
-        yield _mean("difference_shrinks", rises[family, n, low] - rises[family, n, high], family, n, high)
-
-
-def _lengths(errors: ErrorsByModel, n_train: Sequence[int], *families: str) -> list[int]:
-    """The training lengths of which there are models of every one of the families."""
-    present = {(family, n) for family, n, _ in errors}
-    return [n for n in n_train if all((family, n) in present for family in families)]
 
 
 def _beyond(errors: ErrorsByModel) -> dict[tuple[str, int, Panel], tuple[Float64[np.ndarray, "S B"], ...]]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
 
 from iclab.foundations import standard_error
 from iclab.models import load
@@ -38,8 +38,6 @@ TITLE = {
 LEARNED = 0.05
 # None stands for least squares.
 Judged: TypeAlias = Mapping[tuple[Model | None, Panel], Errors]
-# A sample per prompt (rows) of each model, or of the mean over models, by position.
-Samples: TypeAlias = Float64[np.ndarray, "B P"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,11 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     errors = _test(settings, found, tested, lab)
     models = describe(settings, found).merge(_own_errors(found, errors, settings), on=list(Model._fields), how="left")
     learned = [model for model, row in zip(found, models["learned"], strict=True) if row]
-    curves = [_curve(model, panel, values) for (model, panel), values in errors.items()]
+    curves = []
+    for (model, panel), values in errors.items():
+        family, n_train, training_seed = model or ("least squares", pd.NA, pd.NA)
+        table = curve(values, **panel._asdict(), family=family, n_train=n_train, training_seed=training_seed)
+        curves.append(table.astype({"n_train": "Int64", "training_seed": "Int64"}))
     bands = _bands(_by_length(list(found), tested, errors))
     tables = {
         "curves": pd.concat(curves, ignore_index=True),
@@ -94,29 +96,25 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
 
 def _test(settings: Settings, found: Mapping[Model, Trained], tested: Sequence[Panel], lab: Lab) -> Judged:
     """Squared errors of every predictor on every panel, on the same prompts."""
-    cases = [(model, panel) for panel in tested for model in (None, *found)]
-    sizes = {"d": settings.dimension, "n_points": settings.max_context + 1, "n_prompts": settings.n_prompts}
-    units = [
-        Unit(
+    sizes = {"d": settings.dimension, "n_points": settings.max_context + 1}
+    sizes |= {"n_prompts": settings.n_prompts, "seed": settings.seed}
+    units = {
+        (model, panel): Unit(
             errors_of,
-            {"model": found[model] if model else None, "panel": panel, **sizes, "seed": settings.seed},
+            {"model": found[model] if model else None, "panel": panel, **sizes},
             f"{model or 'least squares'} on {panel}",
         )
-        for model, panel in cases
-    ]
-    return {case: table.to_numpy() for case, table in zip(cases, lab.tables(units, "testing"), strict=True)}
+        for panel in tested
+        for model in (None, *found)
+    }
+    tables = lab.tables(list(units.values()), "testing")
+    return {case: table.to_numpy() for case, table in zip(units, tables, strict=True)}
 
 
 def errors_of(model: Trained | None, panel: Panel, d: int, n_points: int, n_prompts: int, seed: int) -> pd.DataFrame:
     """Squared errors / d of a model, or of least squares without one, by prompt and position."""
     predictor = load(model.path, device="auto") if model else LeastSquares()
     return squared_errors(predictor, panel.covariates(d), n_points, n_prompts=n_prompts, seed=seed)
-
-
-def _curve(model: Model | None, panel: Panel, errors: Errors) -> pd.DataFrame:
-    family, n_train, training_seed = model or ("least squares", pd.NA, pd.NA)
-    table = curve(errors, **panel._asdict(), family=family, n_train=n_train, training_seed=training_seed)
-    return table.astype({"n_train": "Int64", "training_seed": "Int64"})
 
 
 def _by_length(models: Sequence[Model], tested: Sequence[Panel], errors: Judged) -> ErrorsByModel:
@@ -166,19 +164,13 @@ def _spread(curves: pd.DataFrame, bands: pd.DataFrame) -> pd.DataFrame:
 
 def _lsa(settings: Settings, tested: Sequence[Panel]) -> pd.DataFrame:
     """Exact error / d of the trained linear self-attention layer at finite N and M, and its limit (M, N → ∞)."""
-    rows: list[dict[str, Any]] = []
-    for panel in tested:
-        for family in FAMILIES:
-            for n in settings.n_train:
-                exact = [_exact(family, panel, n, m, settings) for m in range(settings.max_context + 1)]
-                rows += [_lsa_row(family, panel, n, m, error) for m, error in enumerate(exact)]
-            limit = _exact(family, panel, math.inf, math.inf, settings)
-            rows.append(_lsa_row(family, panel, math.inf, math.inf, limit))
+    rows = []
+    for panel, family in product(tested, FAMILIES):
+        lengths = [*product(settings.n_train, range(settings.max_context + 1)), (math.inf, math.inf)]
+        for n, m in lengths:
+            row = {**panel._asdict(), "family": family, "n_train": float(n), "position": float(m)}
+            rows.append({**row, "error": _exact(family, panel, n, m, settings)})
     return pd.DataFrame(rows)
-
-
-def _lsa_row(family: str, panel: Panel, n: float, m: float, error: float) -> dict[str, Any]:
-    return {**panel._asdict(), "family": family, "n_train": float(n), "position": float(m), "error": error}
 
 
 def _exact(family: str, panel: Panel, n: float, m: float, settings: ModelSettings) -> float:
@@ -189,7 +181,7 @@ def _exact(family: str, panel: Panel, n: float, m: float, settings: ModelSetting
 
 def _own_errors(found: Mapping[Model, Trained], errors: Judged, settings: Settings) -> pd.DataFrame:
     """One row per model: its errors on its own inputs, and whether it learned its task."""
-    rows: list[dict[str, Any]] = []
+    rows = []
     for model in found:
         own, n = OWN[model.family], model.n_train
         values = errors[model, own]
@@ -199,10 +191,9 @@ def _own_errors(found: Mapping[Model, Trained], errors: Judged, settings: Settin
             row |= {f"error_at_{label}": float(at.mean()), f"stderr_at_{label}": float(standard_error(at))}
         lsa = np.array([_exact(model.family, own, n, m, settings) for m in range(1, n + 1)])
         largest = float((values[:, 1 : n + 1].mean(axis=0) / lsa).max())
+        learned = row["error_at_2d"] <= LEARNED if model.family == "fixed" else largest < 1
         if settings.learned_at_n is not None:
             learned = row["error_at_N"] <= settings.learned_at_n
-        else:
-            learned = row["error_at_2d"] <= LEARNED if model.family == "fixed" else largest < 1
-        rows.append(row | {"largest_ratio_to_lsa": largest, "learned": bool(learned)})
+        rows.append({**row, "largest_ratio_to_lsa": largest, "learned": learned})
     ends = ["n", "error_at_2d", "stderr_at_2d", "error_at_N", "stderr_at_N", "largest_ratio_to_lsa", "learned"]
     return pd.DataFrame(rows, columns=[*Model._fields, *ends])

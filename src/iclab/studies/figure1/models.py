@@ -110,27 +110,19 @@ def describe(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.Data
     those of the study with as many steps; ``identity`` tells one model from every other; ``papers_size`` whether it is
     the GPT-2 of the paper's Appendix E.
     """
-    parts = ["embedding", "attention", "width", "layers", "heads"]
-    columns = [*Model._fields, *parts, "steps", "wanted_steps", "labels_seen"]
     rows = []
+    parts = ["embedding", "attention", "width", "layers", "heads"]
     for model, run in found.items():
         config, wanted = run.config, settings.configuration(model)
-        other = deviations(run, settings.configuration(model, steps=config.steps))
         assert isinstance(config.model, Architecture)
-        architecture = [getattr(config.model, part) for part in parts]
-        papers_size = {part: getattr(config.model, part) for part in SIZE} == SIZE and config.model.embedding == TOKENS
-        training = [
-            config.steps,
-            wanted.steps,
-            _labels_seen(config),
-            config.targets,
-            ", ".join(other),
-            run.origin,
-            run.identity,
-            papers_size,
-        ]
-        rows.append([*model, *architecture, *training])
-    return pd.DataFrame(rows, columns=[*columns, "targets", "differences", "origin", "identity", "papers_size"])
+        other = deviations(run, settings.configuration(model, steps=config.steps))
+        row = {**model._asdict(), **{part: getattr(config.model, part) for part in parts}}
+        papers_size = all(row[part] == size for part, size in SIZE.items()) and row["embedding"] == TOKENS
+        row |= {"steps": config.steps, "wanted_steps": wanted.steps, "labels_seen": _labels_seen(config)}
+        row |= {"targets": config.targets, "differences": ", ".join(other), "origin": run.origin}
+        rows.append({**row, "identity": run.identity, "papers_size": papers_size})
+    columns = [*Model._fields, *parts, "steps", "wanted_steps", "labels_seen", "targets", "differences"]
+    return pd.DataFrame(rows, columns=[*columns, "origin", "identity", "papers_size"])
 
 
 def missing(settings: ModelSettings, found: Mapping[Model, Trained]) -> pd.DataFrame:

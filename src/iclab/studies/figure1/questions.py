@@ -7,7 +7,7 @@ from dataclasses import replace
 from iclab.studies.folder import questions_of
 from iclab.studies.measuring import TOKENS
 from iclab.studies.rows import where
-from iclab.studies.study import Answer, Number, Tables, Verdict, cases, counted
+from iclab.studies.study import Answer, Tables, Verdict, cases, counted
 
 # The paper gives no numbers: an error below this fraction of the zero predictor's counts as success,
 SUCCESS = 0.25
@@ -47,26 +47,19 @@ def longer(tables: Tables) -> Answer:
 
 
 def seeds(tables: Tables) -> Answer:
-    """Whether seeds of training differ more beyond N than up to N."""
     spread = tables["spread"].set_index("beyond")["ratio"]
     if set(spread.index) != {False, True}:
         return Answer(Verdict.UNDECIDED)
-    times = float(spread[True] / spread[False])
-    numbers: dict[str, float | Number] = {"up_to_N": float(spread[False]), "beyond_N": float(spread[True])}
-    above = times > SEEDS
-    return Answer(Verdict.CONFIRMED if above else Verdict.REFUTED, int(above), int(not above), 0, numbers)
+    return counted([spread[True] / spread[False] > SEEDS], up_to_N=spread[False], beyond_N=spread[True])
 
 
 def size(tables: Tables) -> Answer:
-    """How many models are of the paper's size and read x and y as separate tokens."""
     return counted(tables["models"]["papers_size"].astype(bool))
 
 
 def learned(tables: Tables) -> Answer:
-    """How many models learned their task."""
-    models = tables["models"]["learned"].astype(bool)
-    numbers = {"missing": float(len(tables["missing"]))}
-    return Answer(Verdict.MEASURED, int(models.sum()), int((~models).sum()), 0, numbers)
+    answer = counted(tables["models"]["learned"].astype(bool), missing=len(tables["missing"]))
+    return replace(answer, verdict=Verdict.MEASURED)
 
 
 QUESTIONS = questions_of(globals())

@@ -11,11 +11,22 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from iclab import theory
 from iclab.foundations import InvalidInputError, Vector, standard_error
 from iclab.predictors import Averaging, DeltaRule, LeastSquares, NearestNeighbors, Ridge, TrainedLSA
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 from iclab.studies.store import several
+from iclab.theory import (
+    attacked_risk,
+    context_attack,
+    label_attack_sizes,
+    label_influence,
+    minimal_label_attack,
+    minimizer,
+    optimal_learner,
+    query_attack,
+    ridge_attack,
+    robust_layer,
+)
 
 LAYER, LEAST_SQUARES, RIDGE = "linear layer", "least squares", "ridge"
 CLASSICAL = (LAYER, LEAST_SQUARES, RIDGE, "averaging", "delta rule", "3-NN")
@@ -35,7 +46,7 @@ class Forced(NamedTuple):
 def learner(name: str, dimension: int, m: int) -> Any:
     """A classical learner by name."""
     return {
-        LAYER: TrainedLSA(theory.minimizer(Gaussian.isotropic(dimension), m)),
+        LAYER: TrainedLSA(minimizer(Gaussian.isotropic(dimension), m)),
         LEAST_SQUARES: LeastSquares(),
         RIDGE: Ridge(_PENALTY),
         "averaging": Averaging(),
@@ -84,7 +95,7 @@ def attack_classical(name: str, dimension: int, m: int, n_prompts: int, seed: in
     clean = one(prompts)[:, m]
     target, forced = targets_of(clean, dimension), dict[str, Forced]()
     for kind, norm in (("one", 1.0), ("all", 2.0)):
-        labels = theory.minimal_label_attack(one, *context(prompts), range(m), target, norm).labels
+        labels = minimal_label_attack(one, *context(prompts), range(m), target, norm).labels
         forced[kind] = Forced(labels, one(relabelled(prompts, labels))[:, m])
     return attacked(name, prompts.ys[:, :m], clean, target, forced)
 
@@ -99,10 +110,10 @@ def sizes(name: str, dimension: int, m: int, n_prompts: int, seed: int) -> pd.Da
     target = targets_of(one(prompts)[:, m], dimension)
     numbers: dict[str, Any] = {"labels": np.arange(1, m + 1)}
     for label, norm in (("l2", 2.0), ("max", math.inf)):
-        found = theory.label_attack_sizes(one, xs, ys, query, target, norm)
+        found = label_attack_sizes(one, xs, ys, query, target, norm)
         numbers[f"size_{label}"] = np.median(found / math.sqrt(dimension), axis=0)
     with np.errstate(divide="ignore"):
-        alone = np.median(1 / np.abs(theory.label_influence(one, xs, query)), axis=0)
+        alone = np.median(1 / np.abs(label_influence(one, xs, query)), axis=0)
     tables = {
         "numbers": pd.DataFrame(numbers),
         "positions": pd.DataFrame({"position": np.arange(m), "size": alone}),
@@ -117,19 +128,19 @@ def _inputs(name: str, prompts: Prompts, target: Vector) -> pd.DataFrame:
     dimension, m = prompts.dimension, ys.shape[1]
     if name not in (LAYER, LEAST_SQUARES, RIDGE):
         return pd.DataFrame({"changed": [], "size": [], "reached": [], "n": []})
-    K = theory.optimal_learner(Gaussian.isotropic(dimension), m)
+    K = optimal_learner(Gaussian.isotropic(dimension), m)
     if name == LAYER:
         weights = np.einsum("bnd,bn->bd", xs, ys) / m @ K
     else:
         weights = learner(name, dimension, m).weights(prompts)[:, m]
     found: dict[str, list[float]] = {"example": [], "query": []}
     for x, y, query, weight, goal in zip(xs, ys, queries, weights, target.tolist(), strict=True):
-        found["query"].append(theory.query_attack(weight, query, goal).size)
+        found["query"].append(query_attack(weight, query, goal).size)
         try:
             if name == LAYER:
-                size = theory.context_attack(K, x, y, query, m - 1, goal).size
+                size = context_attack(K, x, y, query, m - 1, goal).size
             else:
-                size = theory.ridge_attack(_PENALTY if name == RIDGE else 0.0, x, y, query, m - 1, goal).size
+                size = ridge_attack(_PENALTY if name == RIDGE else 0.0, x, y, query, m - 1, goal).size
         except InvalidInputError:  # no input reaches it
             size = math.inf
         found["example"].append(size)
@@ -144,8 +155,8 @@ def exact_layers(dimension: int, n_test: int, budgets: Sequence[float]) -> pd.Da
     """The layer trained for every budget, under every budget: trained, budget, coefficient, error / d, exact."""
     rows = []
     for trained, budget in product(budgets, repeat=2):
-        coefficient = theory.robust_layer(dimension, n_test, trained).coefficient
-        error = theory.attacked_risk(coefficient, dimension, n_test, budget) / dimension
+        coefficient = robust_layer(dimension, n_test, trained).coefficient
+        error = attacked_risk(coefficient, dimension, n_test, budget) / dimension
         rows.append({"trained": trained, "budget": budget, "coefficient": coefficient, "error": error})
     return pd.DataFrame(rows)
 
@@ -153,7 +164,7 @@ def exact_layers(dimension: int, n_test: int, budgets: Sequence[float]) -> pd.Da
 def squares_under_attack(dimension: int, m: int, budgets: Sequence[float], n_prompts: int, seed: int) -> pd.DataFrame:
     """Least squares without noise and M ≥ d: its error is ε²‖c‖² exactly, given the prompt; mean over prompts."""
     prompts = prompts_of(dimension, m, n_prompts, seed)
-    influence = theory.label_influence(LeastSquares(), prompts.xs[:, :m], prompts.queries[:, m])
+    influence = label_influence(LeastSquares(), prompts.xs[:, :m], prompts.queries[:, m])
     base = (LeastSquares()(prompts)[:, m] - prompts.targets[:, m]) ** 2
     rows = []
     for budget in budgets:

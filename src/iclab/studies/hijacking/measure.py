@@ -18,15 +18,7 @@ from scipy.special import bdtrik
 
 from iclab.foundations import Vector, wilson_interval
 from iclab.prompts.specification import plain, validated
-from iclab.studies.hijacking.exact import (
-    CLASSICAL,
-    LEAST_SQUARES,
-    REACHED,
-    attack_classical,
-    exact_layers,
-    sizes,
-    squares_under_attack,
-)
+from iclab.studies.hijacking import exact
 from iclab.studies.hijacking.gradients import attack_model, hardened_errors, moved_by
 from iclab.studies.lab import Lab
 from iclab.studies.rows import where
@@ -108,9 +100,9 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     shape, seed = {"dimension": DIMENSION, "m": m}, {"seed": settings.seed}
     sample, steps = {**shape, **seed, "n_prompts": settings.n_prompts}, {"n_steps": settings.n_steps}
     exactly = {**shape, **seed, "n_prompts": settings.n_exact}
-    units = [Unit(sizes, {"name": name, **exactly}, f"sizes, {name}") for name in CLASSICAL]
+    units = [Unit(exact.sizes, {"name": name, **exactly}, f"sizes, {name}") for name in exact.CLASSICAL]
     tables = lab.named_tables(units, "exact attacks")
-    attacks: dict[str, tuple[Any, Mapping[str, Any]]] = {name: (attack_classical, {}) for name in CLASSICAL}
+    attacks: dict[str, tuple[Any, Mapping[str, Any]]] = {name: (exact.attack_classical, {}) for name in exact.CLASSICAL}
     attacks |= {name: (attack_model, {"model": known[name], **steps}) for name in names}
     units = [Unit(how, {"name": x, **sample, **given}, f"attacks on {x}") for x, (how, given) in attacks.items()]
     found = dict(zip(attacks, lab.tables(units, "gradient attacks"), strict=True))
@@ -144,16 +136,16 @@ def hardened(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     models = {f"{budget:g}": trained(one) for budget, one in jobs.items()}
     hard = {"models": models, "m": n, "n_steps": settings.hard_steps}
     return {
-        "layers": exact_layers(d, n, settings.test_budgets),
-        "squares": lab.table(squares_under_attack, "least squares under attack", m=n, **tests),
+        "layers": exact.exact_layers(d, n, settings.test_budgets),
+        "squares": lab.table(exact.squares_under_attack, "least squares under attack", m=n, **tests),
         "hardened": lab.table(hardened_errors, "hardened models under attack", **hard, **tests),
     }
 
 
 def job(budget: float, settings: Settings, lab: Lab) -> Job:
     """A training whose labels are attacked with this budget; with budget 0 the same module, unattacked."""
-    sizes = {"dimension": settings.hard_dimension, "n_train": settings.hard_n_train, "seed": settings.seed}
-    base = preset(settings.preset, **{**sizes, **settings.overrides})
+    exact.sizes = {"dimension": settings.hard_dimension, "n_train": settings.hard_n_train, "seed": settings.seed}
+    base = preset(settings.preset, **{**exact.sizes, **settings.overrides})
     arguments = {"budget": budget, "ascent": settings.ascent, **plain(base.model)}
     data = base.as_dict() | {"model": {"kind": "own", "object": _HARDENED, "arguments": arguments}}
     config = validated(TrainingConfig, data, f"the preset {settings.preset}", allow_code=[_HARDENED])
@@ -173,9 +165,9 @@ def summaries(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for name, whole in found.items():
         for kind, one in whole.groupby("kind", sort=False):
-            reached, size = (one["moved"] - 1).abs() <= REACHED, one["size"].to_numpy()
-            ratio = size / where(found[LEAST_SQUARES], kind=kind)["size"].to_numpy()
-            row = {"learner": name, "trained": name not in CLASSICAL, "kind": kind, "n": len(one)}
+            reached, size = (one["moved"] - 1).abs() <= exact.REACHED, one["size"].to_numpy()
+            ratio = size / where(found[exact.LEAST_SQUARES], kind=kind)["size"].to_numpy()
+            row = {"learner": name, "trained": name not in exact.CLASSICAL, "kind": kind, "n": len(one)}
             row |= _share("reached", reached)
             row |= {"size": np.median(size[reached]) / math.sqrt(DIMENSION) if reached.any() else np.nan}
             # A target that is not reached takes more than was tried.

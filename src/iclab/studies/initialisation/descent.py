@@ -10,7 +10,7 @@ import pandas as pd
 
 from iclab.flow import gradient_descent, gradient_flow, stability_limit, stochastic_gradient_descent
 from iclab.foundations import standard_error
-from iclab.prompts import Gaussian, RandomDiagonal
+from iclab.studies.measuring import OWN
 from iclab.theory import LSAParameters, assumption3, minimizer, minimum_loss, random_theta
 
 # Relative excess below which descent has settled at a minimum.
@@ -22,15 +22,7 @@ BATCHES = (8, 32, 128)
 
 
 class Descent(NamedTuple):
-    """Sizes of the runs by covariances: random ones give larger gradients and a faster flow.
-
-    Attributes
-    ----------
-    dimension, n_train, span : int, int, float
-        d, N and the time of flow that descent covers at every step size.
-    sgd_rates, sgd_span : tuple of float, float
-        Rates of SGD and the time of flow it covers.
-    """
+    """d, N and the time of flow that descent covers at every step size; rates of SGD and the time that it covers."""
 
     dimension: int
     n_train: int
@@ -39,6 +31,7 @@ class Descent(NamedTuple):
     sgd_span: float
 
 
+# Random covariances give larger gradients and a faster flow.
 DESCENTS = {
     "fixed": Descent(5, 20, 60.0, (0.04, 0.02, 0.01), 4.0),
     "random": Descent(3, 20, 15.0, (0.01, 0.005, 0.0025), 1.0),
@@ -46,21 +39,14 @@ DESCENTS = {
 _SGD_DIMENSION, _SGD_N_TRAIN = 3, 12
 
 
-def _covariates(covariances: str, dimension: int) -> Gaussian | RandomDiagonal:
-    return RandomDiagonal.exponential(dimension) if covariances == "random" else Gaussian(np.diag(np.ones(dimension)))
-
-
 def rates_of(covariances: str, seed: int) -> pd.DataFrame:
     """Ends of descent by step size η, from Assumption 3 and from a perturbation of it.
 
-    Returns
-    -------
-    DataFrame
-        Table ``rates``: covariances, perturbation, part (η over the limit for all parameters), rate, limit_all,
-        limit_u_U, excess (end, relative to the gain), limit_at_end (of the minimum where the run settled), diverged.
+    ``part`` is η over the limit for all parameters, ``excess`` at the end relative to the gain, ``limit_at_end`` that
+    of the minimum where the run settled.
     """
     d, n_train, span, *_ = DESCENTS[covariances]
-    covariates = _covariates(covariances, d)
+    covariates = OWN[covariances].covariates(d)
     minimum = minimizer(covariates, n_train)
     whole = stability_limit(minimum, covariates, n_train)
     restricted = stability_limit(minimum, covariates, n_train, only_a_b_zero=True)
@@ -68,57 +54,41 @@ def rates_of(covariances: str, seed: int) -> pd.DataFrame:
     noise = np.random.default_rng([seed, 1]).standard_normal((d + 1) ** 2)
     starts = {0.0: exact, PERTURBATION: LSAParameters.from_vector(exact.vector + PERTURBATION * noise)}
     gain = d / 2 - minimum_loss(covariates, n_train)
-    rows: list[tuple[object, ...]] = []
+    rows = []
     for perturbation, initial in starts.items():
         for part in (*PARTS, 0.9 * restricted / whole, 1.1 * restricted / whole):
             rate = part * whole
             end = gradient_descent(initial, covariates, n_train, rate, round(span / rate), record_every=10**9)
             excess = math.inf if end.diverged else float(end.excess[-1]) / gain
             reached = stability_limit(end.parameters(), covariates, n_train) if excess < SETTLED else math.nan
-            row = (part, rate, whole, restricted, excess, reached, end.diverged)
-            rows.append((covariances, perturbation, *row))
-    names = ["covariances", "perturbation", "part", "rate", "limit_all", "limit_u_U", "excess", "limit_at_end"]
-    return pd.DataFrame(rows, columns=[*names, "diverged"])
+            row = {"covariances": covariances, "perturbation": perturbation, "part": part, "rate": rate}
+            row |= {"limit_all": whole, "limit_u_U": restricted, "excess": excess, "limit_at_end": reached}
+            rows.append({**row, "diverged": end.diverged})
+    return pd.DataFrame(rows)
 
 
 def sgd_of(covariances: str, n_seeds: int, seed: int) -> pd.DataFrame:
-    """Distance of SGD from the flow at a fixed time, by batch size and rate.
+    """Root mean square distance of SGD from the flow at a fixed time, by batch size and rate.
 
-    Returns
-    -------
-    DataFrame
-        Table ``sgd``: covariances, batch_size, rate, gap (root mean square of ‖θ_SGD − θ(t)‖ at the end), stderr, n,
-        diverged (runs, which make the gap infinite), descent_gap (of descent without noise).
+    Infinite if a run diverged; ``descent_gap`` is that of descent without noise.
     """
     d, n_train, t = _SGD_DIMENSION, _SGD_N_TRAIN, DESCENTS[covariances].sgd_span
-    covariates, initial = _covariates(covariances, d), assumption3(random_theta(d, seed), 0.4)
+    covariates, initial = OWN[covariances].covariates(d), assumption3(random_theta(d, seed), 0.4)
     end = gradient_flow(initial, covariates, n_train, t).parameters(t).vector
-    rows: list[tuple[object, ...]] = []
+    rows = []
     for rate in DESCENTS[covariances].sgd_rates:
         steps = round(t / rate)
-        descent = gradient_descent(initial, covariates, n_train, rate, steps, record_every=steps).vectors[-1]
+        given = (initial, covariates, n_train, rate, steps)
+        away = np.linalg.norm(gradient_descent(*given, record_every=steps).vectors[-1] - end)
         for size in BATCHES:
-            runs = [
-                stochastic_gradient_descent(
-                    initial,
-                    covariates,
-                    n_train,
-                    rate,
-                    steps,
-                    batch_size=size,
-                    seed=1000 * seed + number,
-                    record_every=steps,
-                )
-                for number in range(n_seeds)
-            ]
-            diverged = sum(run.diverged for run in runs)
-            gap, error = math.inf, math.nan
+            drawn = {"batch_size": size, "record_every": steps}
+            runs = [stochastic_gradient_descent(*given, seed=1000 * seed + i, **drawn) for i in range(n_seeds)]
+            diverged, gap, error = sum(run.diverged for run in runs), math.inf, math.nan
             if not diverged:
                 squares = np.array([float(np.sum((run.vectors[-1] - end) ** 2)) for run in runs])
                 gap = math.sqrt(float(np.mean(squares)))
                 # The error of a root, to first order.
                 error = float(standard_error(squares)) / (2 * gap)
-            away = float(np.linalg.norm(descent - end))
-            rows.append((covariances, size, rate, gap, error, n_seeds, diverged, away))
-    names = ["covariances", "batch_size", "rate", "gap", "stderr", "n", "diverged", "descent_gap"]
-    return pd.DataFrame(rows, columns=names)
+            row = {"covariances": covariances, "batch_size": size, "rate": rate, "gap": gap, "stderr": error}
+            rows.append({**row, "n": n_seeds, "diverged": diverged, "descent_gap": away})
+    return pd.DataFrame(rows)

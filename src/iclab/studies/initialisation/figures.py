@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.foundations import normal_quantile
-from iclab.studies.drawing import CYCLE, ZERO, figure_style, panels, tick_at
+from iclab.studies.drawing import CYCLE, ZERO, panels, tick_at
 from iclab.studies.initialisation.two_layer import DESCENT, ONE_LAYER
 from iclab.studies.rows import where
 from iclab.studies.study import Record
@@ -24,17 +25,40 @@ _FLOOR, _TOP = 1e-16, 10.0
 
 def failures(record: Record) -> Figure:
     """Share of starts that fail, by size of the perturbation and problem; a panel per d."""
-    figure, axes = _by_dimension(record.tables["ends"])
-    with figure_style():
-        for ax, problems in axes:
-            for i, (label, rows) in enumerate(problems):
-                # Side by side, so that bars do not hide one another.
-                x = rows["size"] * (1 + 0.05 * (i - 2))
-                bars = np.abs(rows[["low", "high"]].to_numpy().T - rows["rate"].to_numpy())
-                ax.errorbar(x, rows["rate"], bars, label=label, elinewidth=0.9, **_style(i))
-            ax.set_ylim(-0.03, 1.03)
-            ax.legend(loc="upper left")
-        axes[0][0].set_ylabel("share of failures")
+
+    def draw(ax: Axes, rows: pd.DataFrame, i: int, label: str) -> None:
+        # Side by side, so that bars do not hide one another.
+        x, bars = (
+            rows["size"] * (1 + 0.05 * (i - 2)),
+            np.abs(rows[["low", "high"]].to_numpy().T - rows["rate"].to_numpy()),
+        )
+        ax.errorbar(x, rows["rate"], bars, label=label, elinewidth=0.9, **_style(i))
+        ax.set_ylim(-0.03, 1.03)
+
+    return _by_dimension(record, draw, "share of failures", "upper left")
+
+
+def failed_errors(record: Record) -> Figure:
+    """Median error of the starts that fail, by size of the perturbation and problem; a panel per d."""
+
+    def draw(ax: Axes, rows: pd.DataFrame, i: int, label: str) -> None:
+        failed = rows[rows["failures"] > 0]
+        ax.plot(failed["size"], failed["failed_error"], label=label, **_style(i))
+
+    return _by_dimension(record, draw, "median error of failures / tr Λ", "best")
+
+
+def _by_dimension(
+    record: Record, draw: Callable[[Axes, pd.DataFrame, int, str], None], ylabel: str, legend: str
+) -> Figure:
+    by_d = list(record.tables["ends"].groupby("dimension"))
+    with panels((8.0, 3.4), len(by_d), sharey=True) as (figure, axes):
+        for ax, (d, rows) in zip(axes, by_d, strict=True):
+            ax.set(title=f"d = {d}", xscale="log", xlabel="perturbation / σ")
+            for i, (_, problem) in enumerate(rows.groupby(_PROBLEM, sort=False)):
+                draw(ax, problem, i, _label(problem))
+            ax.legend(loc=legend)
+        axes[0].set_ylabel(ylabel)
     return figure
 
 
@@ -49,32 +73,6 @@ def overview(record: Record) -> Figure:
         ax.set(xscale="log", ylim=(-0.03, 1.03), xlabel="perturbation / σ", ylabel="share of failures")
         ax.legend(loc="upper left")
     return figure
-
-
-def failed_errors(record: Record) -> Figure:
-    """Median error of the starts that fail, by size of the perturbation and problem; a panel per d."""
-    figure, axes = _by_dimension(record.tables["ends"])
-    with figure_style():
-        for ax, problems in axes:
-            for i, (label, rows) in enumerate(problems):
-                failed = rows[rows["failures"] > 0]
-                ax.plot(failed["size"], failed["failed_error"], label=label, **_style(i))
-            ax.legend(loc="best")
-        axes[0][0].set_ylabel("median error of failures / tr Λ")
-    return figure
-
-
-def _by_dimension(
-    ends: pd.DataFrame,
-) -> tuple[Figure, list[tuple[Axes, list[tuple[str, pd.DataFrame]]]]]:
-    """A figure of a panel per d, and the problems of each, with what they are called."""
-    by_d = list(ends.groupby("dimension"))
-    with panels((8.0, 3.4), len(by_d), sharey=True) as (figure, axes):
-        drawn: list[tuple[Axes, list[tuple[str, pd.DataFrame]]]] = []
-        for ax, (d, rows) in zip(axes, by_d, strict=True):
-            ax.set(title=f"d = {d}", xscale="log", xlabel="perturbation / σ")
-            drawn.append((ax, [(_label(rows), rows) for _, rows in rows.groupby(_PROBLEM, sort=False)]))
-    return figure, drawn
 
 
 def _label(rows: pd.DataFrame, *, dimension: bool = False) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,9 @@ from pydantic import Field
 
 from iclab.flow import Ends, flow_ends, gradient_flow
 from iclab.flow.ensemble import GLOBAL, LOCAL, SADDLE, UNFINISHED
-from iclab.foundations import wilson_interval
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.studies.initialisation.descent import DESCENTS, rates_of, sgd_of
-from iclab.studies.initialisation.two_layer import counts_of, two_layer
+from iclab.studies.initialisation.two_layer import counts_of, share, two_layer
 from iclab.studies.lab import Lab
 from iclab.studies.store import Unit
 from iclab.theory import assumption3, certificate, minimum_loss, random_theta
@@ -36,22 +35,15 @@ _MAX_STEPS = 12_000
 
 
 class Problem(NamedTuple):
-    """Inputs and prompts of a training.
-
-    Attributes
-    ----------
-    covariances : str
-        "fixed" for one Λ, "random" for Λ = diag(λ) with λ_i ~ Exponential(1) per prompt.
-    dimension, n_train : int
-        d and N.
-    condition : float
-        Condition number of the fixed Λ, whose eigenvalues are spaced as powers, with trace d.
-    """
+    """d, N, and Λ = diag(λ): random, λ_i ~ Exponential(1) per prompt, or fixed with a condition number and trace d."""
 
     covariances: str
     dimension: int
     n_train: int
     condition: float
+
+    def __str__(self) -> str:
+        return f"{self.covariances}, d = {self.dimension}, N = {self.n_train}, condition {self.condition:g}"
 
     def covariates(self) -> Gaussian | RandomDiagonal:
         """The distribution of x."""
@@ -128,27 +120,20 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         time_to_99 (median; NaN where size > 0). ``rates`` and ``sgd``: see ``descent``. ``two_layer`` and those that
         begin with it: see ``two_layer``.
     """
-    common = {"n_starts": settings.n_starts, "seed": settings.seed}
-    layers = {**common, "n_prompts": settings.n_prompts, "scales": settings.two_layer_scales}
-    units = [
-        Unit(ends_of, {"problem": p, "sizes": settings.sizes, **common}, f"ends {_label(p)}", table="ends")
-        for p in settings.problems
-    ]
+    common, drawn = {"n_starts": settings.n_starts, "seed": settings.seed}, {"seed": settings.seed}
+    perturbed, given = {"sizes": settings.sizes, **common}, {"n_seeds": settings.n_seeds, **drawn}
+    layers = {"n_prompts": settings.n_prompts, "scales": settings.two_layer_scales, **common}
+    units = [Unit(ends_of, {"problem": p, **perturbed}, f"ends {p}", table="ends") for p in settings.problems]
     units += [
-        Unit(scales_of, {"problem": p, "size": size, **common}, f"σ {_label(p)}, moved by {size:g}σ", table="scales")
+        Unit(scales_of, {"problem": p, "size": size, **common}, f"σ {p}, moved by {size:g}σ", table="scales")
         for size, problems in RATIO_PROBLEMS.items()
         for p in problems
     ]
     for c in DESCENTS:
-        given = {"covariances": c, "seed": settings.seed}
-        units.append(Unit(rates_of, given, f"step sizes {c}", table="rates"))
-        units.append(Unit(sgd_of, {**given, "n_seeds": settings.n_seeds}, f"SGD {c}", table="sgd"))
+        units.append(Unit(rates_of, {"covariances": c, **drawn}, f"step sizes {c}", table="rates"))
+        units.append(Unit(sgd_of, {"covariances": c, **given}, f"SGD {c}", table="sgd"))
     tables = lab.named_tables([*units, Unit(two_layer, layers, "two layers")], "initialisation")
     return {**tables, "two_layer": counts_of(tables["two_layer_runs"])}
-
-
-def _label(problem: Problem) -> str:
-    return f"{problem.covariances}, d = {problem.dimension}, N = {problem.n_train}, condition {problem.condition:g}"
 
 
 def ends_of(problem: Problem, sizes: Sequence[float], n_starts: int, seed: int) -> pd.DataFrame:
@@ -163,26 +148,17 @@ def ends_of(problem: Problem, sizes: Sequence[float], n_starts: int, seed: int) 
             noise = rng.standard_normal((d + 1) ** 2)
             starts.append(assumption3(theta, sigma).vector + size * sigma * noise)
     ends = flow_ends(np.array(starts), covariates, n_train, max_steps=_MAX_STEPS)
-    trace = d  # tr Λ, and E tr Λ, of every problem here
-    best = minimum_loss(covariates, n_train)
-    rows: list[dict[str, Any]] = []
+    # tr Λ, and E tr Λ, is d in every problem here.
+    best, rows = minimum_loss(covariates, n_train), []
     for index, size in enumerate(sizes):
         chosen = slice(index * n_starts, (index + 1) * n_starts)
         part = Ends(ends.vectors[chosen], ends.kinds[chosen], ends.excess[chosen], ends.times[chosen])
         failed = part.excess[np.isin(part.kinds, (LOCAL, SADDLE))]
         excess = float(np.median(failed)) if len(failed) else math.nan
-        rows.append(
-            {
-                **problem._asdict(),
-                "size": size,
-                "n": n_starts,
-                **{kind: part.count(kind) for kind in (GLOBAL, LOCAL, SADDLE, UNFINISHED)},
-                **_share(len(failed), n_starts),
-                "failed_excess": excess / (trace / 2 - best),
-                "failed_error": 2 * (excess + best) / trace,
-                "best_error": 2 * best / trace,
-            }
-        )
+        kinds = {kind: part.count(kind) for kind in (GLOBAL, LOCAL, SADDLE, UNFINISHED)}
+        row = {**problem._asdict(), "size": size, "n": n_starts, **kinds, "failures": len(failed)}
+        row |= {**share(len(failed), n_starts), "failed_excess": excess / (d / 2 - best)}
+        rows.append({**row, "failed_error": 2 * (excess + best) / d, "best_error": 2 * best / d})
     return pd.DataFrame(rows)
 
 
@@ -190,7 +166,7 @@ def scales_of(problem: Problem, size: float, n_starts: int, seed: int) -> pd.Dat
     """Rows of ``scales``: starts of a problem with σ below and above the threshold."""
     d, n_train, covariates = problem.dimension, problem.n_train, problem.covariates()
     thetas = [random_theta(d, 1000 * seed + number) for number in range(n_starts)]
-    rows: list[dict[str, Any]] = []
+    rows = []
     for ratio in RATIOS:
         sigmas = [ratio * certificate(covariates, n_train, theta, 1.0).threshold for theta in thetas]
         starts = [assumption3(theta, sigma) for theta, sigma in zip(thetas, sigmas, strict=True)]
@@ -204,11 +180,6 @@ def scales_of(problem: Problem, size: float, n_starts: int, seed: int) -> pd.Dat
             vectors = np.array([start.vector for start in starts]) + size * np.array(sigmas)[:, None] * noise
             ends = flow_ends(vectors, covariates, n_train, max_steps=_MAX_STEPS)
             failures = ends.count(LOCAL) + ends.count(SADDLE)
-        row = {**problem._asdict(), "size": size, "ratio": ratio, "n": n_starts}
-        rows.append(row | _share(failures, n_starts) | {"time_to_99": time_to_99})
+        row = {**problem._asdict(), "size": size, "ratio": ratio, "n": n_starts, "failures": failures}
+        rows.append({**row, **share(failures, n_starts), "time_to_99": time_to_99})
     return pd.DataFrame(rows)
-
-
-def _share(failures: int, n: int) -> dict[str, float]:
-    low, high = wilson_interval(failures, n)
-    return {"failures": failures, "rate": failures / n, "low": float(low), "high": float(high)}

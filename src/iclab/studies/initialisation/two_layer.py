@@ -28,19 +28,17 @@ ONE_LAYER, TWO_LAYERS, DESCENT = "one layer", "two layers", "descent"
 _STEPS = (1, 2, 3, 4)
 _FRESH = 20_000
 _MAX_STEPS = 3_000
+_LOSSES = {"lowest": "min", "median": "median", "highest": "max"}
 
 
 def two_layer(n_starts: int, n_prompts: int, scales: Sequence[float], seed: int) -> pd.DataFrame:
     """All tables of this part in one, told apart by the column ``table``.
 
-    Returns
-    -------
-    DataFrame
-        ``two_layer_runs``: scale, start, loss (on fresh prompts), fitted_loss, speed, last_time, plateaus, correction,
-        as_two_steps (an end as good as two steps of descent), beats_one_layer, moving (the run has not ended: at its
-        speed all risk would be gone within one unit of time). ``two_layer_plateaus``: scale, start, t_start, t_end,
-        height. ``two_layer_paths``: scale, start, t, loss. ``two_layer_references``: predictor, steps (of descent, 0
-        otherwise), loss, stderr, n; two layers are there by their best end, unless it still moves.
+    ``two_layer_runs``: loss (on fresh prompts), fitted_loss, speed, last_time, plateaus, correction, as_two_steps (an
+    end as good as two steps of descent), beats_one_layer, moving (the run has not ended: at its speed all risk would be
+    gone within one unit of time). ``two_layer_plateaus``: t_start, t_end, height. ``two_layer_paths``: t, loss; all by
+    scale and start. ``two_layer_references``: predictor, steps (of descent, 0 otherwise), loss, stderr, n; two layers
+    are there by their best end, unless it still moves.
     """
     distribution = PromptDistribution(Gaussian.isotropic(DIMENSION), Linear())
     sample = distribution.sample(n_prompts, N_TRAIN + 1, seed=seed, stream="training")
@@ -55,16 +53,18 @@ def two_layer(n_starts: int, n_prompts: int, scales: Sequence[float], seed: int)
     best = min(finals, key=lambda key: finals[key])
     references = _references(sample, fresh, None if _moving(paths[best]) else paths[best].end, seed)
     two_steps = float(where(references, steps=2)["loss"].iloc[0])
-    frames = {
-        "two_layer_runs": pd.DataFrame([_run(*key, path, finals[key], two_steps) for key, path in paths.items()]),
-        "two_layer_plateaus": pd.DataFrame(
-            [(*key, p.start, p.end, p.height) for key, path in paths.items() for p in path.plateaus],
-            columns=["scale", "start", "t_start", "t_end", "height"],
-        ),
-        "two_layer_paths": pd.concat([_thinned(*key, path) for key, path in paths.items()], ignore_index=True),
-        "two_layer_references": references,
-    }
-    return several(frames)
+    table = pd.DataFrame
+    return several(
+        {
+            "two_layer_runs": table([_run(*key, path, finals[key], two_steps) for key, path in paths.items()]),
+            "two_layer_plateaus": table(
+                [(*key, p.start, p.end, p.height) for key, path in paths.items() for p in path.plateaus],
+                columns=["scale", "start", "t_start", "t_end", "height"],
+            ),
+            "two_layer_paths": pd.concat([_thinned(*key, path) for key, path in paths.items()], ignore_index=True),
+            "two_layer_references": references,
+        }
+    )
 
 
 def _moving(path: TwoLayerPath) -> bool:
@@ -92,37 +92,24 @@ def _thinned(scale: float, number: int, path: TwoLayerPath) -> pd.DataFrame:
     return pd.DataFrame({"scale": scale, "start": number, "t": path.times[kept], "loss": path.losses[kept]})
 
 
-def counts_of(runs: pd.DataFrame) -> pd.DataFrame:
-    """Table ``two_layer``: by scale, how many runs there are, still move, and reach what; those that move reach none.
+def share(successes: int, n: int) -> dict[str, Any]:
+    """A share with its 95 % Wilson interval."""
+    low, high = wilson_interval(successes, n)
+    return {"rate": successes / n, "low": low, "high": high}
 
-    Columns dimension, n_train, scale, n, moving, beats_one_layer, as_two_steps, rate (of these, with its 95 % Wilson
-    interval low, high), lowest_loss, median_loss, highest_loss, median_plateaus, largest_correction, reached_end.
-    """
-    counts: list[dict[str, Any]] = []
+
+def counts_of(runs: pd.DataFrame) -> pd.DataFrame:
+    """By scale, how many runs there are, still move, and reach what; those that move reach none, and have no loss."""
+    counts = []
     for scale, rows in runs.groupby("scale"):
         ended, n = where(rows, moving=0), len(rows)
-        successes = int(ended["as_two_steps"].sum())
-        low, high = wilson_interval(successes, n)
-        counts.append(
-            {
-                "dimension": DIMENSION,
-                "n_train": N_TRAIN,
-                "scale": scale,
-                "n": n,
-                "moving": int(rows["moving"].sum()),
-                "beats_one_layer": int(ended["beats_one_layer"].sum()),
-                "as_two_steps": successes,
-                "rate": successes / n,
-                "low": low,
-                "high": high,
-                "lowest_loss": ended["loss"].min(),
-                "median_loss": ended["loss"].median(),
-                "highest_loss": ended["loss"].max(),
-                "median_plateaus": rows["plateaus"].median(),
-                "largest_correction": rows["correction"].max(),
-                "reached_end": int((rows["last_time"] >= SPAN).sum()),
-            }
-        )
+        row: dict[str, Any] = {"dimension": DIMENSION, "n_train": N_TRAIN, "scale": scale, "n": n}
+        row |= {"moving": int(rows["moving"].sum())}
+        row |= {name: int(ended[name].sum()) for name in ("beats_one_layer", "as_two_steps")}
+        row |= share(row["as_two_steps"], n)
+        row |= {f"{of}_loss": ended["loss"].agg(how) for of, how in _LOSSES.items()}
+        row |= {"median_plateaus": rows["plateaus"].median(), "largest_correction": rows["correction"].max()}
+        counts.append({**row, "reached_end": (rows["last_time"] >= SPAN).sum()})
     return pd.DataFrame(counts)
 
 

@@ -87,10 +87,9 @@ def followed(problem: Problem, n_heads: int, rank: int, scale: float, seed: int)
     if predicted is not None:
         n = len(predicted.times)
         rows = {"drop": np.arange(1, n + 1), "predicted": predicted.times, "time": times[:n]}
-        learned = [_learned(flow, predicted.directions[: m + 1], times, m, loss) for m in range(n)]
-        tables["drops"] = pd.DataFrame(
-            {**rows, "gap": predicted.times / times[:n] - 1, "directions": learned, "kept": predicted.kept}
-        )
+        rows |= {"gap": predicted.times / times[:n] - 1}
+        rows |= {"directions": [_learned(flow, predicted.directions[: m + 1], times, m, loss) for m in range(n)]}
+        tables["drops"] = pd.DataFrame({**rows, "kept": predicted.kept})
     return several(tables, problem=problem.name, rank=rank, scale=scale, seed=seed)
 
 
@@ -103,10 +102,9 @@ def path_of(flow: HeadFlow[Any], first: float) -> pd.DataFrame:
 def _levels(flow: HeadFlow[Any], levels: Vector, times: Vector) -> pd.DataFrame:
     grid = np.concatenate([[0.0], np.geomspace(1e-4 * flow.t_end, flow.t_end, 4 * _POINTS)])
     errors = flow.error(grid)
-    rest = [_rest(grid, errors, low, high) for low, high in pairwise(times)]
-    spent = [time_near(grid, errors, level) for level in levels]
-    rest = np.array([np.nan, *rest, np.nan])
-    numbers = {"predicted": levels, "near": spent, "rest": rest, "gap": rest / levels - 1}
+    rest = np.array([np.nan, *(_rest(grid, errors, low, high) for low, high in pairwise(times)), np.nan])
+    near = [time_near(grid, errors, level) for level in levels]
+    numbers = {"predicted": levels, "near": near, "rest": rest, "gap": rest / levels - 1}
     return pd.DataFrame({"level": np.arange(len(levels)), **numbers})
 
 
@@ -153,12 +151,9 @@ def merged(n_heads: int, scale: float, seed: int) -> pd.DataFrame:
     errors, levels = flow.error(grid), problem.levels
     falling = (errors < 0.98 * levels[0]) & (errors > 1.02 * levels[-1])
     near = [time_near(grid[falling], errors[falling], level) for level in levels]
-    tables = {
-        "levels": pd.DataFrame({"level": np.arange(d + 1), "predicted": levels, "near": near}),
-        "path": path_of(flow, 1.0),
-        "logistic": logistic(start),
-    }
-    tables["levels"]["falling"] = float(np.diff(grid)[falling[1:]].sum())
+    rows = {"level": np.arange(d + 1), "predicted": levels, "near": near}
+    rows |= {"falling": float(np.diff(grid)[falling[1:]].sum())}
+    tables = {"levels": pd.DataFrame(rows), "path": path_of(flow, 1.0), "logistic": logistic(start)}
     return several(tables, problem="merged", rank=d, scale=scale, seed=seed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from iclab.foundations import Vector, wilson_interval
 from iclab.studies.folder import questions_of
@@ -23,28 +24,29 @@ PASSED = 0.1
 LOGISTIC = 1e-4
 
 
-def printed(tables: Tables) -> Answer:
-    """The predicted heights, to the printed digits."""
+def _predicted(tables: Tables) -> pd.Series[float]:
+    """Predicted heights of the problem with a fixed covariance."""
     rows = where(tables["levels"], problem=FIXED, rank=1, main=True)
-    levels = rows.groupby("level")["predicted"].first()
-    gaps = (levels - np.array(PRINTED)).abs()
-    return counted(gaps <= 0.5e-4 + 1e-9, largest_difference=float(gaps.max()))
+    return rows.groupby("level")["predicted"].first()
+
+
+def _inner(levels: pd.DataFrame) -> pd.DataFrame:
+    return levels[(levels["level"] > 0) & (levels["level"] < levels["level"].max())]
+
+
+def printed(tables: Tables) -> Answer:
+    gaps = (_predicted(tables) - np.array(PRINTED)).abs()
+    return counted(gaps <= 0.5e-4 + 1e-9, largest_difference=gaps.max())
 
 
 def heights(tables: Tables, *, problems: tuple[str, ...]) -> Answer:
-    """The errors at which the flow rests, against the predicted ones."""
-    rows = where(where(tables["levels"], rank=1, main=True), problem=problems)
-    inner = rows[(rows["level"] > 0) & (rows["level"] < rows["level"].max())]
-    gaps = inner["gap"].abs()
-    largest = float(gaps.max()) if gaps.notna().any() else np.nan
-    return counted(gaps < HEIGHT, largest_relative_difference=largest)
+    gaps = _inner(where(tables["levels"], rank=1, main=True, problem=problems))["gap"].abs()
+    return counted(gaps < HEIGHT, largest_relative_difference=gaps.max())
 
 
 def times(tables: Tables, *, problems: tuple[str, ...]) -> Answer:
-    """Predicted against followed times of the drops."""
-    rows = where(tables["drops"], main=True)
-    gaps = where(rows, problem=problems)["gap"].abs()
-    return counted(gaps < TIME, largest_relative_difference=float(gaps.max()))
+    gaps = where(tables["drops"], main=True, problem=problems)["gap"].abs()
+    return counted(gaps < TIME, largest_relative_difference=gaps.max())
 
 
 def order_of_weights(tables: Tables) -> Answer:
@@ -52,7 +54,7 @@ def order_of_weights(tables: Tables) -> Answer:
     rows = where(tables["drops"], problem=FIXED)
     by_scale = rows.assign(size=rows["gap"].abs()).pivot_table(index=["seed", "drop"], columns="scale", values="size")
     low, high = float(rows["scale"].min()), float(rows["scale"].max())
-    largest = {f"largest at scale {scale:g}": float(by_scale[scale].max()) for scale in by_scale}
+    largest = {f"largest at scale {scale:g}": by_scale[scale].max() for scale in by_scale}
     return counted(by_scale[low] < by_scale[high] * (low / high) ** 0.5, **largest)
 
 
@@ -64,7 +66,6 @@ def directions(tables: Tables) -> Answer:
 
 
 def largest_first(tables: Tables) -> Answer:
-    """Starts from which the larger eigenvalue is learned first, per problem."""
     rows, numbers = tables["orders"], {}
     for ratio, one in where(rows, heads=2, scale=PAIR_SCALE).groupby("ratio"):
         k, n = int(one["first"].sum()), int(one["n"].sum())
@@ -72,23 +73,17 @@ def largest_first(tables: Tables) -> Answer:
     return counted(rows["first"] == rows["n"], **numbers)
 
 
-def _shares(tables: Tables, ratio: float, heads: int, scale: float) -> float:
-    rows = where(tables["orders"], ratio=ratio, heads=heads, scale=scale)
-    return float(rows["first"].sum() / rows["n"].sum())
-
-
 def scale_decides(tables: Tables) -> Answer:
     """Whether smaller starts change how often the larger is first: same draws at both scales.
 
     Where it is first from all of the larger ones, nothing is left to change.
     """
-    rows = tables["orders"]
-    two = where(rows, heads=2)
-    low, high = two["scale"].min(), two["scale"].max()
-    pairs = np.array([[_shares(tables, r, 2, scale) for scale in (low, high)] for r in two["ratio"].unique()])
-    differences = pairs[:, 0] - pairs[:, 1]
-    room = pairs[:, 1] < 1
-    numbers = {"smallest_difference": float(differences.min()), "largest_difference": float(differences.max())}
+    rows = where(tables["orders"], heads=2)
+    counts = rows.pivot_table(index="ratio", columns="scale", values=["first", "n"], aggfunc="sum")
+    shares = counts["first"] / counts["n"]
+    low, high = shares[shares.columns.min()], shares[shares.columns.max()]
+    differences, room = low - high, high < 1
+    numbers = {"smallest_difference": differences.min(), "largest_difference": differences.max()}
     return counted(room & (differences > 0), room & (differences < 0), **numbers)
 
 
@@ -96,34 +91,30 @@ def ranks(tables: Tables) -> Answer:
     """Heads of rank r: levels that are no multiple of r, against the last multiple before."""
     rows = where(tables["levels"], problem=FIXED)
     shares: list[float] = []
-    for _, one in rows[rows["rank"] > 1].groupby(["rank", "seed"]):
-        rank, near = int(one["rank"].iloc[0]), one.sort_values("level")["near"].to_numpy()
+    for _, one in rows[rows["rank"] > 1].sort_values("level").groupby(["rank", "seed"]):
+        rank, near = int(one["rank"].iloc[0]), one["near"].to_numpy()
         shares += [near[level] / near[level - level % rank] for level in range(1, len(near) - 1) if level % rank]
-    return counted([share < PASSED for share in shares], longest_share=float(max(shares, default=0.0)))
+    return counted([share < PASSED for share in shares], longest_share=max(shares, default=0.0))
 
 
 def one_drop(tables: Tables) -> Answer:
-    """Merged heads: part of the fall's time near any level in between."""
-    rows = tables["merged"]
-    inner = rows[(rows["level"] > 0) & (rows["level"] < rows["level"].max())]
+    inner = _inner(tables["merged"])
     shares = inner["near"] / inner["falling"]
-    return counted(shares < PASSED, largest_share=float(shares.max()))
+    return counted(shares < PASSED, largest_share=shares.max())
 
 
 def is_logistic(tables: Tables) -> Answer:
-    """Merged heads with Λ = I/d against the closed form."""
     rows = tables["logistic"]
     gaps = (rows["error"] - rows["exact"]).abs().groupby(rows["seed"]).max()
-    return counted(gaps < LOGISTIC, largest_difference=float(gaps.max()))
+    return counted(gaps < LOGISTIC, largest_difference=gaps.max())
 
 
 def skips(tables: Tables, *, rule: str) -> Answer:
-    """Share of the steps near plateaus, over that of a straight descent."""
     rows = where(tables["rules"], rule=rule)
-    numbers = {"smallest_share": float(rows["share"].min()), "largest_share": float(rows["share"].max())}
-    levels = where(tables["levels"], problem=FIXED, rank=1, main=True).groupby("level")["predicted"].first()
-    numbers |= {"straight": float(rows["straight"].iloc[0]), "together": together(levels.to_numpy(float))}
-    return counted(rows["arrived"] & (rows["share"] / rows["straight"] <= SKIPPED), **numbers)
+    share, straight = rows["share"], rows["straight"]
+    numbers = {"smallest_share": share.min(), "largest_share": share.max(), "straight": straight.iloc[0]}
+    numbers["together"] = together(_predicted(tables).to_numpy(float))
+    return counted(rows["arrived"] & (share / straight <= SKIPPED), **numbers)
 
 
 def together(levels: Vector) -> float:
@@ -135,12 +126,11 @@ def together(levels: Vector) -> float:
 
 
 def slower(tables: Tables, *, rules: tuple[str, ...]) -> Answer:
-    """Whether ten times smaller starts need less than three times the steps, per rule and seed."""
     rows = where(tables["rules"], rule=rules)
     steps = rows.pivot_table(index=["rule", "seed"], columns="scale", values="steps")
     small, large = float(rows["scale"].min()), float(rows["scale"].max())
     ratio = steps[small] / steps[large]
-    means = {f"steps, smaller over larger start, {rule}": float(ratio[rule].mean()) for rule in rules}
+    means = {f"steps, smaller over larger start, {rule}": ratio[rule].mean() for rule in rules}
     return counted(ratio < (large / small) ** 0.5, **means)
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from iclab.foundations import normal_interval
 from iclab.studies.drawing import ACCENT, CYCLE, LEAST_SQUARES, SECOND, ZERO, bars, legend_below, panels, tick_at
+from iclab.studies.measuring import OWN
 from iclab.studies.rows import where
 from iclab.studies.study import Record
 
@@ -52,19 +53,17 @@ def by_treatment(record: Record) -> Figure:
 
 def _two(record: Record, key: str, labels: Mapping[str, str], title: str) -> Figure:
     curves, n = record.tables["curves"], record.settings["n_train"]
+    fixed = {"treatment": "none"} if key == "variant" else {"variant": "learned"}
     with panels((8.0, 3.8), 2, sharey=True) as (figure, axes):
-        for ax, (family, own) in zip(
-            axes, {"fixed": ("identity", 1.0), "random": ("random-exponential", 1.0)}.items(), strict=True
-        ):
-            there = where(curves, inputs=own[0], c=own[1], factor=1)
-            models = where(there, family=family)
-            models = models[models["treatment"] == "none" if key == "variant" else models["variant"] == "learned"]
+        for ax, (family, own) in zip(axes, OWN.items(), strict=True):
+            there = where(curves, **own._asdict(), factor=1)
+            models = where(there, family=family, **fixed)
             squares = where(there, family="reference")
             ax.plot(squares["position"], squares["mean"].clip(lower=_FLOOR), color=LEAST_SQUARES, linewidth=1)
             ax.axhline(1, color=ZERO, linestyle=(0, (4, 2)), linewidth=1)
             ax.axvline(n, color=ZERO, linewidth=0.8)
             for i, (value, label) in enumerate(labels.items()):
-                rows = models[models[key] == value]
+                rows = where(models, **{key: value})
                 _lines(ax, rows[rows["position"] <= n] if value == "late" else rows, CYCLE[i], label)
             ax.set(yscale="log", title=_INPUTS[family], xlabel="in-context examples M")
             ax.set_xlim(0, float(curves["position"].max()))
@@ -109,16 +108,8 @@ def _bars(ax: Axes, x: pd.Series, rows: pd.DataFrame, key: str, color: str, labe
     shown = value > 0
     edge = value[shown].min() / 10 if shown.any() else 1.0
     low, high = rows[f"{key}_low"].to_numpy(float).clip(min=edge), rows[f"{key}_high"].to_numpy(float)
-    ax.errorbar(
-        x[shown],
-        value[shown],
-        bars(value, low, high)[:, shown],
-        color=color,
-        marker="o",
-        markersize=4,
-        linewidth=1,
-        label=label,
-    )
+    look = {"color": color, "marker": "o", "markersize": 4, "linewidth": 1, "label": label}
+    ax.errorbar(x[shown], value[shown], bars(value, low, high)[:, shown], **look)
 
 
 def by_table(record: Record) -> Figure:

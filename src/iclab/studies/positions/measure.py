@@ -16,21 +16,8 @@ import pandas as pd
 
 from iclab.models import Transformer, load
 from iclab.predictors import LeastSquares, Predictor
+from iclab.studies import measuring
 from iclab.studies.lab import Lab
-from iclab.studies.measuring import (
-    COVARIATES,
-    FAMILIES,
-    OWN,
-    Errors,
-    Panel,
-    Weights,
-    curve,
-    panels,
-    resampling,
-    squared_errors,
-    statistics,
-    with_interval,
-)
 from iclab.studies.positions.treatments import CHANGES, trained_rows, treated
 from iclab.studies.store import Unit
 from iclab.studies.trainings import Job, PresetSettings, Trained, trained
@@ -80,10 +67,17 @@ class Case(NamedTuple):
     model: Model
     treatment: str
     factor: float
-    panel: Panel
+    panel: measuring.Panel
+
+    def __str__(self) -> str:
+        return " ".join(map(str, (*self.model, self.treatment, "on", self.panel)))
+
+    def columns(self) -> dict[str, Any]:
+        """What a table says of it."""
+        return {**self.model._asdict(), "treatment": self.treatment, "factor": self.factor, **self.panel._asdict()}
 
 
-Judged: TypeAlias = Mapping[Case, Errors]
+Judged: TypeAlias = Mapping[Case, measuring.Errors]
 LEAST_SQUARES = Model("least squares", "reference", -1)
 
 
@@ -95,13 +89,15 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     dict of DataFrame
         ``curves``, ``spikes``, ``variance``, ``positions`` and ``interventions``; errors are divided by d.
     """
-    models = [Model(v, f, s) for s in settings.training_seeds for v in VARIANTS for f in FAMILIES]
+    models = [Model(v, f, s) for s in settings.training_seeds for v in VARIANTS for f in measuring.FAMILIES]
     jobs = {model: _job(model, settings, lab) for model in models}
     lab.train(list(jobs.values()))
     errors = _judge(settings, {model: trained(job) for model, job in jobs.items()}, lab)
-    weights = resampling(settings.n_prompts, RESAMPLES, settings.seed)
+    weights = measuring.resampling(settings.n_prompts, RESAMPLES, settings.seed)
     return {
-        "curves": pd.concat([curve(values, **_columns(case)) for case, values in errors.items()], ignore_index=True),
+        "curves": pd.concat(
+            [measuring.curve(values, **case.columns()) for case, values in errors.items()], ignore_index=True
+        ),
         "spikes": _spikes(errors, settings, weights),
         "variance": _variance(errors, settings, weights),
         "interventions": _interventions(errors, settings, weights),
@@ -111,51 +107,41 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
 
 def configuration(model: Model, settings: Settings) -> TrainingConfig:
     """What the study trains for a model: all alike but for the positions."""
-    given = {"covariates": COVARIATES[model.family], "max_points": settings.n_points}
+    given = {"covariates": measuring.COVARIATES[model.family], "max_points": settings.n_points}
     return settings.configuration(model.training_seed, **given, model={"positions": model.variant})
 
 
 def _job(model: Model, settings: Settings, lab: Lab) -> Job:
-    config = configuration(model, settings)
     name = f"{model.variant}-{model.family}cov-seed{model.training_seed}"
-    return lab.job(name, name, config)
+    return lab.job(name, name, configuration(model, settings))
 
 
 def _judge(settings: Settings, models: Mapping[Model, Trained], lab: Lab) -> Judged:
-    cases = list(_cases(settings, models))
     sizes = {"d": settings.dimension, "n_train": settings.n_train, "n_points": settings.n_points}
     sizes |= {"n_prompts": settings.n_prompts, "seed": settings.seed}
-    units = [
-        Unit(
-            errors_of,
-            {"case": case, "model": models.get(case.model), **sizes},
-            " ".join(map(str, (*case.model, case.treatment, "on", case.panel))),
-        )
-        for case in cases
-    ]
-    return {case: table.to_numpy() for case, table in zip(cases, lab.tables(units, "testing"), strict=True)}
+    units = {
+        case: Unit(errors_of, {"case": case, "model": models.get(case.model), **sizes}, str(case))
+        for case in _cases(settings, models)
+    }
+    tables = lab.tables(list(units.values()), "testing")
+    return {case: table.to_numpy() for case, table in zip(units, tables, strict=True)}
 
 
 def errors_of(
     case: Case, model: Trained | None, n_train: int, d: int, n_points: int, n_prompts: int, seed: int
 ) -> pd.DataFrame:
     """Squared errors / d of a case, by prompt and position."""
-    return squared_errors(
-        _predictor(case, model, n_train), case.panel.covariates(d), n_points, n_prompts=n_prompts, seed=seed
-    )
-
-
-def _predictor(case: Case, model: Trained | None, n_train: int) -> Predictor:
-    if model is None:
-        return LeastSquares()
-    if case.treatment == AS_TRAINED:
-        return load(model.path, device="auto")
-    return treated(load(model.path), case.treatment, case.factor, n_train).to("auto")
+    predictor: Predictor = LeastSquares()
+    if model is not None and case.treatment == AS_TRAINED:
+        predictor = load(model.path, device="auto")
+    elif model is not None:
+        predictor = treated(load(model.path), case.treatment, case.factor, n_train).to("auto")
+    return measuring.squared_errors(predictor, case.panel.covariates(d), n_points, n_prompts=n_prompts, seed=seed)
 
 
 def _cases(settings: Settings, models: Mapping[Model, Trained]) -> Iterator[Case]:
     """Everything that is tested."""
-    every = panels(settings.scales)
+    every = measuring.panels(settings.scales)
     low, *high = settings.scales
     for model in (LEAST_SQUARES, *models):
         for panel in every:
@@ -163,7 +149,7 @@ def _cases(settings: Settings, models: Mapping[Model, Trained]) -> Iterator[Case
         if model.variant != "learned":
             continue
         for treatment in CHANGES:
-            yield Case(model, treatment, 1.0, OWN[model.family])
+            yield Case(model, treatment, 1.0, measuring.OWN[model.family])
         for c in high:
             yield _multiplied(model, c)
             yield _divided(model, c, low)
@@ -171,29 +157,25 @@ def _cases(settings: Settings, models: Mapping[Model, Trained]) -> Iterator[Case
 
 def _multiplied(model: Model, c: float) -> Case:
     """The whole table times √c at c: positions as large beside the tokens as at 1."""
-    return Case(model, "multiplied", c**0.5, Panel("random-exponential", c))
+    return Case(model, "multiplied", c**0.5, measuring.Panel("random-exponential", c))
 
 
 def _divided(model: Model, c: float, low: float) -> Case:
     """The whole table over √c at 1: positions as small beside the tokens as at c."""
-    return Case(model, "divided", c**-0.5, Panel("random-exponential", low))
+    return Case(model, "divided", c**-0.5, measuring.Panel("random-exponential", low))
 
 
-def _columns(case: Case) -> dict[str, Any]:
-    return {**case.model._asdict(), "treatment": case.treatment, "factor": case.factor, **case.panel._asdict()}
+def _near(values: measuring.Errors, n: int) -> np.ndarray:
+    """Mean over positions in (N, 1.5 N], as for Figure 1."""
+    return values[:, n + 1 : max(int(1.5 * n), n + 1) + 1].mean(axis=1)
 
 
-def near(values: Errors, n: int) -> Errors:
-    """Positions in (N, 1.5 N], as for Figure 1."""
-    return values[:, n + 1 : max(int(1.5 * n), n + 1) + 1]
+def _jump(values: measuring.Errors, n: int, weights: measuring.Weights) -> np.ndarray:
+    """Mean error over (N, 1.5 N] less the error at N; measured, then resampled."""
+    return weights @ (_near(values, n) - values[:, n])
 
 
-def far(values: Errors, n: int) -> Errors:
-    """Positions in (2N, 3N], the last ones tested."""
-    return values[:, 2 * n + 1 :]
-
-
-def _spikes(errors: Judged, settings: Settings, weights: Weights) -> pd.DataFrame:
+def _spikes(errors: Judged, settings: Settings, weights: measuring.Weights) -> pd.DataFrame:
     """One row per case: error at N, and what becomes of it beyond; ``own`` says whether it is tested as trained."""
     n = settings.n_train
     rows: list[dict[str, Any]] = []
@@ -201,27 +183,24 @@ def _spikes(errors: Judged, settings: Settings, weights: Weights) -> pd.DataFram
         if case.model == LEAST_SQUARES:
             continue
         at_n = values[:, n]
-        own = case.panel == OWN[case.model.family]
-        row: dict[str, Any] = {**_columns(case), "own": own, "error_at_N": float(at_n.mean())}
+        own = case.panel == measuring.OWN[case.model.family]
+        row: dict[str, Any] = {**case.columns(), "own": own, "error_at_N": float(at_n.mean())}
         row |= {"stderr_at_N": float(at_n.std(ddof=1) / np.sqrt(len(at_n))), "n": len(at_n)}
         if case.treatment == "late":  # contexts of N examples, beside those of the model as it was trained
             base = errors[case._replace(treatment=AS_TRAINED)][:, n]
-            rows.append(row | with_interval("at_N", (weights @ at_n) / (weights @ base)))
+            rows.append(row | measuring.statistics({"at_N": (weights @ at_n) / (weights @ base)}))
             continue
-        windows = {"near": near(values, n).mean(axis=1), "far": far(values, n).mean(axis=1)}
-        for window, inside in windows.items():
-            row |= with_interval(window, (weights @ inside) / (weights @ at_n))
-            row |= with_interval(f"{window}_jump", weights @ (inside - at_n))
-        rows.append(row | with_interval("late_jump", weights @ (windows["far"] - windows["near"])))
+        # Just beyond N, and the last third of those tested.
+        close, late = _near(values, n), values[:, 2 * n + 1 :].mean(axis=1)
+        found: dict[str, np.ndarray] = {}
+        for window, inside in (("near", close), ("far", late)):
+            found[window] = (weights @ inside) / (weights @ at_n)
+            found[f"{window}_jump"] = weights @ (inside - at_n)
+        rows.append(row | measuring.statistics({**found, "late_jump": weights @ (late - close)}))
     return pd.DataFrame(rows)
 
 
-def _jump(values: Errors, n: int, weights: Weights) -> np.ndarray:
-    """Mean error over (N, 1.5 N] less the error at N; measured, then resampled."""
-    return weights @ (near(values, n).mean(axis=1) - values[:, n])
-
-
-def _variance(errors: Judged, settings: Settings, weights: Weights) -> pd.DataFrame:
+def _variance(errors: Judged, settings: Settings, weights: measuring.Weights) -> pd.DataFrame:
     """How base, jump and ratio of learned positions change with c, and what the base's rise has to do with it.
 
     The ratio is 1 + J/B of jump J and error at N B, both over c. The fall of log(J/B) parts into log(B(c)/B(1)), the
@@ -230,13 +209,12 @@ def _variance(errors: Judged, settings: Settings, weights: Weights) -> pd.DataFr
     n, (low, *_) = settings.n_train, settings.scales
     rows: list[dict[str, Any]] = []
     for model in _learned(errors):
-        first: tuple[np.ndarray, np.ndarray] | None = None
-        for c in settings.scales:
-            values = errors[Case(model, AS_TRAINED, 1.0, Panel("random-exponential", c))]
-            base, jump = weights @ values[:, n] / c, _jump(values, n, weights) / c
-            if first is None:
-                first = base, jump
-            base_1, jump_1 = first
+        tested = {
+            c: errors[Case(model, AS_TRAINED, 1.0, measuring.Panel("random-exponential", c))] for c in settings.scales
+        }
+        over_c = {c: (weights @ one[:, n] / c, _jump(one, n, weights) / c) for c, one in tested.items()}
+        base_1, jump_1 = over_c[low]
+        for c, (base, jump) in over_c.items():
             found = {
                 "base": c * base,
                 "base_over_c": base,
@@ -253,11 +231,11 @@ def _variance(errors: Judged, settings: Settings, weights: Weights) -> pd.DataFr
                     found["exponent"] = 1 + np.log(jump / jump_1) / np.log(c / low)
                     risen = np.log(base / base_1)
                     found["share_of_base"] = risen / (risen + np.log(jump_1 / jump))
-            rows.append({**model._asdict(), "c": c, "n": len(values), **statistics(found)})
+            rows.append({**model._asdict(), "c": c, "n": len(tested[c]), **measuring.statistics(found)})
     return pd.DataFrame(rows)
 
 
-def _interventions(errors: Judged, settings: Settings, weights: Weights) -> pd.DataFrame:
+def _interventions(errors: Judged, settings: Settings, weights: measuring.Weights) -> pd.DataFrame:
     """The jump over c with the table of positions multiplied: at c by √c (relative size as at 1), at 1 by 1/√c.
 
     ``change`` is what the treatment adds to it, ``gap`` how far it is from what the relative size of positions alone
@@ -267,10 +245,10 @@ def _interventions(errors: Judged, settings: Settings, weights: Weights) -> pd.D
     n, (low, *high) = settings.n_train, settings.scales
     rows: list[dict[str, Any]] = []
     for model in _learned(errors):
-        start = Case(model, AS_TRAINED, 1.0, Panel("random-exponential", low))
+        start = Case(model, AS_TRAINED, 1.0, measuring.Panel("random-exponential", low))
         first = _jump(errors[start], n, weights) / low
         for c in high:
-            untouched = start._replace(panel=Panel("random-exponential", c))
+            untouched = start._replace(panel=measuring.Panel("random-exponential", c))
             there = _jump(errors[untouched], n, weights) / c
             for case, as_trained, before, predicted in (
                 (untouched, untouched, there, there),
@@ -282,13 +260,8 @@ def _interventions(errors: Judged, settings: Settings, weights: Weights) -> pd.D
                 base = float(values[:, n].mean() / at)
                 row = {**model._asdict(), "c": c, "treatment": case.treatment, "tested_at": at, "n": len(values)}
                 row |= {"base_over_c": base, "damage": base / float(errors[as_trained][:, n].mean() / at)}
-                found = {
-                    "jump_over_c": jump,
-                    "against_c1": jump / first,
-                    "change": jump - before,
-                    "gap": jump - predicted,
-                }
-                rows.append(row | statistics(found))
+                found = {"jump_over_c": jump, "against_c1": jump / first}
+                rows.append(row | measuring.statistics({**found, "change": jump - before, "gap": jump - predicted}))
     return pd.DataFrame(rows)
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from iclab.studies.folder import questions_of
 from iclab.studies.rows import where
-from iclab.studies.study import Answer, Tables, Verdict, cases
+from iclab.studies.study import Answer, Tables, Verdict, cases, counted
 
 # Over this times the error at N, the error beyond N counts as a spike.
 SPIKE = 2.0
@@ -15,8 +15,7 @@ OTHERS = ("shifted", "none", "rotary", "alibi")
 
 def own(tables: Tables, *variants: str, treatment: str = "none") -> pd.DataFrame:
     """Models tested on the inputs that they were trained on."""
-    spikes = tables["spikes"]
-    return where(spikes, own=True, variant=variants, treatment=treatment)
+    return where(tables["spikes"], own=True, variant=variants, treatment=treatment)
 
 
 def cause(tables: Tables) -> Answer:
@@ -42,12 +41,10 @@ def cause(tables: Tables) -> Answer:
 
 
 def mechanism(tables: Tables) -> Answer:
-    """Whether the jump over c is the one at the same size of positions beside the tokens."""
     changed = tables["interventions"]
     rows = changed[changed["treatment"] != "none"]
     missed = (rows["gap_low"] > 0) | (rows["gap_high"] < 0)
-    answer = Verdict.REFUTED if missed.all() else Verdict.IN_PART if missed.any() else Verdict.CONFIRMED
-    return Answer(answer, int((~missed).sum()), int(missed.sum()), 0, {"largest_damage": float(rows["damage"].max())})
+    return counted(~missed, largest_damage=rows["damage"].max())
 
 
 QUESTIONS = questions_of(globals())

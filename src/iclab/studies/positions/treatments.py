@@ -12,34 +12,31 @@ from torch import Tensor
 
 from iclab.models import Transformer, TransformerPredictor
 
+Table: TypeAlias = Float[Tensor, "R w"]
 # A table of learned positions, and the number of rows that training reached → another table.
-Change: TypeAlias = Callable[[Float[Tensor, "R w"], int], Float[Tensor, "R w"]]
+Change: TypeAlias = Callable[[Table, int], Table]
 
 
-def _zeros(table: Float[Tensor, "R w"], rows: int) -> Float[Tensor, "R w"]:
+def _zeros(table: Table, rows: int) -> Table:
     table[rows:] = 0
     return table
 
 
-def _mean(table: Float[Tensor, "R w"], rows: int) -> Float[Tensor, "R w"]:
+def _mean(table: Table, rows: int) -> Table:
     for parity in (0, 1):  # inputs stand at even rows, labels at odd ones
         table[rows + (rows + parity) % 2 :: 2] = table[parity:rows:2].mean(0)
     return table
 
 
-def _last(table: Float[Tensor, "R w"], rows: int) -> Float[Tensor, "R w"]:
-    for row in range(rows, len(table)):
-        table[row] = table[rows - 1 - (row - rows + 1) % 2]
-    return table
+def _last(table: Table, rows: int) -> Table:
+    return table[[row if row < rows else rows - 1 - (row - rows + 1) % 2 for row in range(len(table))]]
 
 
-def _wrapped(table: Float[Tensor, "R w"], rows: int) -> Float[Tensor, "R w"]:
-    for row in range(rows, len(table)):
-        table[row] = table[row % (rows - 1)]
-    return table
+def _wrapped(table: Table, rows: int) -> Table:
+    return table[[row if row < rows else row % (rows - 1) for row in range(len(table))]]
 
 
-def _late(table: Float[Tensor, "R w"], rows: int) -> Float[Tensor, "R w"]:
+def _late(table: Table, rows: int) -> Table:
     return table.roll(-(rows + 1), 0)
 
 

@@ -11,7 +11,6 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from iclab import theory
 from iclab.flow import (
     empirical_minimizer,
     empirical_minimizer_of_all,
@@ -21,6 +20,15 @@ from iclab.flow import (
 )
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 from iclab.studies.measuring import COVARIATES, Covariates, Panel
+from iclab.theory import (
+    PopulationLoss,
+    assumption3,
+    learner_loss,
+    minimizer,
+    minimum_loss,
+    population_loss,
+    random_theta,
+)
 
 # Inputs with Λ = I, or with Λ = diag(λ), λ_i ~ Exponential(1) per prompt.
 FIXED, RANDOM = COVARIATES.values()
@@ -34,7 +42,7 @@ _SPAN, _STATIONARY_SPAN = 4.0, 8.0
 def _problem(inputs: str, dimension: int, n_train: int) -> tuple[Covariates, float, float]:
     """The distribution of x, the layer's least loss, and its gain: ½ E tr Λ less that."""
     covariates = Panel(inputs, 1.0).covariates(dimension)
-    best = theory.minimum_loss(covariates, n_train)
+    best = minimum_loss(covariates, n_train)
     return covariates, best, dimension / 2 - best
 
 
@@ -46,16 +54,16 @@ def empirical(
     Smaller samples are the beginnings of larger ones.
     """
     covariates, best, gain = _problem(inputs, dimension, n_train)
-    distribution, start = PromptDistribution(covariates, Linear()), theory.minimizer(covariates, n_train)
+    distribution, start = PromptDistribution(covariates, Linear()), minimizer(covariates, n_train)
     rows = []
     for sample in range(n_samples):
         whole = distribution.sample(max(prompts), n_train + 1, seed=1000 * seed + sample, stream="training")
         for size in prompts:
             part = Prompts(whole.xs[:size], whole.ys[:size], whole.queries[:size], whole.targets[:size])
             if kind == LINEAR:
-                loss = theory.learner_loss(empirical_minimizer(part), covariates, n_train)
+                loss = learner_loss(empirical_minimizer(part), covariates, n_train)
             else:
-                loss = theory.population_loss(empirical_minimizer_of_all(part, start), covariates, n_train)
+                loss = population_loss(empirical_minimizer_of_all(part, start), covariates, n_train)
             rows.append({"inputs": inputs, "kind": kind, "n_prompts": size, "sample": sample, "excess": loss - best})
     table = pd.DataFrame(rows)
     return table.assign(relative=table["excess"] / gain)
@@ -82,8 +90,8 @@ def one_pass(
     Of the last iterate, and of the average over the second half of the steps; infinite where a run diverged.
     """
     covariates, best, gain = _problem(inputs, dimension, n_train)
-    loss = theory.PopulationLoss(covariates, n_train)
-    initial = theory.assumption3(theory.random_theta(dimension, seed), _SIGMA)
+    loss = PopulationLoss(covariates, n_train)
+    initial = assumption3(random_theta(dimension, seed), _SIGMA)
     rows = []
     for batch, rate, sample in product(batches, rates, range(n_samples)):
         sizes = [size for size in prompts if size >= 2 * batch]
@@ -110,9 +118,9 @@ def noise(
     The distance is from Assumption 3, the excess a mean over the second half of a run from the minimum.
     """
     covariates = Gaussian.isotropic(dimension)
-    initial = theory.assumption3(theory.random_theta(dimension, seed), _SIGMA)
+    initial = assumption3(random_theta(dimension, seed), _SIGMA)
     end = gradient_flow(initial, covariates, n_train, _SPAN).parameters(_SPAN).vector
-    minimum = theory.minimizer(covariates, n_train)
+    minimum = minimizer(covariates, n_train)
     rows = []
     for rate, size, sample in product(rates, batches, range(n_samples)):
         drawn = {"batch_size": size, "seed": 1000 * seed + sample}

@@ -107,11 +107,10 @@ def strength(record: Record) -> Figure:
             tick_at(ax, values, ".2g")
         for ax in axes[:, 0]:
             ax.set_ylabel("error / zero predictor's")
-        handles = [
-            Line2D([], [], color=color, marker="o", markersize=3.5, label=name) for name, color in colors.items()
-        ]
-        zero = Line2D([], [], color=ZERO, linestyle=(0, (4, 2)), label="zero predictor")
-        figure.legend(handles=[*handles, zero], loc="outside lower center", ncols=3)
+        mark = {"marker": "o", "markersize": 3.5}
+        handles = [Line2D([], [], color=color, label=name, **mark) for name, color in colors.items()]
+        handles.append(Line2D([], [], color=ZERO, linestyle=(0, (4, 2)), label="zero predictor"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -120,10 +119,8 @@ def _colors(cells: pd.DataFrame) -> dict[str, str]:
     names = ("least squares", "ridge", "linear layer, fixed Λ", "linear layer, random Λ")
     colors = {name: PREDICTORS[name] for name in names}
     models = where(cells, group="transformer")
-    for family in ("fixed", "random"):
-        own = models[(models["family"] == family) & (models["embedding"] == models["embedding"].head(1).squeeze())]
-        if len(own):
-            colors[at_last(own, "n_train")["predictor"].iloc[0]] = shade(family, 1, 3)
+    for family, own in models[models["embedding"] == models["embedding"].head(1).squeeze()].groupby("family"):
+        colors[at_last(own, "n_train")["predictor"].iloc[0]] = shade(str(family), 1, 3)
     return colors
 
 

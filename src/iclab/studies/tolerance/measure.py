@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,17 +29,7 @@ from iclab.studies.figure1.models import Model, ModelSettings, describe, find_or
 from iclab.studies.lab import Lab
 from iclab.studies.measuring import CHUNK, FAMILIES, OWN, resampling, with_interval
 from iclab.studies.store import Unit
-from iclab.studies.tolerance.problems import (
-    DISTRIBUTIONS,
-    ORTHOGONAL,
-    SAME_INPUTS,
-    SAME_NOISE,
-    UNSHIFTED,
-    Problem,
-    best_predictor,
-    exact_error,
-    kind_of,
-)
+from iclab.studies.tolerance import problems
 from iclab.studies.tolerance.questions import LEARNED, TOLERANCE
 from iclab.studies.tolerance.views import counts, differences, overview
 from iclab.studies.trainings import Trained, shipped
@@ -52,7 +43,7 @@ RESAMPLES = 1000
 SUITES = ("garg", "paper")
 _READS = {"interleaved": "", "stacked": " on columns"}
 # By problem: squared errors of every prompt by predictor and position.
-Measured: TypeAlias = Mapping[Problem, Mapping[tuple[str, int], Float64[np.ndarray, " B"]]]
+Measured: TypeAlias = Mapping[problems.Problem, Mapping[tuple[str, int], Float64[np.ndarray, " B"]]]
 
 
 @dataclass(frozen=True)
@@ -80,21 +71,7 @@ class Settings(ModelSettings):
 
 @dataclass(frozen=True)
 class Learner:
-    """A predictor that is judged.
-
-    Attributes
-    ----------
-    name : str
-        In tables and figures.
-    group : {"classical", "linear layer", "transformer"}
-        What it is.
-    family : {"fixed", "random"}
-        Made for standard normal inputs, or for random covariances.
-    predictor : Predictor or Trained
-        What answers prompts.
-    n_train, training_seed, embedding, attention
-        Of a trained one, else missing.
-    """
+    """A predictor that is judged: classical, a linear layer or a transformer, made for fixed or random covariances."""
 
     name: str
     group: str
@@ -105,16 +82,16 @@ class Learner:
     embedding: str = ""
     attention: str = ""
 
-    def is_for(self, problem: Problem) -> bool:
+    def is_for(self, problem: problems.Problem) -> bool:
         """Whether it is judged on a problem."""
-        return Problem.of(problem.name, self.family) == problem
+        return problems.Problem.of(problem.name, self.family) == problem
 
     def columns(self) -> dict[str, Any]:
         """What a table says of it."""
-        return {"predictor": self.name, **{key: value for key, value in vars(self).items() if key not in _HIDDEN}}
+        rest = {key: value for key, value in vars(self).items() if key not in ("name", "predictor")}
+        return {"predictor": self.name, **rest}
 
 
-_HIDDEN = ("name", "predictor")
 ZERO = Learner("zero", "classical", "fixed", Zero())
 
 
@@ -130,10 +107,9 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     """
     check_integer(settings.n_test, "the smallest n_train", minimum=settings.dimension + 1)
     found = find_or_train(settings, lab)
-    others = sorted(
-        _shipped(found, settings), key=lambda each: (each.embedding, each.attention, each.family, each.n_train)
-    )
-    learners = [*_classical(settings), *_trained(found), *others]
+    others = sorted(_shipped(found, settings), key=attrgetter("embedding", "attention", "family", "n_train"))
+    own = [_transformer(model.family, run, model.training_seed) for model, run in found.items()]
+    learners = [*_classical(settings), *own, *others]
     suites = [Suite.named(suite, settings.dimension) for suite in SUITES]
     names = tuple(dict.fromkeys(name for suite in suites for name in suite.shifts))
     measured = _test(learners, names, settings, lab)
@@ -169,11 +145,6 @@ def _classical(settings: Settings) -> Iterator[Learner]:
         yield Learner(f"linear layer, {family} Λ", "linear layer", family, layer, n)
 
 
-def _trained(found: Mapping[Model, Trained]) -> Iterator[Learner]:
-    for model, run in found.items():
-        yield _transformer(model.family, run, model.training_seed)
-
-
 def _shipped(found: Mapping[Model, Trained], settings: Settings) -> Iterator[Learner]:
     """Models of the package that can be asked and are none of the study's.
 
@@ -200,19 +171,19 @@ def _transformer(family: str, run: Trained, seed: int) -> Learner:
 def _positions(name: str, settings: Settings) -> tuple[int, ...]:
     """Where errors are kept: at M; at d − 1 for queries orthogonal to their context, which do not exist later."""
     before = settings.dimension - 1
-    if name == ORTHOGONAL:
+    if name == problems.ORTHOGONAL:
         return (before,)
-    return (before, settings.n_test) if name in UNSHIFTED.values() else (settings.n_test,)
+    return (before, settings.n_test) if name in problems.UNSHIFTED.values() else (settings.n_test,)
 
 
 def _test(learners: Sequence[Learner], names: Sequence[str], settings: Settings, lab: Lab) -> Measured:
     """Squared errors of every predictor, of the best one and of zero under every shift."""
-    problems = list(dict.fromkeys(Problem.of(name, family) for name in names for family in FAMILIES))
-    cases: list[tuple[Problem, Learner]] = []
-    for problem in problems:
-        best = best_predictor(shift(problem.name), problem.base(settings.dimension))
-        references = [ZERO, Learner("best", "classical", problem.family, best)]
-        cases += [(problem, each) for each in (*references, *learners) if each in references or each.is_for(problem)]
+    members = list(dict.fromkeys(problems.Problem.of(name, family) for name in names for family in FAMILIES))
+    cases: list[tuple[problems.Problem, Learner]] = []
+    for problem in members:
+        best = problems.best_predictor(shift(problem.name), problem.base(settings.dimension))
+        here = [each for each in learners if each.is_for(problem)]
+        cases += [(problem, each) for each in (ZERO, Learner("best", "classical", problem.family, best), *here)]
     sizes = {"d": settings.dimension, "n_prompts": settings.n_prompts, "seed": settings.seed}
     units = [
         Unit(
@@ -222,7 +193,7 @@ def _test(learners: Sequence[Learner], names: Sequence[str], settings: Settings,
         )
         for problem, each in cases
     ]
-    measured: dict[Problem, dict[tuple[str, int], Float64[np.ndarray, " B"]]] = {}
+    measured: dict[problems.Problem, dict[tuple[str, int], Float64[np.ndarray, " B"]]] = {}
     for (problem, each), table in zip(cases, lab.tables(units, "testing"), strict=True):
         for position in _positions(problem.name, settings):
             measured.setdefault(problem, {})[each.name, position] = table[str(position)].to_numpy()
@@ -240,7 +211,7 @@ def errors_of(
 ) -> pd.DataFrame:
     """Squared errors of every prompt at the positions, in chunks that bound memory."""
     judged = load(predictor.path, device="auto") if isinstance(predictor, Trained) else predictor
-    distribution: PromptDistribution = shift(name).apply(Problem(name, family).base(d))
+    distribution: PromptDistribution = shift(name).apply(problems.Problem(name, family).base(d))
     blocks: list[np.ndarray] = []
     for start in range(0, n_prompts, CHUNK):
         prompts = distribution.sample(min(CHUNK, n_prompts - start), max(positions) + 1, seed=seed, start=start)
@@ -253,7 +224,7 @@ def _cell(
 ) -> dict[str, Any]:
     """One predictor under one shift."""
     position, d = max(_positions(name, settings)), settings.dimension
-    problem, before = (Problem.of(member, each.family) for member in (name, UNSHIFTED[each.family]))
+    problem, before = (problems.Problem.of(member, each.family) for member in (name, problems.UNSHIFTED[each.family]))
     here, unshifted = measured[problem], measured[before]
     excess = _excess(unshifted, each.name, position, weights)
     growth = _excess(here, each.name, position, weights) - excess
@@ -262,13 +233,13 @@ def _cell(
     relative = float(errors.mean() / zero.mean())
     ratio = unshifted[each.name, position].mean() / unshifted[ZERO.name, position].mean()
     layer = each.group == "linear layer"
-    exact = exact_error(each.family, name, d, settings.n_test, position) if layer else math.nan
+    exact = problems.exact_error(each.family, name, d, settings.n_test, position) if layer else math.nan
     exact_zero = shift(name).zero_error(problem.base(d))
     return {
         **each.columns(),
         "shift": name,
-        "kind": kind_of(shift(name)),
-        "itself": name in DISTRIBUTIONS,
+        "kind": problems.kind_of(shift(name)),
+        "itself": name in problems.DISTRIBUTIONS,
         "M": position,
         "n": len(errors),
         "relative": relative,
@@ -298,8 +269,8 @@ def _excess(
 
 def _judged(cells: pd.DataFrame) -> pd.DataFrame:
     """Whether each shift is tolerated, whether it counts, and whether a model has learned enough to be judged."""
-    own = cells["shift"] == cells["family"].map(UNSHIFTED)
-    again = (cells["family"] == "random") & cells["shift"].isin(SAME_INPUTS)
+    own = cells["shift"] == cells["family"].map(problems.UNSHIFTED)
+    again = (cells["family"] == "random") & cells["shift"].isin(problems.SAME_INPUTS)
     verdict = np.select(
         [own, cells["growth_high"] <= TOLERANCE, cells["growth_low"] > TOLERANCE],
         ["unshifted", "tolerated", "not tolerated"],
@@ -309,6 +280,6 @@ def _judged(cells: pd.DataFrame) -> pd.DataFrame:
     return cells.assign(
         verdict=verdict,
         # The members that are one shift under two names count once.
-        counted=~own & ~again & (cells["shift"] != SAME_NOISE),
+        counted=~own & ~again & (cells["shift"] != problems.SAME_NOISE),
         learned=(cells["group"] != "transformer") | (excess <= LEARNED),
     )

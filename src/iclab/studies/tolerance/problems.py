@@ -25,15 +25,7 @@ ORTHOGONAL, _INDEPENDENT = "orthogonal_train_test", "independent-query"
 
 @dataclass(frozen=True)
 class Problem:
-    """A member of the suites applied to a base.
-
-    Attributes
-    ----------
-    name : str
-        Of the member.
-    family : {"fixed", "random"}
-        Whose inputs are shifted; "fixed" for a member that is a distribution itself.
-    """
+    """A member of the suites, by name, applied to a family's inputs: "fixed" if it is a distribution itself."""
 
     name: str
     family: str

@@ -8,7 +8,7 @@ from iclab.studies.folder import questions_of
 from iclab.studies.rows import where
 from iclab.studies.shifts import questions as shifts
 from iclab.studies.study import Answer, Number, Tables, Verdict, counted, tally
-from iclab.studies.tolerance.views import BENIGN
+from iclab.studies.tolerance.views import BENIGN, KIND
 
 TOLERANCE = shifts.TOLERANCE
 # A model whose excess on what it was made for is above this has little to lose by a shift: it has not learned.
@@ -23,9 +23,8 @@ AGREE = 4.0
 
 def _cells(tables: Tables, group: str, family: str | None = None) -> pd.DataFrame:
     """Counted shifts of those that learned."""
-    cells = tables["cells"]
-    rows = where(cells, counted=True, learned=True, group=group)
-    return rows if family is None else where(rows, family=family)
+    own = {} if family is None else {"family": family}
+    return where(tables["cells"], counted=True, learned=True, group=group, **own)
 
 
 def _count(rows: pd.DataFrame, wanted: str, **numbers: float | Number) -> Answer:
@@ -34,7 +33,6 @@ def _count(rows: pd.DataFrame, wanted: str, **numbers: float | Number) -> Answer
 
 
 def layer(tables: Tables, benign: bool) -> Answer:
-    """Which shifts the layer of the fixed covariance tolerates, and how many it cannot fail."""
     rows = _cells(tables, "linear layer", "fixed")
     rows = rows[rows["kind"].isin(BENIGN) == benign]
     if not benign:
@@ -45,19 +43,15 @@ def layer(tables: Tables, benign: bool) -> Answer:
 
 
 def transformers(tables: Tables, family: str) -> Answer:
-    """How many shifts the transformers of a family tolerate, beside the layer of the same training."""
     rows, alone = _cells(tables, "transformer", family), _cells(tables, "linear layer", family)
     alike = _count(rows, "tolerated")
     per_model = (rows["verdict"] == "tolerated").groupby(rows["predictor"]).sum()
-    numbers: dict[str, float | Number] = {"models": len(per_model), "shifts": len(alone)}
-    numbers["linear_layer"] = int((alone["verdict"] == "tolerated").sum())
-    if len(per_model):
-        numbers |= {"fewest": int(per_model.min()), "most": int(per_model.max())}
+    numbers = {"models": len(per_model), "shifts": len(alone), "linear_layer": (alone["verdict"] == "tolerated").sum()}
+    numbers |= {"fewest": per_model.min(), "most": per_model.max()} if len(per_model) else {}
     return Answer(Verdict.MEASURED, alike.met, alike.missed, alike.undecided, numbers)
 
 
 def as_predicted(tables: Tables, family: str) -> Answer:
-    """Per transformer and shift: whether its verdict is that of the layer of the same training, as theory gives it."""
     rows, cells = _cells(tables, "transformer", family), tables["cells"]
     layer = where(cells, counted=True, group="linear layer", family=family)
     theory = rows["shift"].map(layer.groupby("shift")["verdict"].first())
@@ -69,28 +63,21 @@ def as_predicted(tables: Tables, family: str) -> Answer:
 
 
 def unlike(tables: Tables, other: str, family: str | None) -> Answer:
-    """How many kinds of models differ from another predictor, all models of a kind alike."""
     models = _cells(tables, "transformer", family)
-    kinds = models.groupby(["family", "embedding", "attention"]).ngroups
-    rows = where(tables["differences"], unlike=other)
-    rows = rows if family is None else where(rows, family=family)
-    differing = rows.groupby(["family", "embedding", "attention"]).ngroups
+    rows = where(tables["differences"], unlike=other, **({} if family is None else {"family": family}))
+    kinds, differing = (table.groupby(KIND).ngroups for table in (models, rows))
     return tally(differing, kinds - differing, **{"shifts": len(rows)})
 
 
 def cost(tables: Tables) -> Answer:
-    """How often a tolerated shift raises the error much: the line is absolute."""
-    rows = _cells(tables, "transformer")
-    ratio = where(rows, verdict="tolerated")["ratio"]
+    ratio = where(_cells(tables, "transformer"), verdict="tolerated")["ratio"]
     numbers = {f"above_{fold}_fold": int((ratio > fold).sum()) for fold in FOLDS}
     return Answer(Verdict.MEASURED if len(ratio) else Verdict.UNDECIDED, numbers={"tolerated": len(ratio), **numbers})
 
 
 def closed_form(tables: Tables) -> Answer:
-    """How many measured errors of the layer are where its closed form is."""
     z = _cells(tables, "linear layer")["z"].dropna().abs()
-    numbers = {"largest_distance": float(z.max())} if len(z) else {}
-    return counted(z <= AGREE, **numbers)
+    return counted(z <= AGREE, **({"largest_distance": z.max()} if len(z) else {}))
 
 
 QUESTIONS = questions_of(globals())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from iclab.studies.rows import at_last, where
@@ -11,17 +12,13 @@ from iclab.studies.rows import at_last, where
 # What the paper says that the layer tolerates; the rest are other inputs.
 BENIGN = ("task", "labels", "query")
 VERDICTS = ("tolerated", "not tolerated", "undecided")
-_KIND = ["family", "embedding", "attention"]
+KIND = ["family", "embedding", "attention"]
 
 
 def counts(cells: pd.DataFrame) -> pd.DataFrame:
     """How many shifts of each kind a predictor tolerates, does not tolerate, and leaves open."""
-    counted = cells[cells["counted"]]
-    rows = [
-        {**dict(zip(("predictor", "group", "kind"), key, strict=True)), **_tally(own)}
-        for key, own in counted.groupby(["predictor", "group", "kind"], sort=False)
-    ]
-    return pd.DataFrame(rows)
+    groups = cells[cells["counted"]].groupby(["predictor", "group", "kind"], sort=False)
+    return pd.DataFrame([{"predictor": x, "group": y, "kind": z, **_tally(own)} for (x, y, z), own in groups])
 
 
 def overview(cells: pd.DataFrame) -> pd.DataFrame:
@@ -31,18 +28,17 @@ def overview(cells: pd.DataFrame) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for (name, group, family, learned), own in cells.groupby(["predictor", "group", "family", "learned"], sort=False):
-        at_m = at_last(own, "M").iloc[0]
         row: dict[str, Any] = {"predictor": name, "group": group, "family": family, "learned": learned}
+        at_m = at_last(own, "M").iloc[0]
         row |= {"excess": at_m["unshifted"], "stderr": at_m["unshifted_stderr"]}
         counted = own[own["counted"]]
         benign = counted["kind"].isin(BENIGN)
         for label, part in (("other", counted[benign]), ("inputs", counted[~benign])):
             row |= {f"{label}_{key.replace(' ', '_')}": count for key, count in _tally(part).items()}
-        failing = where(counted, verdict="not tolerated").sort_values("growth", ascending=False).head(1)
-        row["worst"] = failing["shift"].iloc[0] if len(failing) else None
-        for key in ("growth", "growth_low", "growth_high"):
-            row[key] = float(failing[key].iloc[0]) if len(failing) else float("nan")
-        rows.append(row)
+        failing = where(counted, verdict="not tolerated").sort_values("growth", ascending=False)
+        ends = ["growth", "growth_low", "growth_high"]
+        worst = dict.fromkeys(ends, np.nan) if failing.empty else failing[ends].iloc[0]
+        rows.append({**row, "worst": None if failing.empty else failing["shift"].iloc[0], **worst})
     return pd.DataFrame(rows)
 
 
@@ -55,8 +51,8 @@ def differences(cells: pd.DataFrame) -> pd.DataFrame:
     shifted = cells[cells["counted"]]
     models = where(shifted, group="transformer", learned=True)
     rows: list[dict[str, Any]] = []
-    for key, own in models.groupby(_KIND, sort=False):
-        kind = dict(zip(_KIND, key, strict=True)) | {"models": own["predictor"].nunique()}
+    for key, own in models.groupby(KIND, sort=False):
+        kind = dict(zip(KIND, key, strict=True)) | {"models": own["predictor"].nunique()}
         layer = where(shifted, group="linear layer", family=kind["family"])
         # Prompts are the same where what is shifted is.
         squares = where(shifted, predictor="least squares", family=kind["family"])
@@ -67,7 +63,7 @@ def differences(cells: pd.DataFrame) -> pd.DataFrame:
             alike = (own["verdict"] == mine).groupby(own["shift"], sort=False).all()
             theirs = set(other.loc[other["verdict"] == its, "shift"])
             rows += [{**kind, "unlike": unlike, "shift": name} for name in alike.index[alike] if name in theirs]
-    return pd.DataFrame(rows, columns=[*_KIND, "models", "unlike", "shift"])
+    return pd.DataFrame(rows, columns=[*KIND, "models", "unlike", "shift"])
 
 
 def _tally(rows: pd.DataFrame) -> dict[str, int]:
