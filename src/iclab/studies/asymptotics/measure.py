@@ -71,17 +71,15 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
         (exponents), icl; ``simulations`` and ``intercepts``: as ``simulations.simulated`` and ``.intercepts``;
         ``exact``: alpha, dimension, exact (the minimiser's error), limit, ratio; ``depth``: as ``published.depths``.
     """
-    sizes = list(zip(settings.dimensions, settings.n_runs, strict=True))
     units = []
-    for (i, cell), (d, n) in product(enumerate(CELLS), sizes):
+    for (i, cell), (d, n) in product(enumerate(CELLS), zip(settings.dimensions, settings.n_runs, strict=True)):
         given = {"cell": cell, "dimension": d, "n_runs": n, "seed": 1000 * i + settings.seed}
         units.append(Unit(simulated, given, f"simulation {i + 1}, d = {d}"))
     simulations = lab.rows(units, "simulating")
-    curves = [
-        Unit(curve, {"kappa": kappa, "penalty": penalty, "n_tau": settings.n_tau}, f"curve {kappa:g} {penalty}")
-        for kappa in (*settings.kappas, math.inf)
-        for penalty in (RIDGELESS, FIXED, BEST)
-    ]
+    curves = []
+    for kappa, penalty in product((*settings.kappas, math.inf), (RIDGELESS, FIXED, BEST)):
+        given = {"kappa": kappa, "penalty": penalty, "n_tau": settings.n_tau}
+        curves.append(Unit(curve, given, f"curve {kappa:g} {penalty}"))
     return {
         "published": published(),
         "curves": lab.rows(curves, "limits"),
@@ -133,13 +131,11 @@ def gaps() -> pd.DataFrame:
 
 def mismatch() -> pd.DataFrame:
     """ICL on tasks of one covariance after training on tasks of another."""
-    rows = [
-        {"alpha": alpha, "tau": tau, "kappa": kappa, "training": training, "test": test}
-        | {"icl": mismatch_asymptotics(alpha, tau, kappa, NOISE, tasks(training), tasks(test)).icl}
-        for alpha, tau, kappa in SIZES
-        for test in TESTS
-        for training in TRAINING
-    ]
+    rows = []
+    for (alpha, tau, kappa), test, training in product(SIZES, TESTS, TRAINING):
+        limit = mismatch_asymptotics(alpha, tau, kappa, NOISE, tasks(training), tasks(test))
+        row = {"alpha": alpha, "tau": tau, "kappa": kappa, "training": training, "test": test}
+        rows.append({**row, "icl": limit.icl})
     return pd.DataFrame(rows)
 
 

@@ -19,10 +19,10 @@ from iclab.predictors import LeastSquares, Ridge, TrainedLSA
 from iclab.prompts import Gaussian, Linear, PromptDistribution
 from iclab.prompts.specification import build_law
 from iclab.studies.covariances.eigenvalues import Eigenvalues
+from iclab.studies.measuring import Covariates
 from iclab.theory import (
     CovarianceLaw,
     ScaledCovariance,
-    ScaledRisk,
     coordinate_scaling,
     expected_risk,
     learner_risk,
@@ -70,15 +70,15 @@ def _covariances(eigenvalues: Eigenvalues, coupling: str, dimension: int) -> Cov
     return ScaledCovariance(np.eye(dimension), build_law(eigenvalues.parameters))
 
 
-def layer_on(
-    eigenvalues: Eigenvalues, n_train: int, test: CovarianceLaw, n_test: int, scaling: str, dimension: int
-) -> float:
-    """Exact error of the layer trained on ``eigenvalues`` at N, on prompts of other inputs at M, plain or scaled."""
+def errors_on(
+    eigenvalues: Eigenvalues, n_train: int, test: Covariates, n_test: int, dimension: int
+) -> dict[str, float]:
+    """Exact errors of the layer trained on ``eigenvalues`` at N, on prompts of other inputs at M, by their scaling."""
     own = eigenvalues.covariates(dimension)
-    if scaling == NONE:
-        return expected_risk(own, n_train, n_test, test)
-    risk: ScaledRisk = (trace_scaling if scaling == TRACE else coordinate_scaling)(test, n_test)  # type: ignore[arg-type]
-    return risk(float(np.trace(optimal_learner(own, n_train))) / dimension)
+    k = float(np.trace(optimal_learner(own, n_train))) / dimension
+    scaled = {TRACE: trace_scaling(test, n_test), COORDINATES: coordinate_scaling(test, n_test)}
+    plain = expected_risk(own, n_train, n_test, test)
+    return {NONE: plain, **{scaling: risk(k) for scaling, risk in scaled.items()}}
 
 
 def classical_errors(

@@ -155,10 +155,10 @@ def exact_errors(one: Eigenvalues, test: Test, n_train: int, lengths: Sequence[i
     covariates, zero = test.covariates(one, dimension), test.scale * dimension
     rows: list[tuple[Any, ...]] = []
     for m in lengths:
-        plain = layer.layer_on(one, n_train, covariates, m, layer.NONE, dimension) / zero
-        for scaling in (layer.NONE, layer.TRACE, layer.COORDINATES):
-            error = layer.layer_on(one, n_train, covariates, m, scaling, dimension) / zero
-            rows.append((layer.LSA, m, scaling, error, np.nan, 0, plain - error, np.nan))
+        exact = layer.errors_on(one, n_train, covariates, m, dimension)
+        errors = {scaling: error / zero for scaling, error in exact.items()}
+        for scaling, error in errors.items():
+            rows.append((layer.LSA, m, scaling, error, np.nan, 0, errors[layer.NONE] - error, np.nan))
     return _tidy(rows, one, test)
 
 

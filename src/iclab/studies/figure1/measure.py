@@ -46,12 +46,8 @@ class Settings(ModelSettings):
 
     Attributes
     ----------
-    n_prompts : int
-        Test prompts per distribution.
     scales : tuple of float
         Factors c of the random test covariances, ascending.
-    seed : int
-        Seed of the test prompts and of the bootstrap.
     learned_at_n : float, optional
         Largest error / d at M = N, on its own inputs, of a model that counts as having learned; when omitted the
         criterion is ``LEARNED``.
@@ -59,7 +55,6 @@ class Settings(ModelSettings):
 
     n_prompts: int = 4_000
     scales: tuple[float, ...] = (1.0, 4.0, 9.0)
-    seed: int = 0
     learned_at_n: float | None = None
 
 
@@ -98,15 +93,10 @@ def _test(settings: Settings, found: Mapping[Model, Trained], tested: Sequence[P
     """Squared errors of every predictor on every panel, on the same prompts."""
     sizes = {"d": settings.dimension, "n_points": settings.max_context + 1}
     sizes |= {"n_prompts": settings.n_prompts, "seed": settings.seed}
-    units = {
-        (model, panel): Unit(
-            errors_of,
-            {"model": found[model] if model else None, "panel": panel, **sizes},
-            f"{model or 'least squares'} on {panel}",
-        )
-        for panel in tested
-        for model in (None, *found)
-    }
+    units: dict[tuple[Model | None, Panel], Unit] = {}
+    for panel, model in product(tested, (None, *found)):
+        given = {"model": found[model] if model else None, "panel": panel, **sizes}
+        units[model, panel] = Unit(errors_of, given, f"{model or 'least squares'} on {panel}")
     tables = lab.tables(list(units.values()), "testing")
     return {case: table.to_numpy() for case, table in zip(units, tables, strict=True)}
 

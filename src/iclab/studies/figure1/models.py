@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from iclab.models import Architecture
 from iclab.studies.lab import Lab
 from iclab.studies.measuring import COVARIATES, FAMILIES, SIZE, TOKENS
-from iclab.studies.trainings import Job, Trained, choose, deviations, find, stated, trained
+from iclab.studies.trainings import Job, Trained, TrainingSettings, choose, deviations, find, stated, trained
 from iclab.training import TrainingConfig, preset
 
 
@@ -27,7 +27,7 @@ class Model(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ModelSettings:
+class ModelSettings(TrainingSettings):
     """Which transformers a study needs; studies with equal ones share their trainings.
 
     Attributes
@@ -40,10 +40,6 @@ class ModelSettings:
         Largest number of examples that a model can read.
     preset : str
         Name of the training preset.
-    overrides : dict
-        Fields of the preset that this profile changes.
-    training_seeds : tuple of int
-        One training per seed.
     reuse : tuple of str
         Models that will do though they were optimised otherwise: "shipped" for those of the package, folders of runs.
     train_missing : bool
@@ -54,7 +50,6 @@ class ModelSettings:
     n_train: tuple[int, ...] = (10, 18, 25)
     max_context: int = 25
     preset: str = "tiny"
-    overrides: Mapping[str, Any] = field(default_factory=dict)
     training_seeds: tuple[int, ...] = (0,)
     reuse: tuple[str, ...] = ()
     train_missing: bool = True

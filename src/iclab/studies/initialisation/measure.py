@@ -54,15 +54,11 @@ class Problem(NamedTuple):
 
 
 PROBLEMS = (
-    Problem("fixed", 2, 5, 1.0),
-    Problem("fixed", 2, 20, 1.0),
-    Problem("fixed", 2, 80, 1.0),
+    *(Problem("fixed", 2, n_train, 1.0) for n_train in (5, 20, 80)),
     Problem("fixed", 2, 20, 10.0),
-    Problem("fixed", 3, 20, 1.0),
-    Problem("fixed", 3, 80, 1.0),
+    *(Problem("fixed", 3, n_train, 1.0) for n_train in (20, 80)),
     Problem("fixed", 3, 20, 10.0),
-    Problem("random", 2, 20, 1.0),
-    Problem("random", 3, 20, 1.0),
+    *(Problem("random", dimension, 20, 1.0) for dimension in (2, 3)),
 )
 # Where σ is varied, by the size of the perturbation of all parameters.
 RATIO_PROBLEMS = {

@@ -21,7 +21,6 @@ from iclab.studies.lab import Lab
 from iclab.studies.positions.treatments import CHANGES, trained_rows, treated
 from iclab.studies.store import Unit
 from iclab.studies.trainings import Job, PresetSettings, Trained, trained
-from iclab.training import TrainingConfig
 
 TITLE = "The spike beyond the training length"
 VARIANTS = ("learned", "shifted", "none", "rotary", "alibi")
@@ -51,6 +50,10 @@ class Settings(PresetSettings):
     def n_points(self) -> int:
         """P of the longest test prompt."""
         return self.factor * self.n_train + 1
+
+
+def _random(c: float) -> measuring.Panel:
+    return measuring.Panel("random-exponential", c)
 
 
 class Model(NamedTuple):
@@ -105,15 +108,12 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     }
 
 
-def configuration(model: Model, settings: Settings) -> TrainingConfig:
-    """What the study trains for a model: all alike but for the positions."""
-    given = {"covariates": measuring.COVARIATES[model.family], "max_points": settings.n_points}
-    return settings.configuration(model.training_seed, **given, model={"positions": model.variant})
-
-
 def _job(model: Model, settings: Settings, lab: Lab) -> Job:
+    """What is trained for a model: all alike but for the positions."""
+    given = {"covariates": measuring.COVARIATES[model.family], "max_points": settings.n_points}
+    config = settings.configuration(model.training_seed, **given, model={"positions": model.variant})
     name = f"{model.variant}-{model.family}cov-seed{model.training_seed}"
-    return lab.job(name, name, configuration(model, settings))
+    return lab.job(name, name, config)
 
 
 def _judge(settings: Settings, models: Mapping[Model, Trained], lab: Lab) -> Judged:
@@ -157,12 +157,12 @@ def _cases(settings: Settings, models: Mapping[Model, Trained]) -> Iterator[Case
 
 def _multiplied(model: Model, c: float) -> Case:
     """The whole table times √c at c: positions as large beside the tokens as at 1."""
-    return Case(model, "multiplied", c**0.5, measuring.Panel("random-exponential", c))
+    return Case(model, "multiplied", c**0.5, _random(c))
 
 
 def _divided(model: Model, c: float, low: float) -> Case:
     """The whole table over √c at 1: positions as small beside the tokens as at c."""
-    return Case(model, "divided", c**-0.5, measuring.Panel("random-exponential", low))
+    return Case(model, "divided", c**-0.5, _random(low))
 
 
 def _near(values: measuring.Errors, n: int) -> np.ndarray:
@@ -209,9 +209,7 @@ def _variance(errors: Judged, settings: Settings, weights: measuring.Weights) ->
     n, (low, *_) = settings.n_train, settings.scales
     rows: list[dict[str, Any]] = []
     for model in _learned(errors):
-        tested = {
-            c: errors[Case(model, AS_TRAINED, 1.0, measuring.Panel("random-exponential", c))] for c in settings.scales
-        }
+        tested = {c: errors[Case(model, AS_TRAINED, 1.0, _random(c))] for c in settings.scales}
         over_c = {c: (weights @ one[:, n] / c, _jump(one, n, weights) / c) for c, one in tested.items()}
         base_1, jump_1 = over_c[low]
         for c, (base, jump) in over_c.items():
@@ -245,10 +243,10 @@ def _interventions(errors: Judged, settings: Settings, weights: measuring.Weight
     n, (low, *high) = settings.n_train, settings.scales
     rows: list[dict[str, Any]] = []
     for model in _learned(errors):
-        start = Case(model, AS_TRAINED, 1.0, measuring.Panel("random-exponential", low))
+        start = Case(model, AS_TRAINED, 1.0, _random(low))
         first = _jump(errors[start], n, weights) / low
         for c in high:
-            untouched = start._replace(panel=measuring.Panel("random-exponential", c))
+            untouched = start._replace(panel=_random(c))
             there = _jump(errors[untouched], n, weights) / c
             for case, as_trained, before, predicted in (
                 (untouched, untouched, there, there),

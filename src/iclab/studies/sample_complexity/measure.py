@@ -122,15 +122,10 @@ def _transformers(settings: Settings, lab: Lab) -> pd.DataFrame:
     jobs = {(k, seed): _job(k, seed, settings, lab) for k in settings.tasks for seed in settings.training_seeds}
     lab.train(list(jobs.values()))
     given = {name: getattr(settings, name) for name in ("dimension", "n_train", "noise", "n_prompts", "seed")}
-    units = [
-        Unit(
-            tasks.judge,
-            {"model": trained(job), "n_tasks": k, "pool_seed": seed, **given},
-            job.label,
-            {"n_tasks": k, "training_seed": seed},
-        )
-        for (k, seed), job in jobs.items()
-    ]
+    units = []
+    for (k, seed), job in jobs.items():
+        model = {"model": trained(job), "pool": None if k is None else (k, seed)}
+        units.append(Unit(tasks.judge, {**model, **given}, job.label, {"n_tasks": k, "training_seed": seed}))
     return lab.rows(units, "testing").astype({"n_tasks": "float64"})
 
 

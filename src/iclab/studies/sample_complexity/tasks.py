@@ -48,30 +48,23 @@ def pooled_layer(
 
 
 def judge(
-    model: Trained,
-    n_tasks: int | None,
-    pool_seed: int,
-    dimension: int,
-    n_train: int,
-    noise: float,
-    n_prompts: int,
-    seed: int,
+    model: Trained, pool: tuple[int, int] | None, dimension: int, n_train: int, noise: float, n_prompts: int, seed: int
 ) -> pd.DataFrame:
-    """Errors / d of a transformer trained on a pool of K tasks, on tasks of the pool and on fresh ones.
+    """Errors / d of a transformer trained on a pool (K and its seed), on tasks of the pool and on fresh ones.
 
-    None are fresh tasks throughout, for which dMMSE is ridge. Classical learners have a distance too (mean squared
-    difference from the model over the mean squared target), and the share of bootstrap samples in which it is least.
+    Without a pool they are fresh throughout. Classical learners have a distance too (mean squared difference from the
+    model over the mean squared target), and the share of bootstrap samples in which it is least.
     """
     covariates = Gaussian.isotropic(dimension)
     network = load(model.path, device="auto")
     candidates: dict[str, Predictor] = {RIDGE: Ridge.bayes(noise), LEAST_SQUARES: LeastSquares()}
     distributions = {FRESH: PromptDistribution(covariates, Linear(), noise)}
     moment = None
-    if n_tasks is not None:
-        pool = FinitePool.gaussian(n_tasks, dimension, seed=pool_seed)
-        candidates = {DMMSE: FinitePoolBayes(pool.pool, noise), **candidates}
-        distributions = {POOL: PromptDistribution(covariates, pool, noise), **distributions}
-        moment = pool.weight_moment(dimension)
+    if pool is not None:
+        tasks = FinitePool.gaussian(pool[0], dimension, seed=pool[1])
+        candidates = {DMMSE: FinitePoolBayes(tasks.pool, noise), **candidates}
+        distributions = {POOL: PromptDistribution(covariates, tasks, noise), **distributions}
+        moment = tasks.weight_moment(dimension)
     candidates[LSA] = TrainedLSA(minimizer(covariates, n_train, noise**2, moment))
     given = (distributions, n_train + 1)
     errors = compare({MODEL: network, **candidates}, *given, n_prompts=n_prompts, seed=seed)

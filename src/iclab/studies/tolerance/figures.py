@@ -70,7 +70,9 @@ def growth(record: Record) -> Figure:
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         _separators(ax, cells, shifts, names)
-        _shades(figure)
+        labels = [f"at most {TOLERANCE:g}", *(f"to {bound:g}" for bound in _BOUNDS[1:]), f"above {_BOUNDS[-1]:g}"]
+        patches = [Patch(facecolor=f, edgecolor="#888888", label=x) for f, x in zip(_SHADES, labels, strict=True)]
+        figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), title="growth of the excess")
     return figure
 
 
@@ -85,12 +87,6 @@ def _separators(ax: Axes, cells: pd.DataFrame, shifts: list[str], names: list[st
     for kind in dict.fromkeys(kinds):
         places = [c for c, own in enumerate(kinds) if own == kind]
         ax.text(float(np.mean(places)) + 0.5, -0.15, kind, ha="center", va="bottom", fontsize=8.5, fontweight="bold")
-
-
-def _shades(figure: Figure) -> None:
-    labels = [f"at most {TOLERANCE:g}", *(f"to {bound:g}" for bound in _BOUNDS[1:]), f"above {_BOUNDS[-1]:g}"]
-    handles = [Patch(facecolor=f, edgecolor="#888888", label=label) for f, label in zip(_SHADES, labels, strict=True)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), title="growth of the excess")
 
 
 def strength(record: Record) -> Figure:

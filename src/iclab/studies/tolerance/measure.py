@@ -48,20 +48,9 @@ Measured: TypeAlias = Mapping[problems.Problem, Mapping[tuple[str, int], Float64
 
 @dataclass(frozen=True)
 class Settings(ModelSettings):
-    """Sizes of the study: its models, and what they are tested on.
-
-    All is tested with M = the smallest ``n_train`` in context, which every model was trained for.
-
-    Attributes
-    ----------
-    n_prompts : int
-        Prompts per shift.
-    seed : int
-        Seed of the prompts and of the bootstrap.
-    """
+    """All is tested with M = the smallest ``n_train`` in context, which every model was trained for."""
 
     n_prompts: int = 2_000
-    seed: int = 0
 
     @property
     def n_test(self) -> int:
@@ -185,14 +174,10 @@ def _test(learners: Sequence[Learner], names: Sequence[str], settings: Settings,
         here = [each for each in learners if each.is_for(problem)]
         cases += [(problem, each) for each in (ZERO, Learner("best", "classical", problem.family, best), *here)]
     sizes = {"d": settings.dimension, "n_prompts": settings.n_prompts, "seed": settings.seed}
-    units = [
-        Unit(
-            errors_of,
-            {"predictor": each.predictor, **vars(problem), "positions": _positions(problem.name, settings), **sizes},
-            f"{each.name} on {problem.name}",
-        )
-        for problem, each in cases
-    ]
+    units = []
+    for problem, each in cases:
+        given = {"problem": problem, "positions": _positions(problem.name, settings), **sizes}
+        units.append(Unit(errors_of, {"predictor": each.predictor, **given}, f"{each.name} on {problem.name}"))
     measured: dict[problems.Problem, dict[tuple[str, int], Float64[np.ndarray, " B"]]] = {}
     for (problem, each), table in zip(cases, lab.tables(units, "testing"), strict=True):
         for position in _positions(problem.name, settings):
@@ -202,8 +187,7 @@ def _test(learners: Sequence[Learner], names: Sequence[str], settings: Settings,
 
 def errors_of(
     predictor: Predictor | Trained,
-    name: str,
-    family: str,
+    problem: problems.Problem,
     positions: Sequence[int],
     d: int,
     n_prompts: int,
@@ -211,7 +195,7 @@ def errors_of(
 ) -> pd.DataFrame:
     """Squared errors of every prompt at the positions, in chunks that bound memory."""
     judged = load(predictor.path, device="auto") if isinstance(predictor, Trained) else predictor
-    distribution: PromptDistribution = shift(name).apply(problems.Problem(name, family).base(d))
+    distribution: PromptDistribution = shift(problem.name).apply(problem.base(d))
     blocks: list[np.ndarray] = []
     for start in range(0, n_prompts, CHUNK):
         prompts = distribution.sample(min(CHUNK, n_prompts - start), max(positions) + 1, seed=seed, start=start)
