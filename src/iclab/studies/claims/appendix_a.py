@@ -1,4 +1,4 @@
-# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
+# ruff: noqa: D103 (checks use their functions at once; what they are about stands in their claims)
 """Appendix A, and the displays of the proofs: the loss as a quadratic form, the dynamics, the lower bound on u."""
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iclab.foundations import Matrix
+from iclab.foundations import Matrix, Vector
 from iclab.prompts import Gaussian
-from iclab.studies.claims.bench import Bench, layer, written_gamma
+from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward, quadratic_gradient, root
-from iclab.studies.claims.random_laws import random_problems
+from iclab.studies.claims.random_laws import RandomProblem
 from iclab.studies.claims.trajectories import (
     flat,
     restricted_excess,
@@ -27,59 +27,54 @@ from iclab.theory import LSAParameters, assumption3, embed, population_gradient,
 from iclab.theory.cubature import symmetric_rule
 
 
-def equation_37(bench: Bench) -> Items:
-    for problem in bench.problems(24, dimensions=(1, 3)):
-        d, n = problem.dimension, min(problem.n_train, 5)
-        nodes, weights = symmetric_rule(n * d)
-        xs = nodes.reshape(-1, n, d) @ root(problem.covariance).T
-        empirical = np.einsum("kni,knj->kij", xs, xs) / n
-        found = np.einsum("k,kij,kjl->il", weights, empirical, empirical)
-        yield "moment", found, written_gamma(problem.covariance, n) @ problem.covariance
+def equation_37(bench: Bench, problem: Problem) -> Items:
+    d, n = problem.dimension, min(problem.n_train, 5)
+    nodes, weights = symmetric_rule(n * d)
+    xs = nodes.reshape(-1, n, d) @ root(problem.covariance).T
+    empirical = np.einsum("kni,knj->kij", xs, xs) / n
+    found = np.einsum("k,kij,kjl->il", weights, empirical, empirical)
+    yield "moment", found, written_gamma(problem.covariance, n) @ problem.covariance
 
 
-def equation_33(bench: Bench) -> Items:
+def equation_33(bench: Bench, d: int, n: int, cov: Matrix) -> Items:
     # A symmetric matrix is its quadratic form: t'E[w'x_q H]t = E[w'x_q ŷ].
-    for d, n, cov in bench.small(12):
-        prompts = LinearPrompts.build(cov, n)
-        theta = bench.parameters(d)
-        a, u, U, b = theta.blocks
-        square = cov @ cov
-        found = prompts.mean(prompts.predictions(theta) * prompts.targets)
-        yield "form", found, u * np.trace(square @ U) + b @ square @ a
+    prompts = LinearPrompts.build(cov, n)
+    theta = bench.parameters(d)
+    a, u, U, b = theta.blocks
+    square = cov @ cov
+    found = prompts.mean(prompts.predictions(theta) * prompts.targets)
+    yield "form", found, u * np.trace(square @ U) + b @ square @ a
 
 
-def lemma_15(bench: Bench) -> Items:
-    for problem in bench.problems(40):
-        d, cov, n = problem.dimension, problem.covariance, problem.n_train
-        U, u = bench.matrix(d), bench.normal()
-        _, du, dU, _ = population_gradient(layer(u, U), problem.law, n).blocks
+def lemma_15(bench: Bench, problem: Problem) -> Items:
+    d, cov, n = problem.dimension, problem.covariance, problem.n_train
+    U, u = bench.matrix(d), bench.normal()
+    _, du, dU, _ = population_gradient(layer(u, U), problem.law, n).blocks
 
-        def loss(v: np.ndarray) -> float:
-            return restricted_loss(cov, n, v[0], v[1:].reshape(d, d))
+    def loss(v: np.ndarray) -> float:
+        return restricted_loss(cov, n, v[0], v[1:].reshape(d, d))
 
-        yield "gradient", quadratic_gradient(loss, flat(u, U)), flat(du, dU)
-        yield "gradient", flat(*restricted_gradient(cov, n, u, U)), flat(du, dU)
-
-
-def corollary_16(bench: Bench) -> Items:
-    for problem in bench.problems(100):
-        cov, n, inverse = problem.covariance, problem.n_train, problem.inverse
-        least = -np.trace(cov @ cov @ inverse) / 2
-        yield "loss", restricted_loss(cov, n, 1.0, inverse), least
-        u, U = bench.normal(), bench.matrix(problem.dimension)
-        yield "loss", restricted_loss(cov, n, u, U) - least, restricted_excess(cov, n, u, U)
+    yield "gradient", quadratic_gradient(loss, flat(u, U)), flat(du, dU)
+    yield "gradient", flat(*restricted_gradient(cov, n, u, U)), flat(du, dU)
 
 
-def corollary_16_line_ii(bench: Bench) -> Items:
-    for problem in bench.problems(60):
-        cov, gamma = problem.covariance, problem.gamma
-        U = bench.matrix(problem.dimension)
-        low, q = np.linalg.eigh(cov)
-        half, inverse = (q * np.sqrt(low)) @ q.T, problem.inverse
-        left = np.trace(gamma @ cov @ inverse @ half @ U @ half + gamma @ half @ U @ half @ cov @ inverse)
-        size = np.linalg.norm(cov) ** 2 * np.linalg.norm(U)
-        yield "printed", left / size, 2 * np.trace(cov @ cov @ U @ half) / size
-        yield "meant", abs(left - 2 * np.trace(cov @ cov @ U)) / size
+def corollary_16(bench: Bench, problem: Problem) -> Items:
+    cov, n, inverse = problem.covariance, problem.n_train, problem.inverse
+    least = -np.trace(cov @ cov @ inverse) / 2
+    yield "loss", restricted_loss(cov, n, 1.0, inverse), least
+    u, U = bench.normal(), bench.matrix(problem.dimension)
+    yield "loss", restricted_loss(cov, n, u, U) - least, restricted_excess(cov, n, u, U)
+
+
+def corollary_16_line_ii(bench: Bench, problem: Problem) -> Items:
+    cov, gamma = problem.covariance, problem.gamma
+    U = bench.matrix(problem.dimension)
+    low, q = np.linalg.eigh(cov)
+    half, inverse = (q * np.sqrt(low)) @ q.T, problem.inverse
+    left = np.trace(gamma @ cov @ inverse @ half @ U @ half + gamma @ half @ U @ half @ cov @ inverse)
+    size = np.linalg.norm(cov) ** 2 * np.linalg.norm(U)
+    yield "printed", left / size, 2 * np.trace(cov @ cov @ U @ half) / size
+    yield "meant", abs(left - 2 * np.trace(cov @ cov @ U)) / size
 
 
 def lemma_17(bench: Bench) -> Items:
@@ -91,58 +86,52 @@ def lemma_17(bench: Bench) -> Items:
         yield "slope", u * du, np.sum(U * dU)
 
 
-def lemma_18_initial_loss(bench: Bench) -> Items:
-    for problem in bench.problems(300, dimensions=(1, 6)):
-        cov, s2 = problem.covariance, problem.scale**2
-        found = restricted_loss(cov, problem.n_train, problem.scale, problem.scale * problem.theta)
-        size = float(np.trace(cov @ problem.theta @ cov)) * s2
-        bound = size / 2 * (np.sqrt(problem.dimension) * s2 * np.linalg.norm(problem.gamma, 2) - 2)
-        yield "bound", bound - found, size
-        yield "negative", -bound, size
+def lemma_18_initial_loss(bench: Bench, problem: Problem) -> Items:
+    cov, s2 = problem.covariance, problem.scale**2
+    found = restricted_loss(cov, problem.n_train, problem.scale, problem.scale * problem.theta)
+    size = float(np.trace(cov @ problem.theta @ cov)) * s2
+    bound = size / 2 * (np.sqrt(problem.dimension) * s2 * np.linalg.norm(problem.gamma, 2) - 2)
+    yield "bound", bound - found, size
+    yield "negative", -bound, size
 
 
-def lemma_18(bench: Bench) -> Items:
-    for problem in bench.problems(16):
-        path = trajectory(problem, scale=threshold(problem) * float(bench.rng.uniform(0.5, 0.999)))
-        for u, _ in path.states:
-            yield "u", u, path.end[0]
+def lemma_18(bench: Bench, problem: Problem) -> Items:
+    path = trajectory(problem, scale=threshold(problem) * float(bench.rng.uniform(0.5, 0.999)))
+    for u, _ in path.states:
+        yield "u", u, path.end[0]
 
 
-def lemma_19(bench: Bench) -> Items:
-    for problem in bench.problems(16):
-        yield from trajectory(problem).bounded(u_lower_bound(problem), problem.scale)
+def lemma_19(bench: Bench, problem: Problem) -> Items:
+    yield from trajectory(problem).bounded(u_lower_bound(problem), problem.scale)
 
 
-def lemma_19_loss_bound(bench: Bench) -> Items:
-    for problem in bench.problems(200):
-        d, cov = problem.dimension, problem.covariance
-        u, U = abs(bench.normal()), bench.matrix(d)
-        if bench.rng.random() < 0.5:
-            U = problem.inverse * bench.rng.uniform(0.1, 2)
-        middle = -u * np.trace(cov @ cov @ U.T)
-        last = -np.sqrt(d) * u * np.linalg.norm(cov @ cov, 2) * np.linalg.norm(U)
-        size = abs(last)
-        yield "chain", restricted_loss(cov, problem.n_train, u, U) - middle, size
-        yield "chain", middle - last, size
+def lemma_19_loss_bound(bench: Bench, problem: Problem) -> Items:
+    d, cov = problem.dimension, problem.covariance
+    u, U = abs(bench.normal()), bench.matrix(d)
+    if bench.rng.random() < 0.5:
+        U = problem.inverse * bench.rng.uniform(0.1, 2)
+    middle = -u * np.trace(cov @ cov @ U.T)
+    last = -np.sqrt(d) * u * np.linalg.norm(cov @ cov, 2) * np.linalg.norm(U)
+    size = abs(last)
+    yield "chain", restricted_loss(cov, problem.n_train, u, U) - middle, size
+    yield "chain", middle - last, size
 
 
-def appendix_a_norms(bench: Bench) -> Items:
-    for problem in bench.problems(200, dimensions=(1, 6)):
-        low, q = np.linalg.eigh(problem.covariance)
-        g = np.diagonal(q.T @ problem.gamma @ q)
-        G = q.T @ bench.matrix(problem.dimension) @ q
-        left = np.sum((np.sqrt(g)[:, None] * G) ** 2)
-        right = np.sum((g * np.sqrt(low))[:, None] ** 2 * G**2 * low) * np.sum(1 / (g * low)) * np.sum(1 / low)
-        yield "norms", left, right
+def appendix_a_norms(bench: Bench, problem: Problem) -> Items:
+    low, q = np.linalg.eigh(problem.covariance)
+    g = np.diagonal(q.T @ problem.gamma @ q)
+    G = q.T @ bench.matrix(problem.dimension) @ q
+    left = np.sum((np.sqrt(g)[:, None] * G) ** 2)
+    right = np.sum((g * np.sqrt(low))[:, None] ** 2 * G**2 * low) * np.sum(1 / (g * low)) * np.sum(1 / low)
+    yield "norms", left, right
 
 
-def theorem_4_scales(bench: Bench) -> Items:
-    for problem in bench.problems(300, dimensions=(1, 6)):
-        theta = problem.theta
-        s2 = 2 * bench.rng.uniform(0.5, 0.999) / (np.linalg.norm(problem.gamma, 2) * np.linalg.norm(theta, 2))
-        _, u, U, _ = assumption3(theta, float(np.sqrt(s2))).blocks
-        size = s2 * np.trace(problem.covariance @ theta @ problem.covariance)
-        yield "negative", -restricted_loss(problem.covariance, problem.n_train, u, U), size
+def theorem_4_scales(bench: Bench, problem: Problem) -> Items:
+    theta = problem.theta
+    s2 = 2 * bench.rng.uniform(0.5, 0.999) / (np.linalg.norm(problem.gamma, 2) * np.linalg.norm(theta, 2))
+    _, u, U, _ = assumption3(theta, float(np.sqrt(s2))).blocks
+    size = s2 * np.trace(problem.covariance @ theta @ problem.covariance)
+    yield "negative", -restricted_loss(problem.covariance, problem.n_train, u, U), size
 
 
 @dataclass(frozen=True)
@@ -184,26 +173,23 @@ def _moments(bench: Bench, full: int, *, restricted: bool = True) -> Iterator[tu
 
 
 def equation_25(bench: Bench) -> Items:
-    for _ in range(bench.count(10)):
-        d, n = bench.sizes(4, 8)
-        theta = bench.parameters(d)
-        by_form, by_layer = 0.0, 0.0
-        for _ in range(20):
-            xs, w, query = bench.linear_prompt(n, d)
-            t = theta.vector
-            by_form += (t @ quadratic_form(embed(xs, xs @ w, query)) @ t - w @ query) ** 2 / 40
-            by_layer += (forward(theta, xs, xs @ w, query) - w @ query) ** 2 / 40
-        yield "risk", by_form, by_layer
+    d, n = bench.sizes(4, 8)
+    theta = bench.parameters(d)
+    by_form, by_layer = 0.0, 0.0
+    for _ in range(20):
+        xs, w, query = bench.linear_prompt(n, d)
+        t = theta.vector
+        by_form += (t @ quadratic_form(embed(xs, xs @ w, query)) @ t - w @ query) ** 2 / 40
+        by_layer += (forward(theta, xs, xs @ w, query) - w @ query) ** 2 / 40
+    yield "risk", by_form, by_layer
 
 
-def section_5_1_rank_one(bench: Bench) -> Items:
-    for _ in range(bench.count(40)):
-        d, n = bench.sizes(4, 8)
-        xs, ys, query = bench.prompt(n, d)
-        theta = bench.parameters(d)
-        factor = np.outer(theta.vector, theta.vector)
-        yield "value", np.sum(quadratic_form(embed(xs, ys, query)) * factor), forward(theta, xs, ys, query)
-        yield "rank", np.linalg.matrix_rank(factor), 1
+def section_5_1_rank_one(bench: Bench, xs: Matrix, ys: Vector, query: Vector) -> Items:
+    d = len(query)
+    theta = bench.parameters(d)
+    factor = np.outer(theta.vector, theta.vector)
+    yield "value", np.sum(quadratic_form(embed(xs, ys, query)) * factor), forward(theta, xs, ys, query)
+    yield "rank", np.linalg.matrix_rank(factor), 1
 
 
 def equation_26(bench: Bench) -> Items:
@@ -223,31 +209,27 @@ def equation_31(bench: Bench) -> Items:
         yield "velocity", found, -population_gradient(moments.parameters, Gaussian(cov), n).vector
 
 
-def equation_32(bench: Bench) -> Items:
-    for _ in range(bench.count(40)):
-        d, n = bench.sizes(5, 9)
-        xs, w, query = bench.linear_prompt(n, d)
-        E, empirical = embed(xs, xs @ w, query), xs.T @ xs / n
-        moved = empirical @ w
-        written = np.block(
-            [[empirical + np.outer(query, query) / n, moved[:, None]], [moved[None, :], np.array([[w @ moved]])]]
-        )
-        yield "blocks", E @ E.T / n, written
+def equation_32(bench: Bench, xs: Matrix, w: Vector, query: Vector) -> Items:
+    n = len(xs)
+    E, empirical = embed(xs, xs @ w, query), xs.T @ xs / n
+    moved = empirical @ w
+    written = np.block(
+        [[empirical + np.outer(query, query) / n, moved[:, None]], [moved[None, :], np.array([[w @ moved]])]]
+    )
+    yield "blocks", E @ E.T / n, written
 
 
-def equation_35(bench: Bench) -> Items:
-    for _ in range(bench.count(40)):
-        d, n = bench.sizes(5, 9)
-        xs, w, query = bench.linear_prompt(n, d)
-        u, U = bench.normal(), bench.matrix(d)
-        E, empirical = embed(xs, xs @ w, query), xs.T @ xs / n
-        X = np.zeros((d + 1, d + 1))
-        X[:-1, -1] = X[-1, :-1] = query
-        found = E @ E.T / n @ np.block([[U, np.zeros((d, 1))], [np.zeros((1, d)), np.array([[u]])]]) @ X
-        moved = empirical @ w
-        corner = (empirical + np.outer(query, query) / n) @ U @ query
-        last = np.append(w @ moved * u * query, moved @ U @ query)
-        yield "entries", found, np.vstack([np.column_stack([np.outer(moved, query) * u, corner]), last])
+def equation_35(bench: Bench, xs: Matrix, w: Vector, query: Vector) -> Items:
+    n, d = xs.shape
+    u, U = bench.normal(), bench.matrix(d)
+    E, empirical = embed(xs, xs @ w, query), xs.T @ xs / n
+    X = np.zeros((d + 1, d + 1))
+    X[:-1, -1] = X[-1, :-1] = query
+    found = E @ E.T / n @ np.block([[U, np.zeros((d, 1))], [np.zeros((1, d)), np.array([[u]])]]) @ X
+    moved = empirical @ w
+    corner = (empirical + np.outer(query, query) / n) @ U @ query
+    last = np.append(w @ moved * u * query, moved @ U @ query)
+    yield "entries", found, np.vstack([np.column_stack([np.outer(moved, query) * u, corner]), last])
 
 
 def equation_36(bench: Bench) -> Items:
@@ -287,17 +269,16 @@ def equation_40(bench: Bench) -> Items:
         yield "velocity", found, -np.trace(u * written_gamma(cov, n) @ cov @ U @ cov @ U.T - cov @ cov @ U.T)
 
 
-def equation_50(bench: Bench) -> Items:
-    for problem in random_problems(bench, 2, (2, 2)):
-        n = min(problem.n_train, 2)
-        u, U = bench.normal(), bench.matrix(2)
-        for value in bench.rng.permutation(problem.outcomes[0])[:3]:
-            cov = np.diag(value)
-            gamma = written_gamma(cov, n)
-            dU = -(u**2) * gamma @ cov @ U @ cov + u * cov @ cov
-            du = -u * np.trace(gamma @ cov @ U @ cov @ U.T) + np.trace(cov @ cov @ U.T)
-            found = block_gradient(LinearPrompts.build(cov, n), layer(u, U))
-            yield "velocity", -found.vector, layer(float(du), dU).vector
+def equation_50(bench: Bench, problem: RandomProblem) -> Items:
+    n = min(problem.n_train, 2)
+    u, U = bench.normal(), bench.matrix(2)
+    for value in bench.rng.permutation(problem.outcomes[0])[:3]:
+        cov = np.diag(value)
+        gamma = written_gamma(cov, n)
+        dU = -(u**2) * gamma @ cov @ U @ cov + u * cov @ cov
+        du = -u * np.trace(gamma @ cov @ U @ cov @ U.T) + np.trace(cov @ cov @ U.T)
+        found = block_gradient(LinearPrompts.build(cov, n), layer(u, U))
+        yield "velocity", -found.vector, layer(float(du), dU).vector
 
 
 def _first_term(moments: Moments) -> Matrix:

@@ -1,4 +1,4 @@
-# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
+# ruff: noqa: D103 (checks use their functions at once; what they are about stands in their claims)
 """Appendix C: the dynamics, the loss and the PL inequality for random covariances."""
 
 from __future__ import annotations
@@ -10,91 +10,86 @@ from iclab.studies.claims import appendix_d
 from iclab.studies.claims.bench import Bench, layer, written_gamma
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, quadratic_gradient
-from iclab.studies.claims.random_laws import random_problems
+from iclab.studies.claims.random_laws import RandomProblem, random_problems
 from iclab.studies.claims.trajectories import flat
 from iclab.theory import population_loss
 
 
 def lemma_21(bench: Bench) -> Items:
-    for _ in range(bench.count(5)):
-        d, n = 2, int(bench.rng.integers(1, 4))
-        covs, weights = [bench.covariance(d, 30.0) for _ in range(2)], bench.rng.dirichlet(np.ones(2))
-        U, u = bench.matrix(d), bench.normal()
-        found, dU, du = np.zeros((d + 1) ** 2), np.zeros((d, d)), 0.0
-        for cov, weight in zip(covs, weights, strict=True):
-            found -= weight * block_gradient(LinearPrompts.build(cov, n), layer(u, U)).vector
-            gamma = written_gamma(cov, n)
-            dU += weight * (-(u**2) * gamma @ cov @ U @ cov + u * cov @ cov)
-            du += weight * (-u * np.trace(gamma @ cov @ U @ cov @ U.T) + np.trace(cov @ cov @ U.T))
-        yield "velocity", found, layer(float(du), dU).vector
+    d, n = 2, int(bench.rng.integers(1, 4))
+    covs, weights = [bench.covariance(d, 30.0) for _ in range(2)], bench.rng.dirichlet(np.ones(2))
+    U, u = bench.matrix(d), bench.normal()
+    found, dU, du = np.zeros((d + 1) ** 2), np.zeros((d, d)), 0.0
+    for cov, weight in zip(covs, weights, strict=True):
+        found -= weight * block_gradient(LinearPrompts.build(cov, n), layer(u, U)).vector
+        gamma = written_gamma(cov, n)
+        dU += weight * (-(u**2) * gamma @ cov @ U @ cov + u * cov @ cov)
+        du += weight * (-u * np.trace(gamma @ cov @ U @ cov @ U.T) + np.trace(cov @ cov @ U.T))
+    yield "velocity", found, layer(float(du), dU).vector
 
 
-def corollary_22(bench: Bench) -> Items:
-    for problem in random_problems(bench, 30):
-        d, n = problem.dimension, problem.n_train
-        one, two, three = (np.array([law.moment(k) for law in problem.laws]) for k in (1, 2, 3))
-        rest = one.sum() - one
-        gamma = (n + 1) / n * three + (three + two * rest) / n
-        zeta = np.array(
+def corollary_22(bench: Bench, problem: RandomProblem) -> Items:
+    d, n = problem.dimension, problem.n_train
+    one, two, three = (np.array([law.moment(k) for law in problem.laws]) for k in (1, 2, 3))
+    rest = one.sum() - one
+    gamma = (n + 1) / n * three + (three + two * rest) / n
+    zeta = np.array(
+        [
             [
-                [
-                    (n + 1) / n * two[i] * one[j]
-                    + (two[i] * one[j] + one[i] * two[j] + one[i] * one[j] * (rest[i] - one[j])) / n
-                    for j in range(d)
-                ]
-                for i in range(d)
+                (n + 1) / n * two[i] * one[j]
+                + (two[i] * one[j] + one[i] * two[j] + one[i] * one[j] * (rest[i] - one[j])) / n
+                for j in range(d)
             ]
-        )
-        np.fill_diagonal(zeta, gamma)
-        yield "constants", zeta, problem.decay
-        yield "constants", two, problem.mean_square
-        u, U = bench.normal(), bench.matrix(d)
-        du, dU = problem.gradient(u, U)
-        general = problem.expect(lambda cov, g: -(u**2) * g @ cov @ U @ cov + u * cov @ cov)
-        scalar = problem.expect(lambda cov, g: -u * np.trace(g @ cov @ U @ cov @ U.T) + np.trace(cov @ cov @ U.T))
-        yield "dynamics", -dU, general
-        yield "dynamics", -du, scalar
+            for i in range(d)
+        ]
+    )
+    np.fill_diagonal(zeta, gamma)
+    yield "constants", zeta, problem.decay
+    yield "constants", two, problem.mean_square
+    u, U = bench.normal(), bench.matrix(d)
+    du, dU = problem.gradient(u, U)
+    general = problem.expect(lambda cov, g: -(u**2) * g @ cov @ U @ cov + u * cov @ cov)
+    scalar = problem.expect(lambda cov, g: -u * np.trace(g @ cov @ U @ cov @ U.T) + np.trace(cov @ cov @ U.T))
+    yield "dynamics", -dU, general
+    yield "dynamics", -du, scalar
 
 
-def lemma_23(bench: Bench) -> Items:
-    for problem in random_problems(bench, 16, (2, 3)):
-        d = problem.dimension
-        u, U = bench.normal(), bench.matrix(d)
+def lemma_23(bench: Bench, problem: RandomProblem) -> Items:
+    d = problem.dimension
+    u, U = bench.normal(), bench.matrix(d)
 
-        def loss(v: np.ndarray) -> float:
-            return problem.loss(v[0], v[1:].reshape(d, d))
+    def loss(v: np.ndarray) -> float:
+        return problem.loss(v[0], v[1:].reshape(d, d))
 
-        yield "slope", quadratic_gradient(loss, flat(u, U)), flat(*problem.gradient(u, U))
-        written = u**2 * np.sum(problem.decay * U**2) / 2 - u * problem.mean_square @ np.diagonal(U)
-        trace = sum(law.moment(1) for law in problem.laws)
-        yield "loss", problem.loss(u, U), written
-        yield "loss", population_loss(layer(u, U), problem.covariates, problem.n_train), written + trace / 2
-
-
-def lemma_24(bench: Bench) -> Items:
-    for problem in random_problems(bench, 16, (2, 3)):
-        d, gamma, xi = problem.dimension, np.diagonal(problem.decay), problem.mean_square
-        least = -np.sum(xi**2 / gamma) / 2
-        yield "minimum", problem.loss(1.0, np.diag(xi / gamma)), least
-        u, U = bench.normal(), bench.matrix(d)
-        written = np.sum(gamma * (u * np.diagonal(U) - xi / gamma) ** 2) / 2
-        off = problem.decay * U**2
-        written += u**2 * (off.sum() - np.trace(off)) / 2
-        yield "squares", problem.loss(u, U) - least, written
-
-        def value(v: np.ndarray) -> tuple[float, np.ndarray]:
-            V = v.reshape(d, d)
-            _, slope = problem.gradient(1.0, V)
-            quadratic = np.sum(problem.decay * V**2) / 2 - problem.mean_square @ np.diagonal(V)
-            return float(quadratic), slope.ravel()
-
-        found = minimize(value, bench.rng.standard_normal(d * d), jac=True, options={"gtol": 1e-12}).x
-        yield "minima", found.reshape(d, d), np.diag(xi / gamma)
+    yield "slope", quadratic_gradient(loss, flat(u, U)), flat(*problem.gradient(u, U))
+    written = u**2 * np.sum(problem.decay * U**2) / 2 - u * problem.mean_square @ np.diagonal(U)
+    trace = sum(law.moment(1) for law in problem.laws)
+    yield "loss", problem.loss(u, U), written
+    yield "loss", population_loss(layer(u, U), problem.covariates, problem.n_train), written + trace / 2
 
 
-def lemma_25(bench: Bench) -> Items:
-    for problem in random_problems(bench, 14):
-        yield from problem.path.balanced("flow")
+def lemma_24(bench: Bench, problem: RandomProblem) -> Items:
+    d, gamma, xi = problem.dimension, np.diagonal(problem.decay), problem.mean_square
+    least = -np.sum(xi**2 / gamma) / 2
+    yield "minimum", problem.loss(1.0, np.diag(xi / gamma)), least
+    u, U = bench.normal(), bench.matrix(d)
+    written = np.sum(gamma * (u * np.diagonal(U) - xi / gamma) ** 2) / 2
+    off = problem.decay * U**2
+    written += u**2 * (off.sum() - np.trace(off)) / 2
+    yield "squares", problem.loss(u, U) - least, written
+
+    def value(v: np.ndarray) -> tuple[float, np.ndarray]:
+        V = v.reshape(d, d)
+        _, slope = problem.gradient(1.0, V)
+        quadratic = np.sum(problem.decay * V**2) / 2 - problem.mean_square @ np.diagonal(V)
+        return float(quadratic), slope.ravel()
+
+    found = minimize(value, bench.rng.standard_normal(d * d), jac=True, options={"gtol": 1e-12}).x
+    yield "minima", found.reshape(d, d), np.diag(xi / gamma)
+
+
+def lemma_25(bench: Bench, problem: RandomProblem) -> Items:
+    yield from problem.path.balanced("flow")
 
 
 def lemma_25_citation(bench: Bench) -> Items:
@@ -107,56 +102,50 @@ def lemma_25_citation(bench: Bench) -> Items:
         yield "equation", u * du, np.trace(dU @ U.T)
 
 
-def lemma_26(bench: Bench) -> Items:
-    for problem in random_problems(bench, 16):
-        loss = problem.loss(problem.scale, problem.scale * problem.theta)
-        yield "initial", -loss, problem.scale**2 * problem.reach
-        for u, _ in problem.path.states:
-            yield "u", u, problem.path.end[0]
+def lemma_26(bench: Bench, problem: RandomProblem) -> Items:
+    loss = problem.loss(problem.scale, problem.scale * problem.theta)
+    yield "initial", -loss, problem.scale**2 * problem.reach
+    for u, _ in problem.path.states:
+        yield "u", u, problem.path.end[0]
 
 
-def lemma_26_equality(bench: Bench) -> Items:
-    for problem in random_problems(bench, 60):
-        mean = problem.expect(lambda cov, _: np.trace(cov @ cov @ problem.theta))
-        yield "equal", mean, problem.reach
-        yield "larger", problem.reach, mean
+def lemma_26_equality(bench: Bench, problem: RandomProblem) -> Items:
+    mean = problem.expect(lambda cov, _: np.trace(cov @ cov @ problem.theta))
+    yield "equal", mean, problem.reach
+    yield "larger", problem.reach, mean
 
 
-def lemma_27(bench: Bench) -> Items:
-    for problem in random_problems(bench, 16):
-        yield from problem.path.bounded(problem.u_lower_bound, problem.scale)
+def lemma_27(bench: Bench, problem: RandomProblem) -> Items:
+    yield from problem.path.bounded(problem.u_lower_bound, problem.scale)
 
 
-def lemma_27_citations(bench: Bench) -> Items:
+def lemma_27_citations(bench: Bench, problem: RandomProblem) -> Items:
     # Lemma 29 knows no definiteness: if it gave the conclusion, it would give it for indefinite matrices too.
-    for problem in random_problems(bench, 60):
-        d = problem.dimension
-        values, _ = problem.outcomes
-        cov = np.diag(values[int(bench.rng.integers(len(values)))])
-        product = written_gamma(cov, problem.n_train) @ cov
-        U = bench.matrix(d)
-        yield "definite", np.min(np.diagonal(product)), np.max(np.diagonal(product))
-        yield ("definite", np.trace(product @ U @ cov @ U.T), np.linalg.norm(product) * np.linalg.norm(U @ cov @ U.T))
-        A, B = bench.rng.standard_normal((2, d, d))
-        A, B = A + A.T, B + B.T
-        yield "indefinite", np.trace(A @ B), float(np.linalg.norm(A) * np.linalg.norm(B))
+    d = problem.dimension
+    values, _ = problem.outcomes
+    cov = np.diag(values[int(bench.rng.integers(len(values)))])
+    product = written_gamma(cov, problem.n_train) @ cov
+    U = bench.matrix(d)
+    yield "definite", np.min(np.diagonal(product)), np.max(np.diagonal(product))
+    yield ("definite", np.trace(product @ U @ cov @ U.T), np.linalg.norm(product) * np.linalg.norm(U @ cov @ U.T))
+    A, B = bench.rng.standard_normal((2, d, d))
+    A, B = A + A.T, B + B.T
+    yield "indefinite", np.trace(A @ B), float(np.linalg.norm(A) * np.linalg.norm(B))
 
 
-def lemma_28_pl(bench: Bench) -> Items:
-    for problem in random_problems(bench, 14):
-        nu = problem.pl_constant
-        yield "constant", nu, problem.mean_square.max()  # a rate scales like Λ²
-        yield from problem.path.decaying("decay", nu)
-        excess = problem.path.excesses
-        for value, (u, U) in zip(excess, problem.path.states, strict=True):
-            if value > 1e-9 * excess[0]:  # below, both sides are rounding
-                du, dU = problem.gradient(u, U)
-                slope = du**2 + np.sum(dU**2)
-                yield "inequality", nu * value, slope
-                yield "ratio", slope / (nu * value)
+def lemma_28_pl(bench: Bench, problem: RandomProblem) -> Items:
+    nu = problem.pl_constant
+    yield "constant", nu, problem.mean_square.max()  # a rate scales like Λ²
+    yield from problem.path.decaying("decay", nu)
+    excess = problem.path.excesses
+    for value, (u, U) in zip(excess, problem.path.states, strict=True):
+        if value > 1e-9 * excess[0]:  # below, both sides are rounding
+            du, dU = problem.gradient(u, U)
+            slope = du**2 + np.sum(dU**2)
+            yield "inequality", nu * value, slope
+            yield "ratio", slope / (nu * value)
 
 
-def lemma_28_limit(bench: Bench) -> Items:
-    for problem in random_problems(bench, 16):
-        fourth = np.sum(problem.target**2) ** 0.25
-        yield from problem.path.reaching(fourth, np.diag(problem.target / fourth))
+def lemma_28_limit(bench: Bench, problem: RandomProblem) -> Items:
+    fourth = np.sum(problem.target**2) ** 0.25
+    yield from problem.path.reaching(fourth, np.diag(problem.target / fourth))

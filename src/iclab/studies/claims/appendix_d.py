@@ -1,4 +1,4 @@
-# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
+# ruff: noqa: D103 (checks use their functions at once; what they are about stands in their claims)
 """Appendix D: the technical lemmas on derivatives, fourth moments, traces and products."""
 
 from __future__ import annotations
@@ -7,49 +7,46 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from iclab.studies.claims.bench import Bench
+from iclab.studies.claims.bench import Bench, Problem
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import root
 from iclab.theory.cubature import symmetric_rule
 
 
 def lemma_29(bench: Bench) -> Items:
-    for _ in range(bench.count(40)):
-        m, n = bench.rng.integers(2, 6, size=2)
-        x, B = bench.vector(n), bench.matrix(n)
-        X, Y = bench.rng.standard_normal((2, m, n))
-        A, C = bench.rng.standard_normal((2, m, m))
-        for found, stated in (
-            (_gradient(lambda v: v @ B @ v, x), (B + B.T) @ x),
-            (_vec(A @ X @ B), np.kron(B.T, A) @ _vec(X)),
-            (np.trace(X.T @ Y), _vec(X) @ _vec(Y)),
-            (_gradient(lambda V: np.trace(V @ B @ V.T), X), X @ B.T + X @ B),
-            (_gradient(lambda V: np.trace(Y @ V.T), X), Y),
-            (_gradient(lambda V: np.trace(A @ V @ B @ V.T @ C), X), A.T @ C.T @ X @ B.T + C @ A @ X @ B),
-        ):
-            yield "identities", found, stated
+    m, n = bench.rng.integers(2, 6, size=2)
+    x, B = bench.vector(n), bench.matrix(n)
+    X, Y = bench.rng.standard_normal((2, m, n))
+    A, C = bench.rng.standard_normal((2, m, m))
+    for found, stated in (
+        (_gradient(lambda v: v @ B @ v, x), (B + B.T) @ x),
+        (_vec(A @ X @ B), np.kron(B.T, A) @ _vec(X)),
+        (np.trace(X.T @ Y), _vec(X) @ _vec(Y)),
+        (_gradient(lambda V: np.trace(V @ B @ V.T), X), X @ B.T + X @ B),
+        (_gradient(lambda V: np.trace(Y @ V.T), X), Y),
+        (_gradient(lambda V: np.trace(A @ V @ B @ V.T @ C), X), A.T @ C.T @ X @ B.T + C @ A @ X @ B),
+    ):
+        yield "identities", found, stated
 
 
-def lemma_30(bench: Bench) -> Items:
-    for problem in bench.problems(40, dimensions=(1, 6)):
-        d, cov = problem.dimension, problem.covariance
-        A = bench.matrix(d)
-        nodes, weights = symmetric_rule(d)
-        xs = nodes @ root(cov).T
-        found = np.einsum("n,ni,nj,jk,nk,nl->il", weights, xs, xs, A, xs, xs, optimize=True)
-        yield "moments", found, cov @ (A + A.T) @ cov + np.trace(A @ cov) * cov
+def lemma_30(bench: Bench, problem: Problem) -> Items:
+    d, cov = problem.dimension, problem.covariance
+    A = bench.matrix(d)
+    nodes, weights = symmetric_rule(d)
+    xs = nodes @ root(cov).T
+    found = np.einsum("n,ni,nj,jk,nk,nl->il", weights, xs, xs, A, xs, xs, optimize=True)
+    yield "moments", found, cov @ (A + A.T) @ cov + np.trace(A @ cov) * cov
 
 
 def lemma_31(bench: Bench) -> Items:
-    for _ in range(bench.count(400)):
-        d = int(bench.rng.integers(1, 6))
-        n = d + int(bench.rng.integers(0, 4))
-        U, V = bench.rng.standard_normal((2, d, n))
-        if bench.rng.random() < 0.5:  # aligned singular vectors come close to equality
-            V = U * bench.rng.uniform(0.5, 1.5)
-        s, t = (np.linalg.svd(X, compute_uv=False) for X in (U, V))
-        chain = [np.sum(U * V), s @ t, s[0] * t.sum(), np.sqrt(d) * s[0] * np.linalg.norm(V)]
-        yield "chain", chain[:-1], chain[1:]
+    d = int(bench.rng.integers(1, 6))
+    n = d + int(bench.rng.integers(0, 4))
+    U, V = bench.rng.standard_normal((2, d, n))
+    if bench.rng.random() < 0.5:  # aligned singular vectors come close to equality
+        V = U * bench.rng.uniform(0.5, 1.5)
+    s, t = (np.linalg.svd(X, compute_uv=False) for X in (U, V))
+    chain = [np.sum(U * V), s @ t, s[0] * t.sum(), np.sqrt(d) * s[0] * np.linalg.norm(V)]
+    yield "chain", chain[:-1], chain[1:]
 
 
 def lemma_32_if(bench: Bench) -> Items:
@@ -73,13 +70,12 @@ def lemma_32_only_if(bench: Bench) -> Items:
     yield "kept", kept
 
 
-def lemma_32_in_the_proofs(bench: Bench) -> Items:
-    for problem in bench.problems(200, condition=1e2):
-        U = bench.matrix(problem.dimension)
-        A = problem.gamma @ problem.covariance
-        B = U @ problem.covariance @ U.T
-        yield "commute", A @ B, B @ A
-        yield "trace", np.trace(A @ B), float(np.linalg.norm(A) * np.linalg.norm(B))
+def lemma_32_in_the_proofs(bench: Bench, problem: Problem) -> Items:
+    U = bench.matrix(problem.dimension)
+    A = problem.gamma @ problem.covariance
+    B = U @ problem.covariance @ U.T
+    yield "commute", A @ B, B @ A
+    yield "trace", np.trace(A @ B), float(np.linalg.norm(A) * np.linalg.norm(B))
 
 
 def _commuting(bench: Bench, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -106,7 +106,7 @@ class Bench:
             scores.append(score(draws))
         return Estimate.from_samples(np.concatenate(scores), self.seed)
 
-    def problems(self, full: int, *, dimensions: tuple[int, int] = (2, 6), condition: float = 1e3) -> Iterator[Problem]:
+    def problems(self, full: int, *, dimensions: Sequence[int] = (2, 6), condition: float = 1e3) -> Iterator[Problem]:
         """``full`` problems at full effort, with d in the given closed range and κ(Λ) up to ``condition``."""
         for _ in range(self.count(full)):
             yield self.problem(int(self.rng.integers(dimensions[0], dimensions[1] + 1)), condition=condition)
@@ -161,6 +161,22 @@ class Bench:
     def prompt(self, n: int, d: int) -> tuple[Matrix, Vector, Vector]:
         """Examples xs (n, d), labels (n,) that do not depend on them, and a query (d,), all standard normal."""
         return self.rng.standard_normal((n, d)), self.vector(n), self.vector(d)
+
+    def times(self, full: int) -> Iterator[tuple[()]]:
+        """Nothing, as often as there are problems: the check draws its own."""
+        return (() for _ in range(self.count(full)))
+
+    def prompts(self, full: int, *, largest: Sequence[int]) -> Iterator[tuple[Matrix, Vector, Vector]]:
+        """What ``prompt`` draws, with d and n up to the ``largest``."""
+        for _ in self.times(full):
+            d, n = self.sizes(*largest)
+            yield self.prompt(n, d)
+
+    def linear_prompts(self, full: int, *, largest: Sequence[int]) -> Iterator[tuple[Matrix, Vector, Vector]]:
+        """What ``linear_prompt`` draws, with d and n up to the ``largest``."""
+        for _ in self.times(full):
+            d, n = self.sizes(*largest)
+            yield self.linear_prompt(n, d)
 
     def sizes(self, largest_dimension: int, largest_length: int) -> tuple[int, int]:
         """A dimension and a length, uniform from 1 on."""

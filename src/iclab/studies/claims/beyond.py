@@ -1,4 +1,4 @@
-# ruff: noqa: B023, D103 (checks use their functions at once; what they are about stands in their claims)
+# ruff: noqa: D103 (checks use their functions at once; what they are about stands in their claims)
 """Beyond the paper: exact statements that sharpen or extend its results, judged in the same way."""
 
 from __future__ import annotations
@@ -31,86 +31,80 @@ from iclab.theory import (
 )
 
 
-def beyond_prior_and_noise(bench: Bench) -> Items:
-    for problem in bench.problems(30, dimensions=(2, 4), condition=30.0):
-        d, cov, n = problem.dimension, problem.covariance, problem.n_train
-        W, s2 = bench.covariance(d, 10.0), float(bench.rng.uniform(0, 2))
-        written = W @ np.linalg.inv((1 + 1 / n) * cov @ W + (np.trace(W @ cov) + s2) / n * np.eye(d))
-        yield "learner", optimal_learner(Gaussian(cov), n, s2, W), written
-        # The error of any learner is a quadratic in K, so its slope at the best one is exactly zero.
-        slope = quadratic_gradient(lambda k: shift_risk(k.reshape(d, d), cov, cov, n, W, s2), written.ravel())
-        yield "slope", slope / np.trace(W @ cov), 0.0
+def beyond_prior_and_noise(bench: Bench, problem: Problem) -> Items:
+    d, cov, n = problem.dimension, problem.covariance, problem.n_train
+    W, s2 = bench.covariance(d, 10.0), float(bench.rng.uniform(0, 2))
+    written = W @ np.linalg.inv((1 + 1 / n) * cov @ W + (np.trace(W @ cov) + s2) / n * np.eye(d))
+    yield "learner", optimal_learner(Gaussian(cov), n, s2, W), written
+    # The error of any learner is a quadratic in K, so its slope at the best one is exactly zero.
+    slope = quadratic_gradient(lambda k: shift_risk(k.reshape(d, d), cov, cov, n, W, s2), written.ravel())
+    yield "slope", slope / np.trace(W @ cov), 0.0
 
 
-def beyond_all_positions(bench: Bench) -> Items:
-    for problem in bench.problems(20, dimensions=(2, 4), condition=30.0):
-        d, cov, n = problem.dimension, problem.covariance, min(problem.n_train, 30)
-        share = np.mean(1 / np.arange(1.0, n + 1))
-        gamma = (1 + share) * cov + share * problem.trace * np.eye(d)
-        theta = minimizer(problem.law, AllPositions(n))
-        yield "learner", theta.learner, np.linalg.inv(gamma)
-        total = sum(PopulationLoss(problem.law, i).gradients(theta.vector) for i in range(1, n + 1)) / n
-        yield "slope", total / problem.trace, 0.0
+def beyond_all_positions(bench: Bench, problem: Problem) -> Items:
+    d, cov, n = problem.dimension, problem.covariance, min(problem.n_train, 30)
+    share = np.mean(1 / np.arange(1.0, n + 1))
+    gamma = (1 + share) * cov + share * problem.trace * np.eye(d)
+    theta = minimizer(problem.law, AllPositions(n))
+    yield "learner", theta.learner, np.linalg.inv(gamma)
+    total = sum(PopulationLoss(problem.law, i).gradients(theta.vector) for i in range(1, n + 1)) / n
+    yield "slope", total / problem.trace, 0.0
 
 
-def beyond_strict_minimum(bench: Bench) -> Items:
-    for problem in bench.problems(30, dimensions=(2, 4), condition=30.0):
-        values = np.linalg.eigvalsh(PopulationLoss(problem.law, problem.n_train).hessian(problem.trained))
-        yield "flat", values[0] / values[-1], 0.0
-        yield "curved", values[1], values[-1]
+def beyond_strict_minimum(bench: Bench, problem: Problem) -> Items:
+    values = np.linalg.eigvalsh(PopulationLoss(problem.law, problem.n_train).hessian(problem.trained))
+    yield "flat", values[0] / values[-1], 0.0
+    yield "curved", values[1], values[-1]
 
 
-def beyond_asymptotic_rate(bench: Bench) -> Items:
-    for problem in bench.problems(14, dimensions=(2, 4), condition=10.0):
-        d = problem.dimension
-        exact = asymptotic_rate(problem.law, problem.n_train)
-        _, u, U, _ = problem.trained.blocks
+def beyond_asymptotic_rate(bench: Bench, problem: Problem) -> Items:
+    d = problem.dimension
+    exact = asymptotic_rate(problem.law, problem.n_train)
+    _, u, U, _ = problem.trained.blocks
 
-        def velocity(v: np.ndarray) -> np.ndarray:
-            return flat(*restricted_gradient(problem.covariance, problem.n_train, v[0], v[1:].reshape(d, d)))
+    def velocity(v: np.ndarray) -> np.ndarray:
+        return flat(*restricted_gradient(problem.covariance, problem.n_train, v[0], v[1:].reshape(d, d)))
 
-        at = flat(u, U)
-        hessian = np.stack([(velocity(at + 1e-5 * e) - velocity(at - 1e-5 * e)) / 2e-5 for e in np.eye(d * d + 1)])
-        yield "curvature", 2 * np.linalg.eigvalsh((hessian + hessian.T) / 2)[1], exact
-        path = trajectory(problem)
-        # Late enough for the slowest mode to be alone, early enough for its excess to be above rounding.
-        times = path.flow.time_to(0.9) + np.array([25.0, 35.0]) / exact
-        early, late = path.flow.excess(times)
-        yield "slope", np.log(early / late) / (times[1] - times[0]), exact
-        yield "ratio", exact / pl_constant(problem)
+    at = flat(u, U)
+    hessian = np.stack([(velocity(at + 1e-5 * e) - velocity(at - 1e-5 * e)) / 2e-5 for e in np.eye(d * d + 1)])
+    yield "curvature", 2 * np.linalg.eigvalsh((hessian + hessian.T) / 2)[1], exact
+    path = trajectory(problem)
+    # Late enough for the slowest mode to be alone, early enough for its excess to be above rounding.
+    times = path.flow.time_to(0.9) + np.array([25.0, 35.0]) / exact
+    early, late = path.flow.excess(times)
+    yield "slope", np.log(early / late) / (times[1] - times[0]), exact
+    yield "ratio", exact / pl_constant(problem)
 
 
-def beyond_sharp_bounds(bench: Bench) -> Items:
-    for problem in bench.problems(12):
-        found = certificate(problem.law, problem.n_train, problem.theta, problem.scale)
-        path = trajectory(problem)
-        for u, _ in path.states:
-            yield "bounds", found.sharp_u_lower_bound, u
-        yield from path.decaying("bounds", found.sharp_pl_constant)
-        yield "sharper", u_lower_bound(problem), found.sharp_u_lower_bound
-        yield "sharper", pl_constant(problem), found.sharp_pl_constant
+def beyond_sharp_bounds(bench: Bench, problem: Problem) -> Items:
+    found = certificate(problem.law, problem.n_train, problem.theta, problem.scale)
+    path = trajectory(problem)
+    for u, _ in path.states:
+        yield "bounds", found.sharp_u_lower_bound, u
+    yield from path.decaying("bounds", found.sharp_pl_constant)
+    yield "sharper", u_lower_bound(problem), found.sharp_u_lower_bound
+    yield "sharper", pl_constant(problem), found.sharp_pl_constant
 
 
 def beyond_isotropic_path(bench: Bench) -> Items:
-    for _ in range(bench.count(12)):
-        d, n, level = int(bench.rng.integers(2, 5)), int(bench.rng.integers(1, 30)), float(bench.rng.uniform(0.5, 2))
-        theta, scale = bench.theta(d), float(bench.rng.uniform(0.1, 0.5))
-        problem = Problem(level * np.eye(d), n, n, theta, scale)
-        g = (1 + (d + 1) / n) * level
-        beta, kappa = level**2 * np.sqrt(d), g * level**2
-        times = np.array([0.3, 1.0, 3.0]) / beta
-        c = np.log(np.tan(np.arccos(np.trace(theta) / np.sqrt(d)) / 2))
-        x = beta * times
-        bracket = np.cosh(c) ** 2 / scale**2 + 2 * kappa / beta * (x / 2 + (np.sinh(2 * (x - c)) + np.sinh(2 * c)) / 4)
-        u = np.cosh(x - c) / np.sqrt(bracket)
-        rest = theta - np.trace(theta) / d * np.eye(d)
-        phi = 2 * np.arctan(np.exp(c - x))
-        for k, (direct, matrix) in enumerate(integrate(problem, times)):
-            U = u[k] * (np.cos(phi[k]) * np.eye(d) / np.sqrt(d) + np.sin(phi[k]) * rest / np.linalg.norm(rest))
-            yield "path", direct, u[k]
-            yield "path", matrix, U
-        flow = gradient_flow(assumption3(theta, scale), problem.law, n, float(times[-1]))
-        yield "path", flow.u(times), u
+    d, n, level = int(bench.rng.integers(2, 5)), int(bench.rng.integers(1, 30)), float(bench.rng.uniform(0.5, 2))
+    theta, scale = bench.theta(d), float(bench.rng.uniform(0.1, 0.5))
+    problem = Problem(level * np.eye(d), n, n, theta, scale)
+    g = (1 + (d + 1) / n) * level
+    beta, kappa = level**2 * np.sqrt(d), g * level**2
+    times = np.array([0.3, 1.0, 3.0]) / beta
+    c = np.log(np.tan(np.arccos(np.trace(theta) / np.sqrt(d)) / 2))
+    x = beta * times
+    bracket = np.cosh(c) ** 2 / scale**2 + 2 * kappa / beta * (x / 2 + (np.sinh(2 * (x - c)) + np.sinh(2 * c)) / 4)
+    u = np.cosh(x - c) / np.sqrt(bracket)
+    rest = theta - np.trace(theta) / d * np.eye(d)
+    phi = 2 * np.arctan(np.exp(c - x))
+    for k, (direct, matrix) in enumerate(integrate(problem, times)):
+        U = u[k] * (np.cos(phi[k]) * np.eye(d) / np.sqrt(d) + np.sin(phi[k]) * rest / np.linalg.norm(rest))
+        yield "path", direct, u[k]
+        yield "path", matrix, U
+    flow = gradient_flow(assumption3(theta, scale), problem.law, n, float(times[-1]))
+    yield "path", flow.u(times), u
 
 
 def beyond_exponential_error(bench: Bench) -> Items:

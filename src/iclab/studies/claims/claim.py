@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import pandas as pd
@@ -14,19 +15,30 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass as validated
 
-from iclab.foundations import InvalidInputError
+from iclab.foundations import InvalidInputError, check_choice
 from iclab.studies.claims.bench import Bench
 from iclab.studies.claims.evidence import HOLDS, ONLY_IF, Evidence, Measured, Quantity, criterion_of, verdict_of
+from iclab.studies.claims.random_laws import random_problems
 from iclab.studies.rows import where
 
 PAPER, SUMMARY, OURS = "paper", "summary", "iclab"
-# A check yields comparisons (name, found, stated) and numbers (name, value), under the names that its words announce.
+# A check yields comparisons (name, found, stated) and numbers (name, value), under the names that its words announce,
+# for one of the problems that these say are drawn, or for all that it draws from its bench itself.
 Item: TypeAlias = tuple[str, Any] | tuple[str, Any, Any]
 Items: TypeAlias = Iterator[Item]
-Check: TypeAlias = Callable[[Bench], Items]
+Check: TypeAlias = Callable[..., Items]
 # Name of a comparison or number to how it is judged, as data.
 Judged: TypeAlias = Mapping[str, Mapping[str, Any]]
-
+# Kind of what is drawn for a check to what draws it, given how much of it at full effort.
+_DRAWN: Mapping[str, Callable[..., Iterator[Any]]] = {
+    "problems": Bench.problems,
+    "random_problems": random_problems,
+    "small": Bench.small,
+    "tiny": Bench.tiny,
+    "prompts": Bench.prompts,
+    "linear_prompts": Bench.linear_prompts,
+    "times": Bench.times,
+}
 
 _PARTS = {"stated": Evidence, "under": Evidence, "number": Measured}
 
@@ -80,6 +92,7 @@ class Words:
     computed: str  # How it is checked
     names: dict[str, str]  # What each comparison and number of the check is
     judged: dict[str, dict[str, Any]]  # How each of them is judged, as for ``evidence.criterion_of``
+    drawn: dict[str, Any] = field(default_factory=dict)  # What is drawn for the check, and how much: see ``_DRAWN``
     condition: str = ""  # The condition of "holds only if …"
     expected: str = ""  # The verdict on record, if it is not the one that follows from the condition
     correction: str = ""  # What is right, if the claim does not hold as stated or its proof has a gap
@@ -161,7 +174,25 @@ def read_section(name: str, checks: Mapping[str, Check]) -> Iterator[Claim]:
         yield Claim(key, content["title"], words, check, words.origin or origin)
 
 
-def find(check: Check, name: str, judged: Judged, seed: int, effort: str, critical: float) -> Finding:
+def items_of(check: Check, bench: Bench, drawn: Mapping[str, Any]) -> Items:
+    """All that a check yields: once for each of what is drawn for it, or once if nothing is."""
+    if not drawn:
+        yield from check(bench)
+        return
+    (kind, full), *options = drawn.items()
+    for given in _DRAWN[check_choice(kind, "drawn", _DRAWN)](bench, full, **dict(options)):
+        yield from check(bench, *given) if isinstance(given, tuple) else check(bench, given)
+
+
+def find(
+    check: Check,
+    name: str,
+    judged: Judged,
+    seed: int,
+    effort: str,
+    critical: float,
+    drawn: Mapping[str, Any] = MappingProxyType({}),
+) -> Finding:
     """Run a claim's check, and judge what it yields.
 
     Raises
@@ -171,7 +202,7 @@ def find(check: Check, name: str, judged: Judged, seed: int, effort: str, critic
     """
     criteria = {key: criterion_of(each) for key, each in judged.items()}
     collected: dict[str, list[Any]] = {key: [] for key in criteria}
-    for key, *values in check(Bench(name, seed, effort, critical)):
+    for key, *values in items_of(check, Bench(name, seed, effort, critical), drawn):
         collected[key].append(values[0] if len(values) == 1 else tuple(values))
     parts: tuple[dict[str, Any], ...] = {}, {}, {}
     for key, criterion in criteria.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from iclab.foundations import Matrix, Vector
 from iclab.studies.claims.bench import Bench, Problem
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import forward, root
@@ -27,81 +28,73 @@ def theorem_4_convergence(bench: Bench) -> Items:
             yield "path", U[k], direct_U
 
 
-def theorem_4_limit(bench: Bench) -> Items:
-    for problem in bench.problems(16):
-        inverse = problem.inverse
-        yield from trajectory(problem).reaching_weights(np.trace(inverse @ inverse) ** 0.25, inverse)
+def theorem_4_limit(bench: Bench, problem: Problem) -> Items:
+    inverse = problem.inverse
+    yield from trajectory(problem).reaching_weights(np.trace(inverse @ inverse) ** 0.25, inverse)
 
 
-def theorem_4_global(bench: Bench) -> Items:
-    for problem in bench.problems(40, dimensions=(2, 5), condition=100.0):
-        cov, n = problem.covariance, problem.n_train
-        loss = PopulationLoss(problem.law, n)
-        least = loss(problem.trained)
-        for _ in range(10):
-            a, u, U, b = bench.parameters(problem.dimension).blocks
-            size = float(np.exp(bench.rng.uniform(-4, 1)))  # small even parts are the hard case
-            V = u * U + size**2 * np.outer(a, b)
-            linear = restricted_loss(cov, n, 1.0, V) + problem.trace / 2
-            yield "even", linear, loss(LSAParameters.from_blocks(size * a, u, U, size * b))
-            yield "odd", linear - least, restricted_excess(cov, n, 1.0, V)
+def theorem_4_global(bench: Bench, problem: Problem) -> Items:
+    cov, n = problem.covariance, problem.n_train
+    loss = PopulationLoss(problem.law, n)
+    least = loss(problem.trained)
+    for _ in range(10):
+        a, u, U, b = bench.parameters(problem.dimension).blocks
+        size = float(np.exp(bench.rng.uniform(-4, 1)))  # small even parts are the hard case
+        V = u * U + size**2 * np.outer(a, b)
+        linear = restricted_loss(cov, n, 1.0, V) + problem.trace / 2
+        yield "even", linear, loss(LSAParameters.from_blocks(size * a, u, U, size * b))
+        yield "odd", linear - least, restricted_excess(cov, n, 1.0, V)
 
 
-def theorem_4_scale_invariance(bench: Bench) -> Items:
-    for _ in range(bench.count(100)):
-        d, n = bench.sizes(5, 9)
-        xs, ys, query = bench.prompt(n, d)
-        theta, c = bench.parameters(d), float(np.exp(bench.rng.uniform(-5, 5)) * bench.rng.choice([-1, 1]))
-        scaled = LSAParameters(c * theta.w_pv, theta.w_kq / c)
-        yield "prediction", forward(scaled, xs, ys, query), forward(theta, xs, ys, query)
+def theorem_4_scale_invariance(bench: Bench, xs: Matrix, ys: Vector, query: Vector) -> Items:
+    d = len(query)
+    theta, c = bench.parameters(d), float(np.exp(bench.rng.uniform(-5, 5)) * bench.rng.choice([-1, 1]))
+    scaled = LSAParameters(c * theta.w_pv, theta.w_kq / c)
+    yield "prediction", forward(scaled, xs, ys, query), forward(theta, xs, ys, query)
 
 
-def von_oswald_construction(bench: Bench) -> Items:
-    for problem in bench.problems(30, dimensions=(1, 6)):
-        d, n, m = problem.dimension, problem.n_train, problem.n_test
-        isotropic = Problem(np.eye(d), n, m, problem.theta, np.sqrt(1 / (np.sqrt(d) * (1 + (d + 1) / n))))
-        path = trajectory(isotropic)
-        found = path.flow.parameters(path.horizon)
-        c = 1 / found.blocks[1]
-        k = 1 / (1 + (d + 1) / n)
-        yield "weights", c * found.w_pv, np.diag(np.append(np.zeros(d), 1.0))
-        yield "weights", found.w_kq / c, np.diag(np.append(np.full(d, k), 0.0))
-        xs, w, query = bench.linear_prompt(m, d)
-        step = query @ (xs.T @ (xs @ w)) / m  # one step of gradient descent from zero: their construction
-        yield "prediction", forward(found, xs, xs @ w, query), k * step
+def von_oswald_construction(bench: Bench, problem: Problem) -> Items:
+    d, n, m = problem.dimension, problem.n_train, problem.n_test
+    isotropic = Problem(np.eye(d), n, m, problem.theta, np.sqrt(1 / (np.sqrt(d) * (1 + (d + 1) / n))))
+    path = trajectory(isotropic)
+    found = path.flow.parameters(path.horizon)
+    c = 1 / found.blocks[1]
+    k = 1 / (1 + (d + 1) / n)
+    yield "weights", c * found.w_pv, np.diag(np.append(np.zeros(d), 1.0))
+    yield "weights", found.w_kq / c, np.diag(np.append(np.full(d, k), 0.0))
+    xs, w, query = bench.linear_prompt(m, d)
+    step = query @ (xs.T @ (xs @ w)) / m  # one step of gradient descent from zero: their construction
+    yield "prediction", forward(found, xs, xs @ w, query), k * step
 
 
-def equation_12(bench: Bench) -> Items:
-    for problem in bench.problems(100, dimensions=(1, 6)):
-        d, m = problem.dimension, problem.n_test
-        xs = bench.rng.standard_normal((m, d)) @ root(problem.covariance).T
-        w, query = bench.vector(d), bench.vector(d)
-        stated = query @ np.linalg.solve(problem.gamma, xs.T @ (xs @ w) / m)
-        yield "prediction", forward(problem.trained, xs, xs @ w, query), stated
+def equation_12(bench: Bench, problem: Problem) -> Items:
+    d, m = problem.dimension, problem.n_test
+    xs = bench.rng.standard_normal((m, d)) @ root(problem.covariance).T
+    w, query = bench.vector(d), bench.vector(d)
+    stated = query @ np.linalg.solve(problem.gamma, xs.T @ (xs @ w) / m)
+    yield "prediction", forward(problem.trained, xs, xs @ w, query), stated
 
 
-def equation_13(bench: Bench) -> Items:
-    for problem in bench.problems(100, dimensions=(1, 6)):
-        d, m = problem.dimension, problem.n_test
-        xs, ys, query = bench.rng.standard_cauchy((m, d)), bench.rng.standard_cauchy(m), bench.vector(d)
-        found = forward(problem.trained, xs, ys, query)
-        size = float(np.abs(xs).max() * np.abs(ys).max())
-        yield "prediction", found / size, query @ np.linalg.solve(problem.gamma, xs.T @ ys / m) / size
+def equation_13(bench: Bench, problem: Problem) -> Items:
+    d, m = problem.dimension, problem.n_test
+    xs, ys, query = bench.rng.standard_cauchy((m, d)), bench.rng.standard_cauchy(m), bench.vector(d)
+    found = forward(problem.trained, xs, ys, query)
+    size = float(np.abs(xs).max() * np.abs(ys).max())
+    yield "prediction", found / size, query @ np.linalg.solve(problem.gamma, xs.T @ ys / m) / size
 
 
-def equation_14(bench: Bench) -> Items:
-    for problem in bench.problems(30, dimensions=(2, 3), condition=30.0):
-        d, cov = problem.dimension, problem.covariance
-        w, v, c = bench.vector(d), bench.vector(d), bench.normal()
-        law = quadratic_law(cov, w, v, c)
-        nodes, weights = tensor_rule(d, 4)
-        xs = nodes @ root(cov).T
-        ys = xs @ w + c * ((xs @ v) ** 2 - v @ cov @ v)
-        scaled = np.sqrt(weights)[:, None]
-        yield "best", np.linalg.lstsq(scaled * xs, scaled[:, 0] * ys, rcond=None)[0], law.a  # a weighted regression
-        yield "best", np.linalg.solve(cov, xs.T @ (weights * ys)), law.a
-        share = np.nan
-        for size, allowed in ((10**4, 1e-1), (10**6, 1e-3), (10**8, 1e-5)):
-            share = (theorem5_risk(cov, size, size, *law) - law.best) / (w @ cov @ w + law.best)
-            yield "distance", share, allowed
-        yield "last", share
+def equation_14(bench: Bench, problem: Problem) -> Items:
+    d, cov = problem.dimension, problem.covariance
+    w, v, c = bench.vector(d), bench.vector(d), bench.normal()
+    law = quadratic_law(cov, w, v, c)
+    nodes, weights = tensor_rule(d, 4)
+    xs = nodes @ root(cov).T
+    ys = xs @ w + c * ((xs @ v) ** 2 - v @ cov @ v)
+    scaled = np.sqrt(weights)[:, None]
+    yield "best", np.linalg.lstsq(scaled * xs, scaled[:, 0] * ys, rcond=None)[0], law.a  # a weighted regression
+    yield "best", np.linalg.solve(cov, xs.T @ (weights * ys)), law.a
+    share = np.nan
+    for size, allowed in ((10**4, 1e-1), (10**6, 1e-3), (10**8, 1e-5)):
+        share = (theorem5_risk(cov, size, size, *law) - law.best) / (w @ cov @ w + law.best)
+        yield "distance", share, allowed
+    yield "last", share

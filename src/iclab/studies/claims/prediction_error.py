@@ -75,41 +75,38 @@ def theorem_5_assumptions(bench: Bench) -> Items:
         yield "finite", *_risk(problem, m, lambda xs: xs @ w, law, 1.0)[1:]
 
 
-def theorem_5_rates(bench: Bench) -> Items:
-    for problem in bench.problems(60):
-        cov, w = problem.covariance, bench.vector(problem.dimension)
-        law = noisy_linear_law(cov, w, float(bench.rng.uniform(0, 2)))
-        inverse = np.linalg.inv(cov)
-        by_m = np.trace(law.sigma @ inverse)  # the terms with Γ replaced by Λ ≤ Γ
-        by_n = w @ cov @ w + 2 * problem.trace * w @ w + problem.trace**2 * w @ inverse @ w
+def theorem_5_rates(bench: Bench, problem: Problem) -> Items:
+    cov, w = problem.covariance, bench.vector(problem.dimension)
+    law = noisy_linear_law(cov, w, float(bench.rng.uniform(0, 2)))
+    inverse = np.linalg.inv(cov)
+    by_m = np.trace(law.sigma @ inverse)  # the terms with Γ replaced by Λ ≤ Γ
+    by_n = w @ cov @ w + 2 * problem.trace * w @ w + problem.trace**2 * w @ inverse @ w
 
-        def excess(n: float, m: float) -> float:
-            return theorem5_risk(cov, n, m, law.a, law.sigma, 0.0)
+    def excess(n: float, m: float) -> float:
+        return theorem5_risk(cov, n, m, law.a, law.sigma, 0.0)
 
-        for n in (1, 10, 1000):
-            for m in (1, 10, 1000):
-                yield "bound", excess(n, m), by_m / m + by_n / n**2
-        large = 10**7
-        yield "in_m", excess(math.inf, 10 * large) * 10, excess(math.inf, large)
-        yield "in_n", excess(10 * large, math.inf) * 100, excess(large, math.inf)
-
-
-def equation_15(bench: Bench) -> Items:
-    for problem in bench.problems(20, dimensions=(1, 3), condition=30.0):
-        d, cov = problem.dimension, problem.covariance
-        w, v, c = bench.vector(d), bench.vector(d), bench.normal()
-        law = quadratic_law(cov, w, v, c)
-        mean, sigma = _moments_of(GeneralPrompts.build(cov, 1, _quadratic(cov, w, v, c)))
-        yield "a", np.linalg.solve(cov, mean), law.a
-        yield "sigma", sigma, law.sigma
+    for n in (1, 10, 1000):
+        for m in (1, 10, 1000):
+            yield "bound", excess(n, m), by_m / m + by_n / n**2
+    large = 10**7
+    yield "in_m", excess(math.inf, 10 * large) * 10, excess(math.inf, large)
+    yield "in_n", excess(10 * large, math.inf) * 100, excess(large, math.inf)
 
 
-def section_4_1_noiseless_sigma(bench: Bench) -> Items:
-    for problem in bench.problems(40, dimensions=(1, 3)):
-        w = bench.vector(problem.dimension)
-        Lw = problem.covariance @ w
-        _, found = _moments_of(GeneralPrompts.build(problem.covariance, 1, lambda xs: xs @ w))
-        yield "sigma", found, w @ Lw * problem.covariance + np.outer(Lw, Lw)
+def equation_15(bench: Bench, problem: Problem) -> Items:
+    d, cov = problem.dimension, problem.covariance
+    w, v, c = bench.vector(d), bench.vector(d), bench.normal()
+    law = quadratic_law(cov, w, v, c)
+    mean, sigma = _moments_of(GeneralPrompts.build(cov, 1, _quadratic(cov, w, v, c)))
+    yield "a", np.linalg.solve(cov, mean), law.a
+    yield "sigma", sigma, law.sigma
+
+
+def section_4_1_noiseless_sigma(bench: Bench, problem: Problem) -> Items:
+    w = bench.vector(problem.dimension)
+    Lw = problem.covariance @ w
+    _, found = _moments_of(GeneralPrompts.build(problem.covariance, 1, lambda xs: xs @ w))
+    yield "sigma", found, w @ Lw * problem.covariance + np.outer(Lw, Lw)
 
 
 def written_theorem_5(problem: Problem, n_test: int, law: LabelLaw) -> float:
@@ -141,24 +138,22 @@ def _moments_of(prompts: GeneralPrompts) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.einsum("c,ci,cj->ij", weights, products, products) - np.outer(mean, mean)
 
 
-def section_4_1_noiseless_bound(bench: Bench) -> Items:
-    for problem in bench.problems(100, dimensions=(1, 6)):
-        d, cov, n, m, trace = problem.dimension, problem.covariance, problem.n_train, problem.n_test, problem.trace
-        w, inverse = bench.vector(d), np.linalg.inv(cov)
-        size = w @ cov @ w
-        fixed = (d + 1) * size / m + (size + 2 * trace * w @ w + trace**2 * w @ inverse @ w) / n**2
-        yield "bounds", written_theorem_5(problem, m, noisy_linear_law(cov, w)), fixed
-        middle = (d + 1) * trace / m + (trace + 2 * d * trace + np.trace(inverse) * trace**2) / n**2
-        yield "bounds", expected_risk(problem.law, n, m), middle
-        yield "bounds", middle, (d + 1) * trace / m + (1 + 2 * d + d**2 * problem.condition_number) * trace / n**2
+def section_4_1_noiseless_bound(bench: Bench, problem: Problem) -> Items:
+    d, cov, n, m, trace = problem.dimension, problem.covariance, problem.n_train, problem.n_test, problem.trace
+    w, inverse = bench.vector(d), np.linalg.inv(cov)
+    size = w @ cov @ w
+    fixed = (d + 1) * size / m + (size + 2 * trace * w @ w + trace**2 * w @ inverse @ w) / n**2
+    yield "bounds", written_theorem_5(problem, m, noisy_linear_law(cov, w)), fixed
+    middle = (d + 1) * trace / m + (trace + 2 * d * trace + np.trace(inverse) * trace**2) / n**2
+    yield "bounds", expected_risk(problem.law, n, m), middle
+    yield "bounds", middle, (d + 1) * trace / m + (1 + 2 * d + d**2 * problem.condition_number) * trace / n**2
 
 
-def corollary_6(bench: Bench) -> Items:
-    for problem in bench.problems(200, dimensions=(1, 6)):
-        epsilon = float(np.exp(bench.rng.uniform(-7, 1))) * problem.trace
-        m = math.ceil((problem.dimension + 1) * problem.trace / epsilon)
-        error = expected_risk(problem.law, problem.n_train, m)
-        yield "error", error, corollary6_floor(problem.covariance, problem.n_train) + epsilon
+def corollary_6(bench: Bench, problem: Problem) -> Items:
+    epsilon = float(np.exp(bench.rng.uniform(-7, 1))) * problem.trace
+    m = math.ceil((problem.dimension + 1) * problem.trace / epsilon)
+    error = expected_risk(problem.law, problem.n_train, m)
+    yield "error", error, corollary6_floor(problem.covariance, problem.n_train) + epsilon
 
 
 def corollary_6_exact(bench: Bench) -> Items:
@@ -178,20 +173,18 @@ def corollary_6_exact(bench: Bench) -> Items:
         yield "larger", bench.mean(score, 9_000, k), _written_risk(problem, m)
 
 
-def corollary_6_floor(bench: Bench) -> Items:
-    for problem in bench.problems(200, dimensions=(1, 6)):
-        floor = expected_risk(problem.law, problem.n_train, math.inf)
-        yield "floor", floor, problem.trace
-        yield "below", floor, corollary6_floor(problem.covariance, problem.n_train)
+def corollary_6_floor(bench: Bench, problem: Problem) -> Items:
+    floor = expected_risk(problem.law, problem.n_train, math.inf)
+    yield "floor", floor, problem.trace
+    yield "below", floor, corollary6_floor(problem.covariance, problem.n_train)
 
 
-def section_4_1_variance(bench: Bench) -> Items:
-    for problem in bench.problems(60):
-        c = float(np.exp(bench.rng.uniform(0.1, 3)))
-        n, m = problem.n_train, problem.n_test
-        yield "scaled", expected_risk(Gaussian(c * problem.covariance), n, m), c * expected_risk(problem.law, n, m)
-        grown = problem.covariance + np.outer(w := bench.vector(problem.dimension) * 0.3, w)
-        yield "grown", expected_risk(problem.law, n, n), expected_risk(Gaussian(grown), n, n)
+def section_4_1_variance(bench: Bench, problem: Problem) -> Items:
+    c = float(np.exp(bench.rng.uniform(0.1, 3)))
+    n, m = problem.n_train, problem.n_test
+    yield "scaled", expected_risk(Gaussian(c * problem.covariance), n, m), c * expected_risk(problem.law, n, m)
+    grown = problem.covariance + np.outer(w := bench.vector(problem.dimension) * 0.3, w)
+    yield "grown", expected_risk(problem.law, n, n), expected_risk(Gaussian(grown), n, n)
 
 
 def section_4_1_ill_conditioned(bench: Bench) -> Items:
@@ -258,25 +251,24 @@ def _error_of(predictor: Predictor, law: PromptDistribution, draws: Draws, n: in
     return (predictor(prompts)[:, n] - prompts.targets[:, n]) ** 2
 
 
-def appendix_b_decomposition(bench: Bench) -> Items:
-    for problem, m in bench.tiny(12):
-        d, cov, gamma = problem.dimension, problem.covariance, problem.gamma
-        w, v, c = bench.vector(d), bench.vector(d), bench.normal()
-        prompts = GeneralPrompts.build(cov, m, lambda xs: xs @ w + c * (xs @ v) ** 3)
-        found = prompts.predictions(problem.trained)
-        on_queries = prompts.measure.sum(axis=(0, 1))
-        moment = prompts.queries.T @ (on_queries * prompts.answers)
-        a, b = np.linalg.solve(cov, moment), np.linalg.solve(gamma, moment)
-        of_a, of_b = prompts.queries @ a, prompts.queries @ b
-        size = prompts.risk(problem.trained)
-        yield "cross", prompts.mean((found - of_b) * (of_a - prompts.answers)) / size, 0.0
-        yield "cross", prompts.mean((found - of_b) * (of_b - of_a)) / size, 0.0
-        yield "cross", prompts.mean((of_b - of_a)[None, None] * (of_a - prompts.answers)) / size, 0.0
-        xs, ys = prompts.xs[:, 0, 0, 0], prompts.ys[:, 0, 0, 0]
-        on_contexts = prompts.measure.sum(axis=(1, 2))
-        products = ys[:, None] * xs - moment
-        sigma = np.einsum("c,ci,cj->ij", on_contexts, products, products)
-        gap = np.linalg.inv(gamma) - np.linalg.inv(cov)
-        square = np.linalg.inv(gamma @ gamma)
-        yield "terms", prompts.mean((found - of_b) ** 2), np.trace(sigma @ square @ cov) / m
-        yield "terms", prompts.mean((of_b - of_a)[None, None] ** 2), a @ cov @ gap @ cov @ gap @ cov @ a
+def appendix_b_decomposition(bench: Bench, problem: Problem, m: int) -> Items:
+    d, cov, gamma = problem.dimension, problem.covariance, problem.gamma
+    w, v, c = bench.vector(d), bench.vector(d), bench.normal()
+    prompts = GeneralPrompts.build(cov, m, lambda xs: xs @ w + c * (xs @ v) ** 3)
+    found = prompts.predictions(problem.trained)
+    on_queries = prompts.measure.sum(axis=(0, 1))
+    moment = prompts.queries.T @ (on_queries * prompts.answers)
+    a, b = np.linalg.solve(cov, moment), np.linalg.solve(gamma, moment)
+    of_a, of_b = prompts.queries @ a, prompts.queries @ b
+    size = prompts.risk(problem.trained)
+    yield "cross", prompts.mean((found - of_b) * (of_a - prompts.answers)) / size, 0.0
+    yield "cross", prompts.mean((found - of_b) * (of_b - of_a)) / size, 0.0
+    yield "cross", prompts.mean((of_b - of_a)[None, None] * (of_a - prompts.answers)) / size, 0.0
+    xs, ys = prompts.xs[:, 0, 0, 0], prompts.ys[:, 0, 0, 0]
+    on_contexts = prompts.measure.sum(axis=(1, 2))
+    products = ys[:, None] * xs - moment
+    sigma = np.einsum("c,ci,cj->ij", on_contexts, products, products)
+    gap = np.linalg.inv(gamma) - np.linalg.inv(cov)
+    square = np.linalg.inv(gamma @ gamma)
+    yield "terms", prompts.mean((found - of_b) ** 2), np.trace(sigma @ square @ cov) / m
+    yield "terms", prompts.mean((of_b - of_a)[None, None] ** 2), a @ cov @ gap @ cov @ gap @ cov @ a

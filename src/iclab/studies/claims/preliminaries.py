@@ -9,10 +9,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import minimize
 
-from iclab.foundations import Draws
+from iclab.foundations import Draws, Matrix, Vector
 from iclab.predictors import Averaging, LeastSquares
 from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
-from iclab.studies.claims.bench import Bench, layer, prompts_at, written_gamma
+from iclab.studies.claims.bench import Bench, Problem, layer, prompts_at, written_gamma
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, forward, loss_gradient, quadratic_gradient, root
 from iclab.theory import (
@@ -48,33 +48,30 @@ def definition_1(bench: Bench) -> Items:
     yield "descents", runs
 
 
-def definition_2(bench: Bench) -> Items:
-    for problem in bench.problems(40):
-        law, l = problem.law, problem.eigenvalues  # noqa: E741
-        g = (1 + 1 / problem.n_train) * l + l.sum() / problem.n_train
-        eta = float(np.sum(l * (1 - l / g) ** 2))  # Λ of Γ⁻¹Λ − I: what remains when M → ∞
-        needed = float(np.sum(l * (l + l.sum()) / g**2 * l))  # M(ε) = needed/ε
-        for m in (1, 7, 100, 10_000):
-            yield "error", expected_risk(law, problem.n_train, m), eta + needed / m
-        yield "floor", eta, l.sum()
-        yield "rest", expected_risk(law, problem.n_train, 10**9) - eta, l.sum()
+def definition_2(bench: Bench, problem: Problem) -> Items:
+    law, l = problem.law, problem.eigenvalues  # noqa: E741
+    g = (1 + 1 / problem.n_train) * l + l.sum() / problem.n_train
+    eta = float(np.sum(l * (1 - l / g) ** 2))  # Λ of Γ⁻¹Λ − I: what remains when M → ∞
+    needed = float(np.sum(l * (l + l.sum()) / g**2 * l))  # M(ε) = needed/ε
+    for m in (1, 7, 100, 10_000):
+        yield "error", expected_risk(law, problem.n_train, m), eta + needed / m
+    yield "floor", eta, l.sum()
+    yield "rest", expected_risk(law, problem.n_train, 10**9) - eta, l.sum()
 
 
-def equation_6(bench: Bench) -> Items:
-    for _ in range(bench.count(100)):
-        d, n = bench.sizes(6, 19)
-        xs, ys, query = bench.prompt(n, d)
-        full = bench.parameters(d)
-        a, u, U, b = full.blocks
-        embedding = np.block([[xs.T, query[:, None]], [ys[None, :], np.zeros((1, 1))]])
-        written = np.append(a, u) @ (embedding @ embedding.T / n) @ np.vstack([U, b]) @ query
-        other = bench.parameters(d)
-        w_pv, w_kq = other.w_pv.copy(), other.w_kq.copy()
-        w_pv[-1], w_kq[:, :d] = full.w_pv[-1], full.w_kq[:, :d]
-        found = forward(full, xs, ys, query)
-        yield "prediction", found, written
-        yield "prediction", forward(LSAParameters(w_pv, w_kq), xs, ys, query), found
-        yield "prediction", predict(full, xs, ys, query), found
+def equation_6(bench: Bench, xs: Matrix, ys: Vector, query: Vector) -> Items:
+    n, d = xs.shape
+    full = bench.parameters(d)
+    a, u, U, b = full.blocks
+    embedding = np.block([[xs.T, query[:, None]], [ys[None, :], np.zeros((1, 1))]])
+    written = np.append(a, u) @ (embedding @ embedding.T / n) @ np.vstack([U, b]) @ query
+    other = bench.parameters(d)
+    w_pv, w_kq = other.w_pv.copy(), other.w_kq.copy()
+    w_pv[-1], w_kq[:, :d] = full.w_pv[-1], full.w_kq[:, :d]
+    found = forward(full, xs, ys, query)
+    yield "prediction", found, written
+    yield "prediction", forward(LSAParameters(w_pv, w_kq), xs, ys, query), found
+    yield "prediction", predict(full, xs, ys, query), found
 
 
 def equation_7(bench: Bench) -> Items:
@@ -92,28 +89,25 @@ def equation_7(bench: Bench) -> Items:
         yield "risk", bench.mean(score, 11_000, k), population_loss(theta, law, n)
 
 
-def equation_8(bench: Bench) -> Items:
-    for d, n, cov in bench.small(12):
-        theta = bench.parameters(d)
-        yield "loss", LinearPrompts.build(cov, n).loss(theta), population_loss(theta, Gaussian(cov), n)
+def equation_8(bench: Bench, d: int, n: int, cov: Matrix) -> Items:
+    theta = bench.parameters(d)
+    yield "loss", LinearPrompts.build(cov, n).loss(theta), population_loss(theta, Gaussian(cov), n)
 
 
 def equation_9(bench: Bench) -> Items:
-    for _ in range(bench.count(4)):
-        cov, n, theta = bench.covariance(2, 10.0), int(bench.rng.integers(1, 4)), bench.parameters(2)
-        stated = population_gradient(theta, Gaussian(cov), n)
-        written = np.concatenate([stated.w_pv.ravel(), stated.w_kq.ravel()])
-        yield "gradient", loss_gradient(LinearPrompts.build(cov, n), theta), written
+    cov, n, theta = bench.covariance(2, 10.0), int(bench.rng.integers(1, 4)), bench.parameters(2)
+    stated = population_gradient(theta, Gaussian(cov), n)
+    written = np.concatenate([stated.w_pv.ravel(), stated.w_kq.ravel()])
+    yield "gradient", loss_gradient(LinearPrompts.build(cov, n), theta), written
 
 
-def assumption_3(bench: Bench) -> Items:
-    for problem in bench.problems(100, dimensions=(1, 6)):
-        theta = random_theta(problem.dimension, int(bench.rng.integers(1 << 32)))
-        yield "norm", np.linalg.norm(theta), 1.0
-        cov = problem.covariance
-        yield "product", float(np.trace(cov @ theta @ cov)), float(np.trace(cov @ cov))  # ‖ΛΘ‖_F²
-        a, u, U, b = assumption3(theta, problem.scale).blocks
-        yield "balance", u**2, np.sum(U**2) + np.sum(a**2) + np.sum(b**2)
+def assumption_3(bench: Bench, problem: Problem) -> Items:
+    theta = random_theta(problem.dimension, int(bench.rng.integers(1 << 32)))
+    yield "norm", np.linalg.norm(theta), 1.0
+    cov = problem.covariance
+    yield "product", float(np.trace(cov @ theta @ cov)), float(np.trace(cov @ cov))  # ‖ΛΘ‖_F²
+    a, u, U, b = assumption3(theta, problem.scale).blocks
+    yield "balance", u**2, np.sum(U**2) + np.sum(a**2) + np.sum(b**2)
 
 
 def footnote_2_limit(bench: Bench) -> Items:
@@ -136,53 +130,46 @@ def footnote_2_limit(bench: Bench) -> Items:
         yield "mean", mean, prompts.weights @ problem.covariance @ prompts.queries.T
 
 
-def footnote_2_gap(bench: Bench) -> Items:
-    for problem in bench.problems(60):
-        l = problem.eigenvalues  # noqa: E741
-        # Over w ~ N(0, I) a step of rate r leaves Σ l(1 − r l)²; the best rate is Σl²/Σl³.
-        rate = np.sum(l**2) / np.sum(l**3)
-        left = float(np.sum(l * (1 - rate * l) ** 2))
-        yield "step", left, l.sum()
-        yield "left", left / l.sum()
-        yield "trained", expected_risk(problem.law, math.inf, 10**12) / l.sum(), 1e-9
+def footnote_2_gap(bench: Bench, problem: Problem) -> Items:
+    l = problem.eigenvalues  # noqa: E741
+    # Over w ~ N(0, I) a step of rate r leaves Σ l(1 − r l)²; the best rate is Σl²/Σl³.
+    rate = np.sum(l**2) / np.sum(l**3)
+    left = float(np.sum(l * (1 - rate * l) ** 2))
+    yield "step", left, l.sum()
+    yield "left", left / l.sum()
+    yield "trained", expected_risk(problem.law, math.inf, 10**12) / l.sum(), 1e-9
 
 
 Embedding = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def section_3_1_least_squares(bench: Bench) -> Items:
-    for problem in bench.problems(20):
-        d = problem.dimension
-        xs = bench.rng.standard_normal((1, d + 8, d)) @ root(problem.covariance).T
-        ys = xs @ bench.vector(d)
-        yield "prediction", LeastSquares()(Prompts(xs, ys, xs, ys))[:, d + 2 :], ys[:, d + 2 :]
+def section_3_1_least_squares(bench: Bench, problem: Problem) -> Items:
+    d = problem.dimension
+    xs = bench.rng.standard_normal((1, d + 8, d)) @ root(problem.covariance).T
+    ys = xs @ bench.vector(d)
+    yield "prediction", LeastSquares()(Prompts(xs, ys, xs, ys))[:, d + 2 :], ys[:, d + 2 :]
 
 
 def linear_attention(bench: Bench) -> Items:
-    for _ in range(bench.count(40)):
-        d, n = bench.sizes(5, 9)
-        embedding = embed(*bench.prompt(n, d))
-        key, query, value = bench.rng.standard_normal((3, 4, d + 1))
-        projection = bench.rng.standard_normal((d + 1, 4))
-        written = embedding + projection @ value @ embedding @ ((key @ embedding).T @ (query @ embedding) / n)
-        yield "output", lsa(embedding, LSAParameters(projection @ value, key.T @ query)), written
+    d, n = bench.sizes(5, 9)
+    embedding = embed(*bench.prompt(n, d))
+    key, query, value = bench.rng.standard_normal((3, 4, d + 1))
+    projection = bench.rng.standard_normal((d + 1, 4))
+    written = embedding + projection @ value @ embedding @ ((key @ embedding).T @ (query @ embedding) / n)
+    yield "output", lsa(embedding, LSAParameters(projection @ value, key.T @ query)), written
 
 
-def multiples_of_identity(bench: Bench) -> Items:
-    for _ in range(bench.count(40)):
-        d, n = bench.sizes(5, 9)
-        xs, ys, query = bench.prompt(n, d)
-        v, k = bench.normal(), bench.normal()
-        found = forward(LSAParameters(v * np.eye(d + 1), k * np.eye(d + 1)), xs, ys, query)
-        yield "prediction", found, v * k * query @ (xs.T @ ys) / n
+def multiples_of_identity(bench: Bench, xs: Matrix, ys: Vector, query: Vector) -> Items:
+    n, d = xs.shape
+    v, k = bench.normal(), bench.normal()
+    found = forward(LSAParameters(v * np.eye(d + 1), k * np.eye(d + 1)), xs, ys, query)
+    yield "prediction", found, v * k * query @ (xs.T @ ys) / n
 
 
 def padding(bench: Bench) -> Items:
-    yield from separate_tokens(bench, padded)
-    for _ in range(bench.count(40)):
-        d, n = bench.sizes(5, 9)
-        xs, ys, query = bench.prompt(n, d)
-        theta = bench.parameters(d)
+    yield from separate_tokens(padded, bench)
+    for xs, ys, query in bench.prompts(40, largest=(5, 9)):
+        theta = bench.parameters(len(query))
         # Every label's column also takes in the column before it; the inputs' columns are then left out.
         columns = padded(xs, ys, query)
         columns[:, 1::2] += columns[:, :-1:2]
@@ -190,51 +177,48 @@ def padding(bench: Bench) -> Items:
         yield "joined", lsa(joined, theta)[-1, -1], forward(theta, xs, ys, query)
 
 
-def transformed_columns(bench: Bench) -> Items:
-    for problem in bench.problems(6, dimensions=(2, 2), condition=10.0):
-        law, n, theta = problem.law, problem.n_train, bench.parameters(2)
-        xs, ys, query = bench.prompt(5, 2)
-        slope = population_gradient(theta, law, n)
-        stated = np.stack([slope.w_pv, slope.w_kq])
-        for name, T in (("orthogonal", bench.rotation(3)), ("differs", np.eye(3) + bench.matrix(3) / 4)):
-            inverse = np.linalg.inv(T)
+def transformed_columns(bench: Bench, problem: Problem) -> Items:
+    law, n, theta = problem.law, problem.n_train, bench.parameters(2)
+    xs, ys, query = bench.prompt(5, 2)
+    slope = population_gradient(theta, law, n)
+    stated = np.stack([slope.w_pv, slope.w_kq])
+    for name, T in (("orthogonal", bench.rotation(3)), ("differs", np.eye(3) + bench.matrix(3) / 4)):
+        inverse = np.linalg.inv(T)
 
-            def back(v: np.ndarray) -> LSAParameters:
-                """The layer on (x_i, y_i) with the weights v of a layer on T(x_i, y_i)."""
-                w_pv, w_kq = v.reshape(2, 3, 3)
-                return LSAParameters(inverse @ w_pv @ T, T.T @ w_kq @ T)
+        def back(v: np.ndarray) -> LSAParameters:
+            """The layer on (x_i, y_i) with the weights v of a layer on T(x_i, y_i)."""
+            w_pv, w_kq = v.reshape(2, 3, 3)
+            return LSAParameters(inverse @ w_pv @ T, T.T @ w_kq @ T)
 
-            start = np.stack([T @ theta.w_pv @ inverse, inverse.T @ theta.w_kq @ inverse])
-            there = lsa(T @ embed(xs, ys, query), LSAParameters(*start))
-            yield "prediction", (inverse @ there)[-1, -1], forward(theta, xs, ys, query)
-            found = quadratic_gradient(lambda v: population_loss(back(v), law, n), start.ravel())
-            moved = back(found)  # the speed of the original weights, as ``back`` is linear
-            velocity = np.stack([moved.w_pv, moved.w_kq])
-            if name == "orthogonal":
-                yield name, velocity, stated
-            else:
-                yield name, np.linalg.norm(velocity - stated), np.linalg.norm(stated)
-
-
-def section_3_3_two_layers(bench: Bench) -> Items:
-    for problem in bench.problems(40):
-        d, theta = problem.dimension, bench.parameters(problem.dimension)
-        xs, ys, query = bench.prompt(problem.n_test, d)
-        a, u, U, b = theta.blocks
-        E = embed(xs, ys, query)
-        hidden = np.vstack([U, b]) @ query
-        yield "prediction", forward(theta, xs, ys, query), np.append(a, u) @ (E @ E.T / len(ys)) @ hidden
-        da, du, dU, db = population_gradient(theta, problem.law, problem.n_train).blocks
-        yield "balance", a @ da + u * du, np.sum(U * dU) + b @ db
+        start = np.stack([T @ theta.w_pv @ inverse, inverse.T @ theta.w_kq @ inverse])
+        there = lsa(T @ embed(xs, ys, query), LSAParameters(*start))
+        yield "prediction", (inverse @ there)[-1, -1], forward(theta, xs, ys, query)
+        found = quadratic_gradient(lambda v: population_loss(back(v), law, n), start.ravel())
+        moved = back(found)  # the speed of the original weights, as ``back`` is linear
+        velocity = np.stack([moved.w_pv, moved.w_kq])
+        if name == "orthogonal":
+            yield name, velocity, stated
+        else:
+            yield name, np.linalg.norm(velocity - stated), np.linalg.norm(stated)
 
 
-def equation_10(bench: Bench) -> Items:
-    for problem in bench.problems(60):
-        cov, n = problem.covariance, problem.n_train
-        found = gamma(cov, n)
-        yield "gamma", found, written_gamma(cov, n)
-        yield "commutes", found @ cov, cov @ found
-        yield "larger", np.linalg.eigvalsh(found - cov)[0], np.linalg.eigvalsh(cov)[-1]
+def section_3_3_two_layers(bench: Bench, problem: Problem) -> Items:
+    d, theta = problem.dimension, bench.parameters(problem.dimension)
+    xs, ys, query = bench.prompt(problem.n_test, d)
+    a, u, U, b = theta.blocks
+    E = embed(xs, ys, query)
+    hidden = np.vstack([U, b]) @ query
+    yield "prediction", forward(theta, xs, ys, query), np.append(a, u) @ (E @ E.T / len(ys)) @ hidden
+    da, du, dU, db = population_gradient(theta, problem.law, problem.n_train).blocks
+    yield "balance", a @ da + u * du, np.sum(U * dU) + b @ db
+
+
+def equation_10(bench: Bench, problem: Problem) -> Items:
+    cov, n = problem.covariance, problem.n_train
+    found = gamma(cov, n)
+    yield "gamma", found, written_gamma(cov, n)
+    yield "commutes", found @ cov, cov @ found
+    yield "larger", np.linalg.eigvalsh(found - cov)[0], np.linalg.eigvalsh(cov)[-1]
 
 
 def padded(xs: np.ndarray, ys: np.ndarray, query: np.ndarray) -> np.ndarray:
@@ -247,12 +231,10 @@ def interleaved(xs: np.ndarray, ys: np.ndarray, query: np.ndarray) -> np.ndarray
     return _alternating(xs, ys, query, 0)
 
 
-def separate_tokens(bench: Bench, embedding: Embedding) -> Items:
+def separate_tokens(embedding: Embedding, bench: Bench) -> Items:
     """One layer on separate columns for inputs and labels: predictions for labels of either sign, and its loss."""
-    for _ in range(bench.count(40)):
-        d, n = bench.sizes(5, 9)
-        xs, ys, query = bench.prompt(n, d)
-        theta = bench.parameters(d)
+    for xs, ys, query in bench.prompts(40, largest=(5, 9)):
+        theta = bench.parameters(len(query))
         yield "even", lsa(embedding(xs, -ys, query), theta)[-1, -1], lsa(embedding(xs, ys, query), theta)[-1, -1]
     for _ in range(bench.count(6)):
         cov, theta = bench.covariance(2, 10.0), bench.parameters(2)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import least_squares, minimize
 
+from iclab.foundations import Matrix, Vector
 from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward
@@ -13,39 +14,34 @@ from iclab.studies.claims.trajectories import gained, pl_constant, restricted_gr
 from iclab.theory import LSAParameters, PopulationLoss, embed
 
 
-def lemma_9(bench: Bench) -> Items:
-    for _ in range(bench.count(60)):
-        d, n = bench.sizes(5, 11)
-        xs, ys, query = bench.prompt(n, d)
-        theta = bench.parameters(d)
-        a, u, U, b = theta.blocks
-        t = np.vstack([np.column_stack([U, a]), np.append(b, u)]).T.ravel()
-        yield "prediction", forward(theta, xs, ys, query), t @ _quadratic_form(xs, ys, query) @ t
+def lemma_9(bench: Bench, xs: Matrix, ys: Vector, query: Vector) -> Items:
+    d = len(query)
+    theta = bench.parameters(d)
+    a, u, U, b = theta.blocks
+    t = np.vstack([np.column_stack([U, a]), np.append(b, u)]).T.ravel()
+    yield "prediction", forward(theta, xs, ys, query), t @ _quadratic_form(xs, ys, query) @ t
 
 
-def section_5_1_determinant(bench: Bench) -> Items:
-    for _ in range(bench.count(40)):
-        d, n = bench.sizes(5, 11)
-        xs, w, query = bench.linear_prompt(n, d)
-        X, Z = _factors(xs, xs @ w, query)
-        mu = bench.rng.uniform(-3, 3)
-        yield "spectrum", np.linalg.det(mu * np.eye(d + 1) - X), mu ** (d - 1) * (mu**2 - query @ query)
-        products = np.sort(np.outer(np.linalg.eigvalsh(X) / 2, np.linalg.eigvalsh(Z)).ravel())
-        yield "spectrum", np.linalg.eigvalsh(np.kron(X, Z) / 2), products
+def section_5_1_determinant(bench: Bench, xs: Matrix, w: Vector, query: Vector) -> Items:
+    d = len(query)
+    X, Z = _factors(xs, xs @ w, query)
+    mu = bench.rng.uniform(-3, 3)
+    yield "spectrum", np.linalg.det(mu * np.eye(d + 1) - X), mu ** (d - 1) * (mu**2 - query @ query)
+    products = np.sort(np.outer(np.linalg.eigvalsh(X) / 2, np.linalg.eigvalsh(Z)).ravel())
+    yield "spectrum", np.linalg.eigvalsh(np.kron(X, Z) / 2), products
 
 
-def section_5_1_nonconvex(bench: Bench) -> Items:
-    for problem in bench.problems(60, dimensions=(1, 5), condition=10.0):
-        d, n = problem.dimension, problem.n_train
-        xs, w, query = bench.linear_prompt(n, d)
-        X, Z = _factors(xs, xs @ w, query)
-        yield "count", np.count_nonzero(np.linalg.eigvalsh(X) < -1e-9), 1
-        values = np.linalg.eigvalsh(np.kron(X, Z) / 2)
-        yield "lowest", -values[0], values[-1]
-        # (u, U11) and (−u, −U11) predict alike: the origin lies between two minimisers and above both.
-        loss = PopulationLoss(problem.law, n)
-        ends = loss(layer(1.0, problem.inverse)), loss(layer(-1.0, -problem.inverse))
-        yield "midpoint", (ends[0] + ends[1]) / 2, loss(layer(0.0, np.zeros((d, d))))
+def section_5_1_nonconvex(bench: Bench, problem: Problem) -> Items:
+    d, n = problem.dimension, problem.n_train
+    xs, w, query = bench.linear_prompt(n, d)
+    X, Z = _factors(xs, xs @ w, query)
+    yield "count", np.count_nonzero(np.linalg.eigvalsh(X) < -1e-9), 1
+    values = np.linalg.eigvalsh(np.kron(X, Z) / 2)
+    yield "lowest", -values[0], values[-1]
+    # (u, U11) and (−u, −U11) predict alike: the origin lies between two minimisers and above both.
+    loss = PopulationLoss(problem.law, n)
+    ends = loss(layer(1.0, problem.inverse)), loss(layer(-1.0, -problem.inverse))
+    yield "midpoint", (ends[0] + ends[1]) / 2, loss(layer(0.0, np.zeros((d, d))))
 
 
 def section_5_1_eigenvalue_count(bench: Bench) -> Items:
@@ -77,59 +73,53 @@ def lemma_10(bench: Bench) -> Items:
         yield "velocity", -np.concatenate([da, [du], dU.ravel(), db]), stated
 
 
-def equation_28(bench: Bench) -> Items:
-    for d, n, cov in bench.small(12):
-        prompts = LinearPrompts.build(cov, n)
-        a, u, U, b = bench.parameters(d).blocks
-        stated = restricted_loss(cov, n, u, U) + np.trace(cov) / 2
-        yield "restricted", prompts.loss(LSAParameters.from_blocks(0 * a, u, U, 0 * b)), stated
-        yield "anywhere", prompts.loss(LSAParameters.from_blocks(a, u, U, b)), stated
+def equation_28(bench: Bench, d: int, n: int, cov: Matrix) -> Items:
+    prompts = LinearPrompts.build(cov, n)
+    a, u, U, b = bench.parameters(d).blocks
+    stated = restricted_loss(cov, n, u, U) + np.trace(cov) / 2
+    yield "restricted", prompts.loss(LSAParameters.from_blocks(0 * a, u, U, 0 * b)), stated
+    yield "anywhere", prompts.loss(LSAParameters.from_blocks(a, u, U, b)), stated
 
 
-def lemma_11(bench: Bench) -> Items:
-    for problem in bench.problems(8, dimensions=(1, 3), condition=10.0):
-        d, cov, n = problem.dimension, problem.covariance, problem.n_train
-        for _ in range(2):
-            found = _descend(problem, bench.rng.standard_normal(d * d + 1))
-            u, U = found[0], found[1:].reshape(d, d)
-            yield "loss", restricted_loss(cov, n, u, U), restricted_loss(cov, n, 1.0, problem.inverse)
-            yield "product", u * U, problem.inverse
+def lemma_11(bench: Bench, problem: Problem) -> Items:
+    d, cov, n = problem.dimension, problem.covariance, problem.n_train
+    for _ in range(2):
+        found = _descend(problem, bench.rng.standard_normal(d * d + 1))
+        u, U = found[0], found[1:].reshape(d, d)
+        yield "loss", restricted_loss(cov, n, u, U), restricted_loss(cov, n, 1.0, problem.inverse)
+        yield "product", u * U, problem.inverse
 
 
-def section_5_2_prediction(bench: Bench) -> Items:
-    for problem in bench.problems(60):
-        d, m = problem.dimension, problem.n_test
-        xs, w, query = bench.linear_prompt(m, d)
-        c = float(bench.rng.choice([-1, 1]) * bench.rng.uniform(0.1, 3))
-        found = forward(layer(c, problem.inverse / c), xs, xs @ w, query)
-        yield "prediction", found, w @ (xs.T @ xs / m) @ problem.inverse @ query
+def section_5_2_prediction(bench: Bench, problem: Problem) -> Items:
+    d, m = problem.dimension, problem.n_test
+    xs, w, query = bench.linear_prompt(m, d)
+    c = float(bench.rng.choice([-1, 1]) * bench.rng.uniform(0.1, 3))
+    found = forward(layer(c, problem.inverse / c), xs, xs @ w, query)
+    yield "prediction", found, w @ (xs.T @ xs / m) @ problem.inverse @ query
 
 
-def lemma_12_pl(bench: Bench) -> Items:
-    for problem in bench.problems(16):
-        mu = pl_constant(problem)
-        yield "constant", mu, problem.trace**2  # a rate scales like Λ²
-        cov, n = problem.covariance, problem.n_train
-        least = -gained(problem)
-        for u, U in trajectory(problem).states:
-            excess = restricted_loss(cov, n, u, U) - least
-            if excess > 1e-9 * abs(least):  # below, both sides are rounding
-                du, dU = restricted_gradient(cov, n, u, U)
-                slope = du**2 + np.sum(dU**2)
-                yield "inequality", mu * excess, slope
-                yield "ratio", slope / (mu * excess)
+def lemma_12_pl(bench: Bench, problem: Problem) -> Items:
+    mu = pl_constant(problem)
+    yield "constant", mu, problem.trace**2  # a rate scales like Λ²
+    cov, n = problem.covariance, problem.n_train
+    least = -gained(problem)
+    for u, U in trajectory(problem).states:
+        excess = restricted_loss(cov, n, u, U) - least
+        if excess > 1e-9 * abs(least):  # below, both sides are rounding
+            du, dU = restricted_gradient(cov, n, u, U)
+            slope = du**2 + np.sum(dU**2)
+            yield "inequality", mu * excess, slope
+            yield "ratio", slope / (mu * excess)
 
 
-def lemma_12_rate(bench: Bench) -> Items:
-    for problem in bench.problems(16):
-        yield from trajectory(problem).decaying("excess", pl_constant(problem))
+def lemma_12_rate(bench: Bench, problem: Problem) -> Items:
+    yield from trajectory(problem).decaying("excess", pl_constant(problem))
 
 
-def lemma_12_limit(bench: Bench) -> Items:
-    for problem in bench.problems(16):
-        inverse = problem.inverse
-        rho = np.linalg.norm(inverse)
-        yield from trajectory(problem).reaching(np.sqrt(rho), inverse / np.sqrt(rho))
+def lemma_12_limit(bench: Bench, problem: Problem) -> Items:
+    inverse = problem.inverse
+    rho = np.linalg.norm(inverse)
+    yield from trajectory(problem).reaching(np.sqrt(rho), inverse / np.sqrt(rho))
 
 
 def _factors(xs: np.ndarray, ys: np.ndarray, query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

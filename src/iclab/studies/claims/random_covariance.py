@@ -13,35 +13,32 @@ from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.studies.claims.bench import Bench
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, forward
-from iclab.studies.claims.random_laws import Atoms, random_problems
+from iclab.studies.claims.random_laws import Atoms, RandomProblem, random_problems
 from iclab.theory import LSAParameters, PopulationLoss, expected_risk, minimizer, minimum_loss, population_loss
 from iclab.theory.cubature import symmetric_rule
 
 
 def definition_7(bench: Bench) -> Items:
-    for _ in range(bench.count(30)):
-        d, n = int(bench.rng.integers(2, 5)), int(bench.rng.integers(1, 30))
-        variances = np.exp(bench.rng.uniform(-1, 1, d))
-        fixed = Gaussian(np.diag(variances))
-        single = RandomDiagonal([Atoms((float(v),), (1.0,)) for v in variances])
-        theta = bench.parameters(d)
-        yield "recovered", population_loss(theta, single, n), population_loss(theta, fixed, n)
-        yield "recovered", minimizer(single, n).w_kq, minimizer(fixed, n).w_kq
-        yield "recovered", minimum_loss(single, n), minimum_loss(fixed, n)
+    d, n = int(bench.rng.integers(2, 5)), int(bench.rng.integers(1, 30))
+    variances = np.exp(bench.rng.uniform(-1, 1, d))
+    fixed = Gaussian(np.diag(variances))
+    single = RandomDiagonal([Atoms((float(v),), (1.0,)) for v in variances])
+    theta = bench.parameters(d)
+    yield "recovered", population_loss(theta, single, n), population_loss(theta, fixed, n)
+    yield "recovered", minimizer(single, n).w_kq, minimizer(fixed, n).w_kq
+    yield "recovered", minimum_loss(single, n), minimum_loss(fixed, n)
 
 
-def theorem_8_convergence(bench: Bench) -> Items:
-    for problem in random_problems(bench, 20):
-        least = np.sum(problem.mean_square * problem.target) / 2
-        left = problem.excess(*problem.path.end) / least
-        yield "left", left, 1e-14
-        yield "remains", left
+def theorem_8_convergence(bench: Bench, problem: RandomProblem) -> Items:
+    least = np.sum(problem.mean_square * problem.target) / 2
+    left = problem.excess(*problem.path.end) / least
+    yield "left", left, 1e-14
+    yield "remains", left
 
 
-def theorem_8_limit(bench: Bench) -> Items:
-    for problem in random_problems(bench, 16):
-        A = np.linalg.solve(problem.expect(lambda cov, gamma: gamma @ cov @ cov), np.diag(problem.mean_square))
-        yield from problem.path.reaching_weights(np.sqrt(np.linalg.norm(A)), A)
+def theorem_8_limit(bench: Bench, problem: RandomProblem) -> Items:
+    A = np.linalg.solve(problem.expect(lambda cov, gamma: gamma @ cov @ cov), np.diag(problem.mean_square))
+    yield from problem.path.reaching_weights(np.sqrt(np.linalg.norm(A)), A)
 
 
 def theorem_8_global(bench: Bench) -> Items:
@@ -66,13 +63,12 @@ def theorem_8_global(bench: Bench) -> Items:
         yield "loss", found, population_loss(theta, problem.covariates, n)
 
 
-def equation_22(bench: Bench) -> Items:
-    for problem in random_problems(bench, 60):
-        m = int(bench.rng.integers(1, 40))
-        xs, w, query = bench.linear_prompt(m, problem.dimension)
-        found = forward(minimizer(problem.covariates, problem.n_train), xs, xs @ w, query)
-        learner = np.diag(problem.mean_square) @ np.linalg.inv(problem.expect(lambda cov, gamma: gamma @ cov @ cov))
-        yield "prediction", found, query @ learner @ (xs.T @ (xs @ w)) / m
+def equation_22(bench: Bench, problem: RandomProblem) -> Items:
+    m = int(bench.rng.integers(1, 40))
+    xs, w, query = bench.linear_prompt(m, problem.dimension)
+    found = forward(minimizer(problem.covariates, problem.n_train), xs, xs @ w, query)
+    learner = np.diag(problem.mean_square) @ np.linalg.inv(problem.expect(lambda cov, gamma: gamma @ cov @ cov))
+    yield "prediction", found, query @ learner @ (xs.T @ (xs @ w)) / m
 
 
 def equation_23(bench: Bench) -> Items:
@@ -121,17 +117,16 @@ def section_4_3_dependent_inputs(bench: Bench) -> Items:
         yield "dependent", np.dot(law.probabilities, given) - law.moment(1) ** 2, law.moment(1) ** 2
 
 
-def section_4_3_in_expectation(bench: Bench) -> Items:
+def section_4_3_in_expectation(bench: Bench, problem: RandomProblem) -> Items:
     # At N = M = ∞ the error given Λ_new is Σ λ_i (1 − k_i λ_i)², k = E Λ² (E Λ³)⁻¹: at most 1 % of tr Λ_new would do.
-    for problem in random_problems(bench, 60):
-        values, weights = problem.outcomes
-        k = np.array([law.moment(2) / law.moment(3) for law in problem.laws])
-        errors, traces = np.sum(values * (1 - k * values) ** 2, axis=1), values.sum(axis=1)
-        expected, missed = weights @ errors / (weights @ traces), weights @ (errors > 0.01 * traces)
-        yield "expected", expected, 0.01
-        yield "mean", expected
-        yield "probable", missed, 0.01
-        yield "share", missed
+    values, weights = problem.outcomes
+    k = np.array([law.moment(2) / law.moment(3) for law in problem.laws])
+    errors, traces = np.sum(values * (1 - k * values) ** 2, axis=1), values.sum(axis=1)
+    expected, missed = weights @ errors / (weights @ traces), weights @ (errors > 0.01 * traces)
+    yield "expected", expected, 0.01
+    yield "mean", expected
+    yield "probable", missed, 0.01
+    yield "share", missed
 
 
 def section_4_3_brittle(bench: Bench) -> Items:
@@ -142,22 +137,21 @@ def section_4_3_brittle(bench: Bench) -> Items:
             yield name, error
 
 
-def section_4_3_conditional_mean(bench: Bench) -> Items:
-    for problem in random_problems(bench, 40):
-        d = problem.dimension
-        w, coefficient = bench.vector(d), np.array([law.moment(2) / law.moment(3) for law in problem.laws])
-        means = np.array([law.moment(1) for law in problem.laws])
-        query = bench.vector(d) * np.sqrt(means)
-        posterior = np.array([_mean_given_input(law, x) for law, x in zip(problem.laws, query, strict=True)])
-        size = float(np.abs(query * coefficient * means * w).sum())
-        claimed = query @ (coefficient * means * w)
-        found = query @ (coefficient * posterior * w) / size
-        yield "dependent", found, claimed / size
-        yield "change", abs(found - claimed / size)
-        # An independent query says nothing about Λ_new: average the outcomes.
-        values, weights = problem.outcomes
-        independent = weights @ np.array([query @ (coefficient * value * w) for value in values])
-        yield "independent", independent / size, claimed / size
+def section_4_3_conditional_mean(bench: Bench, problem: RandomProblem) -> Items:
+    d = problem.dimension
+    w, coefficient = bench.vector(d), np.array([law.moment(2) / law.moment(3) for law in problem.laws])
+    means = np.array([law.moment(1) for law in problem.laws])
+    query = bench.vector(d) * np.sqrt(means)
+    posterior = np.array([_mean_given_input(law, x) for law, x in zip(problem.laws, query, strict=True)])
+    size = float(np.abs(query * coefficient * means * w).sum())
+    claimed = query @ (coefficient * means * w)
+    found = query @ (coefficient * posterior * w) / size
+    yield "dependent", found, claimed / size
+    yield "change", abs(found - claimed / size)
+    # An independent query says nothing about Λ_new: average the outcomes.
+    values, weights = problem.outcomes
+    independent = weights @ np.array([query @ (coefficient * value * w) for value in values])
+    yield "independent", independent / size, claimed / size
 
 
 def _spread(learner: np.ndarray, new: np.ndarray) -> float:

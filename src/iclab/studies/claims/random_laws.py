@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -166,7 +166,7 @@ class RandomProblem:
         return Path(start, self.covariates, self.n_train, self.horizon, self.excess)
 
 
-def random_problems(bench: Bench, full: int, dimensions: tuple[int, int] = (2, 4)) -> Iterator[RandomProblem]:
+def random_problems(bench: Bench, full: int, dimensions: Sequence[int] = (2, 4)) -> Iterator[RandomProblem]:
     """``full`` problems at full effort: two or three values per coordinate, spread over up to a factor 20."""
     for _ in range(bench.count(full)):
         d = int(bench.rng.integers(dimensions[0], dimensions[1] + 1))

@@ -13,7 +13,7 @@ from scipy.special import softmax
 from iclab.foundations import Matrix
 from iclab.predictors import LeastSquares
 from iclab.prompts import Prompts
-from iclab.studies.claims.bench import Bench, layer, written_gamma
+from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward, quadratic_gradient, root
 from iclab.studies.claims.preliminaries import interleaved, separate_tokens
@@ -23,15 +23,14 @@ from iclab.theory.cubature import tensor_rule
 Loss = Callable[[np.ndarray], float]
 
 
-def ahn_minimum(bench: Bench) -> Items:
-    for problem in bench.problems(4, dimensions=(2, 2), condition=10.0):
-        cov, n = problem.covariance, min(problem.n_train, 2)
-        low, q = np.linalg.eigh(cov)
-        written = (q / ((n + 1) / n * low + low.sum() / n)) @ q.T  # their Theorem 1
-        yield "learner", written, np.linalg.inv(written_gamma(cov, n))
-        slope = block_gradient(LinearPrompts.build(cov, n), layer(1.0, written)).vector
-        yield "gradient", slope / (problem.trace / 2), 0.0
-        yield "error", expected_risk(problem.law, 10**8, 10**8) / problem.trace, 1e-5
+def ahn_minimum(bench: Bench, problem: Problem) -> Items:
+    cov, n = problem.covariance, min(problem.n_train, 2)
+    low, q = np.linalg.eigh(cov)
+    written = (q / ((n + 1) / n * low + low.sum() / n)) @ q.T  # their Theorem 1
+    yield "learner", written, np.linalg.inv(written_gamma(cov, n))
+    slope = block_gradient(LinearPrompts.build(cov, n), layer(1.0, written)).vector
+    yield "gradient", slope / (problem.trace / 2), 0.0
+    yield "error", expected_risk(problem.law, 10**8, 10**8) / problem.trace, 1e-5
 
 
 def ahn_critical_points(bench: Bench) -> Items:
@@ -58,16 +57,15 @@ def ahn_critical_points(bench: Bench) -> Items:
         yield "critical", slopes(best.x) / np.linalg.norm(cov), 0.0
 
 
-def kernel_regression(bench: Bench) -> Items:
-    for problem in bench.problems(40):
-        d, m = problem.dimension, problem.n_test
-        xs, ys, query = bench.prompt(m, d)
-        yield "layer", forward(problem.trained, xs, ys, query), ys @ (xs @ problem.inverse @ query) / m
-        A, last = bench.matrix(d) / d, np.eye(d + 1)[:, -1:]
-        keys, queries = np.eye(d, d + 1), np.hstack([A, np.zeros((d, 1))])
-        found = attention(embed(xs, ys, query), keys, queries, last.T, last, rho=1.0)[-1, -1]
-        kernel = np.exp(np.append(xs @ A @ query, query @ A @ query))  # the query's own token carries the label 0
-        yield "softmax", found, ys @ kernel[:-1] / kernel.sum()
+def kernel_regression(bench: Bench, problem: Problem) -> Items:
+    d, m = problem.dimension, problem.n_test
+    xs, ys, query = bench.prompt(m, d)
+    yield "layer", forward(problem.trained, xs, ys, query), ys @ (xs @ problem.inverse @ query) / m
+    A, last = bench.matrix(d) / d, np.eye(d + 1)[:, -1:]
+    keys, queries = np.eye(d, d + 1), np.hstack([A, np.zeros((d, 1))])
+    found = attention(embed(xs, ys, query), keys, queries, last.T, last, rho=1.0)[-1, -1]
+    kernel = np.exp(np.append(xs @ A @ query, query @ A @ query))  # the query's own token carries the label 0
+    yield "softmax", found, ys @ kernel[:-1] / kernel.sum()
 
 
 def latent_concept(bench: Bench) -> Items:
@@ -106,18 +104,15 @@ def random_labels(bench: Bench) -> Items:
 
 
 def model_selection(bench: Bench) -> Items:
-    for _ in range(bench.count(40)):
-        d, n, held_out = int(bench.rng.integers(1, 6)), int(bench.rng.integers(2, 20)), 10
-        xs, w = bench.rng.standard_normal((n + held_out, d)), bench.vector(d)
-        ys = xs @ w + float(bench.rng.uniform(0, 2)) * bench.vector(n + held_out)
-        fits = [
-            np.linalg.solve(xs[:n].T @ xs[:n] + penalty * np.eye(d), xs[:n].T @ ys[:n]) for penalty in (1e-2, 1.0, 1e2)
-        ]
-        answers = np.array([xs[n:] @ fit for fit in fits])
-        errors = np.mean((answers - ys[n:]) ** 2, axis=1)
-        beta = float(np.exp(bench.rng.uniform(0, 5)))
-        gated = softmax(-beta * errors) @ answers
-        yield "error", np.mean((gated - ys[n:]) ** 2), errors.min() + np.log(len(fits)) / beta
+    d, n, held_out = int(bench.rng.integers(1, 6)), int(bench.rng.integers(2, 20)), 10
+    xs, w = bench.rng.standard_normal((n + held_out, d)), bench.vector(d)
+    ys = xs @ w + float(bench.rng.uniform(0, 2)) * bench.vector(n + held_out)
+    fits = [np.linalg.solve(xs[:n].T @ xs[:n] + penalty * np.eye(d), xs[:n].T @ ys[:n]) for penalty in (1e-2, 1.0, 1e2)]
+    answers = np.array([xs[n:] @ fit for fit in fits])
+    errors = np.mean((answers - ys[n:]) ** 2, axis=1)
+    beta = float(np.exp(bench.rng.uniform(0, 5)))
+    gated = softmax(-beta * errors) @ answers
+    yield "error", np.mean((gated - ys[n:]) ** 2), errors.min() + np.log(len(fits)) / beta
 
 
 def sparse_functions(bench: Bench) -> Items:
@@ -136,33 +131,31 @@ def sparse_functions(bench: Bench) -> Items:
             yield "mass", outside
 
 
-def section_6_least_squares(bench: Bench) -> Items:
-    for problem in bench.problems(20, dimensions=(2, 5)):
-        d, shape = problem.dimension, (1, problem.dimension + 12, problem.dimension)
-        sphere = bench.rng.standard_normal(shape)
-        for xs in (
-            bench.rng.uniform(-1, 1, shape),
-            bench.rng.exponential(size=shape),
-            bench.rng.standard_t(2, shape),
-            sphere / np.linalg.norm(sphere, axis=-1, keepdims=True),
-            bench.rng.standard_normal(shape) * np.sqrt(bench.rng.exponential(size=(1, 1, d))),
-        ):
-            ys = xs @ bench.vector(d)
-            yield "prediction", LeastSquares()(Prompts(xs, ys, xs, ys))[:, d + 4 :], ys[:, d + 4 :]
+def section_6_least_squares(bench: Bench, problem: Problem) -> Items:
+    d, shape = problem.dimension, (1, problem.dimension + 12, problem.dimension)
+    sphere = bench.rng.standard_normal(shape)
+    for xs in (
+        bench.rng.uniform(-1, 1, shape),
+        bench.rng.exponential(size=shape),
+        bench.rng.standard_t(2, shape),
+        sphere / np.linalg.norm(sphere, axis=-1, keepdims=True),
+        bench.rng.standard_normal(shape) * np.sqrt(bench.rng.exponential(size=(1, 1, d))),
+    ):
+        ys = xs @ bench.vector(d)
+        yield "prediction", LeastSquares()(Prompts(xs, ys, xs, ys))[:, d + 4 :], ys[:, d + 4 :]
 
 
 def appendix_e_embedding(bench: Bench) -> Items:
-    yield from separate_tokens(bench, interleaved)
+    yield from separate_tokens(interleaved, bench)
 
 
-def appendix_e_objective(bench: Bench) -> Items:
-    for problem in bench.problems(20, dimensions=(2, 4), condition=30.0):
-        n, theta = max(2, min(problem.n_train, 30)), bench.parameters(problem.dimension)
-        averaged = np.mean([PopulationLoss(problem.law, i)(theta) for i in range(1, n + 1)])
-        yield "mean", PopulationLoss(problem.law, AllPositions(n))(theta), averaged
-        all_positions, last = (minimizer(problem.law, length).learner for length in (AllPositions(n), n))
-        yield "differs", np.linalg.norm(all_positions - last), np.linalg.norm(last)
-        yield "one", minimizer(problem.law, AllPositions(1)).learner, minimizer(problem.law, 1).learner
+def appendix_e_objective(bench: Bench, problem: Problem) -> Items:
+    n, theta = max(2, min(problem.n_train, 30)), bench.parameters(problem.dimension)
+    averaged = np.mean([PopulationLoss(problem.law, i)(theta) for i in range(1, n + 1)])
+    yield "mean", PopulationLoss(problem.law, AllPositions(n))(theta), averaged
+    all_positions, last = (minimizer(problem.law, length).learner for length in (AllPositions(n), n))
+    yield "differs", np.linalg.norm(all_positions - last), np.linalg.norm(last)
+    yield "one", minimizer(problem.law, AllPositions(1)).learner, minimizer(problem.law, 1).learner
 
 
 def _prefix_probabilities(bench: Bench, sequences: np.ndarray) -> np.ndarray:

@@ -11,19 +11,18 @@ import numpy as np
 from iclab.foundations import Draws, Matrix
 from iclab.predictors import LeastSquares
 from iclab.prompts import Gaussian, Prompts
-from iclab.studies.claims.bench import Bench, layer, written_gamma
+from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import GeneralPrompts, LinearPrompts, forward, root
 from iclab.theory import minimizer, predict, shift_risk
 
 
-def equation_17(bench: Bench) -> Items:
-    for problem in bench.problems(60):
-        cov, n = problem.covariance, 10**9
-        gap = np.eye(problem.dimension) - np.linalg.solve(written_gamma(cov, n), cov)
-        # N(I − Γ⁻¹Λ) → I + trΛ Λ⁻¹
-        yield "first_order", n * gap, np.eye(problem.dimension) + problem.trace * np.linalg.inv(cov)
-        yield "size", float(np.linalg.norm(gap, 2)), 1e-3
+def equation_17(bench: Bench, problem: Problem) -> Items:
+    cov, n = problem.covariance, 10**9
+    gap = np.eye(problem.dimension) - np.linalg.solve(written_gamma(cov, n), cov)
+    # N(I − Γ⁻¹Λ) → I + trΛ Λ⁻¹
+    yield "first_order", n * gap, np.eye(problem.dimension) + problem.trace * np.linalg.inv(cov)
+    yield "size", float(np.linalg.norm(gap, 2)), 1e-3
 
 
 def section_4_2_exact_error(bench: Bench) -> Items:
@@ -72,73 +71,68 @@ def task_shift_noise(bench: Bench) -> Items:
         yield "share", error / (w @ cov @ w + s2)
 
 
-def task_shift_any_weight(bench: Bench) -> Items:
-    for problem in bench.problems(40):
-        d, cov, m = problem.dimension, problem.covariance, problem.n_test
-        w = bench.rng.standard_cauchy(d) * np.exp(bench.rng.uniform(-5, 5))
-        xs, query = bench.rng.standard_normal((m, d)) @ root(cov).T, bench.vector(d)
-        theta = problem.trained
-        found = forward(theta, xs, xs @ w, query)
-        size = np.linalg.norm(w)
-        yield "linear", found / size, forward(theta, xs, xs @ (w / size), query)
-        share = _written_shift(np.linalg.inv(cov), cov, cov, 10**10, np.outer(w, w), 0.0) / (w @ cov @ w)
-        yield "error", share, 1e-6
-        yield "share", share
+def task_shift_any_weight(bench: Bench, problem: Problem) -> Items:
+    d, cov, m = problem.dimension, problem.covariance, problem.n_test
+    w = bench.rng.standard_cauchy(d) * np.exp(bench.rng.uniform(-5, 5))
+    xs, query = bench.rng.standard_normal((m, d)) @ root(cov).T, bench.vector(d)
+    theta = problem.trained
+    found = forward(theta, xs, xs @ w, query)
+    size = np.linalg.norm(w)
+    yield "linear", found / size, forward(theta, xs, xs @ (w / size), query)
+    share = _written_shift(np.linalg.inv(cov), cov, cov, 10**10, np.outer(w, w), 0.0) / (w @ cov @ w)
+    yield "error", share, 1e-6
+    yield "share", share
 
 
-def query_shift(bench: Bench) -> Items:
-    for problem in bench.problems(60):
-        d, cov = problem.dimension, problem.covariance
-        query = bench.covariance(d, 1e3)
-        w = bench.vector(d)
-        errors = [
-            shift_risk(np.linalg.inv(written_gamma(cov, n)), cov, query, n, np.outer(w, w)) / (w @ query @ w)
-            for n in (10**6, 10**8, 10**12)
-        ]
-        yield "error", errors[2], 1e-5
-        yield "share", errors[2]
-        for earlier, later in pairwise(errors):
-            yield "falling", later, earlier
+def query_shift(bench: Bench, problem: Problem) -> Items:
+    d, cov = problem.dimension, problem.covariance
+    query = bench.covariance(d, 1e3)
+    w = bench.vector(d)
+    errors = [
+        shift_risk(np.linalg.inv(written_gamma(cov, n)), cov, query, n, np.outer(w, w)) / (w @ query @ w)
+        for n in (10**6, 10**8, 10**12)
+    ]
+    yield "error", errors[2], 1e-5
+    yield "share", errors[2]
+    for earlier, later in pairwise(errors):
+        yield "falling", later, earlier
 
 
-def query_orthogonal(bench: Bench) -> Items:
-    for problem in bench.problems(60, dimensions=(3, 6)):
-        d, n = problem.dimension, problem.n_train
-        m = int(bench.rng.integers(1, d))
-        xs, w = bench.rng.standard_normal((m, d)) @ root(problem.covariance).T, bench.vector(d)
-        query = np.linalg.svd(xs)[2][-1]  # of length 1, orthogonal to every x_i
-        theta = problem.trained
-        size = np.linalg.norm(problem.inverse @ (xs.T @ (xs @ w)) / m)
-        yield "any_query", forward(theta, xs, xs @ w, query) / size, 0.0
-        isotropic = minimizer(Gaussian(np.eye(d)), n)
-        yield "aligned", forward(isotropic, xs, xs @ w, query) / size, 0.0
-        eigenvector = np.linalg.eigh(problem.covariance)[1][:, int(bench.rng.integers(d))]
-        projected = xs - np.outer(xs @ eigenvector, eigenvector)
-        yield "aligned", forward(theta, projected, projected @ w, eigenvector) / size, 0.0
+def query_orthogonal(bench: Bench, problem: Problem) -> Items:
+    d, n = problem.dimension, problem.n_train
+    m = int(bench.rng.integers(1, d))
+    xs, w = bench.rng.standard_normal((m, d)) @ root(problem.covariance).T, bench.vector(d)
+    query = np.linalg.svd(xs)[2][-1]  # of length 1, orthogonal to every x_i
+    theta = problem.trained
+    size = np.linalg.norm(problem.inverse @ (xs.T @ (xs @ w)) / m)
+    yield "any_query", forward(theta, xs, xs @ w, query) / size, 0.0
+    isotropic = minimizer(Gaussian(np.eye(d)), n)
+    yield "aligned", forward(isotropic, xs, xs @ w, query) / size, 0.0
+    eigenvector = np.linalg.eigh(problem.covariance)[1][:, int(bench.rng.integers(d))]
+    projected = xs - np.outer(xs @ eigenvector, eigenvector)
+    yield "aligned", forward(theta, projected, projected @ w, eigenvector) / size, 0.0
 
 
-def covariate_shift(bench: Bench) -> Items:
-    for problem in bench.problems(60):
-        other, w = bench.covariance(problem.dimension, 1e2), bench.vector(problem.dimension)
-        K = np.linalg.inv(problem.covariance)
-        error = shift_risk(K, other, other, math.inf, np.outer(w, w))
-        residual = K @ other @ w - w
-        yield "exact", error, residual @ other @ residual
-        yield "remains", error, w @ other @ w
-        yield "share", error / (w @ other @ w)
+def covariate_shift(bench: Bench, problem: Problem) -> Items:
+    other, w = bench.covariance(problem.dimension, 1e2), bench.vector(problem.dimension)
+    K = np.linalg.inv(problem.covariance)
+    error = shift_risk(K, other, other, math.inf, np.outer(w, w))
+    residual = K @ other @ w - w
+    yield "exact", error, residual @ other @ residual
+    yield "remains", error, w @ other @ w
+    yield "share", error / (w @ other @ w)
 
 
-def covariate_shift_scaling(bench: Bench) -> Items:
-    for problem in bench.problems(16, dimensions=(2, 3), condition=10.0):
-        cov = problem.covariance
-        c = float(bench.rng.choice([1 / 3, 0.5, 2.0, 3.0]))
-        K = np.linalg.inv(cov)
-        prompts = LinearPrompts.build(c**2 * cov, 2, query_covariance=cov)
-        yield "mean", prompts.over_contexts(prompts.predictions(layer(1.0, K.T))), c**2 * prompts.targets
-        w = bench.vector(problem.dimension)
-        error = shift_risk(K, c**2 * cov, cov, math.inf, np.outer(w, w))
-        yield "limit", error / (w @ cov @ w), (c**2 - 1) ** 2
-        yield "wrong", (c**2 - 1) ** 2, 1.0
+def covariate_shift_scaling(bench: Bench, problem: Problem) -> Items:
+    cov = problem.covariance
+    c = float(bench.rng.choice([1 / 3, 0.5, 2.0, 3.0]))
+    K = np.linalg.inv(cov)
+    prompts = LinearPrompts.build(c**2 * cov, 2, query_covariance=cov)
+    yield "mean", prompts.over_contexts(prompts.predictions(layer(1.0, K.T))), c**2 * prompts.targets
+    w = bench.vector(problem.dimension)
+    error = shift_risk(K, c**2 * cov, cov, math.inf, np.outer(w, w))
+    yield "limit", error / (w @ cov @ w), (c**2 - 1) ** 2
+    yield "wrong", (c**2 - 1) ** 2, 1.0
 
 
 def least_squares_scaling(bench: Bench) -> Items:

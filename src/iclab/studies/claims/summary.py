@@ -28,14 +28,13 @@ from iclab.theory import (
 from iclab.theory.cubature import symmetric_rule
 
 
-def mechanism_1(bench: Bench) -> Items:
-    for problem in bench.problems(12, dimensions=(2, 4), condition=100.0):
-        loss = PopulationLoss(problem.law, problem.n_train)
-        values = np.linalg.eigvalsh(loss.hessian(assumption3(problem.theta, problem.scale / 100)))
-        yield "curvature", -values[0], values[-1]
-        excess = trajectory(problem).excesses[-1] / gained(problem)
-        yield "excess", excess, 1e-14
-        yield "remains", excess
+def mechanism_1(bench: Bench, problem: Problem) -> Items:
+    loss = PopulationLoss(problem.law, problem.n_train)
+    values = np.linalg.eigvalsh(loss.hessian(assumption3(problem.theta, problem.scale / 100)))
+    yield "curvature", -values[0], values[-1]
+    excess = trajectory(problem).excesses[-1] / gained(problem)
+    yield "excess", excess, 1e-14
+    yield "remains", excess
 
 
 def mechanism_1_core_assumption(bench: Bench) -> Items:
@@ -93,93 +92,85 @@ def mechanism_2(bench: Bench) -> Items:
         yield "exact", prompts.risk(minimizer(problem.law, n)), theorem5_risk(problem.covariance, n, 2, *law)
 
 
-def mechanism_2_core_assumption(bench: Bench) -> Items:
-    for problem in bench.problems(40, dimensions=(1, 3)):
-        d, cov, n = problem.dimension, problem.covariance, problem.n_train
-        yield "gamma", n * (problem.gamma - cov), cov + problem.trace * np.eye(d)
-        m = 1 + n % 3
-        nodes, weights = symmetric_rule(m * d)
-        xs = nodes.reshape(-1, m, d) @ square_root(cov).T
-        deviation = np.einsum("kmi,kmj->kij", xs, xs) / m - cov
-        found = weights @ np.sum(deviation**2, axis=(1, 2))
-        yield "spread", m * found, np.trace(cov @ cov) + problem.trace**2
+def mechanism_2_core_assumption(bench: Bench, problem: Problem) -> Items:
+    d, cov, n = problem.dimension, problem.covariance, problem.n_train
+    yield "gamma", n * (problem.gamma - cov), cov + problem.trace * np.eye(d)
+    m = 1 + n % 3
+    nodes, weights = symmetric_rule(m * d)
+    xs = nodes.reshape(-1, m, d) @ square_root(cov).T
+    deviation = np.einsum("kmi,kmj->kij", xs, xs) / m - cov
+    found = weights @ np.sum(deviation**2, axis=(1, 2))
+    yield "spread", m * found, np.trace(cov @ cov) + problem.trace**2
 
 
-def mechanism_2_break(bench: Bench) -> Items:
-    for problem in bench.problems(60, condition=100.0):
-        d, cov, size = problem.dimension, problem.covariance, 10**4
-        K, other = np.linalg.inv(written_gamma(cov, size)), bench.covariance(d, 100.0)
-        moment = np.eye(d)
-        before = shift_risk(K, cov, cov, size, moment) / problem.trace
-        after = shift_risk(K, other, other, size, moment) / np.trace(other)
-        yield "error", before, after
-        yield "factor", after / before
+def mechanism_2_break(bench: Bench, problem: Problem) -> Items:
+    d, cov, size = problem.dimension, problem.covariance, 10**4
+    K, other = np.linalg.inv(written_gamma(cov, size)), bench.covariance(d, 100.0)
+    moment = np.eye(d)
+    before = shift_risk(K, cov, cov, size, moment) / problem.trace
+    after = shift_risk(K, other, other, size, moment) / np.trace(other)
+    yield "error", before, after
+    yield "factor", after / before
 
 
-def mechanism_3(bench: Bench) -> Items:
-    for problem in bench.problems(60, condition=100.0):
-        d, cov, size = problem.dimension, problem.covariance, 10**8
-        K, other, w = np.linalg.inv(written_gamma(cov, size)), bench.covariance(d, 100.0), bench.vector(d)
-        W, noise = np.outer(w, w), float(bench.rng.uniform(0, 2))
-        task = shift_risk(K, cov, cov, size, 100 * W, noise) / (100 * w @ cov @ w)
-        query = shift_risk(K, cov, other, size, W) / (w @ other @ w)
-        for share in (task, query):
-            yield "tolerated", share, 1e-2
-            yield "share", share
-        yield "broken", shift_risk(K, other, other, size, W), w @ other @ w
-
-
-def mechanism_3_query(bench: Bench) -> Items:
-    for problem in bench.problems(30, dimensions=(3, 6)):
-        d, cov, size = problem.dimension, problem.covariance, 10**8
-        K, query, w = np.linalg.inv(written_gamma(cov, size)), bench.covariance(d, 100.0), bench.vector(d)
-        share = shift_risk(K, cov, query, size, np.outer(w, w)) / (w @ query @ w)
-        yield "independent", share, 1e-2
+def mechanism_3(bench: Bench, problem: Problem) -> Items:
+    d, cov, size = problem.dimension, problem.covariance, 10**8
+    K, other, w = np.linalg.inv(written_gamma(cov, size)), bench.covariance(d, 100.0), bench.vector(d)
+    W, noise = np.outer(w, w), float(bench.rng.uniform(0, 2))
+    task = shift_risk(K, cov, cov, size, 100 * W, noise) / (100 * w @ cov @ w)
+    query = shift_risk(K, cov, other, size, W) / (w @ other @ w)
+    for share in (task, query):
+        yield "tolerated", share, 1e-2
         yield "share", share
-        m = d - 1  # few examples and a query chosen orthogonal to them: isotropic Λ, where the prediction is 0
-        xs = bench.rng.standard_normal((m, d))
-        chosen = np.linalg.svd(xs)[2][-1]
-        prediction = chosen @ xs.T @ (xs @ w) / m
-        yield "dependent", (prediction - chosen @ w) / abs(chosen @ w), -1.0 * np.sign(chosen @ w)
+    yield "broken", shift_risk(K, other, other, size, W), w @ other @ w
 
 
-def mechanism_3_break(bench: Bench) -> Items:
-    for problem in bench.problems(40):
-        d, cov, w = problem.dimension, problem.covariance, bench.vector(problem.dimension)
-        K, other = np.linalg.inv(cov), bench.covariance(d, 100.0)
-        mismatch = (K @ other - np.eye(d)) @ w
-        yield "mismatch", shift_risk(K, other, other, math.inf, np.outer(w, w)), mismatch @ other @ mismatch
-        errors = [shift_risk(K, c * cov, cov, math.inf, np.outer(w, w)) for c in (1.0, 1.5, 2.0, 4.0)]
-        for smaller, larger in pairwise(errors):
-            yield "ordered", smaller, larger
+def mechanism_3_query(bench: Bench, problem: Problem) -> Items:
+    d, cov, size = problem.dimension, problem.covariance, 10**8
+    K, query, w = np.linalg.inv(written_gamma(cov, size)), bench.covariance(d, 100.0), bench.vector(d)
+    share = shift_risk(K, cov, query, size, np.outer(w, w)) / (w @ query @ w)
+    yield "independent", share, 1e-2
+    yield "share", share
+    m = d - 1  # few examples and a query chosen orthogonal to them: isotropic Λ, where the prediction is 0
+    xs = bench.rng.standard_normal((m, d))
+    chosen = np.linalg.svd(xs)[2][-1]
+    prediction = chosen @ xs.T @ (xs @ w) / m
+    yield "dependent", (prediction - chosen @ w) / abs(chosen @ w), -1.0 * np.sign(chosen @ w)
 
 
-def failure_2_test_length(bench: Bench) -> Items:
-    for problem in bench.problems(60):
-        errors = [expected_risk(problem.law, problem.n_train, m) for m in (1, 3, 10, 100, 1000)]
-        for earlier, later in pairwise(errors):
-            yield "ordered", later, earlier
-        yield "ratio", errors[0] / errors[-1]
+def mechanism_3_break(bench: Bench, problem: Problem) -> Items:
+    d, cov, w = problem.dimension, problem.covariance, bench.vector(problem.dimension)
+    K, other = np.linalg.inv(cov), bench.covariance(d, 100.0)
+    mismatch = (K @ other - np.eye(d)) @ w
+    yield "mismatch", shift_risk(K, other, other, math.inf, np.outer(w, w)), mismatch @ other @ mismatch
+    errors = [shift_risk(K, c * cov, cov, math.inf, np.outer(w, w)) for c in (1.0, 1.5, 2.0, 4.0)]
+    for smaller, larger in pairwise(errors):
+        yield "ordered", smaller, larger
 
 
-def failure_2_training_length(bench: Bench) -> Items:
-    for problem in bench.problems(60):
-        m = int(bench.rng.integers(2, 60))
-        grid = sorted({1, max(1, m // 4), max(1, m // 2), m, 2 * m, 5 * m, 50 * m})
-        errors = [expected_risk(problem.law, n, m) for n in grid]
-        for n, (shorter, longer) in zip(grid[1:], pairwise(errors), strict=True):
-            yield "ordered", longer, shorter
-            if n <= m:
-                yield "shorter", longer, shorter
+def failure_2_test_length(bench: Bench, problem: Problem) -> Items:
+    errors = [expected_risk(problem.law, problem.n_train, m) for m in (1, 3, 10, 100, 1000)]
+    for earlier, later in pairwise(errors):
+        yield "ordered", later, earlier
+    yield "ratio", errors[0] / errors[-1]
 
 
-def failure_2_both_lengths(bench: Bench) -> Items:
-    for problem in bench.problems(60):
-        yield "floor", expected_risk(problem.law, problem.n_train, math.inf), problem.trace
-        yield "floor", expected_risk(problem.law, math.inf, problem.n_test), problem.trace
-        share = expected_risk(problem.law, 10**9, 10**9) / problem.trace
-        yield "together", share, 1e-6
-        yield "share", share
+def failure_2_training_length(bench: Bench, problem: Problem) -> Items:
+    m = int(bench.rng.integers(2, 60))
+    grid = sorted({1, max(1, m // 4), max(1, m // 2), m, 2 * m, 5 * m, 50 * m})
+    errors = [expected_risk(problem.law, n, m) for n in grid]
+    for n, (shorter, longer) in zip(grid[1:], pairwise(errors), strict=True):
+        yield "ordered", longer, shorter
+        if n <= m:
+            yield "shorter", longer, shorter
+
+
+def failure_2_both_lengths(bench: Bench, problem: Problem) -> Items:
+    yield "floor", expected_risk(problem.law, problem.n_train, math.inf), problem.trace
+    yield "floor", expected_risk(problem.law, math.inf, problem.n_test), problem.trace
+    share = expected_risk(problem.law, 10**9, 10**9) / problem.trace
+    yield "together", share, 1e-6
+    yield "share", share
 
 
 def _late(cov: np.ndarray, n: int, u0: float, U0: np.ndarray) -> float:

@@ -51,7 +51,7 @@ _SECTIONS = (
     "summary",
     "beyond",
 )
-# Every check: a function of a bench alone, with the name of its claim.
+# Every check: a function of a bench, with the name of its claim.
 CHECKS: tuple[Check, ...] = tuple(
     check
     for module in (
@@ -69,7 +69,8 @@ CHECKS: tuple[Check, ...] = tuple(
         beyond,
     )
     for check in vars(module).values()
-    if isfunction(check) and check.__module__ == module.__name__ and [*signature(check).parameters] == ["bench"]
+    if isfunction(check) and check.__module__ == module.__name__ and check.__name__[0] != "_"
+    if next(iter(signature(check).parameters), "") == "bench"
 )
 CLAIMS: tuple[Claim, ...] = tuple(
     claim for name in _SECTIONS for claim in read_section(name, {check.__name__: check for check in CHECKS})
@@ -184,8 +185,8 @@ def tables_of(found: Mapping[str, Finding]) -> dict[str, pd.DataFrame]:
 def arguments(claim: Claim, seed: int, effort: str) -> dict[str, Any]:
     """What ``find`` is called with for a claim of the whole table."""
     critical = critical_z(sum(other.tests for other in CLAIMS))
-    given = {"check": claim.check, "name": claim.name, "judged": claim.words.judged}
-    return {**given, "seed": seed, "effort": effort, "critical": critical}
+    words = {"judged": claim.words.judged, "drawn": claim.words.drawn}
+    return {"check": claim.check, "name": claim.name, **words, "seed": seed, "effort": effort, "critical": critical}
 
 
 def _matches(claim: Claim, pattern: str) -> bool:
