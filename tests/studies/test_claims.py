@@ -184,7 +184,7 @@ def test_bad_input_is_one_sentence(argument: str, value: object) -> None:
 
 
 def wrong_gamma(problem: Problem) -> np.ndarray:
-    return (1 + 1 / problem.n_train) * problem.covariance + problem.trace * np.eye(problem.dimension)
+    return (1 + 1 / problem.n) * problem.cov + problem.trace * np.eye(problem.d)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def wrong_gamma(problem: Problem) -> np.ndarray:
             ("theorem-5-quadratic", "theorem-5-sampled", "corollary-6-exact", "equation-13"),
             (
                 "iclab.studies.claims.bench.Problem.trained",
-                property(lambda self: minimizer(Gaussian(3 * self.covariance), self.n_train)),
+                property(lambda self: minimizer(Gaussian(3 * self.cov), self.n)),
             ),
         ),
         # The lower bounds without the factor 2√d in the denominator.

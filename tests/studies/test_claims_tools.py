@@ -32,7 +32,7 @@ def test_quadratic_gradient_is_exact() -> None:
 
 def test_problems_are_drawn_from_their_seed_and_differ_between_claims() -> None:
     first, same, other_seed, other_claim = (
-        [p.covariance for p in bench(name, seed).problems(8)] for name, seed in (("a", 0), ("a", 0), ("a", 1), ("b", 0))
+        [p.cov for p in bench(name, seed).problems(8)] for name, seed in (("a", 0), ("a", 0), ("a", 1), ("b", 0))
     )
     assert all(np.array_equal(x, y) for x, y in zip(first, same, strict=True))
     assert not np.array_equal(first[0], other_seed[0])
@@ -44,12 +44,12 @@ def test_problems_satisfy_assumption_3_and_its_threshold() -> None:
         assert np.linalg.norm(problem.theta) == pytest.approx(1)
         assert 0 < problem.scale < threshold(problem)
         assert problem.eigenvalues[0] > 0
-        assert np.allclose(problem.gamma, written_gamma(problem.covariance, problem.n_train))
+        assert np.allclose(problem.gamma, written_gamma(problem.cov, problem.n))
 
 
 def test_written_constants_are_those_of_the_theory() -> None:
     for problem in bench().problems(20):
-        found = certificate(Gaussian(problem.covariance), problem.n_train, problem.theta, problem.scale)
+        found = certificate(Gaussian(problem.cov), problem.n, problem.theta, problem.scale)
         assert found.threshold == pytest.approx(threshold(problem))
         assert found.u_lower_bound == pytest.approx(u_lower_bound(problem))
         assert found.pl_constant == pytest.approx(pl_constant(problem))
@@ -57,7 +57,7 @@ def test_written_constants_are_those_of_the_theory() -> None:
 
 def test_enumerated_constants_are_those_of_the_theory() -> None:
     for problem in random_problems(bench(), 8):
-        found = flow_coefficients(problem.covariates, problem.n_train)
+        found = flow_coefficients(problem.covariates, problem.n)
         assert found.decay == pytest.approx(problem.decay)
         assert found.drive == pytest.approx(problem.mean_square)
         assert found.target == pytest.approx(problem.target)

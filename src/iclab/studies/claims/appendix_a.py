@@ -1,4 +1,4 @@
-# ruff: noqa: D103 (checks use their functions at once; what they are about stands in their claims)
+# ruff: noqa: D103 (what checks are about stands in their claims)
 """Appendix A, and the displays of the proofs: the loss as a quadratic form, the dynamics, the lower bound on u."""
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from iclab.theory import LSAParameters, assumption3, embed, population_gradient,
 from iclab.theory.cubature import symmetric_rule
 
 
-def equation_37(bench: Bench, problem: Problem) -> Items:
-    d, n = problem.dimension, min(problem.n_train, 5)
+def equation_37(problem: Problem, d: int, cov: Matrix) -> Items:
+    n = min(problem.n, 5)
     nodes, weights = symmetric_rule(n * d)
-    xs = nodes.reshape(-1, n, d) @ root(problem.covariance).T
+    xs = nodes.reshape(-1, n, d) @ root(cov).T
     empirical = np.einsum("kni,knj->kij", xs, xs) / n
     found = np.einsum("k,kij,kjl->il", weights, empirical, empirical)
-    yield "moment", found, written_gamma(problem.covariance, n) @ problem.covariance
+    yield "moment", found, written_gamma(cov, n) @ cov
 
 
 def equation_33(bench: Bench, d: int, n: int, cov: Matrix) -> Items:
@@ -46,8 +46,7 @@ def equation_33(bench: Bench, d: int, n: int, cov: Matrix) -> Items:
     yield "form", found, u * np.trace(square @ U) + b @ square @ a
 
 
-def lemma_15(bench: Bench, problem: Problem) -> Items:
-    d, cov, n = problem.dimension, problem.covariance, problem.n_train
+def lemma_15(bench: Bench, problem: Problem, d: int, cov: Matrix, n: int) -> Items:
     U, u = bench.matrix(d), bench.normal()
     _, du, dU, _ = population_gradient(layer(u, U), problem.law, n).blocks
 
@@ -58,19 +57,17 @@ def lemma_15(bench: Bench, problem: Problem) -> Items:
     yield "gradient", flat(*restricted_gradient(cov, n, u, U)), flat(du, dU)
 
 
-def corollary_16(bench: Bench, problem: Problem) -> Items:
-    cov, n, inverse = problem.covariance, problem.n_train, problem.inverse
+def corollary_16(bench: Bench, d: int, cov: Matrix, n: int, inverse: Matrix) -> Items:
     least = -np.trace(cov @ cov @ inverse) / 2
     yield "loss", restricted_loss(cov, n, 1.0, inverse), least
-    u, U = bench.normal(), bench.matrix(problem.dimension)
+    u, U = bench.normal(), bench.matrix(d)
     yield "loss", restricted_loss(cov, n, u, U) - least, restricted_excess(cov, n, u, U)
 
 
-def corollary_16_line_ii(bench: Bench, problem: Problem) -> Items:
-    cov, gamma = problem.covariance, problem.gamma
-    U = bench.matrix(problem.dimension)
+def corollary_16_line_ii(bench: Bench, d: int, cov: Matrix, inverse: Matrix, gamma: Matrix) -> Items:
+    U = bench.matrix(d)
     low, q = np.linalg.eigh(cov)
-    half, inverse = (q * np.sqrt(low)) @ q.T, problem.inverse
+    half = (q * np.sqrt(low)) @ q.T
     left = np.trace(gamma @ cov @ inverse @ half @ U @ half + gamma @ half @ U @ half @ cov @ inverse)
     size = np.linalg.norm(cov) ** 2 * np.linalg.norm(U)
     yield "printed", left / size, 2 * np.trace(cov @ cov @ U @ half) / size
@@ -81,16 +78,16 @@ def lemma_17(bench: Bench) -> Items:
     for problem in bench.problems(16):
         yield from trajectory(problem).balanced("flow")
     for problem in bench.problems(40):
-        u, U = bench.normal(), bench.matrix(problem.dimension)
-        du, dU = restricted_gradient(problem.covariance, problem.n_train, u, U)
+        u, U = bench.normal(), bench.matrix(problem.d)
+        du, dU = restricted_gradient(problem.cov, problem.n, u, U)
         yield "slope", u * du, np.sum(U * dU)
 
 
-def lemma_18_initial_loss(bench: Bench, problem: Problem) -> Items:
-    cov, s2 = problem.covariance, problem.scale**2
-    found = restricted_loss(cov, problem.n_train, problem.scale, problem.scale * problem.theta)
+def lemma_18_initial_loss(problem: Problem, d: int, cov: Matrix, n: int) -> Items:
+    s2 = problem.scale**2
+    found = restricted_loss(cov, n, problem.scale, problem.scale * problem.theta)
     size = float(np.trace(cov @ problem.theta @ cov)) * s2
-    bound = size / 2 * (np.sqrt(problem.dimension) * s2 * np.linalg.norm(problem.gamma, 2) - 2)
+    bound = size / 2 * (np.sqrt(d) * s2 * np.linalg.norm(problem.gamma, 2) - 2)
     yield "bound", bound - found, size
     yield "negative", -bound, size
 
@@ -105,22 +102,21 @@ def lemma_19(bench: Bench, problem: Problem) -> Items:
     yield from trajectory(problem).bounded(u_lower_bound(problem), problem.scale)
 
 
-def lemma_19_loss_bound(bench: Bench, problem: Problem) -> Items:
-    d, cov = problem.dimension, problem.covariance
+def lemma_19_loss_bound(bench: Bench, d: int, cov: Matrix, n: int, inverse: Matrix) -> Items:
     u, U = abs(bench.normal()), bench.matrix(d)
     if bench.rng.random() < 0.5:
-        U = problem.inverse * bench.rng.uniform(0.1, 2)
+        U = inverse * bench.rng.uniform(0.1, 2)
     middle = -u * np.trace(cov @ cov @ U.T)
     last = -np.sqrt(d) * u * np.linalg.norm(cov @ cov, 2) * np.linalg.norm(U)
     size = abs(last)
-    yield "chain", restricted_loss(cov, problem.n_train, u, U) - middle, size
+    yield "chain", restricted_loss(cov, n, u, U) - middle, size
     yield "chain", middle - last, size
 
 
-def appendix_a_norms(bench: Bench, problem: Problem) -> Items:
-    low, q = np.linalg.eigh(problem.covariance)
-    g = np.diagonal(q.T @ problem.gamma @ q)
-    G = q.T @ bench.matrix(problem.dimension) @ q
+def appendix_a_norms(bench: Bench, d: int, cov: Matrix, gamma: Matrix) -> Items:
+    low, q = np.linalg.eigh(cov)
+    g = np.diagonal(q.T @ gamma @ q)
+    G = q.T @ bench.matrix(d) @ q
     left = np.sum((np.sqrt(g)[:, None] * G) ** 2)
     right = np.sum((g * np.sqrt(low))[:, None] ** 2 * G**2 * low) * np.sum(1 / (g * low)) * np.sum(1 / low)
     yield "norms", left, right
@@ -130,8 +126,8 @@ def theorem_4_scales(bench: Bench, problem: Problem) -> Items:
     theta = problem.theta
     s2 = 2 * bench.rng.uniform(0.5, 0.999) / (np.linalg.norm(problem.gamma, 2) * np.linalg.norm(theta, 2))
     _, u, U, _ = assumption3(theta, float(np.sqrt(s2))).blocks
-    size = s2 * np.trace(problem.covariance @ theta @ problem.covariance)
-    yield "negative", -restricted_loss(problem.covariance, problem.n_train, u, U), size
+    size = s2 * np.trace(problem.cov @ theta @ problem.cov)
+    yield "negative", -restricted_loss(problem.cov, problem.n, u, U), size
 
 
 @dataclass(frozen=True)
@@ -270,7 +266,7 @@ def equation_40(bench: Bench) -> Items:
 
 
 def equation_50(bench: Bench, problem: RandomProblem) -> Items:
-    n = min(problem.n_train, 2)
+    n = min(problem.n, 2)
     u, U = bench.normal(), bench.matrix(2)
     for value in bench.rng.permutation(problem.outcomes[0])[:3]:
         cov = np.diag(value)

@@ -1,4 +1,4 @@
-# ruff: noqa: D103 (checks use their functions at once; what they are about stands in their claims)
+# ruff: noqa: D103 (what checks are about stands in their claims)
 """Appendix C: the dynamics, the loss and the PL inequality for random covariances."""
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ def lemma_21(bench: Bench) -> Items:
     yield "velocity", found, layer(float(du), dU).vector
 
 
-def corollary_22(bench: Bench, problem: RandomProblem) -> Items:
-    d, n = problem.dimension, problem.n_train
+def corollary_22(bench: Bench, problem: RandomProblem, d: int, n: int) -> Items:
     one, two, three = (np.array([law.moment(k) for law in problem.laws]) for k in (1, 2, 3))
     rest = one.sum() - one
     gamma = (n + 1) / n * three + (three + two * rest) / n
@@ -54,8 +53,7 @@ def corollary_22(bench: Bench, problem: RandomProblem) -> Items:
     yield "dynamics", -du, scalar
 
 
-def lemma_23(bench: Bench, problem: RandomProblem) -> Items:
-    d = problem.dimension
+def lemma_23(bench: Bench, problem: RandomProblem, d: int, n: int) -> Items:
     u, U = bench.normal(), bench.matrix(d)
 
     def loss(v: np.ndarray) -> float:
@@ -65,11 +63,11 @@ def lemma_23(bench: Bench, problem: RandomProblem) -> Items:
     written = u**2 * np.sum(problem.decay * U**2) / 2 - u * problem.mean_square @ np.diagonal(U)
     trace = sum(law.moment(1) for law in problem.laws)
     yield "loss", problem.loss(u, U), written
-    yield "loss", population_loss(layer(u, U), problem.covariates, problem.n_train), written + trace / 2
+    yield "loss", population_loss(layer(u, U), problem.covariates, n), written + trace / 2
 
 
-def lemma_24(bench: Bench, problem: RandomProblem) -> Items:
-    d, gamma, xi = problem.dimension, np.diagonal(problem.decay), problem.mean_square
+def lemma_24(bench: Bench, problem: RandomProblem, d: int) -> Items:
+    gamma, xi = np.diagonal(problem.decay), problem.mean_square
     least = -np.sum(xi**2 / gamma) / 2
     yield "minimum", problem.loss(1.0, np.diag(xi / gamma)), least
     u, U = bench.normal(), bench.matrix(d)
@@ -97,7 +95,7 @@ def lemma_25_citation(bench: Bench) -> Items:
     yield "lemma", 49, last
     yield "last", last
     for problem in random_problems(bench, 25):
-        u, U = bench.normal(), bench.matrix(problem.dimension)
+        u, U = bench.normal(), bench.matrix(problem.d)
         du, dU = problem.gradient(u, U)
         yield "equation", u * du, np.trace(dU @ U.T)
 
@@ -119,12 +117,11 @@ def lemma_27(bench: Bench, problem: RandomProblem) -> Items:
     yield from problem.path.bounded(problem.u_lower_bound, problem.scale)
 
 
-def lemma_27_citations(bench: Bench, problem: RandomProblem) -> Items:
+def lemma_27_citations(bench: Bench, problem: RandomProblem, d: int, n: int) -> Items:
     # Lemma 29 knows no definiteness: if it gave the conclusion, it would give it for indefinite matrices too.
-    d = problem.dimension
     values, _ = problem.outcomes
     cov = np.diag(values[int(bench.rng.integers(len(values)))])
-    product = written_gamma(cov, problem.n_train) @ cov
+    product = written_gamma(cov, n) @ cov
     U = bench.matrix(d)
     yield "definite", np.min(np.diagonal(product)), np.max(np.diagonal(product))
     yield ("definite", np.trace(product @ U @ cov @ U.T), np.linalg.norm(product) * np.linalg.norm(U @ cov @ U.T))

@@ -1,4 +1,4 @@
-# ruff: noqa: D103 (checks use their functions at once; what they are about stands in their claims)
+# ruff: noqa: D103 (what checks are about stands in their claims)
 """Appendix D: the technical lemmas on derivatives, fourth moments, traces and products."""
 
 from __future__ import annotations
@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from iclab.studies.claims.bench import Bench, Problem
+from iclab.foundations import Matrix
+from iclab.studies.claims.bench import Bench
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import root
 from iclab.theory.cubature import symmetric_rule
@@ -29,8 +30,7 @@ def lemma_29(bench: Bench) -> Items:
         yield "identities", found, stated
 
 
-def lemma_30(bench: Bench, problem: Problem) -> Items:
-    d, cov = problem.dimension, problem.covariance
+def lemma_30(bench: Bench, d: int, cov: Matrix) -> Items:
     A = bench.matrix(d)
     nodes, weights = symmetric_rule(d)
     xs = nodes @ root(cov).T
@@ -70,10 +70,10 @@ def lemma_32_only_if(bench: Bench) -> Items:
     yield "kept", kept
 
 
-def lemma_32_in_the_proofs(bench: Bench, problem: Problem) -> Items:
-    U = bench.matrix(problem.dimension)
-    A = problem.gamma @ problem.covariance
-    B = U @ problem.covariance @ U.T
+def lemma_32_in_the_proofs(bench: Bench, d: int, cov: Matrix, gamma: Matrix) -> Items:
+    U = bench.matrix(d)
+    A = gamma @ cov
+    B = U @ cov @ U.T
     yield "commute", A @ B, B @ A
     yield "trace", np.trace(A @ B), float(np.linalg.norm(A) * np.linalg.norm(B))
 

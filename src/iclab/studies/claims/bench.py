@@ -24,26 +24,26 @@ EFFORTS = {"quick": (0.25, 0.7), "full": (1.0, 1.0)}
 class Problem:
     """A fixed-covariance training problem with an initialisation of Assumption 3."""
 
-    covariance: Matrix  # Λ, positive definite, shape (d, d)
-    n_train: int  # N
-    n_test: int  # M
+    cov: Matrix  # Λ, positive definite, shape (d, d)
+    n: int  # N
+    m: int  # M
     theta: Matrix  # ΘΘ', Frobenius norm 1, shape (d, d)
     scale: float  # σ, below the threshold of Theorem 4
 
     @property
-    def dimension(self) -> int:
+    def d(self) -> int:
         """d."""
-        return self.covariance.shape[0]
+        return self.cov.shape[0]
 
     @property
     def trace(self) -> float:
         """tr Λ."""
-        return float(np.trace(self.covariance))
+        return float(np.trace(self.cov))
 
     @cached_property
     def eigenvalues(self) -> Vector:
         """Of Λ, ascending."""
-        return np.linalg.eigvalsh(self.covariance)
+        return np.linalg.eigvalsh(self.cov)
 
     @property
     def condition_number(self) -> float:
@@ -53,12 +53,12 @@ class Problem:
     @cached_property
     def gamma(self) -> Matrix:
         """Γ, written out here from Theorem 4 so that it does not rest on the room it checks."""
-        return written_gamma(self.covariance, self.n_train)
+        return written_gamma(self.cov, self.n)
 
     @cached_property
     def law(self) -> Gaussian:
         """Of the inputs."""
-        return Gaussian(self.covariance)
+        return Gaussian(self.cov)
 
     @cached_property
     def inverse(self) -> Matrix:
@@ -68,7 +68,7 @@ class Problem:
     @cached_property
     def trained(self) -> LSAParameters:
         """The layer that Theorem 4 says gradient flow reaches, (11)."""
-        return minimizer(self.law, self.n_train)
+        return minimizer(self.law, self.n)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-# ruff: noqa: D103 (checks use their functions at once; what they are about stands in their claims)
+# ruff: noqa: D103 (what checks are about stands in their claims)
 """Beyond the paper: exact statements that sharpen or extend its results, judged in the same way."""
 
 from __future__ import annotations
@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from iclab.flow import gradient_flow
+from iclab.foundations import Matrix
 from iclab.prompts import Gaussian, RandomDiagonal
 from iclab.studies.claims.bench import Bench, Problem, layer
 from iclab.studies.claims.claim import Items
@@ -31,8 +32,7 @@ from iclab.theory import (
 )
 
 
-def beyond_prior_and_noise(bench: Bench, problem: Problem) -> Items:
-    d, cov, n = problem.dimension, problem.covariance, problem.n_train
+def beyond_prior_and_noise(bench: Bench, d: int, cov: Matrix, n: int) -> Items:
     W, s2 = bench.covariance(d, 10.0), float(bench.rng.uniform(0, 2))
     written = W @ np.linalg.inv((1 + 1 / n) * cov @ W + (np.trace(W @ cov) + s2) / n * np.eye(d))
     yield "learner", optimal_learner(Gaussian(cov), n, s2, W), written
@@ -41,8 +41,8 @@ def beyond_prior_and_noise(bench: Bench, problem: Problem) -> Items:
     yield "slope", slope / np.trace(W @ cov), 0.0
 
 
-def beyond_all_positions(bench: Bench, problem: Problem) -> Items:
-    d, cov, n = problem.dimension, problem.covariance, min(problem.n_train, 30)
+def beyond_all_positions(problem: Problem, d: int, cov: Matrix) -> Items:
+    n = min(problem.n, 30)
     share = np.mean(1 / np.arange(1.0, n + 1))
     gamma = (1 + share) * cov + share * problem.trace * np.eye(d)
     theta = minimizer(problem.law, AllPositions(n))
@@ -52,18 +52,17 @@ def beyond_all_positions(bench: Bench, problem: Problem) -> Items:
 
 
 def beyond_strict_minimum(bench: Bench, problem: Problem) -> Items:
-    values = np.linalg.eigvalsh(PopulationLoss(problem.law, problem.n_train).hessian(problem.trained))
+    values = np.linalg.eigvalsh(PopulationLoss(problem.law, problem.n).hessian(problem.trained))
     yield "flat", values[0] / values[-1], 0.0
     yield "curved", values[1], values[-1]
 
 
-def beyond_asymptotic_rate(bench: Bench, problem: Problem) -> Items:
-    d = problem.dimension
-    exact = asymptotic_rate(problem.law, problem.n_train)
+def beyond_asymptotic_rate(problem: Problem, d: int, cov: Matrix, n: int) -> Items:
+    exact = asymptotic_rate(problem.law, n)
     _, u, U, _ = problem.trained.blocks
 
     def velocity(v: np.ndarray) -> np.ndarray:
-        return flat(*restricted_gradient(problem.covariance, problem.n_train, v[0], v[1:].reshape(d, d)))
+        return flat(*restricted_gradient(cov, n, v[0], v[1:].reshape(d, d)))
 
     at = flat(u, U)
     hessian = np.stack([(velocity(at + 1e-5 * e) - velocity(at - 1e-5 * e)) / 2e-5 for e in np.eye(d * d + 1)])
@@ -77,7 +76,7 @@ def beyond_asymptotic_rate(bench: Bench, problem: Problem) -> Items:
 
 
 def beyond_sharp_bounds(bench: Bench, problem: Problem) -> Items:
-    found = certificate(problem.law, problem.n_train, problem.theta, problem.scale)
+    found = certificate(problem.law, problem.n, problem.theta, problem.scale)
     path = trajectory(problem)
     for u, _ in path.states:
         yield "bounds", found.sharp_u_lower_bound, u

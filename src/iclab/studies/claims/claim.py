@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
+from inspect import signature
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -22,22 +23,23 @@ from iclab.studies.claims.random_laws import random_problems
 from iclab.studies.rows import where
 
 PAPER, SUMMARY, OURS = "paper", "summary", "iclab"
-# A check yields comparisons (name, found, stated) and numbers (name, value), under the names that its words announce,
-# for one of the problems that these say are drawn, or for all that it draws from its bench itself.
+# A check yields comparisons (name, found, stated) and numbers (name, value), under the names that its words announce. It
+# does so for one of the problems that these say are drawn, and names what it needs: the bench, what is drawn, or
+# attributes of a problem. Where nothing is, it draws from the bench itself.
 Item: TypeAlias = tuple[str, Any] | tuple[str, Any, Any]
 Items: TypeAlias = Iterator[Item]
 Check: TypeAlias = Callable[..., Items]
 # Name of a comparison or number to how it is judged, as data.
 Judged: TypeAlias = Mapping[str, Mapping[str, Any]]
-# Kind of what is drawn for a check to what draws it, given how much of it at full effort.
-_DRAWN: Mapping[str, Callable[..., Iterator[Any]]] = {
-    "problems": Bench.problems,
-    "random_problems": random_problems,
-    "small": Bench.small,
-    "tiny": Bench.tiny,
-    "prompts": Bench.prompts,
-    "linear_prompts": Bench.linear_prompts,
-    "times": Bench.times,
+# Kind of what is drawn for a check to what draws it, given how much of it at full effort, and how a check calls it.
+_DRAWN: Mapping[str, tuple[Callable[..., Iterator[Any]], tuple[str, ...]]] = {
+    "problems": (Bench.problems, ("problem",)),
+    "random_problems": (random_problems, ("problem",)),
+    "small": (Bench.small, ("d", "n", "cov")),
+    "tiny": (Bench.tiny, ("problem", "m")),
+    "prompts": (Bench.prompts, ("xs", "ys", "query")),
+    "linear_prompts": (Bench.linear_prompts, ("xs", "w", "query")),
+    "times": (Bench.times, ()),
 }
 
 _PARTS = {"stated": Evidence, "under": Evidence, "number": Measured}
@@ -180,8 +182,12 @@ def items_of(check: Check, bench: Bench, drawn: Mapping[str, Any]) -> Items:
         yield from check(bench)
         return
     (kind, full), *options = drawn.items()
-    for given in _DRAWN[check_choice(kind, "drawn", _DRAWN)](bench, full, **dict(options)):
-        yield from check(bench, *given) if isinstance(given, tuple) else check(bench, given)
+    draw, names = _DRAWN[check_choice(kind, "drawn", _DRAWN)]
+    for given in draw(bench, full, **dict(options)):
+        values = given if isinstance(given, tuple) else (given,)
+        known = {"bench": bench, **dict(zip(names, values, strict=True))}
+        needed = signature(check).parameters
+        yield from check(*(known[name] if name in known else getattr(known["problem"], name) for name in needed))
 
 
 def find(

@@ -1,4 +1,4 @@
-# ruff: noqa: D103 (checks use their functions at once; what they are about stands in their claims)
+# ruff: noqa: D103 (what checks are about stands in their claims)
 """Section 4.1, first half: convergence to a global minimum (Theorem 4) and the predictor found there, (11)-(14)."""
 
 from __future__ import annotations
@@ -28,17 +28,15 @@ def theorem_4_convergence(bench: Bench) -> Items:
             yield "path", U[k], direct_U
 
 
-def theorem_4_limit(bench: Bench, problem: Problem) -> Items:
-    inverse = problem.inverse
+def theorem_4_limit(problem: Problem, inverse: Matrix) -> Items:
     yield from trajectory(problem).reaching_weights(np.trace(inverse @ inverse) ** 0.25, inverse)
 
 
-def theorem_4_global(bench: Bench, problem: Problem) -> Items:
-    cov, n = problem.covariance, problem.n_train
+def theorem_4_global(bench: Bench, problem: Problem, d: int, cov: Matrix, n: int) -> Items:
     loss = PopulationLoss(problem.law, n)
     least = loss(problem.trained)
     for _ in range(10):
-        a, u, U, b = bench.parameters(problem.dimension).blocks
+        a, u, U, b = bench.parameters(d).blocks
         size = float(np.exp(bench.rng.uniform(-4, 1)))  # small even parts are the hard case
         V = u * U + size**2 * np.outer(a, b)
         linear = restricted_loss(cov, n, 1.0, V) + problem.trace / 2
@@ -53,8 +51,7 @@ def theorem_4_scale_invariance(bench: Bench, xs: Matrix, ys: Vector, query: Vect
     yield "prediction", forward(scaled, xs, ys, query), forward(theta, xs, ys, query)
 
 
-def von_oswald_construction(bench: Bench, problem: Problem) -> Items:
-    d, n, m = problem.dimension, problem.n_train, problem.n_test
+def von_oswald_construction(bench: Bench, problem: Problem, d: int, n: int, m: int) -> Items:
     isotropic = Problem(np.eye(d), n, m, problem.theta, np.sqrt(1 / (np.sqrt(d) * (1 + (d + 1) / n))))
     path = trajectory(isotropic)
     found = path.flow.parameters(path.horizon)
@@ -67,24 +64,21 @@ def von_oswald_construction(bench: Bench, problem: Problem) -> Items:
     yield "prediction", forward(found, xs, xs @ w, query), k * step
 
 
-def equation_12(bench: Bench, problem: Problem) -> Items:
-    d, m = problem.dimension, problem.n_test
-    xs = bench.rng.standard_normal((m, d)) @ root(problem.covariance).T
+def equation_12(bench: Bench, problem: Problem, d: int, cov: Matrix, m: int) -> Items:
+    xs = bench.rng.standard_normal((m, d)) @ root(cov).T
     w, query = bench.vector(d), bench.vector(d)
     stated = query @ np.linalg.solve(problem.gamma, xs.T @ (xs @ w) / m)
     yield "prediction", forward(problem.trained, xs, xs @ w, query), stated
 
 
-def equation_13(bench: Bench, problem: Problem) -> Items:
-    d, m = problem.dimension, problem.n_test
+def equation_13(bench: Bench, problem: Problem, d: int, m: int) -> Items:
     xs, ys, query = bench.rng.standard_cauchy((m, d)), bench.rng.standard_cauchy(m), bench.vector(d)
     found = forward(problem.trained, xs, ys, query)
     size = float(np.abs(xs).max() * np.abs(ys).max())
     yield "prediction", found / size, query @ np.linalg.solve(problem.gamma, xs.T @ ys / m) / size
 
 
-def equation_14(bench: Bench, problem: Problem) -> Items:
-    d, cov = problem.dimension, problem.covariance
+def equation_14(bench: Bench, d: int, cov: Matrix) -> Items:
     w, v, c = bench.vector(d), bench.vector(d), bench.normal()
     law = quadratic_law(cov, w, v, c)
     nodes, weights = tensor_rule(d, 4)

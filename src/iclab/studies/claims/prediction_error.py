@@ -28,28 +28,28 @@ from iclab.theory import (
 
 def theorem_5_linear(bench: Bench) -> Items:
     for problem, m in list(bench.tiny(12)):
-        w, noise = bench.vector(problem.dimension), float(bench.rng.uniform(0, 2))
-        law = noisy_linear_law(problem.covariance, w, noise**2)
+        w, noise = bench.vector(problem.d), float(bench.rng.uniform(0, 2))
+        law = noisy_linear_law(problem.cov, w, noise**2)
         yield _risk(problem, m, lambda xs: xs @ w, law, noise)
 
 
 def theorem_5_quadratic(bench: Bench) -> Items:
     for problem, m in list(bench.tiny(12)):
-        cov = problem.covariance
-        w, v, c = bench.vector(problem.dimension), bench.vector(problem.dimension), bench.normal()
+        cov = problem.cov
+        w, v, c = bench.vector(problem.d), bench.vector(problem.d), bench.normal()
         yield _risk(problem, m, _quadratic(cov, w, v, c), quadratic_law(cov, w, v, c))
 
 
 def theorem_5_cubic(bench: Bench) -> Items:
     for problem, m in list(bench.tiny(12)):
-        v, c = bench.vector(problem.dimension), bench.normal()
-        yield _risk(problem, m, lambda xs: c * (xs @ v) ** 3, cubic_law(problem.covariance, v, c))
+        v, c = bench.vector(problem.d), bench.normal()
+        yield _risk(problem, m, lambda xs: c * (xs @ v) ** 3, cubic_law(problem.cov, v, c))
 
 
 def theorem_5_sampled(bench: Bench) -> Items:
     for k in range(3):
         problem = bench.problem(int(bench.rng.integers(4, 9)), condition=10.0)
-        d, cov, m = problem.dimension, problem.covariance, int(bench.rng.integers(20, 61))
+        d, cov, m = problem.d, problem.cov, int(bench.rng.integers(20, 61))
         w, v, c = bench.vector(d) / d, bench.vector(d) / d, float(bench.rng.uniform(0.2, 0.6))
         theta, label = problem.trained, _quadratic(cov, w, v, c)
 
@@ -70,17 +70,17 @@ def theorem_5_assumptions(bench: Bench) -> Items:
         yield "settled", second, first
         yield "ratio", second / first
     for problem, m in list(bench.tiny(3)):
-        w = bench.vector(problem.dimension)
-        law = noisy_linear_law(problem.covariance, w, 1.0)
+        w = bench.vector(problem.d)
+        law = noisy_linear_law(problem.cov, w, 1.0)
         yield "finite", *_risk(problem, m, lambda xs: xs @ w, law, 1.0)[1:]
 
 
-def theorem_5_rates(bench: Bench, problem: Problem) -> Items:
-    cov, w = problem.covariance, bench.vector(problem.dimension)
+def theorem_5_rates(bench: Bench, d: int, cov: Matrix, trace: float) -> Items:
+    w = bench.vector(d)
     law = noisy_linear_law(cov, w, float(bench.rng.uniform(0, 2)))
     inverse = np.linalg.inv(cov)
     by_m = np.trace(law.sigma @ inverse)  # the terms with Γ replaced by Λ ≤ Γ
-    by_n = w @ cov @ w + 2 * problem.trace * w @ w + problem.trace**2 * w @ inverse @ w
+    by_n = w @ cov @ w + 2 * trace * w @ w + trace**2 * w @ inverse @ w
 
     def excess(n: float, m: float) -> float:
         return theorem5_risk(cov, n, m, law.a, law.sigma, 0.0)
@@ -93,8 +93,7 @@ def theorem_5_rates(bench: Bench, problem: Problem) -> Items:
     yield "in_n", excess(10 * large, math.inf) * 100, excess(large, math.inf)
 
 
-def equation_15(bench: Bench, problem: Problem) -> Items:
-    d, cov = problem.dimension, problem.covariance
+def equation_15(bench: Bench, d: int, cov: Matrix) -> Items:
     w, v, c = bench.vector(d), bench.vector(d), bench.normal()
     law = quadratic_law(cov, w, v, c)
     mean, sigma = _moments_of(GeneralPrompts.build(cov, 1, _quadratic(cov, w, v, c)))
@@ -102,16 +101,16 @@ def equation_15(bench: Bench, problem: Problem) -> Items:
     yield "sigma", sigma, law.sigma
 
 
-def section_4_1_noiseless_sigma(bench: Bench, problem: Problem) -> Items:
-    w = bench.vector(problem.dimension)
-    Lw = problem.covariance @ w
-    _, found = _moments_of(GeneralPrompts.build(problem.covariance, 1, lambda xs: xs @ w))
-    yield "sigma", found, w @ Lw * problem.covariance + np.outer(Lw, Lw)
+def section_4_1_noiseless_sigma(bench: Bench, d: int, cov: Matrix) -> Items:
+    w = bench.vector(d)
+    Lw = cov @ w
+    _, found = _moments_of(GeneralPrompts.build(cov, 1, lambda xs: xs @ w))
+    yield "sigma", found, w @ Lw * cov + np.outer(Lw, Lw)
 
 
 def written_theorem_5(problem: Problem, n_test: int, law: LabelLaw) -> float:
     """(16) as printed, term by term."""
-    cov, n, trace = problem.covariance, problem.n_train, problem.trace
+    cov, n, trace = problem.cov, problem.n, problem.trace
     square = problem.inverse @ problem.inverse
     powers = [law.a @ square @ np.linalg.matrix_power(cov, k) @ law.a for k in (3, 2, 1)]
     second = np.trace(law.sigma @ square @ cov) / n_test
@@ -120,7 +119,7 @@ def written_theorem_5(problem: Problem, n_test: int, law: LabelLaw) -> float:
 
 def _risk(problem: Problem, m: int, label: Label, law: LabelLaw, noise: float = 0.0) -> tuple[str, float, float]:
     """The error through the forward pass, and (16)."""
-    prompts = GeneralPrompts.build(problem.covariance, m, label, noise)
+    prompts = GeneralPrompts.build(problem.cov, m, label, noise)
     return "risk", prompts.risk(problem.trained), written_theorem_5(problem, m, law)
 
 
@@ -138,8 +137,9 @@ def _moments_of(prompts: GeneralPrompts) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.einsum("c,ci,cj->ij", weights, products, products) - np.outer(mean, mean)
 
 
-def section_4_1_noiseless_bound(bench: Bench, problem: Problem) -> Items:
-    d, cov, n, m, trace = problem.dimension, problem.covariance, problem.n_train, problem.n_test, problem.trace
+def section_4_1_noiseless_bound(
+    bench: Bench, problem: Problem, d: int, cov: Matrix, n: int, m: int, trace: float
+) -> Items:
     w, inverse = bench.vector(d), np.linalg.inv(cov)
     size = w @ cov @ w
     fixed = (d + 1) * size / m + (size + 2 * trace * w @ w + trace**2 * w @ inverse @ w) / n**2
@@ -151,9 +151,9 @@ def section_4_1_noiseless_bound(bench: Bench, problem: Problem) -> Items:
 
 def corollary_6(bench: Bench, problem: Problem) -> Items:
     epsilon = float(np.exp(bench.rng.uniform(-7, 1))) * problem.trace
-    m = math.ceil((problem.dimension + 1) * problem.trace / epsilon)
-    error = expected_risk(problem.law, problem.n_train, m)
-    yield "error", error, corollary6_floor(problem.covariance, problem.n_train) + epsilon
+    m = math.ceil((problem.d + 1) * problem.trace / epsilon)
+    error = expected_risk(problem.law, problem.n, m)
+    yield "error", error, corollary6_floor(problem.cov, problem.n) + epsilon
 
 
 def corollary_6_exact(bench: Bench) -> Items:
@@ -161,8 +161,8 @@ def corollary_6_exact(bench: Bench) -> Items:
         d = 2 + k % 2
         problem, m = bench.problem(d, condition=30.0), int(bench.rng.integers(1, 5 if d == 2 else 3))
         written = _written_risk(problem, m)
-        yield "exact", 2 * LinearPrompts.build(problem.covariance, m).loss(problem.trained), written
-        yield "exact", expected_risk(problem.law, problem.n_train, m), written
+        yield "exact", 2 * LinearPrompts.build(problem.cov, m).loss(problem.trained), written
+        yield "exact", expected_risk(problem.law, problem.n, m), written
     for k in range(2):
         problem, m = bench.problem(8, condition=10.0), 30
         law, theta = PromptDistribution(problem.law, Linear()), TrainedLSA(problem.trained)
@@ -174,16 +174,15 @@ def corollary_6_exact(bench: Bench) -> Items:
 
 
 def corollary_6_floor(bench: Bench, problem: Problem) -> Items:
-    floor = expected_risk(problem.law, problem.n_train, math.inf)
+    floor = expected_risk(problem.law, problem.n, math.inf)
     yield "floor", floor, problem.trace
-    yield "below", floor, corollary6_floor(problem.covariance, problem.n_train)
+    yield "below", floor, corollary6_floor(problem.cov, problem.n)
 
 
-def section_4_1_variance(bench: Bench, problem: Problem) -> Items:
+def section_4_1_variance(bench: Bench, problem: Problem, d: int, cov: Matrix, n: int, m: int) -> Items:
     c = float(np.exp(bench.rng.uniform(0.1, 3)))
-    n, m = problem.n_train, problem.n_test
-    yield "scaled", expected_risk(Gaussian(c * problem.covariance), n, m), c * expected_risk(problem.law, n, m)
-    grown = problem.covariance + np.outer(w := bench.vector(problem.dimension) * 0.3, w)
+    yield "scaled", expected_risk(Gaussian(c * cov), n, m), c * expected_risk(problem.law, n, m)
+    grown = cov + np.outer(w := bench.vector(d) * 0.3, w)
     yield "grown", expected_risk(problem.law, n, n), expected_risk(Gaussian(grown), n, n)
 
 
@@ -198,9 +197,9 @@ def section_4_1_ill_conditioned(bench: Bench) -> Items:
     for problem in bench.problems(100, condition=1e3):
         if problem.condition_number < 1.1:
             continue
-        n = 200 * problem.dimension
-        equal_lengths = risks(problem.covariance, problem.n_train, problem.n_train)
-        longer = risks(problem.covariance, n, 5 * n)
+        n = 200 * problem.d
+        equal_lengths = risks(problem.cov, problem.n, problem.n)
+        longer = risks(problem.cov, n, 5 * n)
         lower += equal_lengths[1] < equal_lengths[0]
         higher += longer[1] > longer[0]
         yield "equal", *equal_lengths
@@ -239,7 +238,7 @@ def summary_least_squares(bench: Bench) -> Items:
 
 def _written_risk(problem: Problem, n_test: int) -> float:
     """trΛ − 2tr(Γ⁻¹Λ²) + tr(Γ⁻²Λ²Γ_M)."""
-    cov, inverse = problem.covariance, problem.inverse
+    cov, inverse = problem.cov, problem.inverse
     square = cov @ cov
     spread = inverse @ inverse @ square @ written_gamma(cov, n_test)
     return float(problem.trace - 2 * np.trace(inverse @ square) + np.trace(spread))
@@ -251,8 +250,7 @@ def _error_of(predictor: Predictor, law: PromptDistribution, draws: Draws, n: in
     return (predictor(prompts)[:, n] - prompts.targets[:, n]) ** 2
 
 
-def appendix_b_decomposition(bench: Bench, problem: Problem, m: int) -> Items:
-    d, cov, gamma = problem.dimension, problem.covariance, problem.gamma
+def appendix_b_decomposition(bench: Bench, problem: Problem, d: int, cov: Matrix, gamma: Matrix, m: int) -> Items:
     w, v, c = bench.vector(d), bench.vector(d), bench.normal()
     prompts = GeneralPrompts.build(cov, m, lambda xs: xs @ w + c * (xs @ v) ** 3)
     found = prompts.predictions(problem.trained)

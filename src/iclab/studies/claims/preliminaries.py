@@ -15,6 +15,7 @@ from iclab.prompts import Gaussian, Linear, PromptDistribution, Prompts
 from iclab.studies.claims.bench import Bench, Problem, layer, prompts_at, written_gamma
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, forward, loss_gradient, quadratic_gradient, root
+from iclab.studies.claims.trajectories import Compared
 from iclab.theory import (
     LSAParameters,
     PopulationLoss,
@@ -33,9 +34,9 @@ from iclab.theory import (
 def definition_1(bench: Bench) -> Items:
     runs = 0
     for problem in bench.problems(5, dimensions=(2, 3), condition=10.0):
-        loss = PopulationLoss(problem.law, problem.n_train)
+        loss = PopulationLoss(problem.law, problem.n)
         best = problem.trained
-        least, size = loss(best), (problem.dimension + 1) ** 2
+        least, size = loss(best), (problem.d + 1) ** 2
         radii = np.exp(bench.rng.uniform(np.log(1e-2), np.log(3), (400, 1)))
         around = best.vector + radii * bench.rng.standard_normal((400, size))
         anywhere = bench.rng.standard_normal((400, size)) * np.exp(bench.rng.uniform(-2, 1, (400, 1)))
@@ -50,13 +51,13 @@ def definition_1(bench: Bench) -> Items:
 
 def definition_2(bench: Bench, problem: Problem) -> Items:
     law, l = problem.law, problem.eigenvalues  # noqa: E741
-    g = (1 + 1 / problem.n_train) * l + l.sum() / problem.n_train
+    g = (1 + 1 / problem.n) * l + l.sum() / problem.n
     eta = float(np.sum(l * (1 - l / g) ** 2))  # Λ of Γ⁻¹Λ − I: what remains when M → ∞
     needed = float(np.sum(l * (l + l.sum()) / g**2 * l))  # M(ε) = needed/ε
     for m in (1, 7, 100, 10_000):
-        yield "error", expected_risk(law, problem.n_train, m), eta + needed / m
+        yield "error", expected_risk(law, problem.n, m), eta + needed / m
     yield "floor", eta, l.sum()
-    yield "rest", expected_risk(law, problem.n_train, 10**9) - eta, l.sum()
+    yield "rest", expected_risk(law, problem.n, 10**9) - eta, l.sum()
 
 
 def equation_6(bench: Bench, xs: Matrix, ys: Vector, query: Vector) -> Items:
@@ -77,7 +78,7 @@ def equation_6(bench: Bench, xs: Matrix, ys: Vector, query: Vector) -> Items:
 def equation_7(bench: Bench) -> Items:
     for k in range(4):
         problem = bench.problem(int(bench.rng.integers(3, 7)), condition=5.0)
-        d, law, n = problem.dimension, problem.law, int(bench.rng.integers(10, 31))
+        d, law, n = problem.d, problem.law, int(bench.rng.integers(10, 31))
         a, U, b = bench.vector(d) / (2 * d), bench.matrix(d) / d, bench.vector(d) / (2 * d)
         theta = LSAParameters.from_blocks(a, float(bench.rng.uniform(0.5, 1)), U, b)
 
@@ -101,10 +102,9 @@ def equation_9(bench: Bench) -> Items:
     yield "gradient", loss_gradient(LinearPrompts.build(cov, n), theta), written
 
 
-def assumption_3(bench: Bench, problem: Problem) -> Items:
-    theta = random_theta(problem.dimension, int(bench.rng.integers(1 << 32)))
+def assumption_3(bench: Bench, problem: Problem, d: int, cov: Matrix) -> Items:
+    theta = random_theta(d, int(bench.rng.integers(1 << 32)))
     yield "norm", np.linalg.norm(theta), 1.0
-    cov = problem.covariance
     yield "product", float(np.trace(cov @ theta @ cov)), float(np.trace(cov @ cov))  # ‖ΛΘ‖_F²
     a, u, U, b = assumption3(theta, problem.scale).blocks
     yield "balance", u**2, np.sum(U**2) + np.sum(a**2) + np.sum(b**2)
@@ -125,9 +125,9 @@ def footnote_2_limit(bench: Bench) -> Items:
         stated = float(np.trace(np.linalg.matrix_power(cov, 3)) + np.trace(cov) * np.trace(cov @ cov))
         yield "spread", bench.mean(score, 11_000, k), stated
     for problem in bench.problems(8, dimensions=(2, 3), condition=10.0):
-        prompts = LinearPrompts.build(problem.covariance, 2)
-        mean = prompts.over_contexts(prompts.predictions(layer(1.0, np.eye(problem.dimension))))
-        yield "mean", mean, prompts.weights @ problem.covariance @ prompts.queries.T
+        prompts = LinearPrompts.build(problem.cov, 2)
+        mean = prompts.over_contexts(prompts.predictions(layer(1.0, np.eye(problem.d))))
+        yield "mean", mean, prompts.weights @ problem.cov @ prompts.queries.T
 
 
 def footnote_2_gap(bench: Bench, problem: Problem) -> Items:
@@ -143,9 +143,8 @@ def footnote_2_gap(bench: Bench, problem: Problem) -> Items:
 Embedding = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def section_3_1_least_squares(bench: Bench, problem: Problem) -> Items:
-    d = problem.dimension
-    xs = bench.rng.standard_normal((1, d + 8, d)) @ root(problem.covariance).T
+def section_3_1_least_squares(bench: Bench, d: int, cov: Matrix) -> Items:
+    xs = bench.rng.standard_normal((1, d + 8, d)) @ root(cov).T
     ys = xs @ bench.vector(d)
     yield "prediction", LeastSquares()(Prompts(xs, ys, xs, ys))[:, d + 2 :], ys[:, d + 2 :]
 
@@ -177,8 +176,8 @@ def padding(bench: Bench) -> Items:
         yield "joined", lsa(joined, theta)[-1, -1], forward(theta, xs, ys, query)
 
 
-def transformed_columns(bench: Bench, problem: Problem) -> Items:
-    law, n, theta = problem.law, problem.n_train, bench.parameters(2)
+def transformed_columns(bench: Bench, problem: Problem, n: int) -> Items:
+    law, theta = problem.law, bench.parameters(2)
     xs, ys, query = bench.prompt(5, 2)
     slope = population_gradient(theta, law, n)
     stated = np.stack([slope.w_pv, slope.w_kq])
@@ -202,19 +201,18 @@ def transformed_columns(bench: Bench, problem: Problem) -> Items:
             yield name, np.linalg.norm(velocity - stated), np.linalg.norm(stated)
 
 
-def section_3_3_two_layers(bench: Bench, problem: Problem) -> Items:
-    d, theta = problem.dimension, bench.parameters(problem.dimension)
-    xs, ys, query = bench.prompt(problem.n_test, d)
+def section_3_3_two_layers(bench: Bench, problem: Problem, d: int, n: int, m: int) -> Items:
+    theta = bench.parameters(d)
+    xs, ys, query = bench.prompt(m, d)
     a, u, U, b = theta.blocks
     E = embed(xs, ys, query)
     hidden = np.vstack([U, b]) @ query
     yield "prediction", forward(theta, xs, ys, query), np.append(a, u) @ (E @ E.T / len(ys)) @ hidden
-    da, du, dU, db = population_gradient(theta, problem.law, problem.n_train).blocks
+    da, du, dU, db = population_gradient(theta, problem.law, n).blocks
     yield "balance", a @ da + u * du, np.sum(U * dU) + b @ db
 
 
-def equation_10(bench: Bench, problem: Problem) -> Items:
-    cov, n = problem.covariance, problem.n_train
+def equation_10(cov: Matrix, n: int) -> Items:
     found = gamma(cov, n)
     yield "gamma", found, written_gamma(cov, n)
     yield "commutes", found @ cov, cov @ found
@@ -231,7 +229,7 @@ def interleaved(xs: np.ndarray, ys: np.ndarray, query: np.ndarray) -> np.ndarray
     return _alternating(xs, ys, query, 0)
 
 
-def separate_tokens(embedding: Embedding, bench: Bench) -> Items:
+def separate_tokens(embedding: Embedding, bench: Bench) -> Compared:
     """One layer on separate columns for inputs and labels: predictions for labels of either sign, and its loss."""
     for xs, ys, query in bench.prompts(40, largest=(5, 9)):
         theta = bench.parameters(len(query))

@@ -1,4 +1,4 @@
-# ruff: noqa: D103 (checks use their functions at once; what they are about stands in their claims)
+# ruff: noqa: D103 (what checks are about stands in their claims)
 """Section 5: the quadratic form, the dynamics of the blocks, and the PL inequality."""
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ def section_5_1_determinant(bench: Bench, xs: Matrix, w: Vector, query: Vector) 
     yield "spectrum", np.linalg.eigvalsh(np.kron(X, Z) / 2), products
 
 
-def section_5_1_nonconvex(bench: Bench, problem: Problem) -> Items:
-    d, n = problem.dimension, problem.n_train
+def section_5_1_nonconvex(bench: Bench, problem: Problem, d: int, n: int) -> Items:
     xs, w, query = bench.linear_prompt(n, d)
     X, Z = _factors(xs, xs @ w, query)
     yield "count", np.count_nonzero(np.linalg.eigvalsh(X) < -1e-9), 1
@@ -81,8 +80,7 @@ def equation_28(bench: Bench, d: int, n: int, cov: Matrix) -> Items:
     yield "anywhere", prompts.loss(LSAParameters.from_blocks(a, u, U, b)), stated
 
 
-def lemma_11(bench: Bench, problem: Problem) -> Items:
-    d, cov, n = problem.dimension, problem.covariance, problem.n_train
+def lemma_11(bench: Bench, problem: Problem, d: int, cov: Matrix, n: int) -> Items:
     for _ in range(2):
         found = _descend(problem, bench.rng.standard_normal(d * d + 1))
         u, U = found[0], found[1:].reshape(d, d)
@@ -90,18 +88,16 @@ def lemma_11(bench: Bench, problem: Problem) -> Items:
         yield "product", u * U, problem.inverse
 
 
-def section_5_2_prediction(bench: Bench, problem: Problem) -> Items:
-    d, m = problem.dimension, problem.n_test
+def section_5_2_prediction(bench: Bench, d: int, m: int, inverse: Matrix) -> Items:
     xs, w, query = bench.linear_prompt(m, d)
     c = float(bench.rng.choice([-1, 1]) * bench.rng.uniform(0.1, 3))
-    found = forward(layer(c, problem.inverse / c), xs, xs @ w, query)
-    yield "prediction", found, w @ (xs.T @ xs / m) @ problem.inverse @ query
+    found = forward(layer(c, inverse / c), xs, xs @ w, query)
+    yield "prediction", found, w @ (xs.T @ xs / m) @ inverse @ query
 
 
-def lemma_12_pl(bench: Bench, problem: Problem) -> Items:
+def lemma_12_pl(problem: Problem, cov: Matrix, n: int) -> Items:
     mu = pl_constant(problem)
     yield "constant", mu, problem.trace**2  # a rate scales like Λ²
-    cov, n = problem.covariance, problem.n_train
     least = -gained(problem)
     for u, U in trajectory(problem).states:
         excess = restricted_loss(cov, n, u, U) - least
@@ -116,8 +112,7 @@ def lemma_12_rate(bench: Bench, problem: Problem) -> Items:
     yield from trajectory(problem).decaying("excess", pl_constant(problem))
 
 
-def lemma_12_limit(bench: Bench, problem: Problem) -> Items:
-    inverse = problem.inverse
+def lemma_12_limit(problem: Problem, inverse: Matrix) -> Items:
     rho = np.linalg.norm(inverse)
     yield from trajectory(problem).reaching(np.sqrt(rho), inverse / np.sqrt(rho))
 
@@ -136,7 +131,7 @@ def _quadratic_form(xs: np.ndarray, ys: np.ndarray, query: np.ndarray) -> np.nda
 
 def _descend(problem: Problem, start: np.ndarray) -> np.ndarray:
     """BFGS on ℓ in (u, U11) from ``start``."""
-    cov, n, d = problem.covariance, problem.n_train, problem.dimension
+    cov, n, d = problem.cov, problem.n, problem.d
 
     def value(v: np.ndarray) -> float:
         return restricted_loss(cov, n, v[0], v[1:].reshape(d, d))

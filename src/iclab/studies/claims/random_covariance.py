@@ -43,10 +43,10 @@ def theorem_8_limit(bench: Bench, problem: RandomProblem) -> Items:
 
 def theorem_8_global(bench: Bench) -> Items:
     for problem in random_problems(bench, 40):
-        loss = PopulationLoss(problem.covariates, problem.n_train)
-        least = loss(minimizer(problem.covariates, problem.n_train))
+        loss = PopulationLoss(problem.covariates, problem.n)
+        least = loss(minimizer(problem.covariates, problem.n))
         for _ in range(10):
-            a, u, U, b = bench.parameters(problem.dimension).blocks
+            a, u, U, b = bench.parameters(problem.d).blocks
             size = float(np.exp(bench.rng.uniform(-4, 1)))
             V = u * U + size**2 * np.outer(a, b)
             linear = loss(LSAParameters.from_blocks(0 * a, 1.0, V, 0 * b))
@@ -55,7 +55,7 @@ def theorem_8_global(bench: Bench) -> Items:
     for problem in random_problems(bench, 3, (2, 2)):
         theta = bench.parameters(2)
         values, weights = problem.outcomes
-        n = min(problem.n_train, 2)
+        n = min(problem.n, 2)
         found = sum(
             weight * LinearPrompts.build(np.diag(value), n).loss(theta)
             for value, weight in zip(values, weights, strict=True)
@@ -65,8 +65,8 @@ def theorem_8_global(bench: Bench) -> Items:
 
 def equation_22(bench: Bench, problem: RandomProblem) -> Items:
     m = int(bench.rng.integers(1, 40))
-    xs, w, query = bench.linear_prompt(m, problem.dimension)
-    found = forward(minimizer(problem.covariates, problem.n_train), xs, xs @ w, query)
+    xs, w, query = bench.linear_prompt(m, problem.d)
+    found = forward(minimizer(problem.covariates, problem.n), xs, xs @ w, query)
     learner = np.diag(problem.mean_square) @ np.linalg.inv(problem.expect(lambda cov, gamma: gamma @ cov @ cov))
     yield "prediction", found, query @ learner @ (xs.T @ (xs @ w)) / m
 
@@ -75,7 +75,7 @@ def equation_23(bench: Bench) -> Items:
     for problem in random_problems(bench, 6, (2, 2)):
         values, _ = problem.outcomes
         new = np.diag(values[int(bench.rng.integers(len(values)))])
-        theta = minimizer(problem.covariates, problem.n_train)
+        theta = minimizer(problem.covariates, problem.n)
         learner = theta.learner
         for m in (1, 2, 3):
             prompts = LinearPrompts.build(new, m)
@@ -137,8 +137,7 @@ def section_4_3_brittle(bench: Bench) -> Items:
             yield name, error
 
 
-def section_4_3_conditional_mean(bench: Bench, problem: RandomProblem) -> Items:
-    d = problem.dimension
+def section_4_3_conditional_mean(bench: Bench, problem: RandomProblem, d: int) -> Items:
     w, coefficient = bench.vector(d), np.array([law.moment(2) / law.moment(3) for law in problem.laws])
     means = np.array([law.moment(1) for law in problem.laws])
     query = bench.vector(d) * np.sqrt(means)

@@ -56,12 +56,12 @@ class RandomProblem:
     """
 
     laws: tuple[Atoms, ...]
-    n_train: int
+    n: int
     theta: Matrix
     share: float
 
     @property
-    def dimension(self) -> int:
+    def d(self) -> int:
         """d."""
         return len(self.laws)
 
@@ -89,7 +89,7 @@ class RandomProblem:
         )
 
     def _gamma(self, value: Vector) -> Vector:
-        return (1 + 1 / self.n_train) * value + value.sum() / self.n_train
+        return (1 + 1 / self.n) * value + value.sum() / self.n
 
     @cached_property
     def mean_square(self) -> Vector:
@@ -120,13 +120,13 @@ class RandomProblem:
     @property
     def scale(self) -> float:
         """σ."""
-        return float(np.sqrt(self.share * 2 * self.reach / (np.sqrt(self.dimension) * self.size)))
+        return float(np.sqrt(self.share * 2 * self.reach / (np.sqrt(self.d) * self.size)))
 
     @property
     def u_lower_bound(self) -> float:
         """The bound (60)."""
-        room = 2 * self.reach - np.sqrt(self.dimension) * self.scale**2 * self.size
-        return float(np.sqrt(self.scale**2 * room / (2 * np.sqrt(self.dimension) * self.mean_square.max())))
+        room = 2 * self.reach - np.sqrt(self.d) * self.scale**2 * self.size
+        return float(np.sqrt(self.scale**2 * room / (2 * np.sqrt(self.d) * self.mean_square.max())))
 
     @property
     def pl_constant(self) -> float:
@@ -163,7 +163,7 @@ class RandomProblem:
     def path(self) -> Path:
         """Gradient flow from Assumption 3 up to the horizon."""
         start = assumption3(self.theta, self.scale)
-        return Path(start, self.covariates, self.n_train, self.horizon, self.excess)
+        return Path(start, self.covariates, self.n, self.horizon, self.excess)
 
 
 def random_problems(bench: Bench, full: int, dimensions: Sequence[int] = (2, 4)) -> Iterator[RandomProblem]:

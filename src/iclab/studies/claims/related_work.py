@@ -23,8 +23,8 @@ from iclab.theory.cubature import tensor_rule
 Loss = Callable[[np.ndarray], float]
 
 
-def ahn_minimum(bench: Bench, problem: Problem) -> Items:
-    cov, n = problem.covariance, min(problem.n_train, 2)
+def ahn_minimum(problem: Problem, cov: Matrix) -> Items:
+    n = min(problem.n, 2)
     low, q = np.linalg.eigh(cov)
     written = (q / ((n + 1) / n * low + low.sum() / n)) @ q.T  # their Theorem 1
     yield "learner", written, np.linalg.inv(written_gamma(cov, n))
@@ -57,8 +57,7 @@ def ahn_critical_points(bench: Bench) -> Items:
         yield "critical", slopes(best.x) / np.linalg.norm(cov), 0.0
 
 
-def kernel_regression(bench: Bench, problem: Problem) -> Items:
-    d, m = problem.dimension, problem.n_test
+def kernel_regression(bench: Bench, problem: Problem, d: int, m: int) -> Items:
     xs, ys, query = bench.prompt(m, d)
     yield "layer", forward(problem.trained, xs, ys, query), ys @ (xs @ problem.inverse @ query) / m
     A, last = bench.matrix(d) / d, np.eye(d + 1)[:, -1:]
@@ -93,8 +92,8 @@ def latent_concept(bench: Bench) -> Items:
 
 def random_labels(bench: Bench) -> Items:
     for problem in bench.problems(60):
-        n, m = problem.n_train, problem.n_test
-        altered = problem.trace + _size_of_prediction(problem.covariance, n, m)
+        n, m = problem.n, problem.m
+        altered = problem.trace + _size_of_prediction(problem.cov, n, m)
         yield "error", problem.trace, altered
         yield "ratio", altered / expected_risk(problem.law, n, m)
     for d, m, cov in bench.small(4):
@@ -131,8 +130,8 @@ def sparse_functions(bench: Bench) -> Items:
             yield "mass", outside
 
 
-def section_6_least_squares(bench: Bench, problem: Problem) -> Items:
-    d, shape = problem.dimension, (1, problem.dimension + 12, problem.dimension)
+def section_6_least_squares(bench: Bench, d: int) -> Items:
+    shape = (1, d + 12, d)
     sphere = bench.rng.standard_normal(shape)
     for xs in (
         bench.rng.uniform(-1, 1, shape),
@@ -150,7 +149,7 @@ def appendix_e_embedding(bench: Bench) -> Items:
 
 
 def appendix_e_objective(bench: Bench, problem: Problem) -> Items:
-    n, theta = max(2, min(problem.n_train, 30)), bench.parameters(problem.dimension)
+    n, theta = max(2, min(problem.n, 30)), bench.parameters(problem.d)
     averaged = np.mean([PopulationLoss(problem.law, i)(theta) for i in range(1, n + 1)])
     yield "mean", PopulationLoss(problem.law, AllPositions(n))(theta), averaged
     all_positions, last = (minimizer(problem.law, length).learner for length in (AllPositions(n), n))

@@ -17,11 +17,11 @@ from iclab.studies.claims.cubature import GeneralPrompts, LinearPrompts, forward
 from iclab.theory import minimizer, predict, shift_risk
 
 
-def equation_17(bench: Bench, problem: Problem) -> Items:
-    cov, n = problem.covariance, 10**9
-    gap = np.eye(problem.dimension) - np.linalg.solve(written_gamma(cov, n), cov)
+def equation_17(d: int, cov: Matrix, trace: float) -> Items:
+    n = 10**9
+    gap = np.eye(d) - np.linalg.solve(written_gamma(cov, n), cov)
     # N(I − Γ⁻¹Λ) → I + trΛ Λ⁻¹
-    yield "first_order", n * gap, np.eye(problem.dimension) + problem.trace * np.linalg.inv(cov)
+    yield "first_order", n * gap, np.eye(d) + trace * np.linalg.inv(cov)
     yield "size", float(np.linalg.norm(gap, 2)), 1e-3
 
 
@@ -35,13 +35,13 @@ def section_4_2_exact_error(bench: Bench) -> Items:
     for _ in range(bench.count(6)):
         problem = bench.problem(2, condition=10.0)
         w, noise = bench.vector(2), float(bench.rng.uniform(0.1, 2))
-        theta, cov = problem.trained, problem.covariance
+        theta, cov = problem.trained, problem.cov
         prompts = GeneralPrompts.build(cov, 2, lambda xs: xs @ w, noise)
         stated = _written_shift(theta.learner, cov, cov, 2, np.outer(w, w), noise**2)
         yield "exact", prompts.risk(theta) - noise**2, stated
     for k in range(4):
         problem = bench.problem(5, condition=10.0)
-        d, m, n = 5, int(bench.rng.integers(10, 40)), max(problem.n_train, 10)
+        d, m, n = 5, int(bench.rng.integers(10, 40)), max(problem.n, 10)
         context, query = bench.covariance(d, 10.0), bench.covariance(d, 10.0)
         w, noise = bench.vector(d), float(bench.rng.uniform(0, 1))
         theta = minimizer(problem.law, n)
@@ -58,21 +58,20 @@ def section_4_2_exact_error(bench: Bench) -> Items:
 
 def task_shift_noise(bench: Bench) -> Items:
     for problem, m in bench.tiny(9, condition=10.0):
-        w, theta = bench.vector(problem.dimension), problem.trained
+        w, theta = bench.vector(problem.d), problem.trained
         # Signs ±1: sub-Gaussian and not Gaussian, and enumerated exactly.
-        noisy = GeneralPrompts.build(problem.covariance, m, lambda xs: xs @ w, 2.0)
+        noisy = GeneralPrompts.build(problem.cov, m, lambda xs: xs @ w, 2.0)
         found = np.einsum("ceq,ceq->q", noisy.measure, noisy.predictions(theta)) / noisy.measure.sum(axis=(0, 1))
-        yield "mean", found, noisy.queries @ np.linalg.solve(problem.gamma, problem.covariance @ w)
+        yield "mean", found, noisy.queries @ np.linalg.solve(problem.gamma, problem.cov @ w)
     for problem in bench.problems(40):
-        cov = problem.covariance
-        w, s2 = bench.vector(problem.dimension), float(bench.rng.uniform(0, 4))
+        cov = problem.cov
+        w, s2 = bench.vector(problem.d), float(bench.rng.uniform(0, 4))
         error = _written_shift(np.linalg.inv(cov), cov, cov, 10**10, np.outer(w, w), s2)  # N = ∞
         yield "error", error / (w @ cov @ w + s2), 1e-6
         yield "share", error / (w @ cov @ w + s2)
 
 
-def task_shift_any_weight(bench: Bench, problem: Problem) -> Items:
-    d, cov, m = problem.dimension, problem.covariance, problem.n_test
+def task_shift_any_weight(bench: Bench, problem: Problem, d: int, cov: Matrix, m: int) -> Items:
     w = bench.rng.standard_cauchy(d) * np.exp(bench.rng.uniform(-5, 5))
     xs, query = bench.rng.standard_normal((m, d)) @ root(cov).T, bench.vector(d)
     theta = problem.trained
@@ -84,8 +83,7 @@ def task_shift_any_weight(bench: Bench, problem: Problem) -> Items:
     yield "share", share
 
 
-def query_shift(bench: Bench, problem: Problem) -> Items:
-    d, cov = problem.dimension, problem.covariance
+def query_shift(bench: Bench, d: int, cov: Matrix) -> Items:
     query = bench.covariance(d, 1e3)
     w = bench.vector(d)
     errors = [
@@ -98,24 +96,23 @@ def query_shift(bench: Bench, problem: Problem) -> Items:
         yield "falling", later, earlier
 
 
-def query_orthogonal(bench: Bench, problem: Problem) -> Items:
-    d, n = problem.dimension, problem.n_train
+def query_orthogonal(bench: Bench, problem: Problem, d: int, cov: Matrix, n: int) -> Items:
     m = int(bench.rng.integers(1, d))
-    xs, w = bench.rng.standard_normal((m, d)) @ root(problem.covariance).T, bench.vector(d)
+    xs, w = bench.rng.standard_normal((m, d)) @ root(cov).T, bench.vector(d)
     query = np.linalg.svd(xs)[2][-1]  # of length 1, orthogonal to every x_i
     theta = problem.trained
     size = np.linalg.norm(problem.inverse @ (xs.T @ (xs @ w)) / m)
     yield "any_query", forward(theta, xs, xs @ w, query) / size, 0.0
     isotropic = minimizer(Gaussian(np.eye(d)), n)
     yield "aligned", forward(isotropic, xs, xs @ w, query) / size, 0.0
-    eigenvector = np.linalg.eigh(problem.covariance)[1][:, int(bench.rng.integers(d))]
+    eigenvector = np.linalg.eigh(cov)[1][:, int(bench.rng.integers(d))]
     projected = xs - np.outer(xs @ eigenvector, eigenvector)
     yield "aligned", forward(theta, projected, projected @ w, eigenvector) / size, 0.0
 
 
-def covariate_shift(bench: Bench, problem: Problem) -> Items:
-    other, w = bench.covariance(problem.dimension, 1e2), bench.vector(problem.dimension)
-    K = np.linalg.inv(problem.covariance)
+def covariate_shift(bench: Bench, d: int, cov: Matrix) -> Items:
+    other, w = bench.covariance(d, 1e2), bench.vector(d)
+    K = np.linalg.inv(cov)
     error = shift_risk(K, other, other, math.inf, np.outer(w, w))
     residual = K @ other @ w - w
     yield "exact", error, residual @ other @ residual
@@ -123,13 +120,12 @@ def covariate_shift(bench: Bench, problem: Problem) -> Items:
     yield "share", error / (w @ other @ w)
 
 
-def covariate_shift_scaling(bench: Bench, problem: Problem) -> Items:
-    cov = problem.covariance
+def covariate_shift_scaling(bench: Bench, d: int, cov: Matrix) -> Items:
     c = float(bench.rng.choice([1 / 3, 0.5, 2.0, 3.0]))
     K = np.linalg.inv(cov)
     prompts = LinearPrompts.build(c**2 * cov, 2, query_covariance=cov)
     yield "mean", prompts.over_contexts(prompts.predictions(layer(1.0, K.T))), c**2 * prompts.targets
-    w = bench.vector(problem.dimension)
+    w = bench.vector(d)
     error = shift_risk(K, c**2 * cov, cov, math.inf, np.outer(w, w))
     yield "limit", error / (w @ cov @ w), (c**2 - 1) ** 2
     yield "wrong", (c**2 - 1) ** 2, 1.0
@@ -138,8 +134,8 @@ def covariate_shift_scaling(bench: Bench, problem: Problem) -> Items:
 def least_squares_scaling(bench: Bench) -> Items:
     squares = LeastSquares()
     for problem in bench.problems(20):
-        d, m, c = problem.dimension, problem.dimension + 5, float(np.exp(bench.rng.uniform(-2, 2)))
-        xs = bench.rng.standard_normal((1, m + 1, d)) @ root(problem.covariance).T
+        d, m, c = problem.d, problem.d + 5, float(np.exp(bench.rng.uniform(-2, 2)))
+        xs = bench.rng.standard_normal((1, m + 1, d)) @ root(problem.cov).T
         ys = np.einsum("bpd,d->bp", xs, bench.vector(d))
         yield "unchanged", squares(Prompts(c * xs, ys, c * xs, ys)), squares(Prompts(xs, ys, xs, ys))
         theta = problem.trained

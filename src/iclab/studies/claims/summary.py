@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from iclab.flow import gradient_flow
+from iclab.foundations import Matrix
 from iclab.prompts import Gaussian
 from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
 from iclab.studies.claims.claim import Items
@@ -29,7 +30,7 @@ from iclab.theory.cubature import symmetric_rule
 
 
 def mechanism_1(bench: Bench, problem: Problem) -> Items:
-    loss = PopulationLoss(problem.law, problem.n_train)
+    loss = PopulationLoss(problem.law, problem.n)
     values = np.linalg.eigvalsh(loss.hessian(assumption3(problem.theta, problem.scale / 100)))
     yield "curvature", -values[0], values[-1]
     excess = trajectory(problem).excesses[-1] / gained(problem)
@@ -40,7 +41,7 @@ def mechanism_1(bench: Bench, problem: Problem) -> Items:
 def mechanism_1_core_assumption(bench: Bench) -> Items:
     reached = 0
     for k, problem in enumerate(bench.problems(12, dimensions=(2, 3), condition=30.0)):
-        d, cov, n = problem.dimension, problem.covariance, problem.n_train
+        d, cov, n = problem.d, problem.cov, problem.n
         if k % 2:  # unbalanced, not symmetric, of any sign
             start = layer(bench.normal(), bench.matrix(d))
         else:  # Assumption 3 far above the threshold
@@ -79,42 +80,41 @@ def mechanism_1_break(bench: Bench) -> Items:
 
 def mechanism_2(bench: Bench) -> Items:
     for problem in bench.problems(40):
-        law = noisy_linear_law(problem.covariance, bench.vector(problem.dimension), float(bench.rng.uniform(0.5, 2)))
+        law = noisy_linear_law(problem.cov, bench.vector(problem.d), float(bench.rng.uniform(0.5, 2)))
         size = 10**7
-        ratio = theorem5_risk(problem.covariance, size, size, *law) / law.best
+        ratio = theorem5_risk(problem.cov, size, size, *law) / law.best
         yield "error", ratio, 1.01
         yield "ratio", ratio
     for k in range(bench.count(4)):
         problem = bench.problem(2, condition=10.0)
         w = bench.vector(2)
-        prompts = GeneralPrompts.build(problem.covariance, 2, lambda xs: xs @ w, 1.0)
-        n, law = 10**6 * (k + 1), noisy_linear_law(problem.covariance, w, 1.0)
-        yield "exact", prompts.risk(minimizer(problem.law, n)), theorem5_risk(problem.covariance, n, 2, *law)
+        prompts = GeneralPrompts.build(problem.cov, 2, lambda xs: xs @ w, 1.0)
+        n, law = 10**6 * (k + 1), noisy_linear_law(problem.cov, w, 1.0)
+        yield "exact", prompts.risk(minimizer(problem.law, n)), theorem5_risk(problem.cov, n, 2, *law)
 
 
-def mechanism_2_core_assumption(bench: Bench, problem: Problem) -> Items:
-    d, cov, n = problem.dimension, problem.covariance, problem.n_train
-    yield "gamma", n * (problem.gamma - cov), cov + problem.trace * np.eye(d)
+def mechanism_2_core_assumption(d: int, cov: Matrix, n: int, gamma: Matrix, trace: float) -> Items:
+    yield "gamma", n * (gamma - cov), cov + trace * np.eye(d)
     m = 1 + n % 3
     nodes, weights = symmetric_rule(m * d)
     xs = nodes.reshape(-1, m, d) @ square_root(cov).T
     deviation = np.einsum("kmi,kmj->kij", xs, xs) / m - cov
     found = weights @ np.sum(deviation**2, axis=(1, 2))
-    yield "spread", m * found, np.trace(cov @ cov) + problem.trace**2
+    yield "spread", m * found, np.trace(cov @ cov) + trace**2
 
 
-def mechanism_2_break(bench: Bench, problem: Problem) -> Items:
-    d, cov, size = problem.dimension, problem.covariance, 10**4
+def mechanism_2_break(bench: Bench, d: int, cov: Matrix, trace: float) -> Items:
+    size = 10**4
     K, other = np.linalg.inv(written_gamma(cov, size)), bench.covariance(d, 100.0)
     moment = np.eye(d)
-    before = shift_risk(K, cov, cov, size, moment) / problem.trace
+    before = shift_risk(K, cov, cov, size, moment) / trace
     after = shift_risk(K, other, other, size, moment) / np.trace(other)
     yield "error", before, after
     yield "factor", after / before
 
 
-def mechanism_3(bench: Bench, problem: Problem) -> Items:
-    d, cov, size = problem.dimension, problem.covariance, 10**8
+def mechanism_3(bench: Bench, d: int, cov: Matrix) -> Items:
+    size = 10**8
     K, other, w = np.linalg.inv(written_gamma(cov, size)), bench.covariance(d, 100.0), bench.vector(d)
     W, noise = np.outer(w, w), float(bench.rng.uniform(0, 2))
     task = shift_risk(K, cov, cov, size, 100 * W, noise) / (100 * w @ cov @ w)
@@ -125,8 +125,8 @@ def mechanism_3(bench: Bench, problem: Problem) -> Items:
     yield "broken", shift_risk(K, other, other, size, W), w @ other @ w
 
 
-def mechanism_3_query(bench: Bench, problem: Problem) -> Items:
-    d, cov, size = problem.dimension, problem.covariance, 10**8
+def mechanism_3_query(bench: Bench, d: int, cov: Matrix) -> Items:
+    size = 10**8
     K, query, w = np.linalg.inv(written_gamma(cov, size)), bench.covariance(d, 100.0), bench.vector(d)
     share = shift_risk(K, cov, query, size, np.outer(w, w)) / (w @ query @ w)
     yield "independent", share, 1e-2
@@ -138,8 +138,8 @@ def mechanism_3_query(bench: Bench, problem: Problem) -> Items:
     yield "dependent", (prediction - chosen @ w) / abs(chosen @ w), -1.0 * np.sign(chosen @ w)
 
 
-def mechanism_3_break(bench: Bench, problem: Problem) -> Items:
-    d, cov, w = problem.dimension, problem.covariance, bench.vector(problem.dimension)
+def mechanism_3_break(bench: Bench, d: int, cov: Matrix) -> Items:
+    w = bench.vector(d)
     K, other = np.linalg.inv(cov), bench.covariance(d, 100.0)
     mismatch = (K @ other - np.eye(d)) @ w
     yield "mismatch", shift_risk(K, other, other, math.inf, np.outer(w, w)), mismatch @ other @ mismatch
@@ -149,7 +149,7 @@ def mechanism_3_break(bench: Bench, problem: Problem) -> Items:
 
 
 def failure_2_test_length(bench: Bench, problem: Problem) -> Items:
-    errors = [expected_risk(problem.law, problem.n_train, m) for m in (1, 3, 10, 100, 1000)]
+    errors = [expected_risk(problem.law, problem.n, m) for m in (1, 3, 10, 100, 1000)]
     for earlier, later in pairwise(errors):
         yield "ordered", later, earlier
     yield "ratio", errors[0] / errors[-1]
@@ -166,8 +166,8 @@ def failure_2_training_length(bench: Bench, problem: Problem) -> Items:
 
 
 def failure_2_both_lengths(bench: Bench, problem: Problem) -> Items:
-    yield "floor", expected_risk(problem.law, problem.n_train, math.inf), problem.trace
-    yield "floor", expected_risk(problem.law, math.inf, problem.n_test), problem.trace
+    yield "floor", expected_risk(problem.law, problem.n, math.inf), problem.trace
+    yield "floor", expected_risk(problem.law, math.inf, problem.m), problem.trace
     share = expected_risk(problem.law, 10**9, 10**9) / problem.trace
     yield "together", share, 1e-6
     yield "share", share

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
-from inspect import isfunction, signature
+from inspect import isfunction
 from statistics import NormalDist
 from typing import Any
 
@@ -51,7 +51,7 @@ _SECTIONS = (
     "summary",
     "beyond",
 )
-# Every check: a function of a bench, with the name of its claim.
+# Every check: a function that yields items, with the name of its claim.
 CHECKS: tuple[Check, ...] = tuple(
     check
     for module in (
@@ -69,8 +69,7 @@ CHECKS: tuple[Check, ...] = tuple(
         beyond,
     )
     for check in vars(module).values()
-    if isfunction(check) and check.__module__ == module.__name__ and check.__name__[0] != "_"
-    if next(iter(signature(check).parameters), "") == "bench"
+    if isfunction(check) and check.__module__ == module.__name__ and check.__annotations__.get("return") == "Items"
 )
 CLAIMS: tuple[Claim, ...] = tuple(
     claim for name in _SECTIONS for claim in read_section(name, {check.__name__: check for check in CHECKS})

@@ -51,31 +51,31 @@ def flat(u: float, U: Matrix) -> np.ndarray:
 
 def gained(problem: Problem) -> float:
     """−min ℓ of Corollary 16: the gain from θ = 0 to the minimum."""
-    return np.trace(problem.covariance @ problem.covariance @ problem.inverse) / 2
+    return np.trace(problem.cov @ problem.cov @ problem.inverse) / 2
 
 
 def threshold(problem: Problem) -> float:
     """σ_max of Theorem 4: σ²‖Γ‖_op √d < 2."""
-    return float(np.sqrt(2 / (np.sqrt(problem.dimension) * np.linalg.norm(problem.gamma, 2))))
+    return float(np.sqrt(2 / (np.sqrt(problem.d) * np.linalg.norm(problem.gamma, 2))))
 
 
 def drive(problem: Problem) -> float:
     """‖ΛΘ‖_F² [2 − √d σ²‖Γ‖_op], the factor that (30) and (44) share."""
-    cov = problem.covariance
-    room = 2 - np.sqrt(problem.dimension) * problem.scale**2 * np.linalg.norm(problem.gamma, 2)
+    cov = problem.cov
+    room = 2 - np.sqrt(problem.d) * problem.scale**2 * np.linalg.norm(problem.gamma, 2)
     return float(np.trace(cov @ problem.theta @ cov) * room)
 
 
 def u_lower_bound(problem: Problem) -> float:
     """The bound (44) on u(t)."""
-    size = 2 * np.sqrt(problem.dimension) * np.linalg.norm(problem.covariance, 2) ** 2
+    size = 2 * np.sqrt(problem.d) * np.linalg.norm(problem.cov, 2) ** 2
     return float(np.sqrt(problem.scale**2 * drive(problem) / size))
 
 
 def pl_constant(problem: Problem) -> float:
     """μ of (30)."""
-    inverse = np.linalg.inv(problem.covariance)
-    size = np.sqrt(problem.dimension) * np.linalg.norm(problem.covariance, 2) ** 2
+    inverse = np.linalg.inv(problem.cov)
+    size = np.sqrt(problem.d) * np.linalg.norm(problem.cov, 2) ** 2
     size *= np.trace(np.linalg.inv(problem.gamma) @ inverse) * np.trace(inverse)
     return float(problem.scale**2 * drive(problem) / size)
 
@@ -150,7 +150,7 @@ def trajectory(problem: Problem, scale: float | None = None) -> Path:
     The horizon is 60 times the slowest relaxation time at the limit, plus the time that u needs to leave 0.
     """
     start = assumption3(problem.theta, problem.scale if scale is None else scale)
-    cov, n = problem.covariance, problem.n_train
+    cov, n = problem.cov, problem.n
     return Path(start, problem.law, n, horizon(cov, n, start.blocks[1]), partial(restricted_excess, cov, n))
 
 
@@ -166,11 +166,11 @@ def horizon(covariance: Matrix, n_train: int, start: float) -> float:
 
 def integrate(problem: Problem, times: np.ndarray) -> list[State]:
     """(u, U11) at ``times``: (27) as it stands, by an adaptive integrator that knows nothing of its structure."""
-    d = problem.dimension
+    d = problem.d
     _, u, U, _ = assumption3(problem.theta, problem.scale).blocks
 
     def velocity(_: float, state: np.ndarray) -> np.ndarray:
-        du, dU = restricted_gradient(problem.covariance, problem.n_train, state[0], state[1:].reshape(d, d))
+        du, dU = restricted_gradient(problem.cov, problem.n, state[0], state[1:].reshape(d, d))
         return -np.append(du, dU.ravel())
 
     start = np.append(u, U.ravel())
