@@ -10,7 +10,7 @@ import pytest
 from iclab.foundations import Estimate, InvalidInputError
 from iclab.prompts import Gaussian
 from iclab.studies import claims
-from iclab.studies.claims import CLAIMS, verdict_of
+from iclab.studies.claims import CLAIMS
 from iclab.studies.claims.bench import Bench, Problem
 from iclab.studies.claims.claim import find
 from iclab.studies.claims.evidence import (
@@ -18,7 +18,6 @@ from iclab.studies.claims.evidence import (
     HOLDS,
     ONLY_IF,
     UNDECIDED,
-    Criterion,
     Evidence,
     Obtained,
     Outcome,
@@ -26,6 +25,7 @@ from iclab.studies.claims.evidence import (
     equal,
     positive,
     sampled,
+    verdict_of,
 )
 from iclab.studies.claims.questions import QUESTIONS
 from iclab.studies.claims.table import arguments, check_registry
@@ -64,10 +64,6 @@ def table(tables) -> pd.DataFrame:
     return tables["claims"]
 
 
-def judged(criterion: Criterion, pairs: list) -> Evidence:
-    return criterion.judge(pairs, 4.0)
-
-
 def bench(name: str = "test", seed: int = 0, critical: float = 4.0) -> Bench:
     return Bench(name, seed, "quick", critical)
 
@@ -79,7 +75,7 @@ def test_every_verdict_is_the_one_on_record(table: pd.DataFrame) -> None:
 
 @pytest.mark.slow
 def test_another_seed_gives_the_same_verdicts_from_other_problems(table: pd.DataFrame) -> None:
-    other = claims.verify(seed=20, effort="quick")
+    other = claims.check_claims(seed=20, effort="quick")["claims"]
     assert other["as_expected"].all(), other.loc[~other["as_expected"], "claim"].tolist()
     assert (other["deviation_as_stated"] != table["deviation_as_stated"]).mean() > 0.5
 
@@ -137,7 +133,7 @@ def test_every_number_says_how_it_was_obtained(tables: dict[str, pd.DataFrame]) 
 
 
 def test_same_seed_same_table_whatever_is_selected(table: pd.DataFrame) -> None:
-    chosen = claims.verify(seed=0, effort="quick", only=["lemma-3*", "Corollary 6", "equation-7"])
+    chosen = claims.check_claims(effort="quick", only=["lemma-3*", "Corollary 6", "equation-7"])["claims"]
     assert 4 < len(chosen) < len(table)
     expected = table[table["claim"].isin(chosen["claim"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(chosen, expected)
@@ -176,7 +172,7 @@ def test_slips_hold_only_under_a_condition(table: pd.DataFrame) -> None:
 @pytest.mark.parametrize(("argument", "value"), [("effort", "qick"), ("seed", -1), ("only", "lema-9")])
 def test_bad_input_is_one_sentence(argument: str, value: object) -> None:
     with pytest.raises(InvalidInputError) as error:
-        claims.verify(**{argument: value})
+        claims.check_claims(**{argument: value})
     assert "must" in str(error.value)
 
 
@@ -244,11 +240,11 @@ def test_a_wrong_formula_flips_the_verdict(monkeypatch, names: tuple[str, ...], 
 def test_wrong_monte_carlo_claims_are_refuted_and_small_samples_left_open() -> None:
     draws = np.random.default_rng(0).exponential(size=40_000)
     large, small = Estimate.from_samples(draws, 0), Estimate.from_samples(draws[:50], 0)
-    assert judged(sampled(1), [(large, 1.0)]).outcome is Outcome.CONFIRMED
-    assert judged(sampled(1), [(large, 1.1)]).outcome is Outcome.REFUTED
-    assert judged(sampled(1), [(small, 1.0)]).outcome is Outcome.OPEN
-    assert judged(sampled(1), [(small, 1.3)]).outcome is Outcome.OPEN
-    assert judged(sampled(1), [(small, 5.0)]).outcome is Outcome.REFUTED
+    assert sampled([(large, 1.0)], 4.0).outcome is Outcome.CONFIRMED
+    assert sampled([(large, 1.1)], 4.0).outcome is Outcome.REFUTED
+    assert sampled([(small, 1.0)], 4.0).outcome is Outcome.OPEN
+    assert sampled([(small, 1.3)], 4.0).outcome is Outcome.OPEN
+    assert sampled([(small, 5.0)], 4.0).outcome is Outcome.REFUTED
 
 
 @pytest.mark.slow
@@ -281,25 +277,25 @@ def test_monte_carlo_rows_keep_their_level() -> None:
 )
 def test_verdicts_follow_from_deviations(stated: list[float], under: list[float], verdict: str) -> None:
     def evidence(deviation: float) -> Evidence:
-        return judged(equal(), [(1.0 + deviation, 1.0)])
+        return equal([(1.0 + deviation, 1.0)])
 
     assert verdict_of([evidence(d) for d in stated], [evidence(d) for d in under]) == verdict
 
 
 def test_evidence_of_nothing_decides_nothing() -> None:
-    assert judged(equal(), []).outcome is Outcome.OPEN
-    assert judged(at_most(), []).outcome is Outcome.OPEN
+    assert equal([]).outcome is Outcome.OPEN
+    assert at_most([]).outcome is Outcome.OPEN
     assert verdict_of([]) == UNDECIDED
 
 
 def test_inequalities_give_their_smallest_margin() -> None:
-    evidence = judged(at_most(), [(1.0, 2.0), ([3.0, 9.0], [4.0, 10.0])])
+    evidence = at_most([(1.0, 2.0), ([3.0, 9.0], [4.0, 10.0])])
     assert evidence.margin == pytest.approx(0.1)
     assert evidence.outcome is Outcome.CONFIRMED
-    assert judged(at_most(), [(2.0, 1.0)]).outcome is Outcome.REFUTED
-    assert judged(at_most(), [(1.0, 1.0)]).outcome is Outcome.CONFIRMED
-    assert judged(at_most(strict=True), [(1.0, 1.0)]).outcome is Outcome.REFUTED
-    assert judged(positive(), [(0.2, 2.0)]).margin == pytest.approx(0.1)
+    assert at_most([(2.0, 1.0)]).outcome is Outcome.REFUTED
+    assert at_most([(1.0, 1.0)]).outcome is Outcome.CONFIRMED
+    assert at_most([(1.0, 1.0)], strict=True).outcome is Outcome.REFUTED
+    assert positive([(0.2, 2.0)]).margin == pytest.approx(0.1)
 
 
 def test_a_claim_must_announce_its_z_scores() -> None:

@@ -15,24 +15,7 @@ forward pass where the dimension allows it, and Monte Carlo with a significance 
 elsewhere. Numbers of the arXiv version are given where they differ; it counts items and formulas by section.
 """
 
-from iclab.studies.claims.claim import Claim, Finding
-from iclab.studies.claims.evidence import Evidence, Measured, Outcome, verdict_of
 from iclab.studies.claims.printing import as_json, as_text
-from iclab.studies.claims.table import CLAIMS, SIGNIFICANCE, check_claims, critical_z, select, verify
+from iclab.studies.claims.table import CLAIMS, SIGNIFICANCE, check_claims, critical_z
 
-__all__ = [
-    "CLAIMS",
-    "SIGNIFICANCE",
-    "Claim",
-    "Evidence",
-    "Finding",
-    "Measured",
-    "Outcome",
-    "as_json",
-    "as_text",
-    "check_claims",
-    "critical_z",
-    "select",
-    "verdict_of",
-    "verify",
-]
+__all__ = ["CLAIMS", "SIGNIFICANCE", "as_json", "as_text", "check_claims", "critical_z"]

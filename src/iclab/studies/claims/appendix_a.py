@@ -98,7 +98,7 @@ def lemma_18(bench: Bench, problem: Problem) -> Items:
         yield "u", u, path.end[0]
 
 
-def lemma_19(bench: Bench, problem: Problem) -> Items:
+def lemma_19(problem: Problem) -> Items:
     yield from trajectory(problem).bounded(u_lower_bound(problem), problem.scale)
 
 
@@ -205,7 +205,7 @@ def equation_31(bench: Bench) -> Items:
         yield "velocity", found, -population_gradient(moments.parameters, Gaussian(cov), n).vector
 
 
-def equation_32(bench: Bench, xs: Matrix, w: Vector, query: Vector) -> Items:
+def equation_32(xs: Matrix, w: Vector, query: Vector) -> Items:
     n = len(xs)
     E, empirical = embed(xs, xs @ w, query), xs.T @ xs / n
     moved = empirical @ w

@@ -51,7 +51,7 @@ def beyond_all_positions(problem: Problem, d: int, cov: Matrix) -> Items:
     yield "slope", total / problem.trace, 0.0
 
 
-def beyond_strict_minimum(bench: Bench, problem: Problem) -> Items:
+def beyond_strict_minimum(problem: Problem) -> Items:
     values = np.linalg.eigvalsh(PopulationLoss(problem.law, problem.n).hessian(problem.trained))
     yield "flat", values[0] / values[-1], 0.0
     yield "curved", values[1], values[-1]
@@ -75,7 +75,7 @@ def beyond_asymptotic_rate(problem: Problem, d: int, cov: Matrix, n: int) -> Ite
     yield "ratio", exact / pl_constant(problem)
 
 
-def beyond_sharp_bounds(bench: Bench, problem: Problem) -> Items:
+def beyond_sharp_bounds(problem: Problem) -> Items:
     found = certificate(problem.law, problem.n, problem.theta, problem.scale)
     path = trajectory(problem)
     for u, _ in path.states:

@@ -18,13 +18,13 @@ from pydantic.dataclasses import dataclass as validated
 
 from iclab.foundations import InvalidInputError, check_choice
 from iclab.studies.claims.bench import Bench
-from iclab.studies.claims.evidence import HOLDS, ONLY_IF, Evidence, Measured, Quantity, criterion_of, verdict_of
+from iclab.studies.claims.evidence import HOLDS, ONLY_IF, Evidence, Measured, judge, verdict_of
 from iclab.studies.claims.random_laws import random_problems
 from iclab.studies.rows import where
 
 PAPER, SUMMARY, OURS = "paper", "summary", "iclab"
-# A check yields comparisons (name, found, stated) and numbers (name, value), under the names that its words announce. It
-# does so for one of the problems that these say are drawn, and names what it needs: the bench, what is drawn, or
+# A check yields comparisons (name, found, stated) and numbers (name, value), under the names that its words announce.
+# It does so for one of the problems that these say are drawn, and names what it needs: the bench, what is drawn, or
 # attributes of a problem. Where nothing is, it draws from the bench itself.
 Item: TypeAlias = tuple[str, Any] | tuple[str, Any, Any]
 Items: TypeAlias = Iterator[Item]
@@ -93,7 +93,7 @@ class Words:
     statement: str  # What the paper says
     computed: str  # How it is checked
     names: dict[str, str]  # What each comparison and number of the check is
-    judged: dict[str, dict[str, Any]]  # How each of them is judged, as for ``evidence.criterion_of``
+    judged: dict[str, dict[str, Any]]  # How each of them is judged, as for ``evidence.judge``
     drawn: dict[str, Any] = field(default_factory=dict)  # What is drawn for the check, and how much: see ``_DRAWN``
     condition: str = ""  # The condition of "holds only if …"
     expected: str = ""  # The verdict on record, if it is not the one that follows from the condition
@@ -156,6 +156,12 @@ class Claim:
         }
 
 
+def read_words(name: str) -> Any:
+    """What stands in ``name.yaml``."""
+    text = files("iclab.studies.claims").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def read_section(name: str, checks: Mapping[str, Check]) -> Iterator[Claim]:
     """The claims of the section whose words stand in ``name.yaml``, in their order, with the checks of their names.
 
@@ -164,8 +170,7 @@ def read_section(name: str, checks: Mapping[str, Check]) -> Iterator[Claim]:
     InvalidInputError
         If a claim has no check, or the names of its words are not those that its check announces.
     """
-    text = files("iclab.studies.claims").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    content = read_words(name)
     origin = content.get("origin", PAPER)
     for key, words in TypeAdapter(dict[str, Words]).validate_python(content["claims"]).items():
         check = checks.get(re.sub(r"\W", "_", key))
@@ -206,21 +211,18 @@ def find(
     InvalidInputError
         If it computes more z-scores than it announces.
     """
-    criteria = {key: criterion_of(each) for key, each in judged.items()}
-    collected: dict[str, list[Any]] = {key: [] for key in criteria}
+    collected: dict[str, list[Any]] = {key: [] for key in judged}
     for key, *values in items_of(check, Bench(name, seed, effort, critical), drawn):
         collected[key].append(values[0] if len(values) == 1 else tuple(values))
     parts: tuple[dict[str, Any], ...] = {}, {}, {}
-    for key, criterion in criteria.items():
-        if isinstance(criterion, Quantity):
-            parts[2][key] = criterion.measured(collected[key])
-            continue
-        if criterion.tests and len(collected[key]) > criterion.tests:
+    for key, values in collected.items():
+        announced = judged[key].get("sampled", len(values))
+        if len(values) > announced:
             raise InvalidInputError(
-                f"the claim {name} must announce its z-scores; {len(collected[key])} were computed and "
-                f"{criterion.tests} announced."
+                f"the claim {name} must announce its z-scores; {len(values)} were computed and {announced} announced."
             )
-        parts[int(criterion.under)][key] = criterion.judge(collected[key], critical)
+        piece = judge(judged[key], values, critical)
+        parts[2 if isinstance(piece, Measured) else int(judged[key].get("under", False))][key] = piece
     return Finding(*parts)
 
 

@@ -1,6 +1,6 @@
 """From numbers to verdicts: what was measured, how far it is from what is claimed, and what follows.
 
-A verdict is never written down by hand. A check announces a :class:`Criterion` for everything that it compares: two
+A verdict is never written down by hand. A claim announces a criterion for everything that its check compares: two
 limits fixed beforehand, one below which the claim counts as confirmed and one above which it counts as refuted.
 Between them, or when a sample is too small to tell, nothing is decided.
 """
@@ -94,114 +94,94 @@ class Measured:
     seed: float = math.nan
 
 
-@dataclass(frozen=True)
-class Criterion:
-    """How the comparisons of one name are judged."""
-
-    # From pairs and the largest |z| that is consistent with a claim to evidence
-    judge: Callable[[Pairs, float], Evidence]
-    under: bool = False  # Whether they are about the claim under its condition instead of as stated
-    tests: int = 0  # How many z-scores there are at most
-
-
 def equal(
+    pairs: Pairs,
     obtained: Obtained = "closed form",
     *,
     tolerance: float = EXACT_TOLERANCE,
     refutation: float | None = None,
     scale: float = 0.0,
-    under: bool = False,
-) -> Criterion:
+) -> Evidence:
     """Pairs (found, stated) are equal: the deviation is max |found − stated| / max |stated| within a pair.
 
     ``refutation`` defaults to the larger of 1e-5 and 100 tolerances; ``scale`` is the smallest denominator, for stated
     values of zero.
     """
     limit = max(EXACT_REFUTATION, 100 * tolerance) if refutation is None else refutation
-
-    def judge(pairs: Pairs, _: float) -> Evidence:
-        gaps = [_relative_gap(np.asarray(found), np.asarray(stated), scale) for found, stated in pairs]
-        return Evidence("relative deviation", _largest(gaps), tolerance, limit, len(gaps), obtained=obtained)
-
-    return Criterion(judge, under)
+    gaps = [_relative_gap(np.asarray(found), np.asarray(stated), scale) for found, stated in pairs]
+    return Evidence("relative deviation", _largest(gaps), tolerance, limit, len(gaps), obtained=obtained)
 
 
 def at_most(
-    obtained: Obtained = "closed form", *, strict: bool = False, tolerance: float = EXACT_TOLERANCE, under: bool = False
-) -> Criterion:
+    pairs: Pairs, obtained: Obtained = "closed form", *, strict: bool = False, tolerance: float = EXACT_TOLERANCE
+) -> Evidence:
     """In pairs (smaller, larger) the first is at most the second; arrays compare entry by entry.
 
     The margin is (larger − smaller) / max(|larger|, |smaller|). ``strict`` asks for a margin of at least the tolerance
     instead of one above −tolerance.
     """
-
-    def judge(pairs: Pairs, _: float) -> Evidence:
-        margins = [_relative_margin(np.asarray(smaller), np.asarray(larger)) for smaller, larger in pairs]
-        return _violation(margins, strict, tolerance, obtained)
-
-    return Criterion(judge, under)
+    margins = [_relative_margin(np.asarray(smaller), np.asarray(larger)) for smaller, larger in pairs]
+    return _violation(margins, strict, tolerance, obtained)
 
 
 def positive(
-    obtained: Obtained = "closed form", *, strict: bool = True, tolerance: float = EXACT_TOLERANCE, under: bool = False
-) -> Criterion:
+    pairs: Pairs, obtained: Obtained = "closed form", *, strict: bool = True, tolerance: float = EXACT_TOLERANCE
+) -> Evidence:
     """In pairs (value, size) the value is positive, or unless ``strict`` nonnegative: the margin is value / size.
 
     ``size`` > 0 is what the value is small compared with when it counts as zero.
     """
-
-    def judge(pairs: Pairs, _: float) -> Evidence:
-        return _violation([float(value) / float(size) for value, size in pairs], strict, tolerance, obtained)
-
-    return Criterion(judge, under)
+    return _violation([float(value) / float(size) for value, size in pairs], strict, tolerance, obtained)
 
 
-def sampled(tests: int, *, under: bool = False) -> Criterion:
-    """In pairs (Estimate, stated) the Monte Carlo mean is consistent with the number.
+def sampled(pairs: Pairs, critical: float) -> Evidence:
+    """In pairs (Estimate, stated) the Monte Carlo mean is consistent with the number: |z| is at most ``critical``.
 
     The evidence is decisive only if every standard error is at most ``RESOLUTION`` of the stated number.
     """
-
-    def judge(pairs: Pairs, critical: float) -> Evidence:
-        scores = [abs(estimate.z_score(stated)) for estimate, stated in pairs]
-        decisive = all(e.standard_error <= RESOLUTION * abs(stated) for e, stated in pairs)
-        error = _largest([e.standard_error / abs(e.value) for e, _ in pairs if e.value != 0])
-        n, seed = (float(min((getattr(e, key) for e, _ in pairs), default=math.nan)) for key in ("n", "seed"))
-        given = critical, critical, len(scores), math.nan, decisive
-        return Evidence("z-score", _largest(scores), *given, "Monte Carlo", error, n, seed)
-
-    return Criterion(judge, under, tests)
+    scores = [abs(estimate.z_score(stated)) for estimate, stated in pairs]
+    decisive = all(e.standard_error <= RESOLUTION * abs(stated) for e, stated in pairs)
+    error = _largest([e.standard_error / abs(e.value) for e, _ in pairs if e.value != 0])
+    n, seed = (float(min((getattr(e, key) for e, _ in pairs), default=math.nan)) for key in ("n", "seed"))
+    given = critical, critical, len(scores), math.nan, decisive
+    return Evidence("z-score", _largest(scores), *given, "Monte Carlo", error, n, seed)
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """A number, or several of one kind, to be reported and not judged; how it is obtained."""
-
-    obtained: Obtained = "closed form"
-
-    def measured(self, values: Sequence[float | Estimate]) -> Measured:
-        """The range of what was found; a single sampled mean keeps its standard error."""
-        numbers = np.array([v.value if isinstance(v, Estimate) else float(v) for v in values])
-        spread = float(numbers.min()), float(np.median(numbers)), float(numbers.max())
-        mean = values[0]
-        error = (mean.standard_error, float(mean.n), float(mean.seed)) if isinstance(mean, Estimate) else ()
-        return Measured(*spread, len(numbers), self.obtained, *error)
+def number(values: Sequence[float | Estimate], obtained: Obtained = "closed form") -> Measured:
+    """The range of numbers that are reported and not judged; a single sampled mean keeps its standard error."""
+    numbers = np.array([v.value if isinstance(v, Estimate) else float(v) for v in values])
+    spread = float(numbers.min()), float(np.median(numbers)), float(numbers.max())
+    mean = values[0]
+    error = (mean.standard_error, float(mean.n), float(mean.seed)) if isinstance(mean, Estimate) else ()
+    return Measured(*spread, len(numbers), obtained, *error)
 
 
-# Kind of a criterion to what makes it of how the numbers are obtained, or of how many z-scores there are.
-_KINDS: Mapping[str, Callable[..., Criterion | Quantity]] = {
+_KINDS: Mapping[str, Callable[..., Evidence | Measured]] = {
     "equal": equal,
     "at_most": at_most,
     "positive": positive,
     "sampled": sampled,
-    "number": Quantity,
+    "number": number,
 }
 
 
-def criterion_of(judged: Mapping[str, Any]) -> Criterion | Quantity:
-    """The criterion that data say: its kind with how its numbers are obtained, then its limits."""
+def judge(judged: Mapping[str, Any], found: Sequence[Any], critical: float) -> Evidence | Measured:
+    """What a criterion makes of what was found.
+
+    Parameters
+    ----------
+    judged : mapping
+        The criterion, as data: its kind to how the numbers are obtained, or for "sampled" to the largest number of
+        z-scores, then its limits; ``under``, whether it is about the claim under its condition, is for others.
+    found : sequence
+        Pairs, or numbers.
+    critical : float
+        The largest |z| that is consistent with a claim.
+    """
     (kind, given), *limits = judged.items()
-    return _KINDS[check_choice(kind, "criterion", _KINDS)](given, **dict(limits))
+    rule = _KINDS[check_choice(kind, "criterion", _KINDS)]
+    limits = {key: value for key, value in limits if key != "under"}
+    return rule(found, critical if kind == "sampled" else given, **limits)
 
 
 def outcome_of(evidence: Sequence[Evidence]) -> Outcome:

@@ -49,7 +49,7 @@ def definition_1(bench: Bench) -> Items:
     yield "descents", runs
 
 
-def definition_2(bench: Bench, problem: Problem) -> Items:
+def definition_2(problem: Problem) -> Items:
     law, l = problem.law, problem.eigenvalues  # noqa: E741
     g = (1 + 1 / problem.n) * l + l.sum() / problem.n
     eta = float(np.sum(l * (1 - l / g) ** 2))  # Λ of Γ⁻¹Λ − I: what remains when M → ∞
@@ -130,7 +130,7 @@ def footnote_2_limit(bench: Bench) -> Items:
         yield "mean", mean, prompts.weights @ problem.cov @ prompts.queries.T
 
 
-def footnote_2_gap(bench: Bench, problem: Problem) -> Items:
+def footnote_2_gap(problem: Problem) -> Items:
     l = problem.eigenvalues  # noqa: E741
     # Over w ~ N(0, I) a step of rate r leaves Σ l(1 − r l)²; the best rate is Σl²/Σl³.
     rate = np.sum(l**2) / np.sum(l**3)

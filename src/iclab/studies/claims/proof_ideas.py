@@ -108,7 +108,7 @@ def lemma_12_pl(problem: Problem, cov: Matrix, n: int) -> Items:
             yield "ratio", slope / (mu * excess)
 
 
-def lemma_12_rate(bench: Bench, problem: Problem) -> Items:
+def lemma_12_rate(problem: Problem) -> Items:
     yield from trajectory(problem).decaying("excess", pl_constant(problem))
 
 

@@ -29,14 +29,14 @@ def definition_7(bench: Bench) -> Items:
     yield "recovered", minimum_loss(single, n), minimum_loss(fixed, n)
 
 
-def theorem_8_convergence(bench: Bench, problem: RandomProblem) -> Items:
+def theorem_8_convergence(problem: RandomProblem) -> Items:
     least = np.sum(problem.mean_square * problem.target) / 2
     left = problem.excess(*problem.path.end) / least
     yield "left", left, 1e-14
     yield "remains", left
 
 
-def theorem_8_limit(bench: Bench, problem: RandomProblem) -> Items:
+def theorem_8_limit(problem: RandomProblem) -> Items:
     A = np.linalg.solve(problem.expect(lambda cov, gamma: gamma @ cov @ cov), np.diag(problem.mean_square))
     yield from problem.path.reaching_weights(np.sqrt(np.linalg.norm(A)), A)
 
@@ -117,7 +117,7 @@ def section_4_3_dependent_inputs(bench: Bench) -> Items:
         yield "dependent", np.dot(law.probabilities, given) - law.moment(1) ** 2, law.moment(1) ** 2
 
 
-def section_4_3_in_expectation(bench: Bench, problem: RandomProblem) -> Items:
+def section_4_3_in_expectation(problem: RandomProblem) -> Items:
     # At N = M = ∞ the error given Λ_new is Σ λ_i (1 − k_i λ_i)², k = E Λ² (E Λ³)⁻¹: at most 1 % of tr Λ_new would do.
     values, weights = problem.outcomes
     k = np.array([law.moment(2) / law.moment(3) for law in problem.laws])

@@ -29,7 +29,7 @@ from iclab.theory import (
 from iclab.theory.cubature import symmetric_rule
 
 
-def mechanism_1(bench: Bench, problem: Problem) -> Items:
+def mechanism_1(problem: Problem) -> Items:
     loss = PopulationLoss(problem.law, problem.n)
     values = np.linalg.eigvalsh(loss.hessian(assumption3(problem.theta, problem.scale / 100)))
     yield "curvature", -values[0], values[-1]
@@ -148,7 +148,7 @@ def mechanism_3_break(bench: Bench, d: int, cov: Matrix) -> Items:
         yield "ordered", smaller, larger
 
 
-def failure_2_test_length(bench: Bench, problem: Problem) -> Items:
+def failure_2_test_length(problem: Problem) -> Items:
     errors = [expected_risk(problem.law, problem.n, m) for m in (1, 3, 10, 100, 1000)]
     for earlier, later in pairwise(errors):
         yield "ordered", later, earlier
@@ -165,7 +165,7 @@ def failure_2_training_length(bench: Bench, problem: Problem) -> Items:
             yield "shorter", longer, shorter
 
 
-def failure_2_both_lengths(bench: Bench, problem: Problem) -> Items:
+def failure_2_both_lengths(problem: Problem) -> Items:
     yield "floor", expected_risk(problem.law, problem.n, math.inf), problem.trace
     yield "floor", expected_risk(problem.law, math.inf, problem.m), problem.trace
     share = expected_risk(problem.law, 10**9, 10**9) / problem.trace

@@ -12,67 +12,45 @@ import pandas as pd
 
 from iclab.foundations import InvalidInputError, check_choice, check_integer
 from iclab.studies.claims import (
+    appendices_c_d,
     appendix_a,
-    appendix_c,
-    appendix_d,
     beyond,
-    convergence,
-    prediction_error,
     preliminaries,
     proof_ideas,
     random_covariance,
     related_work,
+    section_4_1,
     shifts,
     summary,
 )
 from iclab.studies.claims.bench import EFFORTS
-from iclab.studies.claims.claim import Check, Claim, Finding, find, read_section
+from iclab.studies.claims.claim import Check, Claim, Finding, find, read_section, read_words
 from iclab.studies.executors import one_thread
 
 Progress = Callable[[str, int, int], None]
 
-# In the order of the paper.
-_SECTIONS = (
-    "related_work",
-    "preliminaries",
-    "convergence",
-    "theorem_5",
-    "corollary_6",
-    "shifts",
-    "random_covariance",
-    "exponential_example",
-    "proof_ideas",
-    "conclusion",
-    "appendix_a",
-    "appendix_b",
-    "appendix_c",
-    "appendix_d",
-    "appendix_e",
-    "summary",
-    "beyond",
-)
 # Every check: a function that yields items, with the name of its claim.
 CHECKS: tuple[Check, ...] = tuple(
     check
     for module in (
-        preliminaries,
-        convergence,
-        prediction_error,
-        shifts,
-        random_covariance,
-        proof_ideas,
+        appendices_c_d,
         appendix_a,
-        appendix_c,
-        appendix_d,
-        related_work,
-        summary,
         beyond,
+        preliminaries,
+        proof_ideas,
+        random_covariance,
+        related_work,
+        section_4_1,
+        shifts,
+        summary,
     )
     for check in vars(module).values()
     if isfunction(check) and check.__module__ == module.__name__ and check.__annotations__.get("return") == "Items"
 )
 CLAIMS: tuple[Claim, ...] = tuple(
-    claim for name in _SECTIONS for claim in read_section(name, {check.__name__: check for check in CHECKS})
+    claim
+    for name in read_words("sections")
+    for claim in read_section(name, {check.__name__: check for check in CHECKS})
 )
 
 # Chance that a table of true claims holds any false alarm from Monte Carlo, over all its z-scores (Bonferroni).
@@ -149,11 +127,6 @@ def check_claims(
     if progress is not None:
         progress("claims: all checked", len(chosen), len(chosen))
     return tables_of(found)
-
-
-def verify(**given: Any) -> pd.DataFrame:
-    """The table ``claims`` of :func:`check_claims`, which has the same parameters and errors."""
-    return check_claims(**given)["claims"]
 
 
 def tables_of(found: Mapping[str, Finding]) -> dict[str, pd.DataFrame]:

@@ -1,18 +1,21 @@
 # ruff: noqa: D103 (what checks are about stands in their claims)
-"""Appendix C: the dynamics, the loss and the PL inequality for random covariances."""
+"""Appendix C, on random covariances, and Appendix D, on derivatives, fourth moments, traces and products."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy.optimize import minimize
 
-from iclab.studies.claims import appendix_d
+from iclab.foundations import Matrix
 from iclab.studies.claims.bench import Bench, layer, written_gamma
 from iclab.studies.claims.claim import Items
-from iclab.studies.claims.cubature import LinearPrompts, block_gradient, quadratic_gradient
+from iclab.studies.claims.cubature import LinearPrompts, block_gradient, quadratic_gradient, root
 from iclab.studies.claims.random_laws import RandomProblem, random_problems
 from iclab.studies.claims.trajectories import flat
 from iclab.theory import population_loss
+from iclab.theory.cubature import symmetric_rule
 
 
 def lemma_21(bench: Bench) -> Items:
@@ -86,12 +89,12 @@ def lemma_24(bench: Bench, problem: RandomProblem, d: int) -> Items:
     yield "minima", found.reshape(d, d), np.diag(xi / gamma)
 
 
-def lemma_25(bench: Bench, problem: RandomProblem) -> Items:
+def lemma_25(problem: RandomProblem) -> Items:
     yield from problem.path.balanced("flow")
 
 
 def lemma_25_citation(bench: Bench) -> Items:
-    last = max(int(name.split("_")[1]) for name in vars(appendix_d) if name.startswith("lemma_"))
+    last = max(int(name.split("_")[1]) for name in globals() if name.startswith("lemma_"))
     yield "lemma", 49, last
     yield "last", last
     for problem in random_problems(bench, 25):
@@ -100,20 +103,20 @@ def lemma_25_citation(bench: Bench) -> Items:
         yield "equation", u * du, np.trace(dU @ U.T)
 
 
-def lemma_26(bench: Bench, problem: RandomProblem) -> Items:
+def lemma_26(problem: RandomProblem) -> Items:
     loss = problem.loss(problem.scale, problem.scale * problem.theta)
     yield "initial", -loss, problem.scale**2 * problem.reach
     for u, _ in problem.path.states:
         yield "u", u, problem.path.end[0]
 
 
-def lemma_26_equality(bench: Bench, problem: RandomProblem) -> Items:
+def lemma_26_equality(problem: RandomProblem) -> Items:
     mean = problem.expect(lambda cov, _: np.trace(cov @ cov @ problem.theta))
     yield "equal", mean, problem.reach
     yield "larger", problem.reach, mean
 
 
-def lemma_27(bench: Bench, problem: RandomProblem) -> Items:
+def lemma_27(problem: RandomProblem) -> Items:
     yield from problem.path.bounded(problem.u_lower_bound, problem.scale)
 
 
@@ -130,7 +133,7 @@ def lemma_27_citations(bench: Bench, problem: RandomProblem, d: int, n: int) -> 
     yield "indefinite", np.trace(A @ B), float(np.linalg.norm(A) * np.linalg.norm(B))
 
 
-def lemma_28_pl(bench: Bench, problem: RandomProblem) -> Items:
+def lemma_28_pl(problem: RandomProblem) -> Items:
     nu = problem.pl_constant
     yield "constant", nu, problem.mean_square.max()  # a rate scales like Λ²
     yield from problem.path.decaying("decay", nu)
@@ -143,6 +146,97 @@ def lemma_28_pl(bench: Bench, problem: RandomProblem) -> Items:
             yield "ratio", slope / (nu * value)
 
 
-def lemma_28_limit(bench: Bench, problem: RandomProblem) -> Items:
+def lemma_28_limit(problem: RandomProblem) -> Items:
     fourth = np.sum(problem.target**2) ** 0.25
     yield from problem.path.reaching(fourth, np.diag(problem.target / fourth))
+
+
+def lemma_29(bench: Bench) -> Items:
+    m, n = bench.rng.integers(2, 6, size=2)
+    x, B = bench.vector(n), bench.matrix(n)
+    X, Y = bench.rng.standard_normal((2, m, n))
+    A, C = bench.rng.standard_normal((2, m, m))
+    for found, stated in (
+        (_gradient(lambda v: v @ B @ v, x), (B + B.T) @ x),
+        (_vec(A @ X @ B), np.kron(B.T, A) @ _vec(X)),
+        (np.trace(X.T @ Y), _vec(X) @ _vec(Y)),
+        (_gradient(lambda V: np.trace(V @ B @ V.T), X), X @ B.T + X @ B),
+        (_gradient(lambda V: np.trace(Y @ V.T), X), Y),
+        (_gradient(lambda V: np.trace(A @ V @ B @ V.T @ C), X), A.T @ C.T @ X @ B.T + C @ A @ X @ B),
+    ):
+        yield "identities", found, stated
+
+
+def lemma_30(bench: Bench, d: int, cov: Matrix) -> Items:
+    A = bench.matrix(d)
+    nodes, weights = symmetric_rule(d)
+    xs = nodes @ root(cov).T
+    found = np.einsum("n,ni,nj,jk,nk,nl->il", weights, xs, xs, A, xs, xs, optimize=True)
+    yield "moments", found, cov @ (A + A.T) @ cov + np.trace(A @ cov) * cov
+
+
+def lemma_31(bench: Bench) -> Items:
+    d = int(bench.rng.integers(1, 6))
+    n = d + int(bench.rng.integers(0, 4))
+    U, V = bench.rng.standard_normal((2, d, n))
+    if bench.rng.random() < 0.5:  # aligned singular vectors come close to equality
+        V = U * bench.rng.uniform(0.5, 1.5)
+    s, t = (np.linalg.svd(X, compute_uv=False) for X in (U, V))
+    chain = [np.sum(U * V), s @ t, s[0] * t.sum(), np.sqrt(d) * s[0] * np.linalg.norm(V)]
+    yield "chain", chain[:-1], chain[1:]
+
+
+def lemma_32_if(bench: Bench) -> Items:
+    for A, B in _commuting(bench, bench.count(200)):
+        product = A @ B
+        yield "symmetric", product, product.T
+        yield "form", _lowest(product), 1.0
+
+
+def lemma_32_only_if(bench: Bench) -> Items:
+    # Without symmetry the statement says: a commutator that is not zero forces a negative value of x'ABx.
+    kept = 0
+    for _ in range(bench.count(200)):
+        d = int(bench.rng.integers(2, 6))
+        A, B = (np.eye(d) + root @ root.T / (2 * d) for root in bench.rng.standard_normal((2, d, d)))
+        product = A @ B
+        lowest = _lowest(product) / np.linalg.norm(product)
+        kept += lowest > 0
+        yield "form", -lowest, 1.0
+        yield "asymmetry", float(np.linalg.norm(product - product.T)), float(np.linalg.norm(product))
+    yield "kept", kept
+
+
+def lemma_32_in_the_proofs(bench: Bench, d: int, cov: Matrix, gamma: Matrix) -> Items:
+    U = bench.matrix(d)
+    A = gamma @ cov
+    B = U @ cov @ U.T
+    yield "commute", A @ B, B @ A
+    yield "trace", np.trace(A @ B), float(np.linalg.norm(A) * np.linalg.norm(B))
+
+
+def _commuting(bench: Bench, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for _ in range(count):
+        d = int(bench.rng.integers(1, 6))
+        q = bench.rotation(d)
+        first, second = bench.rng.uniform(0, 2, (2, d)) * (bench.rng.random((2, d)) < 0.8)
+        yield (q * first) @ q.T, (q * second) @ q.T
+
+
+def _lowest(matrix: np.ndarray) -> float:
+    """Smallest value of x'Mx on the unit sphere."""
+    return float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[0])
+
+
+def _vec(matrix: np.ndarray) -> np.ndarray:
+    return matrix.T.ravel()
+
+
+def _gradient(function: Callable[[np.ndarray], float | np.ndarray], at: np.ndarray) -> np.ndarray:
+    """Central differences with step 1: exact for quadratic functions."""
+    gradient = np.empty_like(at)
+    for index in np.ndindex(at.shape):
+        step = np.zeros_like(at)
+        step[index] = 1.0
+        gradient[index] = (function(at + step) - function(at - step)) / 2
+    return gradient
