@@ -13,7 +13,7 @@ from iclab.studies.claims.bench import Bench, layer, written_gamma
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, quadratic_gradient, root
 from iclab.studies.claims.random_laws import RandomProblem, random_problems
-from iclab.studies.claims.trajectories import flat
+from iclab.studies.claims.trajectories import flat, on_vectors
 from iclab.theory import population_loss
 from iclab.theory.cubature import symmetric_rule
 
@@ -58,11 +58,7 @@ def corollary_22(bench: Bench, problem: RandomProblem, d: int, n: int) -> Items:
 
 def lemma_23(bench: Bench, problem: RandomProblem, d: int, n: int) -> Items:
     u, U = bench.normal(), bench.matrix(d)
-
-    def loss(v: np.ndarray) -> float:
-        return problem.loss(v[0], v[1:].reshape(d, d))
-
-    yield "slope", quadratic_gradient(loss, flat(u, U)), flat(*problem.gradient(u, U))
+    yield "slope", quadratic_gradient(on_vectors(problem.loss, d), flat(u, U)), flat(*problem.gradient(u, U))
     written = u**2 * np.sum(problem.decay * U**2) / 2 - u * problem.mean_square @ np.diagonal(U)
     trace = sum(law.moment(1) for law in problem.laws)
     yield "loss", problem.loss(u, U), written

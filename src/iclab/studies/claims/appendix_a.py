@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward
 from iclab.studies.claims.random_laws import RandomProblem
 from iclab.studies.claims.trajectories import (
     flat,
+    on_vectors,
     restricted_excess,
     restricted_gradient,
     restricted_loss,
@@ -49,10 +51,7 @@ def equation_33(bench: Bench, d: int, n: int, cov: Matrix) -> Items:
 def lemma_15(bench: Bench, problem: Problem, d: int, cov: Matrix, n: int) -> Items:
     U, u = bench.matrix(d), bench.normal()
     _, du, dU, _ = population_gradient(layer(u, U), problem.law, n).blocks
-
-    def loss(v: np.ndarray) -> float:
-        return restricted_loss(cov, n, v[0], v[1:].reshape(d, d))
-
+    loss = on_vectors(partial(restricted_loss, cov, n), d)
     yield "gradient", quadratic_gradient(loss, flat(u, U)), flat(du, dU)
     yield "gradient", flat(*restricted_gradient(cov, n, u, U)), flat(du, dU)
 

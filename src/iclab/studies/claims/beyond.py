@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from iclab.flow import gradient_flow
@@ -14,6 +16,7 @@ from iclab.studies.claims.cubature import quadratic_gradient
 from iclab.studies.claims.trajectories import (
     flat,
     integrate,
+    on_vectors,
     pl_constant,
     restricted_gradient,
     trajectory,
@@ -60,12 +63,9 @@ def beyond_strict_minimum(problem: Problem) -> Items:
 def beyond_asymptotic_rate(problem: Problem, d: int, cov: Matrix, n: int) -> Items:
     exact = asymptotic_rate(problem.law, n)
     _, u, U, _ = problem.trained.blocks
-
-    def velocity(v: np.ndarray) -> np.ndarray:
-        return flat(*restricted_gradient(cov, n, v[0], v[1:].reshape(d, d)))
-
-    at = flat(u, U)
-    hessian = np.stack([(velocity(at + 1e-5 * e) - velocity(at - 1e-5 * e)) / 2e-5 for e in np.eye(d * d + 1)])
+    slope, at = on_vectors(partial(restricted_gradient, cov, n), d), flat(u, U)
+    steps = 1e-5 * np.eye(d * d + 1)
+    hessian = np.stack([(flat(*slope(at + e)) - flat(*slope(at - e))) / 2e-5 for e in steps])
     yield "curvature", 2 * np.linalg.eigvalsh((hessian + hessian.T) / 2)[1], exact
     path = trajectory(problem)
     # Late enough for the slowest mode to be alone, early enough for its excess to be above rounding.

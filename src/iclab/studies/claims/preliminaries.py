@@ -166,11 +166,11 @@ def multiples_of_identity(bench: Bench, xs: Matrix, ys: Vector, query: Vector) -
 
 
 def padding(bench: Bench) -> Items:
-    yield from separate_tokens(padded, bench)
+    yield from separate_tokens(alternating, bench)
     for xs, ys, query in bench.prompts(40, largest=(5, 9)):
         theta = bench.parameters(len(query))
         # Every label's column also takes in the column before it; the inputs' columns are then left out.
-        columns = padded(xs, ys, query)
+        columns = alternating(xs, ys, query)
         columns[:, 1::2] += columns[:, :-1:2]
         joined = np.hstack([columns[:, 1::2], columns[:, -1:]])
         yield "joined", lsa(joined, theta)[-1, -1], forward(theta, xs, ys, query)
@@ -219,14 +219,18 @@ def equation_10(cov: Matrix, n: int) -> Items:
     yield "larger", np.linalg.eigvalsh(found - cov)[0], np.linalg.eigvalsh(cov)[-1]
 
 
-def padded(xs: np.ndarray, ys: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Columns (x_1; 0), (0; y_1), …, (x_q; 0), shape (..., d + 1, 2n + 1): Akyürek et al. (2022)."""
-    return _alternating(xs, ys, query, xs.shape[-1])
+def alternating(xs: np.ndarray, ys: np.ndarray, query: np.ndarray, place: int = -1) -> np.ndarray:
+    """Columns for inputs and for labels in turn, (x_1; 0), (0; y_1), …, (x_q; 0), shape (..., d + 1, 2n + 1).
 
-
-def interleaved(xs: np.ndarray, ys: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """The same with the label in the first coordinate of its column, and an empty last one: Garg et al. (2022)."""
-    return _alternating(xs, ys, query, 0)
+    Akyürek et al. (2022); Garg et al. (2022) have the label in coordinate ``place`` = 0 of its column, not in the last.
+    """
+    n, d = xs.shape[-2:]
+    leading = np.broadcast_shapes(xs.shape[:-2], ys.shape[:-1], query.shape[:-1])
+    columns = np.zeros((*leading, d + 1, 2 * n + 1))
+    columns[..., :d, :-1:2] = np.swapaxes(xs, -1, -2)
+    columns[..., place, 1::2] = ys
+    columns[..., :d, -1] = query
+    return columns
 
 
 def separate_tokens(embedding: Embedding, bench: Bench) -> Compared:
@@ -239,13 +243,3 @@ def separate_tokens(embedding: Embedding, bench: Bench) -> Compared:
         prompts = LinearPrompts.build(cov, 2)
         found = lsa(embedding(prompts.contexts, prompts.labels, prompts.queries), theta)[..., -1, -1]
         yield "loss", np.trace(cov) / 2, prompts.mean((found - prompts.targets) ** 2) / 2
-
-
-def _alternating(xs: np.ndarray, ys: np.ndarray, query: np.ndarray, place: int) -> np.ndarray:
-    n, d = xs.shape[-2:]
-    leading = np.broadcast_shapes(xs.shape[:-2], ys.shape[:-1], query.shape[:-1])
-    columns = np.zeros((*leading, d + 1, 2 * n + 1))
-    columns[..., :d, :-1:2] = np.swapaxes(xs, -1, -2)
-    columns[..., place, 1::2] = ys
-    columns[..., :d, -1] = query
-    return columns

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from scipy.optimize import least_squares, minimize
 
@@ -10,7 +12,15 @@ from iclab.foundations import Matrix, Vector
 from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward
-from iclab.studies.claims.trajectories import gained, pl_constant, restricted_gradient, restricted_loss, trajectory
+from iclab.studies.claims.trajectories import (
+    flat,
+    gained,
+    on_vectors,
+    pl_constant,
+    restricted_gradient,
+    restricted_loss,
+    trajectory,
+)
 from iclab.theory import LSAParameters, PopulationLoss, embed
 
 
@@ -131,16 +141,12 @@ def _quadratic_form(xs: np.ndarray, ys: np.ndarray, query: np.ndarray) -> np.nda
 
 def _descend(problem: Problem, start: np.ndarray) -> np.ndarray:
     """BFGS on ℓ in (u, U11) from ``start``."""
-    cov, n, d = problem.cov, problem.n, problem.d
-
-    def value(v: np.ndarray) -> float:
-        return restricted_loss(cov, n, v[0], v[1:].reshape(d, d))
+    cov, n, d, found = problem.cov, problem.n, problem.d, start
+    value, gradient = (on_vectors(partial(each, cov, n), d) for each in (restricted_loss, restricted_gradient))
 
     def slope(v: np.ndarray) -> np.ndarray:
-        du, dU = restricted_gradient(cov, n, v[0], v[1:].reshape(d, d))
-        return np.append(du, dU.ravel())
+        return flat(*gradient(v))
 
-    found = start
     for _ in range(3):
         found = minimize(value, found, jac=slope, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-14}).x
         # ℓ is the same on (cu, U/c); balanced layers keep a line search from running off along u → 0, U11 → ∞.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise, product
 
 import numpy as np
@@ -16,7 +17,7 @@ from iclab.prompts import Prompts
 from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
 from iclab.studies.claims.claim import Items
 from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward, quadratic_gradient, root
-from iclab.studies.claims.preliminaries import interleaved, separate_tokens
+from iclab.studies.claims.preliminaries import alternating, separate_tokens
 from iclab.theory import AllPositions, PopulationLoss, attention, embed, expected_risk, minimizer
 from iclab.theory.cubature import tensor_rule
 
@@ -145,7 +146,7 @@ def section_6_least_squares(bench: Bench, d: int) -> Items:
 
 
 def appendix_e_embedding(bench: Bench) -> Items:
-    yield from separate_tokens(interleaved, bench)
+    yield from separate_tokens(partial(alternating, place=0), bench)
 
 
 def appendix_e_objective(bench: Bench, problem: Problem) -> Items:

@@ -49,6 +49,11 @@ def flat(u: float, U: Matrix) -> np.ndarray:
     return np.append(u, U.ravel())
 
 
+def on_vectors(function: Callable[[float, Matrix], Any], d: int) -> Callable[[np.ndarray], Any]:
+    """A function of (u, U11) as one of ``flat`` vectors."""
+    return lambda v: function(v[0], v[1:].reshape(d, d))
+
+
 def gained(problem: Problem) -> float:
     """−min ℓ of Corollary 16: the gain from θ = 0 to the minimum."""
     return np.trace(problem.cov @ problem.cov @ problem.inverse) / 2
@@ -168,11 +173,10 @@ def integrate(problem: Problem, times: np.ndarray) -> list[State]:
     """(u, U11) at ``times``: (27) as it stands, by an adaptive integrator that knows nothing of its structure."""
     d = problem.d
     _, u, U, _ = assumption3(problem.theta, problem.scale).blocks
+    slope = on_vectors(partial(restricted_gradient, problem.cov, problem.n), d)
 
     def velocity(_: float, state: np.ndarray) -> np.ndarray:
-        du, dU = restricted_gradient(problem.cov, problem.n, state[0], state[1:].reshape(d, d))
-        return -np.append(du, dU.ravel())
+        return -flat(*slope(state))
 
-    start = np.append(u, U.ravel())
-    solution = solve_ivp(velocity, (0, times[-1]), start, method="LSODA", t_eval=times, rtol=1e-11, atol=1e-13)
+    solution = solve_ivp(velocity, (0, times[-1]), flat(u, U), method="LSODA", t_eval=times, rtol=1e-11, atol=1e-13)
     return [(float(y[0]), y[1:].reshape(d, d)) for y in solution.y.T]
