@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,7 +11,7 @@ from iclab.foundations import Matrix, Vector
 from iclab.prompts import Gaussian
 from iclab.studies.claims.bench import Bench, Problem, layer, written_gamma
 from iclab.studies.claims.claim import Items
-from iclab.studies.claims.cubature import LinearPrompts, block_gradient, forward, quadratic_gradient, root
+from iclab.studies.claims.cubature import LinearPrompts, Moments, block_gradient, forward, quadratic_gradient, root
 from iclab.studies.claims.random_laws import RandomProblem
 from iclab.studies.claims.trajectories import (
     flat,
@@ -25,7 +23,7 @@ from iclab.studies.claims.trajectories import (
     trajectory,
     u_lower_bound,
 )
-from iclab.theory import LSAParameters, assumption3, embed, population_gradient, population_loss, quadratic_form
+from iclab.theory import assumption3, embed, population_gradient, population_loss, quadratic_form
 from iclab.theory.cubature import symmetric_rule
 
 
@@ -129,44 +127,6 @@ def theorem_4_scales(bench: Bench, problem: Problem) -> Items:
     yield "negative", -restricted_loss(problem.cov, problem.n, u, U), size
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Every prompt of an exact rule, with the matrix ZUX of (35); Z = EE'/N, U and X as in Lemma 9."""
-
-    prompts: LinearPrompts
-    parameters: LSAParameters
-
-    @property
-    def form(self) -> np.ndarray:
-        """H of (24), shape (Kc, Kw, Kq, (d + 1)², (d + 1)²)."""
-        return quadratic_form(embed(self.prompts.contexts, self.prompts.labels, self.prompts.queries))
-
-    @property
-    def product(self) -> np.ndarray:
-        """ZUX = 2Ht as a matrix, shape (Kc, Kw, Kq, d + 1, d + 1)."""
-        size = self.parameters.dimension + 1
-        flat = 2 * self.form @ self.parameters.vector
-        return np.swapaxes(flat.reshape(*flat.shape[:-1], size, size), -1, -2)
-
-    @property
-    def unknowns(self) -> Matrix:
-        """The matrix U of Lemma 9, whose columns are t."""
-        size = self.parameters.dimension + 1
-        return self.parameters.vector.reshape(size, size).T
-
-    def mean(self, values: np.ndarray) -> np.ndarray:
-        """Expectation over prompts; entries of matrices stay."""
-        return np.einsum("cwq,cwq...->...", self.prompts.measure, values)
-
-
-def _moments(bench: Bench, full: int, *, restricted: bool = True) -> Iterator[tuple[Matrix, int, Moments]]:
-    """Covariance, length and moments at random parameters, with u12 = u21 = 0 if ``restricted``; d = 2."""
-    for _ in range(bench.count(full)):
-        cov, n = bench.covariance(2, 10.0), int(bench.rng.integers(1, 4))
-        theta = layer(bench.normal(), bench.matrix(2)) if restricted else bench.parameters(2)
-        yield cov, n, Moments(LinearPrompts.build(cov, n), theta)
-
-
 def equation_25(bench: Bench) -> Items:
     d, n = bench.sizes(4, 8)
     theta = bench.parameters(d)
@@ -187,21 +147,19 @@ def section_5_1_rank_one(bench: Bench, xs: Matrix, ys: Vector, query: Vector) ->
     yield "rank", np.linalg.matrix_rank(factor), 1
 
 
-def equation_26(bench: Bench) -> Items:
-    for cov, n, moments in _moments(bench, 6, restricted=False):
-        t = moments.parameters.vector
-        error = np.einsum("cwqij,i,j->cwq", moments.form, t, t) - moments.prompts.targets
-        yield "loss", moments.mean(error**2) / 2, population_loss(moments.parameters, Gaussian(cov), n)
+def equation_26(cov: Matrix, n: int, moments: Moments) -> Items:
+    t = moments.parameters.vector
+    error = np.einsum("cwqij,i,j->cwq", moments.form, t, t) - moments.prompts.targets
+    yield "loss", moments.mean(error**2) / 2, population_loss(moments.parameters, Gaussian(cov), n)
 
 
-def equation_31(bench: Bench) -> Items:
-    for cov, n, moments in _moments(bench, 6, restricted=False):
-        t, form = moments.parameters.vector, moments.form
-        value = np.einsum("cwqij,i,j->cwq", form, t, t)
-        slopes = form @ t
-        found = -2 * moments.mean(value[..., None] * slopes)
-        found += 2 * moments.mean(moments.prompts.targets[..., None] * slopes)
-        yield "velocity", found, -population_gradient(moments.parameters, Gaussian(cov), n).vector
+def equation_31(cov: Matrix, n: int, moments: Moments) -> Items:
+    t, form = moments.parameters.vector, moments.form
+    value = np.einsum("cwqij,i,j->cwq", form, t, t)
+    slopes = form @ t
+    found = -2 * moments.mean(value[..., None] * slopes)
+    found += 2 * moments.mean(moments.prompts.targets[..., None] * slopes)
+    yield "velocity", found, -population_gradient(moments.parameters, Gaussian(cov), n).vector
 
 
 def equation_32(xs: Matrix, w: Vector, query: Vector) -> Items:
@@ -227,41 +185,37 @@ def equation_35(bench: Bench, xs: Matrix, w: Vector, query: Vector) -> Items:
     yield "entries", found, np.vstack([np.column_stack([np.outer(moved, query) * u, corner]), last])
 
 
-def equation_36(bench: Bench) -> Items:
-    for _, _, moments in _moments(bench, 6):
-        D = _first_term(moments)
-        size = np.linalg.norm(D)
-        yield "vanish", D[:-1, -1] / size, 0.0
-        yield "vanish", D[-1, :-1] / size, 0.0
+def equation_36(moments: Moments) -> Items:
+    D = moments.first_term
+    size = np.linalg.norm(D)
+    yield "vanish", D[:-1, -1] / size, 0.0
+    yield "vanish", D[-1, :-1] / size, 0.0
 
 
-def equation_38(bench: Bench) -> Items:
-    for cov, n, moments in _moments(bench, 6):
-        _, u, U, _ = moments.parameters.blocks
-        D, drive = _first_term(moments)[:-1, :-1], _second_term(moments)[:-1, :-1]
-        stated = u**2 * written_gamma(cov, n) @ cov @ U @ cov
-        yield "first", D, stated
-        yield "second", drive, u * cov @ cov
-        yield "velocity", drive - D, -stated + u * cov @ cov
+def equation_38(cov: Matrix, n: int, moments: Moments) -> Items:
+    _, u, U, _ = moments.parameters.blocks
+    D, drive = moments.first_term[:-1, :-1], moments.second_term[:-1, :-1]
+    stated = u**2 * written_gamma(cov, n) @ cov @ U @ cov
+    yield "first", D, stated
+    yield "second", drive, u * cov @ cov
+    yield "velocity", drive - D, -stated + u * cov @ cov
 
 
-def equation_39(bench: Bench) -> Items:
-    for cov, n, moments in _moments(bench, 6):
-        _, u, U, _ = moments.parameters.blocks
-        product = moments.product
-        last = product[..., -1, -1]
-        inner = np.einsum("cwqij,ij->cwq", product[..., :-1, :-1], U)
-        stated = u * np.trace(written_gamma(cov, n) @ cov @ U @ cov @ U.T)
-        yield "halves", moments.mean(inner * last), stated
-        yield "halves", moments.mean(last * u * last), stated
-        yield "sum", _first_term(moments)[-1, -1], stated
+def equation_39(cov: Matrix, n: int, moments: Moments) -> Items:
+    _, u, U, _ = moments.parameters.blocks
+    product = moments.product
+    last = product[..., -1, -1]
+    inner = np.einsum("cwqij,ij->cwq", product[..., :-1, :-1], U)
+    stated = u * np.trace(written_gamma(cov, n) @ cov @ U @ cov @ U.T)
+    yield "halves", moments.mean(inner * last), stated
+    yield "halves", moments.mean(last * u * last), stated
+    yield "sum", moments.first_term[-1, -1], stated
 
 
-def equation_40(bench: Bench) -> Items:
-    for cov, n, moments in _moments(bench, 6):
-        _, u, U, _ = moments.parameters.blocks
-        found = _second_term(moments)[-1, -1] - _first_term(moments)[-1, -1]
-        yield "velocity", found, -np.trace(u * written_gamma(cov, n) @ cov @ U @ cov @ U.T - cov @ cov @ U.T)
+def equation_40(cov: Matrix, n: int, moments: Moments) -> Items:
+    _, u, U, _ = moments.parameters.blocks
+    found = moments.second_term[-1, -1] - moments.first_term[-1, -1]
+    yield "velocity", found, -np.trace(u * written_gamma(cov, n) @ cov @ U @ cov @ U.T - cov @ cov @ U.T)
 
 
 def equation_50(bench: Bench, problem: RandomProblem) -> Items:
@@ -274,15 +228,3 @@ def equation_50(bench: Bench, problem: RandomProblem) -> Items:
         du = -u * np.trace(gamma @ cov @ U @ cov @ U.T) + np.trace(cov @ cov @ U.T)
         found = block_gradient(LinearPrompts.build(cov, n), layer(u, U))
         yield "velocity", -found.vector, layer(float(du), dU).vector
-
-
-def _first_term(moments: Moments) -> Matrix:
-    """D = ½E[⟨ZUX, U⟩ ZUX], which is 2E[⟨H, tt'⟩Ht] as a matrix."""
-    product = moments.product
-    inner = np.einsum("cwqij,ij->cwq", product, moments.unknowns)
-    return moments.mean(inner[..., None, None] * product) / 2
-
-
-def _second_term(moments: Moments) -> Matrix:
-    """2E[w'x_q H]t as a matrix."""
-    return moments.mean(moments.prompts.targets[..., None, None] * moments.product)

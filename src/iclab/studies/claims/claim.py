@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from iclab.foundations import InvalidInputError, check_choice
 from iclab.studies.claims.bench import Bench
+from iclab.studies.claims.cubature import random_moments
 from iclab.studies.claims.evidence import HOLDS, ONLY_IF, Evidence, Measured, judge, verdict_of
 from iclab.studies.claims.random_laws import random_problems
 from iclab.studies.rows import where
@@ -39,6 +40,7 @@ _DRAWN: Mapping[str, tuple[Callable[..., Iterator[Any]], tuple[str, ...]]] = {
     "tiny": (Bench.tiny, ("problem", "m")),
     "prompts": (Bench.prompts, ("xs", "ys", "query")),
     "linear_prompts": (Bench.linear_prompts, ("xs", "w", "query")),
+    "moments": (random_moments, ("cov", "n", "moments")),
     "times": (Bench.times, ()),
 }
 

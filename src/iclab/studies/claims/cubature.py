@@ -6,14 +6,15 @@ its expectations are finite sums: no sampling error, and nothing of the derivati
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from iclab.foundations import Matrix, Vector
-from iclab.theory import LSAParameters, embed, lsa
+from iclab.studies.claims.bench import Bench, layer
+from iclab.theory import LSAParameters, embed, lsa, quadratic_form
 from iclab.theory.cubature import symmetric_rule, tensor_rule
 
 # Maps inputs (..., d) to labels (...).
@@ -152,3 +153,53 @@ class GeneralPrompts:
     def risk(self, parameters: LSAParameters) -> float:
         """E(ŷ − y_query)², the answer's noise included."""
         return self.mean((self.predictions(parameters) - self.answers) ** 2) + self.noise**2
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Every prompt of an exact rule, with the matrix ZUX of (35); Z = EE'/N, U and X as in Lemma 9."""
+
+    prompts: LinearPrompts
+    parameters: LSAParameters
+
+    @property
+    def form(self) -> np.ndarray:
+        """H of (24), shape (Kc, Kw, Kq, (d + 1)², (d + 1)²)."""
+        return quadratic_form(embed(self.prompts.contexts, self.prompts.labels, self.prompts.queries))
+
+    @property
+    def product(self) -> np.ndarray:
+        """ZUX = 2Ht as a matrix, shape (Kc, Kw, Kq, d + 1, d + 1)."""
+        size = self.parameters.dimension + 1
+        flat = 2 * self.form @ self.parameters.vector
+        return np.swapaxes(flat.reshape(*flat.shape[:-1], size, size), -1, -2)
+
+    @property
+    def unknowns(self) -> Matrix:
+        """The matrix U of Lemma 9, whose columns are t."""
+        size = self.parameters.dimension + 1
+        return self.parameters.vector.reshape(size, size).T
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Expectation over prompts; entries of matrices stay."""
+        return np.einsum("cwq,cwq...->...", self.prompts.measure, values)
+
+    @property
+    def first_term(self) -> Matrix:
+        """D = ½E[⟨ZUX, U⟩ ZUX] of (31), which is 2E[⟨H, tt'⟩Ht] as a matrix."""
+        product = self.product
+        inner = np.einsum("cwqij,ij->cwq", product, self.unknowns)
+        return self.mean(inner[..., None, None] * product) / 2
+
+    @property
+    def second_term(self) -> Matrix:
+        """2E[w'x_q H]t of (31) as a matrix."""
+        return self.mean(self.prompts.targets[..., None, None] * self.product)
+
+
+def random_moments(bench: Bench, full: int, *, restricted: bool = True) -> Iterator[tuple[Matrix, int, Moments]]:
+    """Covariance, length and moments at random parameters, with u12 = u21 = 0 if ``restricted``; d = 2."""
+    for _ in range(bench.count(full)):
+        cov, n = bench.covariance(2, 10.0), int(bench.rng.integers(1, 4))
+        theta = layer(bench.normal(), bench.matrix(2)) if restricted else bench.parameters(2)
+        yield cov, n, Moments(LinearPrompts.build(cov, n), theta)
