@@ -1,4 +1,4 @@
-"""docs/experiments.md and docs/models.md say what the package has: studies, models, and what evaluations say."""
+"""Pages of docs say what the package has: studies, models, and what evaluations say."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,9 @@ from iclab.models import shipped_models
 from iclab.studies import REGISTRY
 
 ROOT = Path(__file__).parents[1]
-EXPERIMENTS, MODELS = ((ROOT / f"docs/{page}.md").read_text("utf-8") for page in ("experiments", "models"))
+EXPERIMENTS, MODELS, SPEED = (
+    (ROOT / f"docs/{page}.md").read_text("utf-8") for page in ("experiments", "models", "speed")
+)
 # Columns of the table of models: distribution and number of examples.
 COLUMNS = (
     ("own law", 20),
@@ -26,7 +28,13 @@ def rows(page, heading):
     """Cells of the rows of the table under a heading, by the names in their first cell."""
     part = page.split(f"# {heading}\n")[1].split("\n## ")[0]
     lines = [line.strip("|").split("|") for line in part.splitlines() if line.startswith("| `")]
-    return {name: cells for first, *cells in lines for name in re.findall(r"`([\w-]+)`", first)}
+    return {name: cells for first, *cells in lines for name in re.findall(r"`([^`]+)`", first)}
+
+
+def mean_of(cell):
+    """The mean of "mean ± standard error", or of "(mean ± standard error)e−05"."""
+    mean, exponent = re.match(r" *\(?([\d.]+)[^)]*(?:\)e−(\d+))?", cell).groups()
+    return float(mean) / 10 ** int(exponent or 0)
 
 
 def test_every_study_is_named():
@@ -50,7 +58,7 @@ def test_what_is_said_of_robustness_follows_from_the_table():
     """Ratios to the released model: the ranges in the text, and the largest of the most robust model."""
     released = [0.0207, 0.00058, 0.00395, 0.00037, 0.00652]
     models = {
-        name: [float(cell.split("±")[0]) / base for cell, base in zip(cells[2:], released, strict=True)]
+        name: [mean_of(cell) / base for cell, base in zip(cells[2:], released, strict=True)]
         for name, cells in rows(MODELS, "Pretrained models").items()
     }
     fixed = pd.DataFrame({name: ratios for name, ratios in models.items() if "identity" in name})
@@ -59,5 +67,22 @@ def test_what_is_said_of_robustness_follows_from_the_table():
     for i, (least, most) in enumerate(said):
         assert low[i] == pytest.approx(least, rel=0.15)
         assert high[i] == pytest.approx(most, rel=0.03)
-    assert min(models, key=lambda name: max(models[name])) == "gpt2-columns-d20-random-exponential"
-    assert max(models["gpt2-columns-d20-random-exponential"]) < 7.2
+    largest = pd.DataFrame(models).max().drop("linear-columns-d20-mixture")
+    assert largest.idxmin() == "gpt2-columns-d20-random-exponential"
+    assert largest.min() < 7.2
+
+
+def test_what_is_said_of_the_mixture_follows_from_its_evaluation():
+    """Errors / d to three digits, and how many are below those of the released model."""
+    name = "linear-columns-d20-mixture"
+    table = pd.read_csv(shipped_models()[name] / "evaluation.csv")
+    table = table[table["predictor"] == "model"].set_index(["distribution", "position"])["mean"] / 20
+    ratios = {}
+    for law, cells in rows(SPEED, "A mixture of laws at the paper's dimension").items():
+        released, _, own = ([float(each.split("±")[0]) for each in cell.split(",")] for cell in cells)
+        for position, theirs, ours in zip((20, 40), released, own, strict=True):
+            assert ours == pytest.approx(table[law, position], rel=0.005)
+            ratios[law, position] = ours / theirs
+    assert len(ratios) == 28
+    assert [key for key, ratio in ratios.items() if ratio >= 1] == [("standard", 20)]
+    assert ratios["standard", 20] == pytest.approx(1.24, abs=0.01)
