@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from iclab.foundations import InvalidInputError
+from iclab.models import shipped_models
+from iclab.predictors import LeastSquares
 from iclab.prompts import Gaussian
-from iclab.training import PRESETS, Curriculum, Ramp, Schedule, preset, read_config, train
+from iclab.training import PRESETS, Curriculum, Ramp, Schedule, posterior_mean, preset, read_config, train
 
 TINY = """\
 prompts:
@@ -146,6 +148,17 @@ def test_fast_sees_as_many_examples_at_every_longer_length(n_train):
     short, long = (preset("fast", dimension=20, n_train=n) for n in (40, n_train))
     assert long.steps * n_train == pytest.approx(short.steps * 40, rel=1e-3)
     assert preset("fast", dimension=20, n_train=n_train, steps=9).steps == 9
+
+
+def test_robust_is_fast_on_laws_that_least_squares_is_best_for():
+    config = preset("robust", dimension=20, n_train=40, max_points=41)
+    fast = preset("fast", dimension=20, n_train=40, max_points=41, steps=config.steps)
+    assert config.with_(prompts=fast.prompts) == fast
+    assert config.prompts == read_config(shipped_models()["linear-columns-d20-mixture"] / "config.yaml").prompts
+    for dimension in (1, 3):
+        problem = preset("robust", dimension=dimension, covariates="random-exponential").prompts.build()
+        prompts = problem.sample(64, 2 * dimension + 3, seed=0)
+        np.testing.assert_allclose(posterior_mean(problem)(prompts), LeastSquares()(prompts), atol=1e-6)
 
 
 @pytest.mark.parametrize(
