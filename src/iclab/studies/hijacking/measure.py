@@ -144,8 +144,8 @@ def hardened(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
 
 def job(budget: float, settings: Settings, lab: Lab) -> Job:
     """A training whose labels are attacked with this budget; with budget 0 the same module, unattacked."""
-    exact.sizes = {"dimension": settings.hard_dimension, "n_train": settings.hard_n_train, "seed": settings.seed}
-    base = preset(settings.preset, **{**exact.sizes, **settings.overrides})
+    sizes = {"dimension": settings.hard_dimension, "n_train": settings.hard_n_train, "seed": settings.seed}
+    base = preset(settings.preset, **{**sizes, **settings.overrides})
     arguments = {"budget": budget, "ascent": settings.ascent, **plain(base.model)}
     data = base.as_dict() | {"model": {"kind": "own", "object": _HARDENED, "arguments": arguments}}
     config = validated(TrainingConfig, data, f"the preset {settings.preset}", allow_code=[_HARDENED])
