@@ -133,9 +133,9 @@ def _timed(config: TrainingConfig, step: int, per_token: float, weights: float) 
         return _seconds(small, state, step, size)
     # What a step costs whatever its prompts are (the optimiser) is not scaled up with them.
     fewer = size // 4
-    rest = _seconds(small, state, step, fewer) if fewer else 0.0
-    timed = _seconds(small, state, step, size)
-    return timed + max(0.0, timed - rest) * (batch - size) / (size - fewer)
+    for_fewer = _seconds(small, state, step, fewer) if fewer else 0.0
+    for_size = _seconds(small, state, step, size)
+    return for_size + max(0.0, for_size - for_fewer) * (batch - size) / (size - fewer)
 
 
 def _seconds(config: TrainingConfig, state: State, step: int, size: int) -> float:

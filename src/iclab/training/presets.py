@@ -12,6 +12,7 @@ from iclab.foundations import InvalidInputError, check_choice, check_integer
 from iclab.models import SIZES
 from iclab.prompts import Gaussian
 from iclab.prompts.specification import PromptSpecification, plain, validated
+from iclab.training import laws
 from iclab.training.config import TrainingConfig, merge
 
 
@@ -227,22 +228,18 @@ def _ours(
 def _robust(arguments: PresetArguments) -> dict[str, Any]:
     """The recipe of ``fast`` on a mixture of laws under all of which least squares has the Rao-Blackwell targets."""
     d = arguments.dimension
-    rank, skewed = max(1, d // 2), 1 / np.arange(1, d + 1) ** 2
-    plain = {"kind": "gaussian", "dimension": d}
-    members = (
-        (0.45, arguments.covariates),
-        (0.2, {"kind": "orthant", "dimension": d}),
-        (0.1, {"kind": "random_rotation", "spectrum": [d / rank] * rank + [0.0] * (d - rank)}),
-        (0.1, {"kind": "random_rotation", "spectrum": [float(f"{each:.6g}") for each in d * skewed / skewed.sum()]}),
-        (0.1, {"kind": "random_scale", "covariates": plain, "largest": 2.0}),
-        (0.05, {"kind": "rotated", "covariates": {"kind": "random_diagonal", "dimension": d}}),
+    inputs = laws.mixture(
+        [
+            (0.45, arguments.covariates),
+            (0.2, laws.orthants(d)),
+            (0.1, laws.low_rank(d)),
+            (0.1, laws.skewed(d)),
+            (0.1, laws.scales(d, 2.0)),
+            (0.05, laws.rotations(d)),
+        ]
     )
-    shares, laws = zip(*members, strict=True)
-    mixture = {"kind": "mixture", "members": laws, "probabilities": shares}
-    return {
-        **_FAST(arguments),
-        "prompts": {"covariates": mixture, "tasks": {"kind": "random_scale_linear", "largest": 2.0}},
-    }
+    tasks = {"kind": "random_scale_linear", "largest": 2.0}
+    return {**_FAST(arguments), "prompts": {"covariates": inputs, "tasks": tasks}}
 
 
 def _garg(arguments: PresetArguments) -> dict[str, Any]:

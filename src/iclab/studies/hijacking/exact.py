@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -154,10 +153,11 @@ def _inputs(name: str, prompts: Prompts, target: Vector) -> pd.DataFrame:
 def exact_layers(dimension: int, n_test: int, budgets: Sequence[float]) -> pd.DataFrame:
     """The layer trained for every budget, under every budget: trained, budget, coefficient, error / d, exact."""
     rows = []
-    for trained, budget in product(budgets, repeat=2):
+    for trained in budgets:
         coefficient = robust_layer(dimension, n_test, trained).coefficient
-        error = attacked_risk(coefficient, dimension, n_test, budget) / dimension
-        rows.append({"trained": trained, "budget": budget, "coefficient": coefficient, "error": error})
+        for budget in budgets:
+            error = attacked_risk(coefficient, dimension, n_test, budget) / dimension
+            rows.append({"trained": trained, "budget": budget, "coefficient": coefficient, "error": error})
     return pd.DataFrame(rows)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
-from iclab.training import TrainingConfig, preset
+from iclab.training import TrainingConfig, laws, preset
 
 DEFAULT, LONGER = "default", "three times the steps"
 # What a factor belongs to.
@@ -38,38 +39,21 @@ def _few_dimensions_first(dimension: int, steps: int) -> dict[str, Any]:
     return {"curriculum": asdict(softmax.curriculum)}
 
 
-def _prior(*members: Callable[[int], dict[str, Any]], tasks: str = "linear") -> Factor:
+def _prior(*members: Callable[[int], laws.Law], tasks: str = "linear") -> Factor:
     """Training prompts of Λ = I in one half, and of these laws in equal parts in the other."""
 
     def change(dimension: int, steps: int) -> dict[str, Any]:
-        plain: dict[str, Any] = {"kind": "gaussian", "dimension": dimension}
-        laws = [plain, *(member(dimension) for member in members)]
+        inputs = laws.plain(dimension)
         if members:
-            shares = [0.5, *[0.5 / len(members)] * len(members)]
-            plain = {"kind": "mixture", "members": laws, "probabilities": shares}
-        return {"prompts": {"covariates": plain, "tasks": {"kind": tasks}}}
+            others = [(0.5 / len(members), member(dimension)) for member in members]
+            inputs = laws.mixture([(0.5, inputs), *others])
+        return {"prompts": {"covariates": inputs, "tasks": {"kind": tasks}}}
 
     return Factor(PRIOR, change)
 
 
-def _scales(dimension: int) -> dict[str, Any]:
-    return {"kind": "random_scale", "covariates": {"kind": "gaussian", "dimension": dimension}, "largest": 3.0}
-
-
-def _rotations(dimension: int) -> dict[str, Any]:
-    return {"kind": "rotated", "covariates": {"kind": "random_diagonal", "dimension": dimension}}
-
-
-def _low_rank(dimension: int) -> dict[str, Any]:
-    rank = max(1, dimension // 2)
-    return {"kind": "random_rotation", "spectrum": [dimension / rank] * rank + [0.0] * (dimension - rank)}
-
-
-def _orthants(dimension: int) -> dict[str, Any]:
-    return {"kind": "orthant", "dimension": dimension}
-
-
-_ALL = (_scales, _rotations, _low_rank, _orthants)
+_scales = partial(laws.scales, largest=3.0)
+_ALL = (_scales, laws.rotations, laws.low_rank, laws.orthants)
 _SOFTMAX: dict[str, Any] = {"model": {"attention": "softmax"}}
 _GPT2: dict[str, Any] = {"model": {"attention": "softmax", "embedding": "interleaved"}}
 
@@ -83,10 +67,10 @@ FACTORS: Mapping[str, Factor] = {
     "few dimensions first": Factor(RECIPE, _few_dimensions_first),
     "constant rate": _fixed(RECIPE, schedule={"decay": 0.0}),
     "prior: scales of y": _prior(tasks="random_scale_linear"),
-    "prior: orthants": _prior(_orthants),
+    "prior: orthants": _prior(laws.orthants),
     "prior: scales of x": _prior(_scales),
-    "prior: low rank": _prior(_low_rank),
-    "prior: rotations": _prior(_rotations),
+    "prior: low rank": _prior(laws.low_rank),
+    "prior: rotations": _prior(laws.rotations),
     "third of the rate": _fixed(RECIPE, optimizer={"learning_rate": 2e-3 / 3, "matrix_learning_rate": 1e-3}),
     LONGER: Factor(SIZE, lambda d, n: {"steps": 3 * n}),
     "twice the width": _fixed(SIZE, model={"width": 64}),
