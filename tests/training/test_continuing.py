@@ -5,13 +5,15 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
 
 from iclab.foundations import InvalidInputError
+from iclab.models import Architecture, Transformer, save_model
 from iclab.training import Run, preset, train
-from iclab.training.continuing import extend
+from iclab.training.continuing import extend, initial_weights
 from iclab.training.metrics import METRICS, read_metrics
 
 SMALL = {
@@ -182,3 +184,51 @@ def test_a_training_begins_from_given_weights(tmp_path):
     other = preset("tiny", steps=4, **{**SMALL, "model": {"width": 32, "layers": 1}}, init_from=str(tmp_path / "again"))
     with pytest.raises(InvalidInputError, match="same architecture"):
         train(other, tmp_path / "fourth")
+
+
+@pytest.mark.parametrize("layers", [3, 4, 5])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"attention": "softmax"},
+        {"attention": "linear", "mlp": False},
+        {"attention": "merged", "embedding": "stacked", "read_in": "identity", "width": 4, "positions": "none"},
+        {"mixers": ("delta",)},
+        {"mixers": ("mamba2",), "layer_norm": False},
+        {"mixers": ("mesa",), "loops": 2, "inject": True},
+    ],
+    ids=str,
+)
+def test_a_model_with_more_layers_begins_as_what_it_grows_from(tmp_path, layers, parts):
+    """Its predictions are the same before the first step, and every weight but the new blocks' may move them."""
+    shape = {"width": 16, "heads": 1 if "read_in" in parts else 2, **parts}
+    config = preset("tiny", dimension=3, n_train=5, max_points=6, model={**shape, "layers": layers}, steps=1)
+    model = Transformer(replace(config.architecture, layers=2), seed=1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)), alpha=0.1)
+    save_model(model, tmp_path / "shallow")
+    weights = initial_weights(config.with_(init_from=str(tmp_path / "shallow")))
+    deep = Transformer(config.architecture, seed=None)
+    deep.load_state_dict(weights)
+    prompts = config.prompts.build().sample(8, 6, seed=3)
+    xs, ys = (torch.from_numpy(part) for part in (prompts.xs, prompts.ys))
+    deep, model = deep.double(), model.double()
+    assert torch.allclose(deep(xs, ys), model(xs, ys), rtol=1e-12, atol=1e-12)
+    deep(xs, ys).square().sum().backward()
+    moved = [name for name, parameter in deep.named_parameters() if parameter.grad is not None and parameter.grad.any()]
+    assert {name.split(".")[1] for name in moved if name.startswith("blocks")} == {str(i) for i in range(layers)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"layers": 1}, {"layers": 3, "width": 32}, {"layers": 3, "mixers": ["gru"]}, {"layers": 3, "residual": False}],
+    ids=str,
+)
+def test_what_cannot_grow_is_refused(tmp_path, change):
+    shape = {"dimension": 2, "max_points": 5, "width": 16, "heads": 2}
+    also = {key: change[key] for key in ("mixers", "residual") if key in change}
+    save_model(Transformer(Architecture(layers=2, **shape, **also)), tmp_path / "two")
+    config = preset("tiny", dimension=2, n_train=4, max_points=5, model={**shape, **change}, steps=1)
+    with pytest.raises(InvalidInputError, match="fewer layers"):
+        initial_weights(config.with_(init_from=str(tmp_path / "two")))

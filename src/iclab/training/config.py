@@ -73,7 +73,8 @@ class TrainingConfig:
         gradient (Yang et al. 2024). The last loop alone, with the gradient of all, when omitted.
     init_from : str, optional
         A run, a saved model or the name of one that ships with the package, of the same architecture, from whose
-        weights the training begins; from random ones when omitted.
+        weights the training begins; from random ones when omitted. One of fewer layers is grown to a deeper model that
+        predicts the same.
     clamp : tuple of Clamp
         Activations that are held fixed in every forward pass of the training, such as
         ``{activation: blocks.0.attention.mixed, head: 1, to: 0}``.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from iclab.foundations import InvalidInputError, check_integer, exclusive, user_path, write_text
 from iclab.foundations.seals import sealed
-from iclab.models import load
+from iclab.models import Architecture, Transformer, load
 from iclab.models.own import make
 from iclab.prompts.reading import code_allowed
 from iclab.training.config import TrainingConfig, write_yaml
@@ -79,18 +81,79 @@ def _longer(series: Series | None, before: int, after: int) -> Series | None:
 def initial_weights(config: TrainingConfig) -> dict[str, Tensor]:
     """The weights that a training begins from, those of the model that ``config.init_from`` names.
 
+    A model of fewer layers is grown: see ``grown``.
+
     Raises
     ------
     InvalidInputError
         If there is no such model, or its weights are not those of the configuration's architecture.
     """
     model = load(config.init_from or "", allow_code=code_allowed(config.model)).model
-    found = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    wanted = {name: tuple(value.shape) for name, value in make(config.architecture, config.seed).state_dict().items()}
+    fresh = make(config.architecture, config.seed).state_dict()
+    weights = model.state_dict()
+    if isinstance(model, Transformer) and _shallower(model.architecture, config.architecture):
+        weights = grown(weights, model.architecture.layers, fresh, config.architecture.layers)
+    found, wanted = ({name: tuple(value.shape) for name, value in each.items()} for each in (weights, fresh))
     for name in [*wanted, *found]:
         if wanted.get(name) != found.get(name):
             raise InvalidInputError(
-                f"init_from must name a model of the same architecture; {name!r} has the shape "
-                f"{found.get(name, 'of nothing')} in {config.init_from} and {wanted.get(name, 'of nothing')} here."
+                "init_from must name a model of the same architecture, or of fewer layers whose blocks have residuals; "
+                f"{name!r} has the shape {found.get(name, 'of nothing')} in {config.init_from} and "
+                f"{wanted.get(name, 'of nothing')} here."
             )
-    return model.state_dict()
+    return weights
+
+
+def grown(weights: Mapping[str, Tensor], layers: int, fresh: Mapping[str, Tensor], more: int) -> dict[str, Tensor]:
+    """The weights of a deeper model that predicts what a shallower one does.
+
+    Its blocks are evenly spread over the layers: block i becomes block ⌊i · more / layers⌋. The others begin from
+    fresh weights but add nothing to the residual stream, as their output matrices and biases are 0. It is what Chen,
+    Goodfellow and Shlens (2016), "Net2Net: Accelerating learning via knowledge transfer", do to deepen a network.
+
+    Parameters
+    ----------
+    weights : mapping of str to Tensor
+        Of a transformer with ``layers`` blocks.
+    layers : int
+        Their number.
+    fresh : mapping of str to Tensor
+        Of one with ``more`` blocks, of the same parts.
+    more : int
+        At least ``layers``.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Named as ``fresh`` is.
+    """
+    places = _places(layers, more)
+    found = {name: value for name, value in weights.items() if not name.startswith("blocks.")}
+    for name, value in weights.items():
+        if name not in found:
+            _, block, rest = name.split(".", 2)
+            found[f"blocks.{places[int(block)]}.{rest}"] = value
+    for name, value in fresh.items():
+        if name.startswith("blocks.") and int(name.split(".")[1]) not in places:
+            found[name] = torch.zeros_like(value) if name.endswith(_ADDED) else value
+    return found
+
+
+# What a block adds to the residual stream ends in one of these.
+_ADDED = ("out.weight", "out.bias", "mlp.2.weight", "mlp.2.bias", "w_pv")
+
+
+def _places(layers: int, more: int) -> list[int]:
+    """Where the blocks of a model go in a deeper one."""
+    return [block * more // layers for block in range(layers)]
+
+
+def _shallower(given: Architecture, wanted: object) -> bool:
+    """Whether an architecture has fewer layers than another one, between which new ones can begin by adding nothing."""
+    if not isinstance(wanted, Architecture) or given.layers >= wanted.layers:
+        return False
+    if not wanted.residual or wanted.tied:
+        return False
+    kinds = [wanted.kinds[place] for place in _places(given.layers, wanted.layers)]
+    # What "lstm" and "gru" add is their state, of which no matrix can be 0.
+    return kinds == list(given.kinds) and not {"lstm", "gru"} & set(wanted.kinds)
