@@ -128,11 +128,10 @@ def grown(weights: Mapping[str, Tensor], layers: int, fresh: Mapping[str, Tensor
         Named as ``fresh`` is.
     """
     places = _places(layers, more)
-    found = {name: value for name, value in weights.items() if not name.startswith("blocks.")}
+    found = dict[str, Tensor]()
     for name, value in weights.items():
-        if name not in found:
-            _, block, rest = name.split(".", 2)
-            found[f"blocks.{places[int(block)]}.{rest}"] = value
+        part, block, rest = name.split(".", 2) if name.startswith("blocks.") else (name, "", "")
+        found[f"{part}.{places[int(block)]}.{rest}" if rest else part] = value
     for name, value in fresh.items():
         if name.startswith("blocks.") and int(name.split(".")[1]) not in places:
             found[name] = torch.zeros_like(value) if name.endswith(_ADDED) else value
