@@ -1,6 +1,7 @@
 """Training steps of Hugging Face's GPT-2 in a process of their own: CPU seconds of one, for every line read.
 
-``python hugging_face.py LAYERS N {default,keep}`` takes the C library's memory, or keeps what is freed as ours does.
+``python hugging_face.py LAYERS N {eager,sdpa} {default,keep}``: how it attends, and whether it takes the C library's
+memory or keeps what is freed, as ours does.
 """
 
 import sys
@@ -39,8 +40,8 @@ def seconds_of(call):
     return time.process_time() - began
 
 
-def training_step(config, batch):
-    """A step on that batch, in float32, with eager attention and Adam."""
+def training_step(config, batch, attention):
+    """A step on that batch, in float32, with Adam."""
     a = config.model
     gpt2 = GPT2Config(
         n_positions=202,
@@ -50,7 +51,7 @@ def training_step(config, batch):
         vocab_size=1,
         bos_token_id=0,
         eos_token_id=0,
-        attn_implementation="eager",
+        attn_implementation=attention,
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
@@ -70,10 +71,11 @@ def training_step(config, batch):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    if sys.argv[3] == "keep":
+    layers, n_train, attention, memory = sys.argv[1:]
+    if memory == "keep":
         keep_memory()
-    config = config_of(int(sys.argv[1]), int(sys.argv[2]), "float32")
-    step = training_step(config, last_batch(config))
+    config = config_of(int(layers), int(n_train), "float32")
+    step = training_step(config, last_batch(config), attention)
     for _ in sys.stdin:
         sys.stdout.write(f"{seconds_of(step)}\n")
         sys.stdout.flush()
