@@ -50,10 +50,11 @@ RELEASED = {
     ("statistic", "n_prompts"), [(np.median, 100), pytest.param(np.mean, 2000, marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("name", RELEASED)
-def test_a_mixture_of_laws_makes_a_model_robust(name, statistic, n_prompts):
+@pytest.mark.parametrize("model", ["linear-columns-d20-mixture", "linear-columns-d20-mixture-deep"])
+def test_a_mixture_of_laws_makes_a_model_robust(model, name, statistic, n_prompts):
     """The mean needs many prompts: a few are far off."""
     prompts = shift(name).apply(PromptDistribution(Gaussian(np.eye(20)), Linear())).sample(n_prompts, 41, seed=777)
-    errors = (load("linear-columns-d20-mixture")(prompts) - prompts.targets)[:, 40] ** 2 / 20
+    errors = (load(model)(prompts) - prompts.targets)[:, 40] ** 2 / 20
     assert statistic(errors) < RELEASED[name]
 
 
