@@ -57,6 +57,13 @@ def test_an_exported_model_predicts_the_same_and_says_how_it_was_trained(config,
     np.testing.assert_allclose([row[1:3] for row in errors], last[["mean", "stderr"]] / 3, rtol=5e-3)
 
 
+def test_a_card_says_whose_weights_a_training_began_from(config, run, tmp_path):
+    again = train(config.with_(init_from=str(run.directory)), tmp_path / "again")
+    for each, named in ((run, False), (again, True)):
+        each.export(tmp_path / f"model-{named}")
+        assert (str(run.directory) in (tmp_path / f"model-{named}" / "README.md").read_text()) is named
+
+
 def test_half_precision_is_half_the_size_and_what_was_judged(config, run, tmp_path):
     run.export(tmp_path / "whole")
     run.export(tmp_path / "half", half=True)
