@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
-from iclab.foundations import InvalidInputError, PromptInputs, PromptLabels, check_members, check_real
+from iclab.foundations import InvalidInputError, PromptInputs, PromptLabels, check_integer, check_members, check_real
 from iclab.predictors.base import Predictor, apply, each_output, sums_before
 from iclab.predictors.square_root_filter import fit_prefixes
 from iclab.prompts import Prompts
@@ -69,6 +69,63 @@ class LinearBayes:
         fit = fit_prefixes(prompts.xs, prompts.ys, self.noise**2 / self.weight_variance)
         variance = self.noise**2 * (1 + fit.leverages)
         return log_gaussians(prompts.ys - apply(fit.weights, prompts.xs), variance)
+
+
+@dataclass(frozen=True)
+class RandomScaleBayes:
+    """Posterior mean for h(x) = c·w'x, w ~ N(0, I), log c uniform on ±log ``largest``, with label noise.
+
+    Given c it is that of :class:`LinearBayes`; c is integrated out by Gauss-Legendre, weighted by the evidence.
+
+    Parameters
+    ----------
+    noise : float
+        Standard deviation of the label noise, positive.
+    largest : float
+        Largest factor, above 1; the smallest is its reciprocal.
+    nodes : int
+        Of the quadrature over log c.
+
+    Raises
+    ------
+    InvalidInputError
+        If a number is out of its range.
+    """
+
+    noise: float
+    largest: float
+    nodes: int = 32
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "noise", check_real(self.noise, "noise", above=0.0))
+        object.__setattr__(self, "largest", check_real(self.largest, "largest", above=1.0))
+        object.__setattr__(self, "nodes", check_integer(self.nodes, "nodes", minimum=1))
+
+    @each_output
+    def __call__(self, prompts: Prompts) -> PromptLabels:
+        """Predictions, shape (B, P)."""
+        given, logs = self._given(prompts)
+        return np.sum(softmax(logs, axis=0) * given, axis=0)
+
+    def log_evidence(self, prompts: Prompts) -> PromptLabels:
+        """Log-density of the labels before every position, shape (B, P); of vectors that of all their numbers."""
+        if prompts.labels.kind == "vector":
+            return np.sum([self.log_evidence(prompts.output(k)) for k in range(prompts.labels.size)], axis=0)
+        return np.logaddexp.reduce(self._given(prompts)[1], axis=0)
+
+    def _given(self, prompts: Prompts) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions given each c, and the logarithm of its weight times the evidence, shapes (K, B, P)."""
+        points, shares = np.polynomial.legendre.leggauss(self.nodes)
+        factors = (self.largest**points)[:, None, None, None]
+        # Weights c·w on inputs x are weights w on inputs c·x, so that one pass fits all c.
+        whole = (self.nodes * len(prompts), prompts.n_points)
+        xs = (factors * prompts.xs).reshape(*whole, -1)
+        ys = np.broadcast_to(prompts.ys, (self.nodes, *prompts.ys.shape)).reshape(whole)
+        fit = fit_prefixes(xs, ys, self.noise**2)
+        evidence = log_gaussians(ys - apply(fit.weights, xs), self.noise**2 * (1 + fit.leverages))
+        queries = (factors * prompts.queries).reshape(*whole, -1)
+        shape = (self.nodes, *prompts.ys.shape)
+        return apply(fit.weights, queries).reshape(shape), evidence.reshape(shape) + np.log(shares / 2)[:, None, None]
 
 
 def log_gaussians(residuals: np.ndarray, variances: np.ndarray | float) -> np.ndarray:

@@ -14,7 +14,7 @@ from iclab.predictors.base import Predictor
 from iclab.predictors.bayes import FinitePoolBayes
 from iclab.predictors.clusters import ClusterBayes
 from iclab.predictors.enumeration import CodedFunctions, EnumerationBayes, ParityBayes
-from iclab.predictors.evidence import EvidenceMixture, LinearBayes, ScaledLabels, Shifted
+from iclab.predictors.evidence import EvidenceMixture, LinearBayes, RandomScaleBayes, ScaledLabels, Shifted
 from iclab.predictors.expectation_propagation import ClassificationEP, SignEP
 from iclab.predictors.features import InFeatures, LinearMap
 from iclab.predictors.kernels import ArcCosine, KernelRegression, SharedLeaf
@@ -172,11 +172,8 @@ def _linear(distribution: PromptDistribution) -> Predictor:
 
 
 def _of_random_scale(distribution: PromptDistribution) -> Predictor:
-    if distribution.noise:
-        raise InvalidInputError(
-            "noise must be 0 for the exact Bayes predictor of weights of a random scale to be known."
-        )
-    return LeastSquares()
+    tasks: Any = distribution.tasks
+    return RandomScaleBayes(distribution.noise, tasks.largest) if distribution.noise else LeastSquares()
 
 
 def _pool(distribution: PromptDistribution, pool: Any) -> Predictor:

@@ -36,7 +36,7 @@ class PointChange(Protocol):
 
 @dataclass(frozen=True)
 class Outliers:
-    """Adds ``scale`` · N(0, 1) to each label with the given probability, independently.
+    """Adds ``scale`` · N(0, 1) to each label with the given probability, or to all labels of a prompt with it.
 
     Parameters
     ----------
@@ -44,6 +44,9 @@ class Outliers:
         That a label is an outlier, from 0 to 1.
     scale : float
         Standard deviation of what is added.
+    whole : bool
+        Whether a prompt's labels are outliers together, so that a share ``probability`` of the prompts is noisy, or
+        each by itself.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class Outliers:
 
     probability: float
     scale: float
+    whole: bool = False
 
     def __post_init__(self) -> None:
         number = check_real(self.probability, "probability", minimum=0.0)
@@ -63,7 +67,8 @@ class Outliers:
 
     def sample(self, draws: Draws, n_points: int, *size: int) -> PromptLabels:
         """What is added to the labels, shape (B, P), or (B, P, k) for vectors of ``size`` k."""
-        struck = draws.at(channel=draws.channel + 1).uniforms("noise", n_points, *size) < self.probability
+        shape = (1,) * (1 + len(size)) if self.whole else (n_points, *size)
+        struck = draws.at(channel=draws.channel + 1).uniforms("noise", *shape) < self.probability
         return np.where(struck, self.scale * draws.normals("noise", n_points, *size), 0.0)
 
 

@@ -29,14 +29,15 @@ from iclab.prompts.task_specifications import TASKS, TasksSpecification
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class OutliersSpecification:
-    """Labels that with a ``probability`` get noise of standard deviation ``scale`` on top."""
+    """Labels, or ``whole`` prompts, that with a ``probability`` get noise of standard deviation ``scale`` on top."""
 
     probability: Annotated[float, Field(ge=0, le=1)]
     scale: NonNegative
+    whole: bool = False
 
     def build(self) -> Outliers:
         """The outliers."""
-        return Outliers(self.probability, self.scale)
+        return Outliers(self.probability, self.scale, self.whole)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

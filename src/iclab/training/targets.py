@@ -18,6 +18,7 @@ pool weighted by likelihood (dMMSE). None depends on the law of x.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -55,6 +56,8 @@ def posterior_mean(distribution: PromptDistribution) -> Targets:
         If no exact Bayes predictor is known for the law, or the prompts are shifted or have outliers.
     """
     try:
+        if isinstance(distribution, PromptDistribution) and _some_are_noisy(distribution):
+            return _of_each(distribution)
         if isinstance(distribution, PromptDistribution) and isinstance(distribution.tasks, Linear):
             require_plain(distribution)
             return _of_linear(distribution.tasks, distribution)
@@ -62,6 +65,31 @@ def posterior_mean(distribution: PromptDistribution) -> Targets:
     except InvalidInputError as error:
         reason = str(error).rstrip(".")
         raise InvalidInputError(f"targets 'posterior_mean' must be known, but {reason}; use 'labels'.") from error
+
+
+def _some_are_noisy(distribution: PromptDistribution) -> bool:
+    """Whether prompts are without noise or all noisy, so that each tells its truth which it is."""
+    return distribution.outliers is not None and distribution.outliers.whole and not distribution.noise
+
+
+def _of_each(distribution: PromptDistribution) -> Targets:
+    """Of noisy prompts and of the others, each given what it is: E[y | C, x, noisy] is as good a target as E[y | C, x].
+
+    The argument above holds word for word, as f is a function of (C, x) alone.
+    """
+    assert distribution.outliers is not None
+    plain = replace(distribution, outliers=None)
+    without, within = posterior_mean(plain), posterior_mean(replace(plain, noise=distribution.outliers.scale))
+
+    def means(prompts: Prompts) -> PromptLabels:
+        noisy = (prompts.ys != prompts.targets).reshape(len(prompts), -1).any(axis=1)
+        values = np.array(without(prompts))
+        if noisy.any():
+            xs = prompts.xs[noisy]
+            values[noisy] = within(Prompts(xs, prompts.ys[noisy], xs, prompts.targets[noisy]))
+        return values
+
+    return means
 
 
 def _of_linear(tasks: Linear, distribution: PromptDistribution) -> Targets:
