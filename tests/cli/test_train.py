@@ -7,7 +7,10 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+import psutil
 import pytest
+from safetensors.numpy import load_file
 
 SMALL = [
     "--set",
@@ -121,3 +124,115 @@ def test_sigterm_leaves_a_resumable_run_and_exits_with_130(tmp_path):
     assert process.returncode == 130, err
     assert "--resume" in err
     assert any((tmp_path / "run" / "checkpoints").iterdir())
+
+
+@pytest.fixture
+def command(tmp_path):
+    """``iclab`` in a process of its own, as a terminal starts it."""
+
+    started = []
+
+    def start(*arguments):
+        run = subprocess.Popen(
+            [sys.executable, "-m", "iclab", *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(run)
+        return run
+
+    yield start
+    for run in started:
+        run.terminate()
+        run.communicate()
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(iclab, command, tmp_path):
+    double = [*SMALL, "--set", "precision=float64"]
+    assert iclab("train", "tiny", *double, "--directory", "one")[0] == 0
+    both = command("train", "tiny", *double, "--directory", "two", "--processes", "2", "--json")
+    out, err = both.communicate()
+    assert both.returncode == 0, err
+    assert json.loads(out)["steps"] == 30
+    assert err.count("step 30 of 30") == 1
+    one, two = (load_file(tmp_path / name / "checkpoints" / "30" / "model.safetensors") for name in ("one", "two"))
+    for key, expected in one.items():
+        np.testing.assert_allclose(two[key], expected, rtol=1e-9, atol=1e-10)
+    again = command("train", "tiny", *double, "--directory", "two", "--processes", "2")
+    out, err = again.communicate()
+    assert (again.returncode, out) == (2, "")
+    assert err.count("must hold no run yet") == 1
+    assert "Traceback" not in err
+
+
+def begun(run, directory):
+    """Wait until a training has written its first line."""
+    metrics = directory / "metrics.jsonl"
+    while run.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_two_processes_are_interrupted_and_resumed(iclab, command, tmp_path):
+    longer = [*SMALL, "--set", "precision=float64", "--set", "steps=500", "--set", "log_every=1"]
+    run = command("train", "tiny", *longer, "--directory", "two", "--processes=2")
+    begun(run, tmp_path / "two")
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate()
+    assert (run.returncode, out) == (130, "")
+    assert err.count("--resume resumes") == 1
+    assert "Traceback" not in err
+    (reached,) = (tmp_path / "two" / "checkpoints").iterdir()
+    assert int(reached.name) < 500
+    resumed = command("train", "--directory", "two", "--resume", "--processes=2")
+    _, err = resumed.communicate()
+    assert resumed.returncode == 0, err
+    assert iclab("train", "tiny", *longer, "--directory", "one")[0] == 0
+    one, two = (load_file(tmp_path / name / "checkpoints" / "500" / "model.safetensors") for name in ("one", "two"))
+    for key, expected in one.items():
+        np.testing.assert_allclose(two[key], expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--processes=0"], "--processes must be at least 1; 0 was given"),
+        (["--processes=9"], "batch_size must be at least the number of processes, 9; 8 was given"),
+    ],
+)
+def test_processes_that_cannot_be(iclab, arguments, sentence):
+    code, out, err = iclab("train", "tiny", *SMALL, *arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+
+
+@pytest.mark.slow
+def test_a_process_that_is_lost_ends_the_training(command, tmp_path):
+    run = command("train", "tiny", *SMALL, "--set", "steps=100000", "--directory", "run", "--processes=2")
+    begun(run, tmp_path / "run")
+    ranks = {}
+    for process in psutil.Process(run.pid).children(recursive=True):
+        if "RANK" in (environment := process.environ()):
+            ranks[environment["RANK"]] = process
+    ranks["1"].kill()
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, out) == (9, "")
+    assert "ended by signal 9" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_what_the_leading_process_cannot_write_is_said_once(command):
+    run = command("train", "tiny", *SMALL, "--directory", "/proc/none", "--processes=2")
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, out) == (2, "")
+    assert err.count("iclab: ") == err.count("must be writable") == 1
+
+
+def test_torchrun_starts_the_processes_itself(iclab, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, _, err = iclab("train", "tiny", *SMALL, "--processes=2")
+    assert (code, "must be left out under torchrun" in err) == (2, True)

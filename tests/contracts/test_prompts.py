@@ -150,6 +150,7 @@ DISTRIBUTIONS = {
     **{f"tasks-{name}": PromptDistribution(Gaussian(LAMBDA), tasks, 0.3) for name, tasks in TASKS.items()},
     **{f"shift-{name}": shift(name).apply(PromptDistribution(Gaussian.isotropic(3), Linear(), 0.3)) for name in SHIFTS},
     "outliers": PromptDistribution(Gaussian(LAMBDA), Linear(), 0.3, Outliers(0.2, 5.0)),
+    "noisy-prompts": PromptDistribution(Gaussian(LAMBDA), Linear(), 0.3, Outliers(0.4, 2.0, whole=True)),
     "composed": shift("noisyLR+half_subspace-per-prompt+random_quadrants").apply(
         PromptDistribution(Gaussian.isotropic(3), Linear())
     ),

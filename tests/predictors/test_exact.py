@@ -19,6 +19,7 @@ from iclab.predictors import (
     NearestNeighbors,
     OneMatrix,
     ParityBayes,
+    RandomScaleBayes,
     Ridge,
     SparseBayes,
     bayes_predictor,
@@ -490,8 +491,33 @@ def test_weights_of_a_random_scale_by_rejection():
     answers = fitting @ prompts.queries[0, 1]
     expected = bayes_predictor(law)(prompts)[0, 1]
     assert abs(answers.mean() - expected) < 4 * answers.std() / np.sqrt(len(answers)) + 0.05
-    with pytest.raises(InvalidInputError, match="noise must be 0"):
-        bayes_predictor(PromptDistribution(Gaussian.isotropic(2), RandomScaleLinear(3.0), 0.1))
+
+
+def test_noisy_weights_of_a_random_scale_by_importance():
+    """Draws of (c, w) weighted by the density of the labels: their mean answer, and the evidence itself."""
+    law = PromptDistribution(Gaussian.isotropic(2), RandomScaleLinear(3.0), 0.8)
+    prompts = law.sample(5, 6, seed=4)
+    weights = RandomScaleLinear(3.0).weights(Draws(0, count=200_000), 2)
+    bayes = bayes_predictor(law)
+    means, evidence = bayes(prompts), bayes.log_evidence(prompts)
+    for b in range(5):
+        for i in (0, 1, 3, 5):
+            residuals = prompts.ys[b, :i] - weights @ prompts.xs[b, :i].T
+            densities = np.prod(norm.pdf(residuals, scale=0.8), axis=1)
+            shares = densities / densities.sum()
+            answers = weights @ prompts.queries[b, i]
+            spread = np.sqrt(np.sum(shares**2 * (answers - shares @ answers) ** 2))
+            assert abs(shares @ answers - means[b, i]) < 4.5 * spread
+            error = densities.std() / np.sqrt(len(densities))
+            assert abs(densities.mean() - np.exp(evidence[b, i])) <= 4.5 * error + 1e-12
+
+
+@pytest.mark.parametrize("largest", [1.5, 3.0, 10.0])
+def test_the_quadrature_over_the_scale_is_exact(largest):
+    law = PromptDistribution(Gaussian.isotropic(3), RandomScaleLinear(largest), 0.5)
+    prompts = law.sample(20, 30, seed=1)
+    fine = RandomScaleBayes(0.5, largest, 200)(prompts)
+    np.testing.assert_allclose(bayes_predictor(law)(prompts), fine, atol=1e-6)
 
 
 def test_lists_are_weighed_against_other_laws():

@@ -25,6 +25,7 @@ from iclab.prompts import (
     StudentT,
     TaskMixture,
     Uniform,
+    VectorLinear,
     Wishart,
 )
 
@@ -136,6 +137,18 @@ def test_outliers_hit_labels_and_not_targets():
     prompts = base.sample(5000, 4, seed=0)
     struck = prompts.ys != prompts.targets
     assert abs(struck.mean() - 0.1) < 4 * 0.3 / np.sqrt(20_000)
+
+
+@pytest.mark.parametrize("tasks", [Linear(), VectorLinear(2)])
+def test_a_share_of_the_prompts_is_noisy_as_a_whole(tasks):
+    base = PromptDistribution(Gaussian.isotropic(2), tasks, 0.0, Outliers(0.1, 3.0, whole=True))
+    prompts = base.sample(5000, 4, seed=0)
+    added = (prompts.ys - prompts.targets).reshape(5000, -1)
+    noisy = added.any(axis=1)
+    np.testing.assert_array_equal(added != 0, np.repeat(noisy[:, None], added.shape[1], axis=1))
+    assert abs(noisy.mean() - 0.1) < 4 * 0.3 / np.sqrt(5000)
+    squares = added[noisy] ** 2 / 9
+    assert abs(squares.mean() - 1) < 4 * np.sqrt(2 / squares.size)
 
 
 def test_a_mixture_of_tasks_draws_each():

@@ -18,6 +18,7 @@ from iclab.prompts import (
     Outliers,
     PromptDistribution,
     RandomDiagonal,
+    RandomScaleLinear,
     ReluNetwork,
     Scaled,
     TaskMixture,
@@ -35,6 +36,10 @@ LAWS = {
     "random covariance": PromptDistribution(RandomDiagonal.exponential(3), Linear()),
     "prior": PromptDistribution(Gaussian.isotropic(3), Linear(W), noise=0.5),
     "pool": PromptDistribution(Gaussian.isotropic(3), FinitePool([[1, 0, 2], [0, -1, 1], [2, 2, 0]]), noise=0.8),
+    "some noisy": PromptDistribution(Gaussian.isotropic(3), Linear(), outliers=Outliers(0.4, 0.7, whole=True)),
+    "scaled, some noisy": PromptDistribution(
+        Gaussian.isotropic(3), RandomScaleLinear(2.0), outliers=Outliers(0.4, 0.7, whole=True)
+    ),
     "truncated": PromptDistribution(Truncated(Gaussian.isotropic(3), 2), Linear()),
 }
 
@@ -92,6 +97,7 @@ def test_targets_without_a_closed_form_are_refused():
     for law in (
         replace(plain, tasks=Cubic()),
         replace(plain, outliers=Outliers(0.1, 3.0)),
+        replace(plain, noise=0.1, outliers=Outliers(0.1, 3.0, whole=True)),
         replace(plain, changes=(id,)),
     ):
         with pytest.raises(InvalidInputError, match="'posterior_mean' must be known"):

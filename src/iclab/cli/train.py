@@ -27,6 +27,7 @@ def train(
     directory: Path | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative=(), show_default=False)] = (),
+    processes: int = 1,
     check: Annotated[bool, Parameter(negative=())] = False,
     curve: Path | None = None,
     log: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
@@ -35,8 +36,7 @@ def train(
 ) -> int:
     """Train a model from a configuration, or resume a run.
 
-    Interrupt it at any moment; with --resume the training ends as if it had never been interrupted. Under torchrun
-    the batch is shared among the processes.
+    Interrupt it at any moment; with --resume the training ends as if it had never been interrupted.
 
     Parameters
     ----------
@@ -52,6 +52,9 @@ def train(
         covariates (identity, random-exponential or a law such as {kind: gaussian, matrix: [[1, 0.5], [0.5, 1]]}, whose
         spectrum or matrix replaces the preset's dimension) and max_points. Repeat the option for more. Without a
         configuration, --directory RUN --set steps=N trains a run for more steps, where its schedule allows.
+    processes
+        How many processes of this machine share every batch: on as many cores that nobody else uses, faster than
+        threads. On several machines start the command by torchrun.
     check
         Say what the training will cost, in which precision it will multiply and why, and what looks odd about it, and
         train nothing.
@@ -67,6 +70,7 @@ def train(
     """
     from iclab.foundations import InvalidInputError
     from iclab.training import Run, TrainingDivergedError
+    from iclab.training.distributed import ProcessLostError
 
     more = None
     if set_ and config is None:
@@ -95,15 +99,35 @@ def train(
         chosen = Run.open(directory, allow_code=allow_code).config
     if check:
         return _check(chosen, as_json=json)
+    if processes != 1:
+        from iclab.cli.processes import in_processes
+
+        _check_processes(processes, chosen)
+        source = [] if config is None or more is not None else [config, *(f"--set={change}" for change in set_)]
+        options = [f"--log={each}" for each in log] + ["--json"] * json + ["--allow-code"] * allow_code
+        return in_processes(
+            processes, ["train", *source, f"--directory={directory}", *(["--resume"] * resume), *options]
+        )
     leads = int(os.environ.get("RANK", "0")) == 0  # set by torchrun
     try:
         run = _train(chosen, directory, resume=resume, loud=leads, logs=listed(log or None, "--log"))
-    except TrainingDivergedError as error:
+    except (TrainingDivergedError, ProcessLostError) as error:
         sys.stderr.write(f"iclab: {error}\n")
         return 1
     if leads:
         _print_result(run, as_json=json)
     return 0
+
+
+def _check_processes(count: int, config: TrainingConfig) -> None:
+    from iclab.foundations import InvalidInputError, check_integer
+    from iclab.training.distributed import World
+
+    World(0, check_integer(count, "--processes", minimum=1)).share(config.batch_size_at(0))
+    if "WORLD_SIZE" in os.environ:
+        raise InvalidInputError(
+            "--processes must be left out under torchrun, which starts the processes itself; it was given."
+        )
 
 
 def _more_steps(changes: tuple[str, ...], directory: Path | None) -> int:
@@ -168,18 +192,21 @@ def _check(config: TrainingConfig, *, as_json: bool) -> int:
     from iclab.training.cost import estimate_cost
     from iclab.training.linting import lint
     from iclab.training.precision import choices, decided
+    from iclab.training.threads import gaining_threads
 
     if isinstance(config.model, OwnModel):  # ours are, by construction
         check_causal(config)
-    chosen, cost, remarks = choices(config), estimate_cost(config), lint(config)
-    kernels = {"kernels": decided(config).kernels} if config.kerneled else {}
+    with gaining_threads(config) as threads:
+        chosen, cost, remarks = choices(config), estimate_cost(config), lint(config)
+    first = {"threads": threads, "targets": config.targets}
+    last = {"kernels": decided(config).kernels} if config.kerneled else {}
     if as_json:
         precision = {field: asdict(choice) for field, choice in chosen.items()}
         figures = {name: None if math.isnan(value) else value for name, value in asdict(cost).items()}
-        content = {"cost": figures, "targets": config.targets, "precision": precision, **kernels, "remarks": remarks}
+        content = {"cost": figures, **first, "precision": precision, **last, "remarks": remarks}
         sys.stdout.write(jsonlib.dumps(content, indent=2) + "\n")
     else:
-        fields = [f"{field}: {choice}." for field, choice in ({"targets": config.targets} | chosen | kernels).items()]
+        fields = [f"{field}: {choice}." for field, choice in (first | chosen | last).items()]
         sys.stdout.write("\n".join([f"Cost: {cost}.", *fields, *remarks]) + "\n")
     return 0
 
@@ -188,6 +215,7 @@ def _train(config: TrainingConfig, directory: Path, *, resume: bool, loud: bool,
     from iclab.training import train as fit
     from iclab.training.linting import lint
     from iclab.training.logs import Log, logs_of
+    from iclab.training.threads import gaining_threads
 
     told: list[Log] = logs_of(logs)
     if loud:
@@ -197,7 +225,8 @@ def _train(config: TrainingConfig, directory: Path, *, resume: bool, loud: bool,
             for remark in lint(config):
                 sys.stderr.write(f"{remark}\n")
         told.append(Panel(config) if sys.stderr.isatty() else Lines(config))
-    return fit(config, directory, resume=resume, log=told)
+    with gaining_threads(config):
+        return fit(config, directory, resume=resume, log=told)
 
 
 def _print_result(run: Run, *, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from iclab.predictors.bayes import BestLinear, FinitePoolBayes, NoiseMixtureBaye
 from iclab.predictors.clusters import ClusterBayes, OneMatrix
 from iclab.predictors.descent import GradientDescent, Newton
 from iclab.predictors.enumeration import Elimination, EnumerationBayes, ParityBayes
-from iclab.predictors.evidence import EvidenceMixture, LinearBayes
+from iclab.predictors.evidence import EvidenceMixture, LinearBayes, RandomScaleBayes
 from iclab.predictors.exact import bayes_predictor, near_bayes
 from iclab.predictors.expectation_propagation import ClassificationEP, SignEP
 from iclab.predictors.features import InFeatures
@@ -72,6 +72,7 @@ __all__ = [
     "ParityBayes",
     "Predictor",
     "PrefixFit",
+    "RandomScaleBayes",
     "RecallBayes",
     "RecursiveLeastSquares",
     "RegressionTree",

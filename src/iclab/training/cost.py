@@ -85,6 +85,11 @@ def counted_steps(steps: int) -> tuple[list[int], float]:
     return [int(step) for step in np.linspace(0, steps - 1, _COUNTED).round()], steps / _COUNTED
 
 
+def products_per_token(architecture: Architecture | OwnModel) -> float:
+    """Multiply-adds of weight matrices for a token, forward."""
+    return _size(architecture)[0]
+
+
 def _size(architecture: Architecture | OwnModel) -> tuple[float, float]:
     """Multiply-adds of weight matrices for a token, and number of weights, without making a large model."""
     if isinstance(architecture, OwnModel):

@@ -7,6 +7,7 @@ process would draw, and the sum over processes is the same sum in another order.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from iclab.foundations import InvalidInputError
+
+
+# Seconds in which a process that failed ends before those that wait for it, so that launchers name the right one.
+_GRACE = 2.0
+
+
+class ProcessLostError(RuntimeError):
+    """Another process of the training ended."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,8 @@ class World:
             return
         tensors = list(tensors)
         flat = nn.utils.parameters_to_vector(tensors)  # one message for all
-        dist.all_reduce(flat)
+        with _all_there():
+            dist.all_reduce(flat)
         for tensor, summed in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(summed.view_as(tensor))
 
@@ -59,7 +69,19 @@ class World:
     def wait(self) -> None:
         """Return once every process has arrived here."""
         if self.size > 1:
-            dist.barrier()
+            with _all_there():
+                dist.barrier()
+
+
+@contextmanager
+def _all_there() -> Generator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        time.sleep(_GRACE)
+        raise ProcessLostError(
+            "a training must keep all its processes; another one ended: see what that one says, and resume."
+        ) from error
 
 
 @contextmanager
