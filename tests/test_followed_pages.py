@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 STUDY = [*(ROOT / "src/iclab/studies/example").glob("*"), *(ROOT / "examples/penalty").glob("*")]
 # Pages, and what their commands must show.
 PAGES = {
-    "train-your-own": ("train", "evaluate", "exchange", "torch.distributed.run", "--resume", "--check", "--curve"),
+    "train-your-own": ("train", "evaluate", "exchange", "--processes", "--resume", "--check", "--curve"),
     "studies": ("study new", "study run", "--set", "--profile", "--workers", "--dask", "kill"),
     "along-training": ("--log",),
     "sweeps": ("--over", "--dry-run", "--evaluate", "--beside", "--plot", "--workers", "--dask", "kill"),

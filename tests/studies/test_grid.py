@@ -221,12 +221,11 @@ def test_two_sweeps_in_one_folder_are_refused(iclab, base, tmp_path):
     assert not list(tmp_path.glob("s/runs"))
 
 
-def test_a_scheduler_that_does_not_answer_is_refused_in_ten_seconds(iclab, base):
-    began = time.monotonic()
+def test_a_scheduler_that_does_not_answer_is_refused_in_time(iclab, base, monkeypatch):
+    monkeypatch.setattr("iclab.studies.cluster._ANSWER", 1)
     code, _, err = iclab("sweep", base(), "--over", "seed=1", "--directory", "s", "--dask", "tcp://127.0.0.1:9")
     assert code == 2
-    assert "must answer at tcp://127.0.0.1:9 within 10 s" in err
-    assert time.monotonic() - began < 60  # of ten seconds; a machine may be busy
+    assert "must answer at tcp://127.0.0.1:9 within 1 s" in err
 
 
 # A real cluster: a scheduler and two workers, each a process of its own.
