@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from iclab.foundations import InvalidInputError
 
-
 # Seconds in which a process that failed ends before those that wait for it, so that launchers name the right one.
 _GRACE = 2.0
 
