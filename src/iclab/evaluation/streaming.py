@@ -2,13 +2,16 @@
 
 Prompts are drawn in chunks whose size depends on the shape of a prompt alone. Each chunk is reduced to its
 moments, and the moments are merged in index order; so the numbers are the same bits for one process, for
-joblib over cores and for joblib over a Dask cluster.
+joblib over cores and for joblib over a Dask cluster. One process draws a chunk while it measures the one before, so
+that a GPU need not wait for prompts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import joblib
@@ -184,13 +187,18 @@ def accumulate(
             f"a distribution must have dimension and sample, as a PromptDistribution; {distribution!r} was given."
         )
     size = chunk_size(n_points, width_of(distribution))
-    work = (
-        joblib.delayed(_summarise)(measure, distribution, n_points, count, seed, start, tuple(summaries))
-        for start, count in chunks(n_prompts, size)
-    )
+    asked: tuple[Any, ...] = (distribution, n_points, seed)
+    if joblib.effective_n_jobs(n_jobs) == 1:  # pyright: ignore[reportArgumentType]
+        drawn = _ahead(partial(_drawn, *asked), chunks(n_prompts, size))
+        results: Any = (_summarise(measure, prompts, summaries) for prompts in drawn)
+    else:
+        work = (
+            joblib.delayed(_drawn_and_summarised)(measure, tuple(summaries), *asked, piece)
+            for piece in chunks(n_prompts, size)
+        )
+        results = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(work)
     totals: list[Any] = []
     done = 0
-    results: Any = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(work)
     for parts in results:
         totals = parts if not totals else [total.merge(part) for total, part in zip(totals, parts, strict=True)]
         done = min(done + size, n_prompts)
@@ -199,14 +207,36 @@ def accumulate(
     return totals
 
 
+def _ahead(draw: Callable[[tuple[int, int]], Prompts], pieces: Iterable[tuple[int, int]]) -> Iterator[Prompts]:
+    """Prompts of each piece, drawn in a thread while those of the piece before are used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="prompts") as thread:
+        first, *rest = pieces
+        prompts = draw(first)
+        for piece in rest:
+            coming = thread.submit(draw, piece)
+            yield prompts
+            prompts = coming.result()
+        yield prompts
+
+
+def _drawn(distribution: SamplesPrompts, n_points: int, seed: int, piece: tuple[int, int]) -> Prompts:
+    start, count = piece
+    return distribution.sample(count, n_points, seed=seed, start=start, stream="evaluation")
+
+
 def _summarise(
+    measure: Callable[[Prompts], Samples], prompts: Prompts, summaries: Sequence[type[Moments] | type[Histogram]]
+) -> list[Any]:
+    samples = measure(prompts)
+    return [summary.of(samples) for summary in summaries]
+
+
+def _drawn_and_summarised(
     measure: Callable[[Prompts], Samples],
+    summaries: tuple[type[Moments] | type[Histogram], ...],
     distribution: SamplesPrompts,
     n_points: int,
-    n_prompts: int,
     seed: int,
-    start: int,
-    summaries: tuple[type[Moments] | type[Histogram], ...],
+    piece: tuple[int, int],
 ) -> list[Any]:
-    samples = measure(distribution.sample(n_prompts, n_points, seed=seed, start=start, stream="evaluation"))
-    return [summary.of(samples) for summary in summaries]
+    return _summarise(measure, _drawn(distribution, n_points, seed, piece), summaries)
