@@ -134,7 +134,7 @@ def command(tmp_path):
 
     def start(*arguments):
         run = subprocess.Popen(
-            [sys.executable, "-m", "iclab", *arguments],
+            [sys.executable, "-P", "-m", "iclab", *arguments],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -176,15 +176,17 @@ def begun(run, directory):
 
 
 @pytest.mark.slow
-def test_two_processes_are_interrupted_and_resumed(iclab, command, tmp_path):
+@pytest.mark.parametrize("asking", ["SIGINT", "SIGUSR1"])
+def test_two_processes_are_interrupted_and_resumed(asking, iclab, command, tmp_path):
     longer = [*SMALL, "--set", "precision=float64", "--set", "steps=500", "--set", "log_every=1"]
     run = command("train", "tiny", *longer, "--directory", "two", "--processes=2")
     begun(run, tmp_path / "two")
-    run.send_signal(signal.SIGINT)
+    processes = psutil.Process(run.pid).children(recursive=True)
+    run.send_signal(getattr(signal, asking))
     out, err = run.communicate()
     assert (run.returncode, out) == (130, "")
-    assert err.count("--resume resumes") == 1
-    assert "Traceback" not in err
+    assert err.count("--resume resumes") == err.count("signal") + 1 == 1
+    assert not any(process.is_running() for process in processes)
     (reached,) = (tmp_path / "two" / "checkpoints").iterdir()
     assert int(reached.name) < 500
     resumed = command("train", "--directory", "two", "--resume", "--processes=2")
@@ -201,6 +203,11 @@ def test_two_processes_are_interrupted_and_resumed(iclab, command, tmp_path):
     [
         (["--processes=0"], "--processes must be at least 1; 0 was given"),
         (["--processes=9"], "batch_size must be at least the number of processes, 9; 8 was given"),
+        (["--processes=9", "--check"], "batch_size must be at least the number of processes, 9; 8 was given"),
+        (
+            ["--processes=2", "--set", "curriculum={fields: {batch_size: {start: 8, end: 1, every: 2}}}"],
+            "batch_size must be at least the number of processes, 2; 1 was given",
+        ),
     ],
 )
 def test_processes_that_cannot_be(iclab, arguments, sentence):
@@ -219,8 +226,8 @@ def test_a_process_that_is_lost_ends_the_training(command, tmp_path):
             ranks[environment["RANK"]] = process
     ranks["1"].kill()
     out, err = run.communicate(timeout=60)
-    assert (run.returncode, out) == (9, "")
-    assert "ended by signal 9" in err
+    assert (run.returncode, out) == (128 + signal.SIGKILL, "")
+    assert err.count("ended by signal 9") == err.count("iclab: ") == 1
     assert "Traceback" not in err
 
 
@@ -230,6 +237,22 @@ def test_what_the_leading_process_cannot_write_is_said_once(command):
     out, err = run.communicate(timeout=60)
     assert (run.returncode, out) == (2, "")
     assert err.count("iclab: ") == err.count("must be writable") == 1
+
+
+def test_processes_that_cannot_be_change_no_run(iclab, tmp_path):
+    steady = ["--set", "schedule.decay=0", "--set", "curriculum={}"]
+    assert iclab("train", "tiny", *SMALL, *steady, "--directory", "run")[0] == 0
+    before = (tmp_path / "run/config.yaml").read_bytes()
+    assert iclab("train", "--directory", "run", "--set", "steps=40", "--processes", "9")[0] == 2
+    assert (tmp_path / "run/config.yaml").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_processes_import_no_namesake_from_the_current_folder(command, tmp_path):
+    (tmp_path / "statistics.py").write_text("raise RuntimeError('shadow')")
+    run = command("train", "tiny", *SMALL, "--processes=2")
+    _, err = run.communicate(timeout=120)
+    assert run.returncode == 0, err
 
 
 def test_torchrun_starts_the_processes_itself(iclab, monkeypatch):

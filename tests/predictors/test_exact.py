@@ -512,12 +512,22 @@ def test_noisy_weights_of_a_random_scale_by_importance():
             assert abs(densities.mean() - np.exp(evidence[b, i])) <= 4.5 * error + 1e-12
 
 
-@pytest.mark.parametrize("largest", [1.5, 3.0, 10.0])
-def test_the_quadrature_over_the_scale_is_exact(largest):
-    law = PromptDistribution(Gaussian.isotropic(3), RandomScaleLinear(largest), 0.5)
-    prompts = law.sample(20, 30, seed=1)
-    fine = RandomScaleBayes(0.5, largest, 200)(prompts)
-    np.testing.assert_allclose(bayes_predictor(law)(prompts), fine, atol=1e-6)
+@pytest.mark.parametrize(
+    ("dimension", "points", "largest", "noise"),
+    [(3, 30, 1.5, 0.5), (20, 41, 3.0, 0.3), (20, 41, 10.0, 0.01), (60, 50, 10.0, 0.1), (10, 40, 100.0, 1.0)],
+)
+def test_the_quadrature_over_the_scale_is_exact(dimension, points, largest, noise):
+    law = PromptDistribution(Gaussian.isotropic(dimension), RandomScaleLinear(largest), noise)
+    prompts = law.sample(4, points, seed=1)
+    bayes, fine = bayes_predictor(law), RandomScaleBayes(noise, largest, 600)
+    scale = np.abs(prompts.ys).max(axis=1, keepdims=True)
+    np.testing.assert_allclose(bayes(prompts) / scale, fine(prompts) / scale, atol=1e-9)
+    np.testing.assert_allclose(bayes.log_evidence(prompts), fine.log_evidence(prompts), rtol=1e-9, atol=1e-9)
+
+
+def test_a_scale_beyond_the_quadrature_is_refused():
+    with pytest.raises(InvalidInputError, match=r"largest must be at most 1e\+06; 1e\+07 was given"):
+        RandomScaleBayes(1.0, 1e7)
 
 
 def test_lists_are_weighed_against_other_laws():

@@ -213,3 +213,14 @@ def test_fast_has_a_curriculum_of_dimensions_with_softmax_attention_only():
     assert preset("fast", dimension=20).curriculum == Curriculum()
     longer = preset("fast", dimension=20, n_train=100).curriculum
     assert [longer.at(step, 20, 101) for step in (0, 2399)] == [(20, 41), (20, 101)]
+
+
+def test_what_says_nothing_is_left_out_so_that_digests_stay():
+    """Of outliers whose field ``whole`` earlier versions did not know."""
+    each, whole = (
+        preset("tiny", targets="labels", prompts={"outliers": {"probability": 0.3, "scale": 5.0, "whole": given}})
+        for given in (False, True)
+    )
+    assert each.as_dict()["prompts"]["outliers"] == {"probability": 0.3, "scale": 5.0}
+    assert read_config(each.as_dict()) == each
+    assert read_config(whole.as_dict()) == whole != each

@@ -102,10 +102,14 @@ def test_costs_of_many_steps_are_sampled_evenly():
     assert counted_steps(3) == ([0, 1, 2], 1.0)
 
 
-def test_reference_lines_are_those_of_the_loss(tmp_path):
+@pytest.mark.parametrize(
+    "noise",
+    [{"noise": 0.5}, *({"outliers": {"probability": 0.25, "scale": 1.0, "whole": whole}} for whole in (False, True))],
+)
+def test_reference_lines_are_those_of_the_loss(noise, tmp_path):
     """With labels and the query's loss: zero's is E y²/d, least squares' its error plus the noise."""
     config = preset(
-        "lsa", dimension=2, n_train=6, steps=20, batch_size=512, prompts={"noise": 0.5}, n_evaluation=4000, log_every=20
+        "lsa", dimension=2, n_train=6, steps=20, batch_size=512, prompts=noise, n_evaluation=4000, log_every=20
     )
     run = train(config, tmp_path)
     zero, least_squares = reference_lines(config, run.metrics)
@@ -113,6 +117,8 @@ def test_reference_lines_are_those_of_the_loss(tmp_path):
     # Noisy least squares: s²d/(M − d − 1) beside the noise itself.
     assert least_squares == pytest.approx((0.25 * 2 / 3 + 0.25) / 2, rel=0.15)
     assert reference_lines(preset("tiny"), run.metrics)[1] == 0
+    noisy = preset("tiny", prompts={"outliers": {"probability": 0.5, "scale": 1.0, "whole": True}})
+    assert math.isnan(reference_lines(noisy, run.metrics)[1])
     # All positions: as many noisy examples as dimensions give least squares an infinite mean error.
     assert math.isnan(reference_lines(config.with_(loss_at="all_positions"), run.metrics)[1])
 

@@ -98,10 +98,12 @@ def test_targets_without_a_closed_form_are_refused():
         replace(plain, tasks=Cubic()),
         replace(plain, outliers=Outliers(0.1, 3.0)),
         replace(plain, noise=0.1, outliers=Outliers(0.1, 3.0, whole=True)),
+        replace(plain, tasks=DecisionTree(4), outliers=Outliers(0.1, 3.0, whole=True)),
         replace(plain, changes=(id,)),
     ):
-        with pytest.raises(InvalidInputError, match="'posterior_mean' must be known"):
+        with pytest.raises(InvalidInputError, match="'posterior_mean' must be known") as refused:
             posterior_mean(law)
+        assert str(refused.value).count("posterior_mean") == 1
 
 
 def test_shifted_laws_keep_their_posterior_mean_or_are_refused():

@@ -81,6 +81,10 @@ def _run(arguments: Sequence[str]) -> int:
         result = app(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except KeyboardInterrupt:
+        from iclab.cli.processes import started_here
+
+        if started_here():
+            return EXIT_INTERRUPTED
         verb = next(iter(arguments), "")
         sys.stderr.write(f"iclab: interrupted; {_GO_ON.get(verb, 'the same command begins anew')}.\n")
         return EXIT_INTERRUPTED

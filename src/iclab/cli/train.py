@@ -56,8 +56,8 @@ def train(
         How many processes of this machine share every batch: on as many cores that nobody else uses, faster than
         threads. On several machines start the command by torchrun.
     check
-        Say what the training will cost, in which precision it will multiply and why, and what looks odd about it, and
-        train nothing.
+        Say what the training will cost in one process, in which precision it will multiply and why, and what looks odd
+        about it, and train nothing.
     curve
         Draw the losses of the run in the folder so far into this file (SVG, PNG or PDF), and train nothing.
     log
@@ -68,9 +68,12 @@ def train(
     allow_code
         Run code of your own that the file or folder names (kind: own). What --set names runs without it.
     """
+    from iclab.cli.processes import in_processes, started_here
     from iclab.foundations import InvalidInputError
     from iclab.training import Run, TrainingDivergedError
     from iclab.training.distributed import ProcessLostError
+    from iclab.training.run import CONFIG
+    from iclab.training.threads import gaining_threads
 
     more = None
     if set_ and config is None:
@@ -89,20 +92,20 @@ def train(
     if more is not None and directory is not None:
         from iclab.training.continuing import extend
 
+        held = Run.open(directory, allow_code=allow_code).config
+        _check_processes(processes, held)
         if check:
-            chosen = Run.open(directory, allow_code=allow_code).config.with_(steps=more)
+            chosen = held.with_(steps=more)
         else:
             chosen, resume = extend(directory, more, allow_code=allow_code).config, True
     if chosen is None:
         if not resume:
             raise InvalidInputError("a configuration must be given to start a training; to resume one, add --resume.")
         chosen = Run.open(directory, allow_code=allow_code).config
+    _check_processes(processes, chosen)
     if check:
         return _check(chosen, as_json=json)
-    if processes != 1:
-        from iclab.cli.processes import in_processes
-
-        _check_processes(processes, chosen)
+    if processes > 1:
         source = [] if config is None or more is not None else [config, *(f"--set={change}" for change in set_)]
         options = [f"--log={each}" for each in log] + ["--json"] * json + ["--allow-code"] * allow_code
         return in_processes(
@@ -110,9 +113,13 @@ def train(
         )
     leads = int(os.environ.get("RANK", "0")) == 0  # set by torchrun
     try:
-        run = _train(chosen, directory, resume=resume, loud=leads, logs=listed(log or None, "--log"))
+        # What a run has decided, it keeps.
+        held = Run.open(directory, allow_code=allow_code).config if resume and (directory / CONFIG).exists() else chosen
+        with gaining_threads(held):
+            run = _train(chosen, directory, resume=resume, loud=leads, logs=listed(log or None, "--log"))
     except (TrainingDivergedError, ProcessLostError) as error:
-        sys.stderr.write(f"iclab: {error}\n")
+        if not (isinstance(error, ProcessLostError) and started_here()):
+            sys.stderr.write(f"iclab: {error}\n")
         return 1
     if leads:
         _print_result(run, as_json=json)
@@ -123,8 +130,9 @@ def _check_processes(count: int, config: TrainingConfig) -> None:
     from iclab.foundations import InvalidInputError, check_integer
     from iclab.training.distributed import World
 
-    World(0, check_integer(count, "--processes", minimum=1)).share(config.batch_size_at(0))
-    if "WORLD_SIZE" in os.environ:
+    smallest = min(config.batch_size_at(0), config.batch_size_at(config.steps - 1))
+    World(0, check_integer(count, "--processes", minimum=1)).share(smallest)
+    if count > 1 and "WORLD_SIZE" in os.environ:
         raise InvalidInputError(
             "--processes must be left out under torchrun, which starts the processes itself; it was given."
         )
@@ -215,7 +223,6 @@ def _train(config: TrainingConfig, directory: Path, *, resume: bool, loud: bool,
     from iclab.training import train as fit
     from iclab.training.linting import lint
     from iclab.training.logs import Log, logs_of
-    from iclab.training.threads import gaining_threads
 
     told: list[Log] = logs_of(logs)
     if loud:
@@ -225,8 +232,7 @@ def _train(config: TrainingConfig, directory: Path, *, resume: bool, loud: bool,
             for remark in lint(config):
                 sys.stderr.write(f"{remark}\n")
         told.append(Panel(config) if sys.stderr.isatty() else Lines(config))
-    with gaining_threads(config):
-        return fit(config, directory, resume=resume, log=told)
+    return fit(config, directory, resume=resume, log=told)
 
 
 def _print_result(run: Run, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,6 +19,8 @@ from iclab.prompts import Prompts
 from iclab.prompts.random_covariances import check_probabilities
 
 LOG_2PI = float(np.log(2 * np.pi))
+# A random scale: the largest factor, and nodes per log(largest)·√P.
+_LARGEST, _DENSITY = 1e6, 4.0
 
 
 @runtime_checkable
@@ -82,9 +85,10 @@ class RandomScaleBayes:
     noise : float
         Standard deviation of the label noise, positive.
     largest : float
-        Largest factor, above 1; the smallest is its reciprocal.
-    nodes : int
-        Of the quadrature over log c.
+        Largest factor, above 1 and at most 1e6; the smallest is its reciprocal.
+    nodes : int, optional
+        Of the quadrature over log c; when omitted, as many as make its error that of rounding: log c has a range of
+        2 log ``largest``, and its posterior after n examples a width of at least 1/√(2n).
 
     Raises
     ------
@@ -94,12 +98,15 @@ class RandomScaleBayes:
 
     noise: float
     largest: float
-    nodes: int = 32
+    nodes: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "noise", check_real(self.noise, "noise", above=0.0))
         object.__setattr__(self, "largest", check_real(self.largest, "largest", above=1.0))
-        object.__setattr__(self, "nodes", check_integer(self.nodes, "nodes", minimum=1))
+        if self.largest > _LARGEST:
+            raise InvalidInputError(f"largest must be at most {_LARGEST:g}; {self.largest:g} was given.")
+        if self.nodes is not None:
+            object.__setattr__(self, "nodes", check_integer(self.nodes, "nodes", minimum=1))
 
     @each_output
     def __call__(self, prompts: Prompts) -> PromptLabels:
@@ -115,16 +122,17 @@ class RandomScaleBayes:
 
     def _given(self, prompts: Prompts) -> tuple[np.ndarray, np.ndarray]:
         """Predictions given each c, and the logarithm of its weight times the evidence, shapes (K, B, P)."""
-        points, shares = np.polynomial.legendre.leggauss(self.nodes)
+        count = self.nodes or 16 + ceil(_DENSITY * np.log(self.largest) * np.sqrt(prompts.n_points))
+        points, shares = np.polynomial.legendre.leggauss(count)
         factors = (self.largest**points)[:, None, None, None]
         # Weights c·w on inputs x are weights w on inputs c·x, so that one pass fits all c.
-        whole = (self.nodes * len(prompts), prompts.n_points)
+        whole = (count * len(prompts), prompts.n_points)
         xs = (factors * prompts.xs).reshape(*whole, -1)
-        ys = np.broadcast_to(prompts.ys, (self.nodes, *prompts.ys.shape)).reshape(whole)
+        ys = np.broadcast_to(prompts.ys, (count, *prompts.ys.shape)).reshape(whole)
         fit = fit_prefixes(xs, ys, self.noise**2)
         evidence = log_gaussians(ys - apply(fit.weights, xs), self.noise**2 * (1 + fit.leverages))
         queries = (factors * prompts.queries).reshape(*whole, -1)
-        shape = (self.nodes, *prompts.ys.shape)
+        shape = (count, *prompts.ys.shape)
         return apply(fit.weights, queries).reshape(shape), evidence.reshape(shape) + np.log(shares / 2)[:, None, None]
 
 

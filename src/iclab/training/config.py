@@ -303,6 +303,9 @@ class TrainingConfig:
             del data["curriculum"]["fields"]
         if not self.clamp:
             del data["clamp"]
+        outliers = data["prompts"].get("outliers")
+        if outliers is not None and not outliers["whole"]:
+            del outliers["whole"]
         for key in ("window", "init_from", "checkpoints"):
             if data[key] is None:
                 del data[key]

@@ -76,6 +76,8 @@ class World:
 def _all_there() -> Generator[None]:
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
         time.sleep(_GRACE)
         raise ProcessLostError(

@@ -11,6 +11,11 @@ from typing import Any, Self
 _ASKING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
 
 
+def asking() -> list[signal.Signals]:
+    """Signals that ask a training to stop; one that is ignored, as SIGHUP is under nohup, does not."""
+    return [number for number in _ASKING if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 class Signals:
     """While entered, notes these signals in ``received``; a second one acts as usual.
 
@@ -25,9 +30,8 @@ class Signals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in _ASKING:
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._before[number] = signal.signal(number, self._note)
+            for number in asking():
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(

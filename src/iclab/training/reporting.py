@@ -147,8 +147,13 @@ def scale_of(config: TrainingConfig) -> tuple[int, str]:
 
 def least_squares_diverges(config: TrainingConfig, position: int) -> bool:
     """Whether least squares' mean error from so many examples is infinite: noisy labels, as many as d or one off."""
-    noisy = config.noise > 0 or getattr(config.prompts, "outliers", None) is not None
-    return noisy and position > 0 and abs(position - config.architecture.dimension) <= 1
+    return _noise_variance(config) > 0 and position > 0 and abs(position - config.architecture.dimension) <= 1
+
+
+def _noise_variance(config: TrainingConfig) -> float:
+    """Of a label, over all prompts."""
+    outliers = getattr(config.prompts, "outliers", None)
+    return config.noise**2 + (outliers.probability * outliers.scale**2 if outliers is not None else 0.0)
 
 
 def reference_lines(config: TrainingConfig, metrics: list[dict[str, Any]]) -> tuple[float, float]:
@@ -160,7 +165,8 @@ def reference_lines(config: TrainingConfig, metrics: list[dict[str, Any]]) -> tu
     is another posterior mean. The true law's is its cross-entropy on the held-out prompts.
     """
     zero = next((line["zero"] for line in reversed(metrics) if "zero" in line), math.nan)
-    if config.targets == "posterior_mean" and not config.noise and config.architecture.labels.kind != "class":
+    noise = _noise_variance(config)
+    if config.targets == "posterior_mean" and not noise and config.architecture.labels.kind != "class":
         tasks = getattr(config.prompts, "tasks", None)
         return zero, 0.0 if getattr(tasks, "kind", None) == "linear" else math.nan
     name = reference_of(config.architecture.labels)
@@ -172,6 +178,5 @@ def reference_lines(config: TrainingConfig, metrics: list[dict[str, Any]]) -> tu
         return zero, float(np.mean([errors[position] for position in asked]))
     if any(least_squares_diverges(config, position) for position in asked):
         return zero, math.nan
-    noise = config.noise**2 if config.targets == "labels" else 0.0
-    mean = float(np.mean([errors[position] for position in asked]))
-    return zero, (mean + noise) / (config.architecture.dimension if config.per_dimension else 1)
+    mean = float(np.mean([errors[position] for position in asked])) + (noise if config.targets == "labels" else 0.0)
+    return zero, mean / (config.architecture.dimension if config.per_dimension else 1)

@@ -26,7 +26,7 @@ import torch
 from iclab.foundations import InvalidInputError, PromptLabels
 from iclab.predictors import LeastSquares, Ridge, bayes_predictor
 from iclab.predictors.exact import require_plain
-from iclab.prompts import Covariates, Gaussian, Linear, PromptDistribution, Prompts, RandomDiagonal
+from iclab.prompts import Covariates, Gaussian, Linear, Outliers, PromptDistribution, Prompts, RandomDiagonal
 from iclab.prompts.linear_algebra import symmetric_root
 from iclab.training.curriculum import Truncated
 
@@ -53,35 +53,37 @@ def posterior_mean(distribution: PromptDistribution) -> Targets:
     Raises
     ------
     InvalidInputError
-        If no exact Bayes predictor is known for the law, or the prompts are shifted or have outliers.
+        If no exact Bayes predictor is known for the law, the prompts are shifted, or they have outliers that are not
+        whole prompts or not the only noise.
     """
     try:
-        if isinstance(distribution, PromptDistribution) and _some_are_noisy(distribution):
-            return _of_each(distribution)
-        if isinstance(distribution, PromptDistribution) and isinstance(distribution.tasks, Linear):
-            require_plain(distribution)
-            return _of_linear(distribution.tasks, distribution)
-        return bayes_predictor(distribution)
+        return _targets(distribution)
     except InvalidInputError as error:
         reason = str(error).rstrip(".")
         raise InvalidInputError(f"targets 'posterior_mean' must be known, but {reason}; use 'labels'.") from error
 
 
-def _some_are_noisy(distribution: PromptDistribution) -> bool:
-    """Whether prompts are without noise or all noisy, so that each tells its truth which it is."""
-    return distribution.outliers is not None and distribution.outliers.whole and not distribution.noise
+def _targets(distribution: PromptDistribution) -> Targets:
+    if isinstance(distribution, PromptDistribution) and distribution.outliers is not None:
+        return _of_noisy_prompts(distribution, distribution.outliers)
+    if isinstance(distribution, PromptDistribution) and isinstance(distribution.tasks, Linear):
+        require_plain(distribution)
+        return _of_linear(distribution.tasks, distribution)
+    return bayes_predictor(distribution)
 
 
-def _of_each(distribution: PromptDistribution) -> Targets:
+def _of_noisy_prompts(distribution: PromptDistribution, outliers: Outliers) -> Targets:
     """Of noisy prompts and of the others, each given what it is: E[y | C, x, noisy] is as good a target as E[y | C, x].
 
     The argument above holds word for word, as f is a function of (C, x) alone.
     """
-    assert distribution.outliers is not None
+    if not outliers.whole or distribution.noise:
+        raise InvalidInputError("outliers must be of whole prompts, the only noise of their labels.")
     plain = replace(distribution, outliers=None)
-    without, within = posterior_mean(plain), posterior_mean(replace(plain, noise=distribution.outliers.scale))
+    without, within = _targets(plain), _targets(replace(plain, noise=outliers.scale))
 
     def means(prompts: Prompts) -> PromptLabels:
+        # Without other noise a label is its truth but in a noisy prompt.
         noisy = (prompts.ys != prompts.targets).reshape(len(prompts), -1).any(axis=1)
         values = np.array(without(prompts))
         if noisy.any():
