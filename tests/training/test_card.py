@@ -62,6 +62,10 @@ def test_a_card_says_whose_weights_a_training_began_from(config, run, tmp_path):
     for each, named in ((run, False), (again, True)):
         each.export(tmp_path / f"model-{named}")
         assert (str(run.directory) in (tmp_path / f"model-{named}" / "README.md").read_text()) is named
+    both = train(config.with_(init_from=(str(run.directory), str(again.directory))), tmp_path / "both")
+    both.export(tmp_path / "model-of-both")
+    page = (tmp_path / "model-of-both" / "README.md").read_text()
+    assert f"the mean of those of `{run.directory}` and `{again.directory}`" in page
 
 
 def test_half_precision_is_half_the_size_and_what_was_judged(config, run, tmp_path):

@@ -12,7 +12,7 @@ import torch
 
 from iclab.foundations import InvalidInputError
 from iclab.models import Architecture, Transformer, save_model
-from iclab.training import Run, preset, train
+from iclab.training import Run, preset, read_config, train
 from iclab.training.continuing import extend, initial_weights
 from iclab.training.metrics import METRICS, read_metrics
 
@@ -184,6 +184,23 @@ def test_a_training_begins_from_given_weights(tmp_path):
     other = preset("tiny", steps=4, **{**SMALL, "model": {"width": 32, "layers": 1}}, init_from=str(tmp_path / "again"))
     with pytest.raises(InvalidInputError, match="same architecture"):
         train(other, tmp_path / "fourth")
+
+
+def test_a_training_begins_from_the_mean_of_several_models(tmp_path):
+    """Also of a shallower one, which is grown first, so that its own predictions are one end of the line."""
+    deep = {**SMALL, "model": {"width": 16, "layers": 2}}
+    runs = [train(preset("tiny", steps=4, **sizes), tmp_path / name) for name, sizes in (("one", SMALL), ("two", deep))]
+    names = tuple(str(run.directory) for run in runs)
+    one, two = (initial_weights(preset("tiny", **deep, init_from=name)) for name in names)
+    mean = initial_weights(preset("tiny", **deep, init_from=names))
+    for key, value in mean.items():
+        assert torch.equal(value, ((one[key].double() + two[key].double()) / 2).to(value.dtype))
+    again = initial_weights(preset("tiny", **deep, init_from=names[1:] * 3))
+    assert all(torch.equal(again[key], two[key]) for key in two)
+    config = preset("tiny", **deep, init_from=names)
+    assert read_config(config.as_dict()) == config
+    with pytest.raises(InvalidInputError, match="init_from"):
+        preset("tiny", init_from=())
 
 
 @pytest.mark.parametrize("layers", [4, 5, 8])

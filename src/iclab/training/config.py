@@ -71,10 +71,11 @@ class TrainingConfig:
     window : int, optional
         Of a model with loops: what is predicted after each of so many last loops is fitted, and earlier loops have no
         gradient (Yang et al. 2024). The last loop alone, with the gradient of all, when omitted.
-    init_from : str, optional
+    init_from : str or tuple of str, optional
         A run, a saved model or the name of one that ships with the package, of the same architecture, from whose
         weights the training begins; from random ones when omitted. One of fewer layers is grown to a deeper model that
-        predicts the same.
+        predicts the same. Of several models it begins from the mean of their weights (Wortsman et al. 2022, "Model
+        soups"), which does well where one was trained on from the other.
     clamp : tuple of Clamp
         Activations that are held fixed in every forward pass of the training, such as
         ``{activation: blocks.0.attention.mixed, head: 1, to: 0}``.
@@ -113,7 +114,7 @@ class TrainingConfig:
     targets: Literal["labels", "posterior_mean"] = "labels"
     loss_at: Literal["all_positions", "query"] = "all_positions"
     window: int | None = Field(default=None, ge=1)
-    init_from: str | None = None
+    init_from: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     clamp: tuple[Clamp, ...] = ()
     per_dimension: bool = False
     precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"

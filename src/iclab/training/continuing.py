@@ -79,7 +79,7 @@ def _longer(series: Series | None, before: int, after: int) -> Series | None:
 
 
 def initial_weights(config: TrainingConfig) -> dict[str, Tensor]:
-    """The weights that a training begins from, those of the model that ``config.init_from`` names.
+    """The weights that a training begins from: those of the model that ``init_from`` names, or the mean of several.
 
     A model of fewer layers is grown: see ``grown``.
 
@@ -88,18 +88,27 @@ def initial_weights(config: TrainingConfig) -> dict[str, Tensor]:
     InvalidInputError
         If there is no such model, or its weights are not those of the configuration's architecture.
     """
-    model = load(config.init_from or "", allow_code=code_allowed(config.model)).model
+    given = config.init_from or ""
+    names = (given,) if isinstance(given, str) else given
     fresh = make(config.architecture, config.seed).state_dict()
+    several = [_weights(name, config, fresh) for name in names]
+    # In float64, so that the mean of equal weights is these weights.
+    return {key: torch.stack([each[key].double() for each in several]).mean(0).to(fresh[key].dtype) for key in fresh}
+
+
+def _weights(name: str, config: TrainingConfig, fresh: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Those of a model, grown to the configuration's depth."""
+    model = load(name, allow_code=code_allowed(config.model)).model
     weights = model.state_dict()
     if isinstance(model, Transformer) and _shallower(model.architecture, config.architecture):
         weights = grown(weights, model.architecture.layers, fresh, config.architecture.layers)
-    found, wanted = ({name: tuple(value.shape) for name, value in each.items()} for each in (weights, fresh))
-    for name in [*wanted, *found]:
-        if wanted.get(name) != found.get(name):
+    found, wanted = ({key: tuple(value.shape) for key, value in each.items()} for each in (weights, fresh))
+    for key in [*wanted, *found]:
+        if wanted.get(key) != found.get(key):
             raise InvalidInputError(
                 "init_from must name a model of the same architecture, or of fewer layers whose blocks have residuals; "
-                f"{name!r} has the shape {found.get(name, 'of nothing')} in {config.init_from} and "
-                f"{wanted.get(name, 'of nothing')} here."
+                f"{key!r} has the shape {found.get(key, 'of nothing')} in {name} and "
+                f"{wanted.get(key, 'of nothing')} here."
             )
     return weights
 
