@@ -50,7 +50,9 @@ RELEASED = {
     ("statistic", "n_prompts"), [(np.median, 100), pytest.param(np.mean, 2000, marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("name", RELEASED)
-@pytest.mark.parametrize("model", ["linear-columns-d20-mixture", "linear-columns-d20-mixture-deep"])
+@pytest.mark.parametrize(
+    "model", ["linear-columns-d20-mixture", "linear-columns-d20-mixture-deep", "linear-columns-d20-mixture-noisy"]
+)
 def test_a_mixture_of_laws_makes_a_model_robust(model, name, statistic, n_prompts):
     """The mean needs many prompts: a few are far off."""
     prompts = shift(name).apply(PromptDistribution(Gaussian(np.eye(20)), Linear())).sample(n_prompts, 41, seed=777)
