@@ -199,6 +199,22 @@ def test_two_processes_are_interrupted_and_resumed(asking, iclab, command, tmp_p
 
 
 @pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("[]", "init_from must name a model, or several in a list; [] was given"),
+        ("[a, 3]", "init_from must name a model, or several in a list; ['a', 3] was given"),
+        ("[linear-columns-d20-identity, nowhere]", "init_from must name a model of the same architecture"),
+        ("nowhere", "init_from must name models that are there"),
+    ],
+)
+@pytest.mark.parametrize("check", [[], ["--check"]])
+def test_models_to_begin_from_must_be_there(iclab, check, given, sentence):
+    code, out, err = iclab("train", "tiny", *SMALL, "--set", f"init_from={given}", *check)
+    assert (code, out) == (2, "")
+    assert sentence in err
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--processes=0"], "--processes must be at least 1; 0 was given"),
@@ -229,6 +245,16 @@ def test_a_process_that_is_lost_ends_the_training(command, tmp_path):
     assert (run.returncode, out) == (128 + signal.SIGKILL, "")
     assert err.count("ended by signal 9") == err.count("iclab: ") == 1
     assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_one_that_started_them(command, tmp_path):
+    run = command("train", "tiny", *SMALL, "--set", "steps=100000", "--directory", "run", "--processes=2")
+    begun(run, tmp_path / "run")
+    processes = psutil.Process(run.pid).children(recursive=True)
+    run.kill()
+    assert not psutil.wait_procs(processes, timeout=60)[1]
+    assert list((tmp_path / "run" / "checkpoints").iterdir())  # saved
 
 
 @pytest.mark.slow

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +18,18 @@ _RUN = "iclab"
 def started_here() -> bool:
     """Whether this is one of the processes: what ends them all is said by who started them."""
     return os.environ.get("TORCHELASTIC_RUN_ID") == _RUN
+
+
+def end_with_starter() -> None:
+    """Be asked to stop once the process that started this one is gone, also if it was killed."""
+    starter = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == starter:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def in_processes(count: int, arguments: Sequence[str]) -> int:
@@ -52,8 +67,8 @@ def in_processes(count: int, arguments: Sequence[str]) -> int:
         try:
             # -P: as for the command itself, no code of the current folder is imported for the standard library's.
             elastic_launch(config, sys.executable)("-P", "-m", "iclab", *arguments)
-        except SignalException as signal:
-            raise KeyboardInterrupt from signal
+        except SignalException as asked:
+            raise KeyboardInterrupt from asked
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             if 0 not in error.failures:

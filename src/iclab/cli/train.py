@@ -68,7 +68,7 @@ def train(
     allow_code
         Run code of your own that the file or folder names (kind: own). What --set names runs without it.
     """
-    from iclab.cli.processes import in_processes, started_here
+    from iclab.cli.processes import end_with_starter, in_processes, started_here
     from iclab.foundations import InvalidInputError
     from iclab.training import Run, TrainingDivergedError
     from iclab.training.distributed import ProcessLostError
@@ -111,6 +111,8 @@ def train(
         return in_processes(
             processes, ["train", *source, f"--directory={directory}", *(["--resume"] * resume), *options]
         )
+    if started_here():
+        end_with_starter()
     leads = int(os.environ.get("RANK", "0")) == 0  # set by torchrun
     try:
         # What a run has decided, it keeps.
@@ -197,6 +199,7 @@ def _check(config: TrainingConfig, *, as_json: bool) -> int:
 
     from iclab.models import OwnModel
     from iclab.training.causality import check_causal
+    from iclab.training.continuing import initial_weights
     from iclab.training.cost import estimate_cost
     from iclab.training.linting import lint
     from iclab.training.precision import choices, decided
@@ -204,6 +207,8 @@ def _check(config: TrainingConfig, *, as_json: bool) -> int:
 
     if isinstance(config.model, OwnModel):  # ours are, by construction
         check_causal(config)
+    if config.init_from is not None:
+        initial_weights(config)
     with gaining_threads(config) as threads:
         chosen, cost, remarks = choices(config), estimate_cost(config), lint(config)
     first = {"threads": threads, "targets": config.targets}

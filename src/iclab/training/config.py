@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic.dataclasses import dataclass
 
 from iclab.foundations import InvalidInputError
@@ -32,6 +32,15 @@ def _kind(value: Any) -> str:
     """Of a model: a transformer has none."""
     kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
     return UNTAGGED if kind is None else str(kind)
+
+
+def _names(given: Any) -> Any:
+    """The name of one model, or of several."""
+    if given is None or isinstance(given, str):
+        return given
+    if isinstance(given, (list, tuple)) and given and all(isinstance(each, str) for each in given):
+        return tuple(given)
+    raise InvalidInputError(f"init_from must name a model, or several in a list; {given!r} was given.")
 
 
 ModelSpecification = Annotated[
@@ -114,7 +123,7 @@ class TrainingConfig:
     targets: Literal["labels", "posterior_mean"] = "labels"
     loss_at: Literal["all_positions", "query"] = "all_positions"
     window: int | None = Field(default=None, ge=1)
-    init_from: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    init_from: Annotated[str | tuple[str, ...] | None, BeforeValidator(_names)] = None
     clamp: tuple[Clamp, ...] = ()
     per_dimension: bool = False
     precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"

@@ -98,7 +98,10 @@ def initial_weights(config: TrainingConfig) -> dict[str, Tensor]:
 
 def _weights(name: str, config: TrainingConfig, fresh: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """Those of a model, grown to the configuration's depth."""
-    model = load(name, allow_code=code_allowed(config.model)).model
+    try:
+        model = load(name, allow_code=code_allowed(config.model)).model
+    except InvalidInputError as error:
+        raise InvalidInputError(f"init_from must name models that are there: {error}") from error
     weights = model.state_dict()
     if isinstance(model, Transformer) and _shallower(model.architecture, config.architecture):
         weights = grown(weights, model.architecture.layers, fresh, config.architecture.layers)

@@ -77,8 +77,10 @@ def _of_noisy_prompts(distribution: PromptDistribution, outliers: Outliers) -> T
 
     The argument above holds word for word, as f is a function of (C, x) alone.
     """
-    if not outliers.whole or distribution.noise:
-        raise InvalidInputError("outliers must be of whole prompts, the only noise of their labels.")
+    if not outliers.whole:
+        raise InvalidInputError("outliers must be of whole prompts (whole: true).")
+    if distribution.noise:
+        raise InvalidInputError(f"noise must be 0 beside noisy prompts; {distribution.noise:g} was given.")
     plain = replace(distribution, outliers=None)
     without, within = _targets(plain), _targets(replace(plain, noise=outliers.scale))
 
