@@ -519,7 +519,7 @@ def test_noisy_weights_of_a_random_scale_by_importance():
 def test_the_quadrature_over_the_scale_is_exact(dimension, points, largest, noise):
     law = PromptDistribution(Gaussian.isotropic(dimension), RandomScaleLinear(largest), noise)
     prompts = law.sample(4, points, seed=1)
-    bayes, fine = bayes_predictor(law), RandomScaleBayes(noise, largest, 600)
+    bayes, fine = bayes_predictor(law), RandomScaleBayes(noise, largest, 250)
     scale = np.abs(prompts.ys).max(axis=1, keepdims=True)
     np.testing.assert_allclose(bayes(prompts) / scale, fine(prompts) / scale, atol=1e-9)
     np.testing.assert_allclose(bayes.log_evidence(prompts), fine.log_evidence(prompts), rtol=1e-9, atol=1e-9)

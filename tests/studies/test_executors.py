@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from threadpoolctl import threadpool_info
 
@@ -74,6 +75,16 @@ def test_a_worker_that_dies_is_replaced_and_its_task_done(tmp_path):
         outcomes = _outcomes(place, [Task(die_once, (str(tmp_path / str(i)),)) for i in range(2)])
     assert all(isinstance(outcome, int) for outcome in outcomes)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_pools_end_their_own_processes_alone():
+    with workplace(2) as outer:
+        [first] = _outcomes(outer, [Task(os.getpid)])
+        with workplace(2) as inner:
+            [other] = _outcomes(inner, [Task(os.getpid)])
+        assert psutil.pid_exists(first)
+        assert not psutil.pid_exists(other)
+        assert _outcomes(outer, [Task(int, ("3",))]) == [3]
 
 
 def test_workers_that_always_die_end_in_an_error():

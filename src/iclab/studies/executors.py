@@ -185,8 +185,9 @@ def workplace(workers: int = 1, dask: str | None = None) -> Generator[Workplace]
 
 def _end_processes(executor: Executor) -> None:
     """SIGTERM: a training under way saves itself and ends."""
+    # Its own alone; another pool of this process may be at work. Python has a public way from 3.14 on.
+    children = list((getattr(executor, "_processes", None) or {}).values())
     executor.shutdown(wait=False, cancel_futures=True)
-    children = [child for child in multiprocessing.active_children() if child.name.startswith("SpawnProcess")]
     for child in children:
         child.terminate()
     deadline = time.monotonic() + _GRACE
