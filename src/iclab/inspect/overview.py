@@ -140,6 +140,7 @@ def overview(
     draw = _Drawn(distribution, n_points, seed, counts)
     tables: dict[str, pd.DataFrame] = {"parts": _parts(predictor)}
     tables["prompts"] = _prompts(distribution, n_points, seed)
+    progress("errors", 0, counts["errors"])
     tables["errors"] = _errors(predictor, distribution, n_points, counts["errors"], seed, progress)
     tables["activations"] = activations(predictor, draw("attention"))
     patterns: Mapping[int, np.ndarray] = {}
