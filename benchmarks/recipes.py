@@ -1,6 +1,6 @@
-"""Variants of the preset ``fast`` at d = 10 on 64,000 prompts, one training each: the last table of docs/speed.md.
+"""Variants of the preset ``fast`` at d = 10 on 64,000 prompts, one training each: "More variants" of docs/speed.md.
 
-``python benchmarks/recipes.py`` trains all of them (six minutes of one core with bfloat16), with names only those.
+``python benchmarks/recipes.py`` trains all of them (some 30 CPU seconds each with bfloat16), with names only those.
 SOAP and schedule-free AdamW need ``pip install pytorch_optimizer schedulefree``.
 """
 

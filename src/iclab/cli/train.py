@@ -53,8 +53,8 @@ def train(
         spectrum or matrix replaces the preset's dimension) and max_points. Repeat the option for more. Without a
         configuration, --directory RUN --set steps=N trains a run for more steps, where its schedule allows.
     processes
-        How many processes of this machine share every batch: on as many cores that nobody else uses, faster than
-        threads. On several machines start the command by torchrun.
+        How many processes of this machine share every batch: on as many cores that nobody else uses, large
+        trainings are faster so. On several machines start the command by torchrun.
     check
         Say what the training will cost in one process, in which precision it will multiply and why, and what looks odd
         about it, and train nothing.

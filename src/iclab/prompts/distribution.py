@@ -65,6 +65,11 @@ class Outliers:
         object.__setattr__(self, "probability", number)
         object.__setattr__(self, "scale", check_real(self.scale, "scale", minimum=0.0))
 
+    @property
+    def variance(self) -> float:
+        """Of what is added to a label, over all prompts: probability · scale²."""
+        return self.probability * self.scale**2
+
     def sample(self, draws: Draws, n_points: int, *size: int) -> PromptLabels:
         """What is added to the labels, shape (B, P), or (B, P, k) for vectors of ``size`` k."""
         shape = (1,) * (1 + len(size)) if self.whole else (n_points, *size)

@@ -152,7 +152,7 @@ def linear_setting(distribution: PromptDistribution) -> LinearSetting:
     query = mean_covariance(covariates)
     variance = distribution.noise**2
     if distribution.outliers is not None:
-        variance += distribution.outliers.probability * distribution.outliers.scale**2
+        variance += distribution.outliers.variance
     if distribution.changes:
         return LinearSetting(None, None, None, variance)
     context = covariates.covariance if isinstance(covariates, Gaussian) else None

@@ -153,7 +153,7 @@ def least_squares_diverges(config: TrainingConfig, position: int) -> bool:
 def _noise_variance(config: TrainingConfig) -> float:
     """Of a label, over all prompts."""
     outliers = getattr(config.prompts, "outliers", None)
-    return config.noise**2 + (outliers.probability * outliers.scale**2 if outliers is not None else 0.0)
+    return config.noise**2 + (0.0 if outliers is None else outliers.build().variance)
 
 
 def reference_lines(config: TrainingConfig, metrics: list[dict[str, Any]]) -> tuple[float, float]:
