@@ -20,11 +20,11 @@ from iclab.training.precision import decided
 
 
 def config_of(layers, n_train, precision, embedding="stacked"):
-    """The preset ``fast`` with so many layers, at d = 20; with tokens in turn the same on GPT-2 itself."""
+    """The preset ``columns`` with so many layers, at d = 20; with tokens in turn the same on GPT-2 itself."""
     width, heads = SIZES[layers]
     attention = "softmax" if embedding == "interleaved" else "linear"
     model = {"width": width, "layers": layers, "heads": heads, "embedding": embedding, "attention": attention}
-    return decided(preset("fast", dimension=20, n_train=n_train, steps=1000, model=model, precision=precision))
+    return decided(preset("columns", dimension=20, n_train=n_train, steps=1000, model=model, precision=precision))
 
 
 def last_batch(config):

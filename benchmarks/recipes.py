@@ -1,4 +1,4 @@
-"""Variants of the preset ``fast`` at d = 10 on 64,000 prompts, one training each: "More variants" of docs/speed.md.
+"""Variants of the preset ``columns`` at d = 10 on 64,000 prompts, one training each: "More variants" of docs/speed.md.
 
 ``python benchmarks/recipes.py`` trains all of them (some 30 CPU seconds each with bfloat16), with names only those.
 SOAP and schedule-free AdamW need ``pip install pytorch_optimizer schedulefree``.
@@ -35,7 +35,7 @@ Trained = tuple[Transformer, float]
 def config(steps: int = 1000, layers: int = 3, width: int = 64, loops: int = 1, **changes: object) -> TrainingConfig:
     model = {"layers": layers, "width": width, "loops": loops, "heads": 2}
     sizes = {"dimension": D, "n_train": N, "max_points": N + 1, "steps": steps, "precision": "bfloat16"}
-    return decided(preset("fast", **sizes, model=model, **changes))
+    return decided(preset("columns", **sizes, model=model, **changes))
 
 
 def fit(given: TrainingConfig, state: State | None = None, after: Callable[[int, Transformer], None] | None = None):
@@ -105,7 +105,7 @@ def grown_in_depth() -> Trained:
 
 
 VARIANTS: dict[str, Callable[[], Trained]] = {
-    "fast": lambda: fit(config()),
+    "columns": lambda: fit(config()),
     "averaged": lambda: averaged(config(), 100),
     "constant": lambda: fit(config(schedule=CONSTANT)),
     "constant, averaged": lambda: averaged(config(schedule=CONSTANT), 200),

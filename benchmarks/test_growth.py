@@ -27,10 +27,10 @@ ROUNDS = 3
 
 
 def step_seconds(d, N, batch, layers):
-    """CPU seconds of a step with its batch: the preset ``fast`` at the width of 6 layers, float32."""
+    """CPU seconds of a step with its batch: the preset ``columns`` at the width of 6 layers, float32."""
     config = decided(
         preset(
-            "fast",
+            "columns",
             dimension=d,
             n_train=N,
             max_points=N + 1,

@@ -18,8 +18,8 @@ D20 = ("dimension=20", "n_train=40", "max_points=41")
 # weights is computed by every process, so that small trainings gain little.
 TRAININGS = {
     "tiny": ("tiny", (), 300, 1.05),
-    "fast": ("fast", (), 80, 0.95),
-    "fast, d = 20": ("fast", D20, 40, 1.25),
+    "columns": ("columns", (), 80, 0.95),
+    "columns, d = 20": ("columns", D20, 40, 1.25),
     "base, d = 20": ("base", D20, 10, 1.05),
 }
 CELLS, LENGTHS = 8, (50, 500)

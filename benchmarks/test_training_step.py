@@ -28,7 +28,7 @@ from iclab.training.step import Step, new_state
 ROUNDS = 7
 # Hugging Face's GPT-2 in float32, by its attention and its memory.
 EAGER, KEEPING, SDPA = "theirs, eager", "theirs, eager, keeping memory", "theirs, sdpa"
-# By the preset `fast`: in the precision that `auto` takes here, and in float32. Both sides read the same prompts,
+# By the preset `columns`: in the precision that `auto` takes here, and in float32. Both sides read the same prompts,
 # theirs as tokens in turn, ours as columns of x and y: as many tokens, of which half are queries that no other token
 # sees, and attention is linear. Ours on tokens in turn, with softmax, is GPT-2 itself and timed as well.
 LEAST_RATIO = {"bfloat16": 2.4, "float32": 1.4}

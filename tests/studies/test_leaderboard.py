@@ -93,10 +93,10 @@ def test_only_recipes_tried_to_the_same_length_are_ranked():
 
 
 def asked(other, fast=(0.03, 0.03, 0.03), garg=0.0025):
-    """Answers where ours and another recipe fall at those rates, by seed."""
-    ladders = {"fast": (100,), "adam": (100,), "garg": (1000,)}
+    """Answers where ours, from which ``columns`` does not differ, and another recipe fall at those rates, by seed."""
+    ladders = {"fast": (100,), "columns": (100,), "adam": (100,), "garg": (1000,)}
     curves = [curve("adam", 100, seed, rate) for seed, rate in enumerate(other)]
-    curves += [curve("fast", 100, seed, rate) for seed, rate in enumerate(fast)]
+    curves += [curve(name, 100, seed, rate) for name in ("fast", "columns") for seed, rate in enumerate(fast)]
     curves += [curve("garg", 1000, seed, garg) for seed in range(len(fast))]
     tables = tables_of(*curves, seeds=tuple(range(len(fast))), ladders=ladders)
     return tables, ask(QUESTIONS, tables)
@@ -105,11 +105,13 @@ def asked(other, fast=(0.03, 0.03, 0.03), garg=0.0025):
 def test_a_slower_recipe_confirms_and_a_faster_one_refutes():
     """After 100 steps the errors are e^-3, and e^-2 or e^-4."""
     tables, answers = asked((0.02, 0.02, 0.02))
-    assert tables["ends"]["ratio"].tolist() == pytest.approx([np.e])
+    assert dict(zip(tables["ends"]["recipe"], tables["ends"]["ratio"], strict=True)) == pytest.approx(
+        {"adam": np.e, "fast": 1.0}
+    )
     assert answers["lower"].verdict is Verdict.CONFIRMED
     assert (answers["first"].met, answers["first"].missed) == (1, 0)  # 0.1; neither reaches the others
     tables, answers = asked((0.04, 0.04, 0.04))
-    assert tables["ends"]["ratio"].tolist() == pytest.approx([1 / np.e])
+    assert tables["ends"].set_index("recipe").loc["adam", "ratio"] == pytest.approx(1 / np.e)
     assert answers["lower"].verdict is Verdict.REFUTED
     assert (answers["first"].met, answers["first"].missed) == (0, 2)
 
@@ -129,9 +131,9 @@ def test_bounds_decide_where_they_can(tables):
 
 
 def test_a_run_that_stopped_at_the_last_threshold_has_no_last_error():
-    ladders = {"fast": (100,), "adam": (100,), "garg": (1000,)}
-    stopped = curve("adam", 100, 0, 0.06).head(45)
-    curves = (curve("fast", 100, 0, 0.03), stopped, curve("garg", 1000, 0, 0.0025))
+    ladders = {"fast": (100,), "columns": (100,), "garg": (1000,)}
+    stopped = curve("fast", 100, 0, 0.06).head(45)
+    curves = (curve("columns", 100, 0, 0.03), stopped, curve("garg", 1000, 0, 0.0025))
     assert tables_of(*curves, seeds=(0,), ladders=ladders)["ends"].empty
 
 

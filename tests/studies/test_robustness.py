@@ -9,13 +9,13 @@ import pytest
 from iclab.foundations import InvalidInputError
 from iclab.studies.robustness.measure import STANDARD, Settings, board, effects, growth
 from iclab.studies.robustness.questions import QUESTIONS
-from iclab.studies.robustness.recipes import DEFAULT, FACTORS, LONGER, configuration
+from iclab.studies.robustness.recipes import BASE, FACTORS, LONGER, configuration
 from iclab.studies.study import Verdict, ask
 from iclab.training.config import differences
 from iclab.training.targets import posterior_mean
 
-FACTOR, PRIOR = LONGER, "prior: everything"
-SETTINGS = Settings(factors=(DEFAULT, FACTOR, PRIOR), judged=("half_subspace", "scale-y=2"))
+FACTOR, LAYERS, PRIOR = LONGER, "mesa", "prior: everything"
+SETTINGS = Settings(factors=(BASE, FACTOR, LAYERS, PRIOR), judged=("half_subspace", "scale-y=2"))
 ZERO = {STANDARD: 1.0, "half_subspace": 1.0, "scale-y=2": 4.0}
 
 
@@ -46,27 +46,31 @@ def verdicts(own, shifted, **more):
 
 
 def test_questions_follow_from_the_errors():
-    brittle = verdicts((0.01, 0.002, 0.015), (0.4, 0.3, 0.01))
-    assert brittle == dict.fromkeys(("brittle", "recipe", "longer", "prior", "price"), Verdict.CONFIRMED)
-    sturdy = verdicts((0.01, 0.02, 0.05), (0.01, 0.001, 0.02))
+    brittle = verdicts((0.01, 0.002, 0.002, 0.015), (0.4, 0.3, 0.01, 0.01))
+    assert brittle == dict.fromkeys(("brittle", "recipe", "layers", "longer", "prior", "price"), Verdict.CONFIRMED)
+    sturdy = verdicts((0.01, 0.02, 0.02, 0.05), (0.01, 0.001, 0.02, 0.02))
     assert sturdy == dict.fromkeys(brittle, Verdict.REFUTED)
 
 
 def test_seeds_that_disagree_decide_nothing():
-    """The default's seeds and a recipe's go the same way: their ratio is certain when the growth is not."""
+    """The seeds of columns and a recipe's go the same way: their ratio is certain when the growth is not."""
     noisy = tables(dict.fromkeys(SETTINGS.factors, 0.01), dict.fromkeys(SETTINGS.factors, 0.02))
     noisy["growth"] = noisy["growth"].assign(growth_low=0.1, growth_high=10.0)
     assert ask(QUESTIONS, noisy)["brittle"].verdict is Verdict.UNDECIDED
 
 
 def test_ratios_are_geometric_means_over_the_same_seeds():
-    found = tables({DEFAULT: 0.01, FACTOR: 0.02, PRIOR: 0.03}, {DEFAULT: 0.4, FACTOR: 0.1, PRIOR: 0.04}, spread=3.0)
+    found = tables(
+        {BASE: 0.01, FACTOR: 0.02, LAYERS: 0.01, PRIOR: 0.03},
+        {BASE: 0.4, FACTOR: 0.1, LAYERS: 0.1, PRIOR: 0.04},
+        spread=3.0,
+    )
     row = found["effects"].set_index("factor").loc[FACTOR]
     # Every seed has the same ratio, however far the seeds lie apart.
     np.testing.assert_allclose(row[["own", "own_low", "own_high"]].astype(float), 2.0)
     np.testing.assert_allclose(row[["shifted", "shifted_low", "shifted_high"]].astype(float), 0.25)
     np.testing.assert_allclose(row[["gap", "gap_low", "gap_high"]].astype(float), 0.125)
-    np.testing.assert_allclose(found["board"].set_index("factor").loc[DEFAULT, [STANDARD, "scale-y=2"]], [0.01, 1.6])
+    np.testing.assert_allclose(found["board"].set_index("factor").loc[BASE, [STANDARD, "scale-y=2"]], [0.01, 1.6])
     # Of what predicting zero costs: labels twice as large cost it four times as much.
     np.testing.assert_allclose(found["growth"].query("factor == @PRIOR")["growth"], 0.04 / 0.03)
 
@@ -76,6 +80,8 @@ FIELDS = {
     "adam": {"optimizer"},
     "labels": {"targets"},
     "softmax": {"model", "curriculum"},
+    "mesa": {"model"},
+    "norms": {"model"},
     "gpt2": {"model", "curriculum", "steps", "schedule"},
     "prior": {"prompts"},
     "dimensions": {"curriculum"},
@@ -89,10 +95,10 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize("factor", [name for name in FACTORS if name != DEFAULT])
+@pytest.mark.parametrize("factor", [name for name in FACTORS if name != BASE])
 def test_a_recipe_differs_in_its_factor_alone(factor):
-    default, other = (configuration(name, 4, 300, 1).as_dict() for name in (DEFAULT, factor))
-    changed = {key.split(".")[0] for key in differences(default, other) if not key.endswith("_every")}
+    base, other = (configuration(name, 4, 300, 1).as_dict() for name in (BASE, factor))
+    changed = {key.split(".")[0] for key in differences(base, other) if not key.endswith("_every")}
     allowed = set().union(*(FIELDS.get(word, set()) for word in re.findall(r"\w+", factor)))
     assert changed
     assert changed <= allowed
@@ -108,7 +114,7 @@ def test_least_squares_stays_the_best_answer_under_every_prior(factor):
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
-    [({"factors": ("adam",)}, "must hold 'default'"), ({"judged": ("quadrants",)}, "evaluation")],
+    [({"factors": ("adam",)}, "must hold 'columns'"), ({"judged": ("quadrants",)}, "evaluation")],
 )
 def test_settings_are_checked(changes, reason):
     with pytest.raises(InvalidInputError, match=reason):

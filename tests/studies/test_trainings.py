@@ -108,7 +108,7 @@ def test_what_ships_is_found_by_its_configuration():
     wishes = [*product(kinds, (40, 70, 100)), ("linear-columns", 40)]
     shipped = stated([SHIPPED])
     for law, (kind, size) in product(("identity", "random-exponential"), wishes):
-        wanted = preset("fast", dimension=20, n_train=size, covariates=law, model=kinds.get(kind, {}))
+        wanted = preset("columns", dimension=20, n_train=size, covariates=law, model=kinds.get(kind, {}))
         found = choose(wanted, shipped)
         assert found is not None
         assert found.config.prompts == wanted.prompts

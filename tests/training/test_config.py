@@ -1,5 +1,6 @@
 """Configurations: read, refused, and the recipes they name."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -143,20 +144,47 @@ def test_the_2022_recipe_is_the_published_one():
     assert preset("garg-linear", dimension=20, n_train=100).curriculum.last_change == 90_000
 
 
+@pytest.mark.parametrize("name", ["columns", "fast"])
 @pytest.mark.parametrize("n_train", [60, 70, 100])
-def test_fast_sees_as_many_examples_at_every_longer_length(n_train):
-    short, long = (preset("fast", dimension=20, n_train=n) for n in (40, n_train))
+def test_longer_prompts_are_as_many_examples(name, n_train):
+    short, long = (preset(name, dimension=20, n_train=n) for n in (40, n_train))
     assert long.steps * n_train == pytest.approx(short.steps * 40, rel=1e-3)
-    assert preset("fast", dimension=20, n_train=n_train, steps=9).steps == 9
+    assert preset(name, dimension=20, n_train=n_train, steps=9).steps == 9
 
 
-def test_robust_is_fast_on_laws_that_least_squares_is_best_for():
-    config = preset("robust", dimension=20, n_train=40, max_points=41)
-    fast = preset("fast", dimension=20, n_train=40, max_points=41, steps=config.steps)
+@pytest.mark.parametrize("dimension", [1, 5, 20, 32, 33, 100])
+def test_a_key_of_fast_holds_the_whole_input(dimension):
+    model = preset("fast", dimension=dimension).model
+    assert model.width // model.heads >= max(32, 1.5 * dimension)
+    assert set(model.kinds) == {"mesa"}
+
+
+def test_mixers_replace_the_attention_of_a_preset():
+    columns, mesa = preset("columns"), preset("columns", model={"mixers": ["mesa"]})
+    assert mesa.with_(model=replace(mesa.model, mixers=(), attention="linear")) == columns
+    with pytest.raises(InvalidInputError, match="mixers or attention, not both"):
+        preset("fast", model={"attention": "linear"})
+
+
+def test_robust_is_fast_but_for_noise_in_some_prompts():
+    config, fast = (preset(name, dimension=3, n_train=6) for name in ("robust", "fast"))
     assert config.with_(prompts=fast.prompts) == fast
+    assert config.prompts.outliers is not None
+    law = config.prompts.build()
+    prompts = law.sample(400, 7, seed=0)
+    exact = LeastSquares()(prompts)
+    noisy = np.abs(exact - prompts.targets)[:, 4:].max(1) > 1e-6
+    assert 0 < noisy.sum() < 40
+    np.testing.assert_allclose(posterior_mean(law)(prompts)[~noisy], exact[~noisy], atol=1e-6)
+
+
+def test_mixture_is_columns_on_laws_that_least_squares_is_best_for():
+    config = preset("mixture", dimension=20, n_train=40, max_points=41)
+    columns = preset("columns", dimension=20, n_train=40, max_points=41, steps=config.steps)
+    assert config.with_(prompts=columns.prompts) == columns
     assert config.prompts == read_config(shipped_models()["linear-columns-d20-mixture"] / "config.yaml").prompts
     for dimension in (1, 3):
-        problem = preset("robust", dimension=dimension, covariates="random-exponential").prompts.build()
+        problem = preset("mixture", dimension=dimension, covariates="random-exponential").prompts.build()
         prompts = problem.sample(64, 2 * dimension + 3, seed=0)
         np.testing.assert_allclose(posterior_mean(problem)(prompts), LeastSquares()(prompts), atol=1e-6)
 
@@ -205,13 +233,13 @@ def test_the_rate_rises_stays_and_falls_to_nothing(shape):
     assert rates[100] == 0 < rates[99]
 
 
-def test_fast_has_a_curriculum_of_dimensions_with_softmax_attention_only():
+def test_columns_has_a_curriculum_of_dimensions_with_softmax_attention_only():
     """Prompts beyond 2d examples come later with either."""
-    gpt2 = preset("fast", dimension=20, model={"attention": "softmax"}).curriculum
+    gpt2 = preset("columns", dimension=20, model={"attention": "softmax"}).curriculum
     assert gpt2.at(0, 20, 41) == (1, 3)
     assert gpt2 == preset("small", dimension=20, steps=6000).curriculum
-    assert preset("fast", dimension=20).curriculum == Curriculum()
-    longer = preset("fast", dimension=20, n_train=100).curriculum
+    assert preset("columns", dimension=20).curriculum == Curriculum()
+    longer = preset("columns", dimension=20, n_train=100).curriculum
     assert [longer.at(step, 20, 101) for step in (0, 2399)] == [(20, 41), (20, 101)]
 
 

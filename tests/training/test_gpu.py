@@ -25,7 +25,7 @@ def weights(path):
 def configuration(**changes):
     """Every optimiser path, a curriculum of lengths and a falling rate, in 30 steps."""
     return preset(
-        "fast", dimension=4, n_train=10, **{"steps": 30, "n_evaluation": 64, "checkpoint_every": 7, **changes}
+        "columns", dimension=4, n_train=10, **{"steps": 30, "n_evaluation": 64, "checkpoint_every": 7, **changes}
     )
 
 

@@ -67,7 +67,7 @@ FAST = {"dimension": 20, "n_train": 40}
 )
 def test_bfloat16_is_taken_where_it_is_clearly_faster(processor, instructions, speedup, precision, reason):
     processor(instructions, speedup)
-    config = preset("fast", **FAST)
+    config = preset("columns", **FAST)
     assert config.undecided
     for choice in choices(config).values():
         assert (choice.precision, choice.reason, choice.speedup) == (precision, reason, speedup)
@@ -79,9 +79,9 @@ def test_bfloat16_is_taken_where_it_is_clearly_faster(processor, instructions, s
 @pytest.mark.parametrize(
     ("name", "given", "precision", "matrix"),
     [
-        ("fast", {"dimension": 2, "n_train": 4, "model": {"width": 64}}, "float32", "float32"),
-        ("fast", {"dimension": 10, "n_train": 20, "model": {"width": 64}}, "bfloat16", "float32"),
-        ("fast", {"dimension": 10, "n_train": 20, "model": {"width": 32}}, "float32", "float32"),
+        ("columns", {"dimension": 2, "n_train": 4, "model": {"width": 64}}, "float32", "float32"),
+        ("columns", {"dimension": 10, "n_train": 20, "model": {"width": 64}}, "bfloat16", "float32"),
+        ("columns", {"dimension": 10, "n_train": 20, "model": {"width": 32}}, "float32", "float32"),
         ("small", {"dimension": 5, "n_train": 10}, "bfloat16", "bfloat16"),
         ("small", {"dimension": 5, "n_train": 10, "precision": "float32"}, "float32", "bfloat16"),
         ("base", {"dimension": 5, "n_train": 10, "optimizer": {"matrix_precision": "float32"}}, "bfloat16", "float32"),
@@ -101,7 +101,7 @@ def test_a_gpu_is_asked_what_it_has(processor, monkeypatch, native):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
     processor(False, None)
-    config = preset("fast", **FAST)
+    config = preset("columns", **FAST)
     assert decided(config).precision == ("bfloat16" if native else "float32")
     assert decided(config.with_(device="cpu")).precision == "float32"
 
@@ -116,7 +116,7 @@ def test_a_measurement_is_one_for_the_process_and_leaves_the_threads():
 
 def test_an_undecided_training_has_no_first_step():
     with pytest.raises(ValueError, match="must be decided"):
-        new_state(preset("fast", **FAST))
+        new_state(preset("columns", **FAST))
 
 
 LARGE = {

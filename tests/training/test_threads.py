@@ -26,7 +26,7 @@ def fixed(name, precision="float32", **sizes):
 
 def test_small_products_have_one_thread_and_large_ones_several(cores):
     assert threads_of(fixed("tiny")) == 1
-    assert threads_of(fixed("fast")) == 1
+    assert threads_of(fixed("columns")) == 1
     assert 1 < threads_of(fixed("base", **D20)) <= cores
     assert threads_of(fixed("base", **D20).with_(batch_size=10_000)) == cores
 

@@ -41,8 +41,8 @@ def train(
     Parameters
     ----------
     config
-        A YAML file, or the name of a preset: lsa, deep-linear, tiny, small, base, fast, robust, garg-linear. Not needed
-        to resume.
+        A YAML file, or the name of a preset: lsa, deep-linear, tiny, small, base, columns, mixture, fast, robust,
+        garg-linear. Not needed to resume.
     directory
         Folder of the run; runs/NAME when omitted, NAME being the file's or preset's.
     resume

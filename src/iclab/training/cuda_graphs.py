@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from iclab.models import OwnModule
+from iclab.models.mixers.mesa import Mesa
 from iclab.training.checkpoint import State
 from iclab.training.config import TrainingConfig
 from iclab.training.distributed import World
@@ -20,12 +21,17 @@ Tensors = tuple[Tensor, ...]
 
 
 def step_of(config: TrainingConfig, state: State, processes: World) -> Step:
-    """The step of a training, from CUDA graphs where its model is on a GPU and a transformer.
+    """The step of a training, from CUDA graphs where its model is on a GPU and they can hold it."""
+    return (GraphedStep if recordable(state.model) else Step)(config, state, processes)
 
-    A module of your own may do what a graph cannot hold.
+
+def recordable(model: nn.Module) -> bool:
+    """Whether a model's steps can be replayed from CUDA graphs.
+
+    A module of your own may do what a graph cannot hold, and so may the factorisations of the mesa layer.
     """
-    graphed = next(state.model.parameters()).is_cuda and not isinstance(state.model, OwnModule)
-    return (GraphedStep if graphed else Step)(config, state, processes)
+    own = isinstance(model, OwnModule) or any(isinstance(part, Mesa) for part in model.modules())
+    return next(model.parameters()).is_cuda and not own
 
 
 class GraphedStep(Step):

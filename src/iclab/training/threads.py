@@ -4,8 +4,8 @@ Threads that wait asleep, as the command line has them, cost a wake-up in every 
 on one thread: on two cores (AMX, torch 2.13) a step takes, on one and two threads,
 
     tiny, d = 5, N = 10                    17.6 and 42.9 ms
-    fast, d = 5, N = 10, bfloat16          73.7 and 128 ms     float32   114 and 138 ms
-    fast, d = 20, N = 40, bfloat16          205 and 207 ms     float32   387 and 283 ms
+    columns, d = 5, N = 10, bfloat16       73.7 and 128 ms     float32   114 and 138 ms
+    columns, d = 20, N = 40, bfloat16      205 and 207 ms     float32   387 and 283 ms
     base, d = 20, N = 40, bfloat16          984 and 775 ms     float32   2,375 and 1,438 ms
 
 so that a further thread pays from about these multiply-adds of a layer's products on, forward and backward.

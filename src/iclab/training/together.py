@@ -25,7 +25,7 @@ from iclab.training.batches import Batch, Batches
 from iclab.training.checkpoint import clean
 from iclab.training.config import TrainingConfig
 from iclab.training.course import Course
-from iclab.training.cuda_graphs import Graphed, step_of
+from iclab.training.cuda_graphs import Graphed, recordable, step_of
 from iclab.training.distributed import World
 from iclab.training.interruption import Signals
 from iclab.training.logs.told import telling
@@ -202,8 +202,7 @@ class Together:
             step.adopt([self._gradients[name][i] for name in each])
         for weight in self._weights.values():
             weight.requires_grad_()
-        graphed = next(iter(self._weights.values())).is_cuda
-        self._losses = Graphed(self._backward) if graphed else self._backward
+        self._losses = Graphed(self._backward) if recordable(models[0]) else self._backward
 
     def __call__(self, batches: Sequence[Batch]) -> None:
         """Fit every model to its own batch."""

@@ -18,7 +18,7 @@ import pandas as pd
 
 from iclab.foundations import InvalidInputError, check_choice
 from iclab.studies.lab import Lab
-from iclab.studies.leaderboard.recipes import GARG, OURS, RECIPES, configuration
+from iclab.studies.leaderboard.recipes import BASE, GARG, OURS, RECIPES, configuration
 from iclab.studies.rows import where
 from iclab.studies.trainings import Job, Threshold
 from iclab.training import Run
@@ -68,7 +68,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     dict of DataFrame
         ``board`` (recipe × threshold × seed), ``summary`` (over seeds), ``ranking`` (the summary of runs of equal
         lengths), ``ratios`` (Garg et al. over ours), ``runs`` (every run's last error), ``ends`` (last errors over
-        ours) and ``curves`` (every evaluation).
+        those of ``columns``) and ``curves`` (every evaluation).
     """
     curves = _climb(settings, lab)
     board = crossings(curves, settings)
@@ -212,19 +212,19 @@ def ratios(board: pd.DataFrame) -> pd.DataFrame:
 
 
 def last_errors(runs: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
-    """Each recipe's last error over that of ours, same seeds, at the longest length that all of both ran through.
+    """Each recipe's last error over that of ``BASE``, same seeds, at the longest length that all of both ran through.
 
     A run that stopped at the last threshold has no last error to compare. ``ratio`` is the geometric mean over seeds,
     ``ratio_low`` and ``ratio_high`` its range.
     """
     whole = runs[runs["step"] == runs["length"]]
-    both = where(whole, recipe=OURS).merge(
-        whole[whole["recipe"] != OURS], on=["length", "seed"], suffixes=("_ours", "")
+    both = where(whole, recipe=BASE).merge(
+        whole[whole["recipe"] != BASE], on=["length", "seed"], suffixes=("_base", "")
     )
     rows: dict[str, dict[str, Any]] = {}
     for (length, recipe), same in both.groupby(["length", "recipe"], sort=True):
         if len(same) == n_seeds:
-            values = same["error"] / same["error_ours"]
+            values = same["error"] / same["error_base"]
             found = {"recipe": recipe, "length": length, "ratio": float(np.exp(np.log(values).mean()))}
             rows[str(recipe)] = {**found, "ratio_low": values.min(), "ratio_high": values.max(), "seeds": n_seeds}
     ordered = [rows[recipe] for recipe in runs["recipe"].unique() if recipe in rows]

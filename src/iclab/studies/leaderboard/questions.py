@@ -38,8 +38,9 @@ def tenfold(tables: Tables) -> Answer:
 
 
 def lower(tables: Tables) -> Answer:
-    """Whether every other recipe ends above ours after as many steps."""
+    """Whether every other recipe but ours ends above ``BASE`` after as many steps."""
     ends = tables["ends"]
+    ends = ends[ends["recipe"] != OURS]
     return cases(ends, "ratio", 1.0, steps=float(ends["length"].max()) if len(ends) else np.nan)
 
 

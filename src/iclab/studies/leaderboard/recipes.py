@@ -12,7 +12,7 @@ from iclab.training import TrainingConfig, preset
 LAYERS = 3
 # Evaluations per run: the resolution of a crossing.
 EVALUATIONS = 50
-OURS, GARG = "fast", "garg"
+OURS, BASE, GARG = "fast", "columns", "garg"
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class Recipe:
     Attributes
     ----------
     preset : str
-        Name of the preset.
+        Name of the preset; that of ``BASE`` where nothing else is said.
     overrides : mapping
         Fields of the configuration that differ, as for ``training.preset``.
     curriculum : {"preset", "ours", "garg", "none"}
-        The preset's own, the one that ``fast`` has with softmax attention, Garg et al.'s scaled to the dimension, or
+        The preset's own, the one that ``columns`` has with softmax attention, Garg et al.'s scaled to the dimension, or
         none.
     """
 
-    preset: str = OURS
+    preset: str = BASE
     overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
     curriculum: Literal["preset", "ours", "garg", "none"] = "preset"
 
@@ -38,7 +38,8 @@ class Recipe:
 _MUON = {"kind": "muon", "learning_rate": 2e-3, "matrix_learning_rate": 3e-3, "clip": 1.0}
 # The page says what each of them is.
 RECIPES: Mapping[str, Recipe] = {
-    OURS: Recipe(),
+    OURS: Recipe(OURS),
+    BASE: Recipe(),
     "tiny": Recipe("tiny"),
     "tokens in turn": Recipe(overrides={"model": {"embedding": "interleaved"}}),
     "labels": Recipe(overrides={"targets": "labels"}),
@@ -58,7 +59,7 @@ RECIPES: Mapping[str, Recipe] = {
 
 
 def configuration(recipe: str, dimension: int, steps: int, seed: int, n_evaluation: int) -> TrainingConfig:
-    """The training of a recipe: N = 2d, float32, GPT-2 with 3 layers, evaluated every 2 % of the run."""
+    """The training of a recipe: N = 2d, float32, 3 layers of width 64, evaluated every 2 % of the run."""
     chosen = RECIPES[recipe]
     width, heads = SIZES[LAYERS]
     overrides = dict(chosen.overrides)
@@ -66,7 +67,7 @@ def configuration(recipe: str, dimension: int, steps: int, seed: int, n_evaluati
     if chosen.curriculum == "none":
         overrides["curriculum"] = {"dimensions": None, "points": None, "examples_per_dimension": None}
     elif chosen.curriculum == "ours":
-        softmax = preset(OURS, dimension=dimension, steps=steps, model={"attention": "softmax"})
+        softmax = preset(BASE, dimension=dimension, steps=steps, model={"attention": "softmax"})
         overrides["curriculum"] = asdict(softmax.curriculum)
     elif chosen.curriculum == "garg":
         overrides["curriculum"] = scaled_garg(dimension, steps)

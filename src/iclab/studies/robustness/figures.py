@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iclab.studies.drawing import ACCENT, CYCLE, SECOND, ZERO, label_short_log, panels
-from iclab.studies.robustness.recipes import PRIOR, RECIPE, SIZE
+from iclab.studies.robustness.recipes import MIXER, PRIOR, RECIPE, SIZE
 from iclab.studies.study import Record
 
-_COLORS = {RECIPE: ACCENT, SIZE: CYCLE[2], PRIOR: SECOND}
-_LABELS = {RECIPE: "recipe", SIZE: "size", PRIOR: "law of prompts"}
+_COLORS = {RECIPE: ACCENT, MIXER: CYCLE[3], SIZE: CYCLE[2], PRIOR: SECOND}
+_LABELS = {RECIPE: "recipe", MIXER: "layers", SIZE: "size", PRIOR: "law of prompts"}
 
 
 def errors(record: Record) -> Figure:
@@ -39,7 +39,7 @@ def errors(record: Record) -> Figure:
 
 
 def effects(record: Record) -> Figure:
-    """Every recipe's errors over the default's, with and without shifts, with intervals over seeds."""
+    """Every recipe's errors over those of columns, with and without shifts, with intervals over seeds."""
     table = record.tables["effects"]
     parts = {"own": "without a shift", "shifted": "under the judged shifts"}
     with panels((8.0, 1.0 + 0.24 * len(table)), len(parts), sharex=True, sharey=True) as (figure, axes):
@@ -47,7 +47,7 @@ def effects(record: Record) -> Figure:
             for height, row in enumerate(table.to_dict("records")):
                 _bar(ax, height, row, name)
             ax.axvline(1, color=ZERO, linewidth=0.8)
-            ax.set(title=title, xscale="log", xlabel="error over that of the default")
+            ax.set(title=title, xscale="log", xlabel="error over that of columns")
             label_short_log(ax.xaxis)
         axes[0].set_yticks(range(len(table)), table["factor"])
         axes[0].invert_yaxis()

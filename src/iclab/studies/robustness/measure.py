@@ -12,7 +12,7 @@ from iclab.foundations import InvalidInputError, check_choice, mean_interval
 from iclab.prompts import GARG
 from iclab.studies.lab import Lab
 from iclab.studies.robustness.judging import judge
-from iclab.studies.robustness.recipes import DEFAULT, FACTORS, configuration
+from iclab.studies.robustness.recipes import BASE, FACTORS, configuration
 from iclab.studies.rows import where
 from iclab.studies.store import Unit
 from iclab.studies.trainings import Job, trained
@@ -30,9 +30,9 @@ class Settings:
     dimension : int
         d; prompts have N = 2d examples.
     steps : int
-        Of the default recipe.
+        Of ``columns``.
     factors : tuple of str
-        Recipes, the default among them.
+        Recipes, ``columns`` among them.
     training_seeds : tuple of int
         One training of each recipe per seed.
     n_prompts, seed : int
@@ -54,8 +54,8 @@ class Settings:
             check_choice(name, "factor", FACTORS)
         for name in self.judged:
             check_choice(name, "evaluation", GARG)
-        if DEFAULT not in self.factors:
-            raise InvalidInputError(f"factors must hold {DEFAULT!r}; {', '.join(self.factors)} were given.")
+        if BASE not in self.factors:
+            raise InvalidInputError(f"factors must hold {BASE!r}; {', '.join(self.factors)} were given.")
 
 
 def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
@@ -65,7 +65,7 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     -------
     dict of DataFrame
         ``errors`` (recipe × seed × evaluation at d and 2d examples, divided by d), ``board`` (geometric means over
-        seeds), ``effects`` (each recipe over the default) and ``growth`` (each shift over none), with intervals over
+        seeds), ``effects`` (each recipe over ``columns``) and ``growth`` (each shift over none), with intervals over
         seeds.
     """
     cells = [(factor, seed) for seed in settings.training_seeds for factor in settings.factors]
@@ -112,7 +112,7 @@ def board(errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 
 
 def effects(errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """Each recipe's error over the default's with the same seeds, on Λ = I and over the judged shifts together.
+    """Each recipe's error over that of ``columns`` with the same seeds, on Λ = I and over the judged shifts together.
 
     Geometric means over seeds (and shifts), with Student's 95 % interval over seeds; one seed has none. ``own`` is the
     ratio without a shift, ``shifted`` the one under shifts, and ``gap`` the second over the first: above 1 where what
@@ -123,11 +123,11 @@ def effects(errors: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     parts["gap"] = parts["shifted"] - parts["own"]
     rows: list[dict[str, Any]] = []
     for factor in settings.factors:
-        if factor == DEFAULT:
+        if factor == BASE:
             continue
         row: dict[str, Any] = {"factor": factor, "group": FACTORS[factor].group}
         for name, values in parts.items():
-            difference = values.loc[factor].droplevel("group") - values.loc[DEFAULT].droplevel("group")
+            difference = values.loc[factor].droplevel("group") - values.loc[BASE].droplevel("group")
             row |= _interval(name, difference.to_numpy())
         rows.append(row)
     return pd.DataFrame(rows).assign(seeds=len(settings.training_seeds))

@@ -1,4 +1,4 @@
-"""Recipes that differ from the default in one factor: of the optimiser, the data's order, the size, or the prior."""
+"""Recipes that differ in one factor: of the optimiser, the data's order, the layers, the size, or the prior."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any
 
 from iclab.training import TrainingConfig, laws, preset
 
-DEFAULT, LONGER = "default", "three times the steps"
+BASE, LONGER = "columns", "three times the steps"
 # What a factor belongs to.
-RECIPE, SIZE, PRIOR = "recipe", "size", "prior"
+RECIPE, MIXER, SIZE, PRIOR = "recipe", "mixer", "size", "prior"
 
 
 @dataclass(frozen=True)
 class Factor:
-    """What is changed of the default.
+    """What is changed of ``columns``.
 
     Attributes
     ----------
     group : str
-        What it belongs to: the recipe, the size of model and training, or the law of the training prompts.
+        What it belongs to: the recipe, what the layers are, the size of model and training, or the law of the training
+        prompts.
     change : callable
         Dimension and steps to the fields of the configuration that differ.
     """
@@ -35,7 +36,7 @@ def _fixed(group: str, **fields: Any) -> Factor:
 
 
 def _few_dimensions_first(dimension: int, steps: int) -> dict[str, Any]:
-    softmax = preset("fast", dimension=dimension, steps=steps, model={"attention": "softmax"})
+    softmax = preset("columns", dimension=dimension, steps=steps, model={"attention": "softmax"})
     return {"curriculum": asdict(softmax.curriculum)}
 
 
@@ -55,14 +56,18 @@ def _prior(*members: Callable[[int], laws.Law], tasks: str = "linear") -> Factor
 _scales = partial(laws.scales, largest=3.0)
 _ALL = (_scales, laws.rotations, laws.low_rank, laws.orthants)
 _SOFTMAX: dict[str, Any] = {"model": {"attention": "softmax"}}
+_MESA: dict[str, Any] = {"mixers": ["mesa"], "convolution": 0, "keys": "plain", "bare": True}
 _GPT2: dict[str, Any] = {"model": {"attention": "softmax", "embedding": "interleaved"}}
 
 # The page says what each of them is.
 FACTORS: Mapping[str, Factor] = {
-    DEFAULT: _fixed(RECIPE),
+    BASE: _fixed(RECIPE),
     "adam": _fixed(RECIPE, optimizer={"kind": "adam"}),
     "labels": _fixed(RECIPE, targets="labels"),
     "softmax": _fixed(RECIPE, **_SOFTMAX),
+    "mesa": _fixed(MIXER, model=_MESA),
+    "no norms": _fixed(MIXER, model={"layer_norm": False}),
+    "mesa, no norms": _fixed(MIXER, model={**_MESA, "layer_norm": False}),
     "prior: everything": _prior(*_ALL, tasks="random_scale_linear"),
     "few dimensions first": Factor(RECIPE, _few_dimensions_first),
     "constant rate": _fixed(RECIPE, schedule={"decay": 0.0}),
@@ -92,13 +97,13 @@ FACTORS: Mapping[str, Factor] = {
 def configuration(factor: str, dimension: int, steps: int, seed: int) -> TrainingConfig:
     """The training of a recipe: N = 2d, two layers of width 32, 32 prompts per step, float32, Λ = I.
 
-    The default is the preset ``fast`` at that size.
+    ``columns`` is that preset at this size.
     """
     overrides = {"steps": steps, "batch_size": 32, **FACTORS[factor].change(dimension, steps)}
     overrides["model"] = {"width": 32, "layers": 2, "heads": 2, **overrides.get("model", {})}
     steps = overrides["steps"]
     return preset(
-        "fast",
+        "columns",
         dimension=dimension,
         n_train=2 * dimension,
         max_points=2 * dimension + 1,
