@@ -18,7 +18,14 @@ SHIPPED = shipped_models()
 def test_there_is_one_for_each_law_of_figure_1():
     kinds, laws, lengths = ("gpt2-columns", "gpt2"), ("identity", "random-exponential"), ("", "-N70", "-N100")
     assert {f"{kind}-d20-{law}{n}" for kind in kinds for law in laws for n in lengths} <= SHIPPED.keys()
-    assert {f"linear-columns-d20-{law}" for law in laws} <= SHIPPED.keys()
+    assert {f"{kind}-columns-d20-{law}" for kind in ("linear", "mesa") for law in laws} <= SHIPPED.keys()
+
+
+def test_mesa_layers_read_prompts_ten_times_as_long_as_in_training():
+    """Without positions nothing bounds them, and more examples hurt nobody."""
+    prompts = PromptDistribution(Gaussian(np.eye(20)), Linear()).sample(16, 401, seed=5)
+    errors = (load("mesa-columns-d20-identity")(prompts) - prompts.targets) ** 2 / 20
+    assert errors[:, [40, 100, 200, 400]].mean(0).max() < 1e-4
 
 
 @pytest.mark.parametrize("n_prompts", [64, pytest.param(500, marks=pytest.mark.slow)])
@@ -50,10 +57,8 @@ RELEASED = {
     ("statistic", "n_prompts"), [(np.median, 100), pytest.param(np.mean, 2000, marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("name", RELEASED)
-@pytest.mark.parametrize(
-    "model", ["linear-columns-d20-mixture", "linear-columns-d20-mixture-deep", "linear-columns-d20-mixture-noisy"]
-)
-def test_a_mixture_of_laws_makes_a_model_robust(model, name, statistic, n_prompts):
+@pytest.mark.parametrize("model", [name for name in SHIPPED if "mixture" in name or name.startswith("mesa")])
+def test_mixtures_of_laws_and_mesa_layers_make_a_model_robust(model, name, statistic, n_prompts):
     """The mean needs many prompts: a few are far off."""
     prompts = shift(name).apply(PromptDistribution(Gaussian(np.eye(20)), Linear())).sample(n_prompts, 41, seed=777)
     errors = (load(model)(prompts) - prompts.targets)[:, 40] ** 2 / 20

@@ -15,6 +15,10 @@ from iclab.models.mixers.chunks import State, Tokens, visible
 from iclab.models.mixers.heads import FastWeights
 
 
+# A rate that underflows to 0 would have a root without a finite gradient.
+_LEAST_RATE = 1e-30
+
+
 class Solved(State):
     """Least squares of what tokens have written.
 
@@ -24,7 +28,8 @@ class Solved(State):
     """
 
     def __init__(self, tokens: Tokens, ridge: Tensor) -> None:
-        k, v = tokens.k * tokens.rate.sqrt(), tokens.v * tokens.rate.sqrt()
+        root = tokens.rate.clamp(min=_LEAST_RATE).sqrt()
+        k, v = tokens.k * root, tokens.v * root
         second, mixed = (_sums_before(k.mT @ part) for part in (k, v))
         self._factor = torch.linalg.cholesky_ex(second + ridge.diag_embed()[:, None]).L
         solved = torch.cholesky_solve(torch.cat([mixed, k.mT], -1), self._factor)
