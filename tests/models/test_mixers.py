@@ -103,3 +103,16 @@ def test_layers_of_a_recurrent_net_alone_are_torchs_stack(kind, theirs, prompts,
         xs, ys = torch.from_numpy(prompts.xs), torch.from_numpy(prompts.ys)
         hidden, _ = stack(model.read_in(tokens("interleaved", xs, ys, None)))
         torch.testing.assert_close(model(xs, ys), model.read_out(hidden)[:, ::2, 0], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-20, 1e3], ids=["zero", "tiny", "large"])
+@pytest.mark.parametrize("embedding", ["interleaved", "stacked"])
+@pytest.mark.parametrize("kind", MIXERS)
+def test_gradients_stay_finite_where_gates_and_rates_are_nothing(kind, embedding, size, randomised):
+    """In float32 the logistic function of −104 is 0, whose root has no gradient."""
+    architecture = dataclasses.replace(SMALL, layers=1, width=12, heads=2, mixers=(kind,), embedding=embedding)
+    mixer = randomised(architecture).blocks[0].mixes.float()
+    where = layout(embedding, 6, True, torch.device("cpu"))
+    x = size * torch.randn(3, len(where.positions), 12, generator=torch.Generator().manual_seed(2))
+    mixer(x.requires_grad_(), where, slice(None)).sum().backward()
+    assert all(part.grad.isfinite().all() for part in (x, *mixer.parameters()) if part.grad is not None)
