@@ -87,15 +87,19 @@ class Chunks:
 
     @property
     def size(self) -> int:
-        """L, even, so that branches stand at the same places in every chunk."""
-        context = self.layout.context
-        return max(2, min(self.longest, context + context % 2))
+        """L, even, so that branches stand at the same places in every chunk; the least for as few chunks as there are."""
+        least = -(-self._places // -(-self._places // self.longest))
+        return max(2, least + least % 2)
 
     @property
     def count(self) -> int:
-        """Number n of chunks; the last branch has seen all tokens, and stands in a chunk of its own if they end one."""
-        context = self.layout.context
-        return context // self.size + 1 if self.layout.branches else -(-context // self.size)
+        """Number n of chunks."""
+        return -(-self._places // self.size)
+
+    @property
+    def _places(self) -> int:
+        """Of the context tokens, and one behind them, where the last branch stands."""
+        return max(1, self.layout.context + (self.layout.branches > 0))
 
     def answer(self, tokens: Tokens, state: Callable[[Tokens], State], ask_context: bool) -> Tensor:
         """What context tokens, if asked, and branches read, shape (B, H, R, m)."""
