@@ -78,7 +78,7 @@ MIXTURE, DEFAULT = "A mixture of laws at the paper's dimension", "The default re
 # model's and how large it is beside it, and which are below it by less than two standard errors.
 SUITES = {
     "mesa-columns-d20-identity": (DEFAULT, 1, ("noisyLR", 20), 3.78, set()),
-    "mesa-columns-d20-identity-noisy": (DEFAULT, 2, None, None, set()),
+    "mesa-columns-d20-identity-noisy": (DEFAULT, 2, None, None, {("standard", 20)}),
     "linear-columns-d20-mixture": (
         MIXTURE,
         2,

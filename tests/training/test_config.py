@@ -167,8 +167,8 @@ def test_mixers_replace_the_attention_of_a_preset():
 
 
 def test_robust_is_fast_but_for_noise_in_some_prompts():
-    config, fast = (preset(name, dimension=3, n_train=6) for name in ("robust", "fast"))
-    assert config.with_(prompts=fast.prompts) == fast
+    config, fast = (preset(name, dimension=3, n_train=6, steps=300) for name in ("robust", "fast"))
+    assert config.with_(prompts=fast.prompts, optimizer=fast.optimizer) == fast
     assert config.prompts.outliers is not None
     law = config.prompts.build()
     prompts = law.sample(400, 7, seed=0)

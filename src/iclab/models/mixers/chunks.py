@@ -87,7 +87,7 @@ class Chunks:
 
     @property
     def size(self) -> int:
-        """L, even, so that branches stand at the same places in every chunk; the least for as few chunks as there are."""
+        """L, even, so that branches stand at the same places in every chunk; the least that needs no more chunks."""
         least = -(-self._places // -(-self._places // self.longest))
         return max(2, least + least % 2)
 

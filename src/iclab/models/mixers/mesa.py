@@ -14,7 +14,6 @@ from iclab.models.embedding import Layout
 from iclab.models.mixers.chunks import State, Tokens, visible
 from iclab.models.mixers.heads import FastWeights
 
-
 # A rate that underflows to 0 would have a root without a finite gradient.
 _LEAST_RATE = 1e-30
 
