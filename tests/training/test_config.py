@@ -1,7 +1,7 @@
 """Configurations: read, refused, and the recipes they name."""
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -162,8 +162,13 @@ def test_a_key_of_fast_holds_the_whole_input(dimension):
 def test_mixers_replace_the_attention_of_a_preset():
     columns, mesa = preset("columns"), preset("columns", model={"mixers": ["mesa"]})
     assert mesa.with_(model=replace(mesa.model, mixers=(), attention="linear")) == columns
+    for name, model in product(("fast", "robust"), ({}, {"mixers": ["mesa"]})):
+        for attention in ("linear", "softmax"):  # softmax is what nothing said would be
+            with pytest.raises(InvalidInputError, match="mixers or attention, not both"):
+                preset(name, model={**model, "attention": attention})
     with pytest.raises(InvalidInputError, match="mixers or attention, not both"):
-        preset("fast", model={"attention": "linear"})
+        preset("columns", model={"mixers": ["mesa"], "attention": "softmax"})
+    assert preset("fast", model={"mixers": ["softmax"]}).model.kinds == ("softmax", "softmax")
 
 
 def test_robust_is_fast_but_for_noise_in_some_prompts():

@@ -121,10 +121,22 @@ def preset(
     model = overrides.get("model")
     if isinstance(model, Mapping) and model.get("kind") == "own":
         data["model"] = {}  # sizes of a transformer are none of a module of your own
-    elif isinstance(model, Mapping) and model.get("mixers") and "attention" not in model:
-        data["model"].pop("attention", None)  # mixers are instead of it
+    elif isinstance(model, Mapping):
+        _keep_mixers_or_attention(name, data["model"], model)
     _keep_ratio(data["optimizer"], overrides.get("optimizer"))
     return validated(TrainingConfig, merge(data, overrides), f"the preset {name}", allow_code=allow_code)
+
+
+def _keep_mixers_or_attention(name: str, recipe: dict[str, Any], change: Mapping[str, Any]) -> None:
+    """Let the mixers of a change replace the preset's attention; attention does not replace a preset's mixers."""
+    if change.get("mixers"):
+        recipe.pop("attention", None)
+    mixers = change.get("mixers", recipe.get("mixers"))
+    if mixers and "attention" in change:
+        raise InvalidInputError(
+            f"model must have mixers or attention, not both; the preset {name} with mixers {', '.join(mixers)} and "
+            f"attention {change['attention']!r} was given: take the preset columns for attention, or change the mixers."
+        )
 
 
 def _keep_ratio(recipe: dict[str, Any], change: Any) -> None:

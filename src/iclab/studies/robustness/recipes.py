@@ -66,7 +66,7 @@ FACTORS: Mapping[str, Factor] = {
     "labels": _fixed(RECIPE, targets="labels"),
     "softmax": _fixed(RECIPE, **_SOFTMAX),
     "mesa": _fixed(MIXER, model=_MESA),
-    "no norms": _fixed(MIXER, model={"layer_norm": False}),
+    "no norms": _fixed(RECIPE, model={"layer_norm": False}),
     "mesa, no norms": _fixed(MIXER, model={**_MESA, "layer_norm": False}),
     "prior: everything": _prior(*_ALL, tasks="random_scale_linear"),
     "few dimensions first": Factor(RECIPE, _few_dimensions_first),
