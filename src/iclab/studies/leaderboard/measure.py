@@ -45,7 +45,9 @@ class Settings:
     """
 
     dimension: int = 5
-    ladders: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: {OURS: (2_000,), GARG: (13_000,)})
+    ladders: Mapping[str, tuple[int, ...]] = field(
+        default_factory=lambda: {OURS: (2_000,), BASE: (2_000,), GARG: (13_000,)}
+    )
     training_seeds: tuple[int, ...] = (0, 1, 2)
     thresholds: tuple[float, ...] = (0.1, 0.02, 0.005)
     n_evaluation: int = 512
@@ -55,9 +57,9 @@ class Settings:
             check_choice(recipe, "recipe", RECIPES)
             if not lengths or list(lengths) != sorted(set(lengths)):
                 raise InvalidInputError(f"ladders must ascend; {lengths} was given for {recipe!r}.")
-        for recipe in (OURS, GARG):
+        for recipe in (OURS, BASE, GARG):
             if recipe not in self.ladders:
-                raise InvalidInputError(f"ladders must hold {OURS!r} and {GARG!r}; {recipe!r} is missing.")
+                raise InvalidInputError(f"ladders must hold {OURS!r}, {BASE!r} and {GARG!r}; {recipe!r} is missing.")
 
 
 def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
@@ -67,8 +69,8 @@ def measure(settings: Settings, lab: Lab) -> dict[str, pd.DataFrame]:
     -------
     dict of DataFrame
         ``board`` (recipe × threshold × seed), ``summary`` (over seeds), ``ranking`` (the summary of runs of equal
-        lengths), ``ratios`` (Garg et al. over ours), ``runs`` (every run's last error), ``ends`` (last errors over
-        those of ``columns``) and ``curves`` (every evaluation).
+        lengths), ``ratios`` (Garg et al. over ``columns``), ``runs`` (every run's last error), ``ends`` (last errors
+        over those of ``columns``) and ``curves`` (every evaluation).
     """
     curves = _climb(settings, lab)
     board = crossings(curves, settings)
@@ -194,17 +196,17 @@ def summarise(board: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratios(board: pd.DataFrame) -> pd.DataFrame:
-    """Steps of Garg et al.'s recipe over ours, seed by seed, with what the censoring leaves of it.
+    """Steps of Garg et al.'s recipe over those of ``BASE``, seed by seed, with what the censoring leaves of it.
 
-    ``relation`` is "=" where both reached the threshold, "≥" where only ours did (the ratio then takes the length that
-    theirs was tried at), "≤" where only theirs did, and "unknown" where neither did.
+    ``relation`` is "=" where both reached the threshold, "≥" where ``BASE`` alone did (the ratio then takes the length
+    that theirs was tried at), "≤" where only theirs did, and "unknown" where neither did.
     """
-    ours, theirs = (where(board, recipe=name) for name in (OURS, GARG))
-    paired = ours.merge(theirs, on=["threshold", "seed"], suffixes=("_ours", "_garg"), sort=False)
-    mine, other = paired["reached_ours"], paired["reached_garg"]
+    own, theirs = (where(board, recipe=name) for name in (BASE, GARG))
+    paired = own.merge(theirs, on=["threshold", "seed"], suffixes=("_base", "_garg"), sort=False)
+    mine, other = paired["reached_base"], paired["reached_garg"]
     ratio = paired["steps_garg"].where(other, paired["within_garg"])
-    ratio /= paired["steps_ours"].where(mine, paired["within_ours"])
-    columns = ["threshold", "seed", "steps_ours", "steps_garg", "within_ours", "within_garg"]
+    ratio /= paired["steps_base"].where(mine, paired["within_base"])
+    columns = ["threshold", "seed", "steps_base", "steps_garg", "within_base", "within_garg"]
     return paired[columns].assign(
         ratio=ratio.where(mine | other),
         relation=np.select([mine & other, mine, other], ["=", "≥", "≤"], "unknown"),

@@ -9,7 +9,7 @@ from iclab.studies.leaderboard.recipes import OURS
 from iclab.studies.rows import where
 from iclab.studies.study import Answer, Tables, cases, counted
 
-# How many times the steps of ours another recipe must take.
+# How many times the steps of ``BASE`` another recipe must take.
 TENFOLD = 10.0
 
 
@@ -28,7 +28,10 @@ def first(tables: Tables) -> Answer:
 
 
 def tenfold(tables: Tables) -> Answer:
-    """Whether Garg et al.'s recipe takes ten times our steps, by threshold and seed; bounds decide where they can."""
+    """Whether Garg et al.'s recipe takes ten times those of ``BASE``, by threshold and seed.
+
+    Bounds decide where they can.
+    """
     ratios = tables["ratios"]
     at_least = ratios["relation"].isin(["=", "≥"]) & (ratios["ratio"] >= TENFOLD)
     less = ratios["relation"].isin(["=", "≤"]) & (ratios["ratio"] < TENFOLD)
