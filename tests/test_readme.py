@@ -110,3 +110,14 @@ def test_what_is_said_of_the_suite_follows_from_the_evaluation(name):
         {} if above is None else {above: pytest.approx(by, abs=0.01)}
     )
     assert close == near
+
+
+def test_least_squares_is_below_the_released_model_where_the_default_recipe_is():
+    table = pd.read_csv(shipped_models()["mesa-columns-d20-identity"] / "evaluation.csv")
+    table = table[table["predictor"] == "least_squares"].set_index(["distribution", "position"])["mean"] / 20
+    released = {
+        (law, position): float(number)
+        for law, cells in rows(SPEED, DEFAULT).items()
+        for position, number in zip((20, 40), cells[0].split(","), strict=True)
+    }
+    assert [key for key, error in released.items() if table[key] >= error] == [SUITES["mesa-columns-d20-identity"][2]]

@@ -11,6 +11,7 @@ from iclab.models import shipped_models
 from iclab.predictors import LeastSquares
 from iclab.prompts import Gaussian
 from iclab.training import PRESETS, Curriculum, Ramp, Schedule, posterior_mean, preset, read_config, train
+from iclab.training.config import differences
 
 TINY = """\
 prompts:
@@ -181,6 +182,21 @@ def test_robust_is_fast_but_for_noise_in_some_prompts():
     noisy = np.abs(exact - prompts.targets)[:, 4:].max(1) > 1e-6
     assert 0 < noisy.sum() < 40
     np.testing.assert_allclose(posterior_mean(law)(prompts)[~noisy], exact[~noisy], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "covariates", "model"),
+    [
+        ("fast", "identity", "identity"),
+        ("fast", "random-exponential", "random-exponential"),
+        ("robust", "identity", "identity-noisy"),
+    ],
+)
+def test_what_ships_with_mesa_layers_is_what_the_presets_train(name, covariates, model):
+    """But for precision, which the machine decides."""
+    config = preset(name, dimension=20, n_train=40, max_points=41, covariates=covariates)
+    shipped = read_config(shipped_models()[f"mesa-columns-d20-{model}"] / "config.yaml")
+    assert set(differences(config.as_dict(), shipped.as_dict())) <= {"precision", "optimizer.matrix_precision"}
 
 
 def test_mixture_is_columns_on_laws_that_least_squares_is_best_for():

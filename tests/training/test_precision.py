@@ -52,7 +52,7 @@ def test_instructions_are_those_that_torch_may_use(monkeypatch, machine, level, 
     assert has_bfloat16() is answer
 
 
-FAST = {"dimension": 20, "n_train": 40}
+D20 = {"dimension": 20, "n_train": 40}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ FAST = {"dimension": 20, "n_train": 40}
 )
 def test_bfloat16_is_taken_where_it_is_clearly_faster(processor, instructions, speedup, precision, reason):
     processor(instructions, speedup)
-    config = preset("columns", **FAST)
+    config = preset("columns", **D20)
     assert config.undecided
     for choice in choices(config).values():
         assert (choice.precision, choice.reason, choice.speedup) == (precision, reason, speedup)
@@ -101,7 +101,7 @@ def test_a_gpu_is_asked_what_it_has(processor, monkeypatch, native):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
     processor(False, None)
-    config = preset("columns", **FAST)
+    config = preset("columns", **D20)
     assert decided(config).precision == ("bfloat16" if native else "float32")
     assert decided(config.with_(device="cpu")).precision == "float32"
 
@@ -116,7 +116,7 @@ def test_a_measurement_is_one_for_the_process_and_leaves_the_threads():
 
 def test_an_undecided_training_has_no_first_step():
     with pytest.raises(ValueError, match="must be decided"):
-        new_state(preset("columns", **FAST))
+        new_state(preset("columns", **D20))
 
 
 LARGE = {

@@ -30,8 +30,8 @@ def recordable(model: nn.Module) -> bool:
 
     A module of your own may do what a graph cannot hold, and so may the factorisations of the mesa layer.
     """
-    own = isinstance(model, OwnModule) or any(isinstance(part, Mesa) for part in model.modules())
-    return next(model.parameters()).is_cuda and not own
+    unknown = isinstance(model, OwnModule) or any(isinstance(part, Mesa) for part in model.modules())
+    return next(model.parameters()).is_cuda and not unknown
 
 
 class GraphedStep(Step):

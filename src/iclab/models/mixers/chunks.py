@@ -98,7 +98,7 @@ class Chunks:
 
     @property
     def _places(self) -> int:
-        """Of the context tokens, and one behind them, where the last branch stands."""
+        """Number of context tokens, and one more where there are branches: the last one stands behind them all."""
         return max(1, self.layout.context + (self.layout.branches > 0))
 
     def answer(self, tokens: Tokens, state: Callable[[Tokens], State], ask_context: bool) -> Tensor:
